@@ -1,0 +1,91 @@
+//! What is asked of the ledger.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::draft::CatalogueDraft;
+use crate::identity::{CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
+use crate::purchase::Purchase;
+use crate::quantity::Seq;
+
+/// One thing that is asked. Each gets a ticket, and its answer leaves once every lower ticket is durable.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Book a purchase.
+    Purchase(Box<PurchaseCommand>),
+    /// Make a catalogue the tenant's next version.
+    ApplyCatalogue(Box<ApplyCatalogue>),
+    /// Look at something.
+    Read(Query),
+}
+
+/// Books a purchase.
+#[derive(Clone, Debug)]
+pub struct PurchaseCommand {
+    /// The tenant of the partner.
+    pub tenant: TenantId,
+    /// Who sends it.
+    pub partner: PartnerId,
+    /// The keyed hash of partner and origin id.
+    pub key: PurchaseKey,
+    /// The keyed hash of the content.
+    pub fingerprint: Fingerprint,
+    /// Whose purchase it is.
+    pub customer: CustomerName,
+    /// The text of the alias, for the profile store. No rule looks at it and no event holds it.
+    pub alias_text: Option<Box<str>>,
+    /// What was bought.
+    pub purchase: Purchase,
+    /// True when the answer is wanted but not the effect.
+    pub dry_run: bool,
+    /// Records of the same key prefix that were read and found to be of another purchase.
+    pub other_records: Vec<Seq>,
+}
+
+/// Makes a catalogue the tenant's next version.
+#[derive(Clone, Debug)]
+pub struct ApplyCatalogue {
+    /// What is wanted.
+    pub draft: CatalogueDraft,
+    /// The version that the caller changes; `None` to change whatever holds.
+    pub expected_version: Option<u32>,
+    /// True when the answer is wanted but not the effect.
+    pub dry_run: bool,
+}
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// A customer's row.
+    Customer {
+        /// The tenant.
+        tenant: TenantId,
+        /// The customer.
+        customer: CustomerName,
+    },
+    /// Where a purchase is booked.
+    Purchase {
+        /// Its key.
+        key: PurchaseKey,
+    },
+    /// A tenant's rules at a version; `None` means the present one.
+    Catalogue {
+        /// The tenant's slug.
+        tenant: String,
+        /// The version.
+        version: Option<u32>,
+    },
+    /// A promo's quota.
+    PromoUse {
+        /// The tenant.
+        tenant: TenantId,
+        /// The promo.
+        promo: RuleId,
+    },
+    /// The sums of a tenant.
+    Totals {
+        /// The tenant's slug.
+        tenant: String,
+    },
+}

@@ -1,0 +1,235 @@
+//! What no single customer owns: tenants and their rules, the customer directory, purchase keys, receipts of refusals,
+//! promo counters.
+//!
+//! The desk admits a command or says why not ([`admit`]); the customer's row decides the rest ([`crate::customer`]).
+//! Both are folds of the same records. What is admitted but not yet settled is not part of this state: it is in
+//! [`Reservations`], and is simply gone after a crash.
+
+mod admit;
+mod keys;
+mod reservations;
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+pub use admit::{Admission, PromoTerms, Terms, admit, apply};
+pub use keys::{KeyIndex, Receipt};
+pub use reservations::Reservations;
+
+use crate::catalogue::{Catalogue, RuleClock};
+use crate::event::{Event, Record};
+use crate::identity::{CustomerId, CustomerName, PartnerId, PurchaseKey, RuleId, TenantId};
+use crate::maps::Map;
+use crate::quantity::{Instant, Seq};
+
+/// What no single customer owns.
+#[derive(Clone, Debug, Default)]
+pub struct Desk {
+    /// The tenants, in order of their ids from 1.
+    tenants: Vec<TenantDesk>,
+    /// The tenants by their slugs.
+    slugs: BTreeMap<String, TenantId>,
+    /// Every customer.
+    customers: Map<CustomerId, Known>,
+    /// Every booked purchase.
+    keys: KeyIndex,
+    /// The present refusal of every purchase key that has one.
+    receipts: Map<PurchaseKey, Receipt>,
+    /// The id that the next new partner gets.
+    next_partner: u32,
+    /// The last record that was folded in.
+    last: Seq,
+    /// The latest stamp of any record.
+    last_received_at: Instant,
+}
+
+/// What the directory holds of a customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Whose customer.
+    pub tenant: TenantId,
+    /// The last record that names the customer.
+    pub last: Seq,
+}
+
+/// What the desk holds of one tenant.
+#[derive(Clone, Debug)]
+struct TenantDesk {
+    /// Every version of its rules, from 1.
+    versions: Vec<Arc<Catalogue>>,
+    /// How many units of each promo's quota are used.
+    promos_used: BTreeMap<RuleId, u64>,
+    /// The highest accepted `occurred_at`.
+    watermark: Option<Instant>,
+    /// True once a wallet was moved.
+    has_entries: bool,
+}
+
+impl Desk {
+    /// Folds one record in.
+    ///
+    /// # Panics
+    ///
+    /// If the record is not the one that follows, or names a tenant that no record created: the journal was replayed
+    /// out of order.
+    pub fn evolve(&mut self, record: &Record) {
+        assert_eq!(record.seq, self.last.next(), "the journal is replayed out of order");
+        let body = &record.body;
+        self.last = record.seq;
+        self.last_received_at = self.last_received_at.max(body.received_at);
+        for event in &body.events {
+            self.evolve_event(record, event);
+        }
+        if let Some(customer) = body.customer {
+            let known = self.customers.entry(customer).or_insert(Known { tenant: body.tenant, last: Seq::ZERO });
+            known.last = record.seq;
+        }
+    }
+
+    fn evolve_event(&mut self, record: &Record, event: &Event) {
+        let tenant = record.body.tenant;
+        match event {
+            Event::CatalogueApplied(catalogue) => self.evolve_catalogue(catalogue),
+            Event::PurchaseBooked(booked) => {
+                self.keys.insert(booked.key, record.seq);
+                if booked.replaces.is_some() {
+                    self.receipts.remove(&booked.key);
+                }
+                let desk = self.tenant_mut(tenant);
+                desk.watermark = desk.watermark.max(booked.purchase.occurred_at);
+            }
+            Event::PurchaseRefused(refused) => {
+                let receipt = Receipt { code: refused.code, fingerprint: refused.fingerprint };
+                self.receipts.insert(refused.key, receipt);
+            }
+            Event::PromoGranted(granted) => {
+                *self.tenant_mut(tenant).promos_used.entry(granted.promo).or_default() += 1;
+            }
+            Event::WalletEntry(_) => self.tenant_mut(tenant).has_entries = true,
+            Event::CustomerCreated(_)
+            | Event::PromoDeclined(_)
+            | Event::TierStepped(_)
+            | Event::MilestoneReached(_) => (),
+        }
+    }
+
+    fn evolve_catalogue(&mut self, catalogue: &Arc<Catalogue>) {
+        let highest = catalogue.partners.iter().map(|partner| partner.id.0).max().unwrap_or(0);
+        self.next_partner = self.next_partner.max(highest + 1);
+        if catalogue.version == 1 {
+            assert_eq!(catalogue.tenant.0 as usize, self.tenants.len() + 1, "tenants are numbered in order");
+            self.slugs.insert(catalogue.slug.clone(), catalogue.tenant);
+            self.tenants.push(TenantDesk {
+                versions: Vec::new(),
+                promos_used: BTreeMap::new(),
+                watermark: None,
+                has_entries: false,
+            });
+        }
+        self.tenant_mut(catalogue.tenant).versions.push(Arc::clone(catalogue));
+    }
+
+    fn tenant(&self, id: TenantId) -> Option<&TenantDesk> {
+        self.tenants.get((id.0 as usize).checked_sub(1)?)
+    }
+
+    fn tenant_mut(&mut self, id: TenantId) -> &mut TenantDesk {
+        let index = (id.0 as usize).wrapping_sub(1);
+        self.tenants.get_mut(index).expect("a record names a tenant that an earlier record created")
+    }
+
+    /// Returns the position of the last record that was folded in.
+    #[must_use]
+    pub const fn last(&self) -> Seq {
+        self.last
+    }
+
+    /// Returns the latest stamp of any record.
+    #[must_use]
+    pub const fn last_received_at(&self) -> Instant {
+        self.last_received_at
+    }
+
+    /// Finds a tenant by its slug.
+    #[must_use]
+    pub fn tenant_by_slug(&self, slug: &str) -> Option<TenantId> {
+        self.slugs.get(slug).copied()
+    }
+
+    /// Lists the present rules of every tenant, in order of their ids.
+    pub fn catalogues(&self) -> impl Iterator<Item = &Arc<Catalogue>> {
+        self.tenants.iter().filter_map(|tenant| tenant.versions.last())
+    }
+
+    /// Returns a tenant's present rules.
+    #[must_use]
+    pub fn catalogue(&self, tenant: TenantId) -> Option<&Arc<Catalogue>> {
+        self.tenant(tenant)?.versions.last()
+    }
+
+    /// Returns a tenant's rules at a version.
+    #[must_use]
+    pub fn catalogue_at(&self, tenant: TenantId, version: u32) -> Option<&Arc<Catalogue>> {
+        self.tenant(tenant)?.versions.get((version as usize).checked_sub(1)?)
+    }
+
+    /// Finds a customer of `tenant`. Nobody is created by looking.
+    #[must_use]
+    pub fn find_customer(&self, tenant: TenantId, name: CustomerName) -> Option<(CustomerId, Known)> {
+        let id = match name {
+            CustomerName::Id(id) => id,
+            CustomerName::Alias(alias) => alias.first_customer_id(),
+        };
+        let known = self.customers.get(&id).copied()?;
+        (known.tenant == tenant).then_some((id, known))
+    }
+
+    /// Returns the last record that names the customer; zero when none does.
+    #[must_use]
+    pub fn last_record_of(&self, customer: CustomerId) -> Seq {
+        self.customers.get(&customer).map_or(Seq::ZERO, |known| known.last)
+    }
+
+    /// Returns the index of booked purchases.
+    #[must_use]
+    pub const fn keys(&self) -> &KeyIndex {
+        &self.keys
+    }
+
+    /// Returns the present refusal of a purchase key.
+    #[must_use]
+    pub fn receipt(&self, key: PurchaseKey) -> Option<Receipt> {
+        self.receipts.get(&key).copied()
+    }
+
+    /// Returns how many units of a promo's quota are used.
+    #[must_use]
+    pub fn promo_used(&self, tenant: TenantId, promo: RuleId) -> u64 {
+        self.tenant(tenant).and_then(|tenant| tenant.promos_used.get(&promo)).copied().unwrap_or(0)
+    }
+
+    /// Returns the instant that is "now" for a tenant's rules when the ledger's clock says `received_at`: the highest
+    /// accepted `occurred_at` where that clock drives the rules.
+    #[must_use]
+    pub fn now(&self, tenant: TenantId, received_at: Instant) -> Instant {
+        match self.tenant(tenant) {
+            Some(desk) if desk.versions.last().is_some_and(|rules| rules.clock == RuleClock::Occurred) => {
+                desk.watermark.unwrap_or(received_at)
+            }
+            _ => received_at,
+        }
+    }
+
+    /// Returns how many units of every promo are used, in order of tenants and promos.
+    pub fn promos_used(&self) -> impl Iterator<Item = (TenantId, RuleId, u64)> {
+        self.tenants.iter().zip(1..).flat_map(|(desk, tenant)| {
+            desk.promos_used.iter().map(move |(promo, used)| (TenantId(tenant), *promo, *used))
+        })
+    }
+
+    fn next_partner(&self) -> PartnerId {
+        PartnerId(self.next_partner.max(1))
+    }
+}

@@ -1,0 +1,76 @@
+//! What is admitted but not yet settled: units of quotas, keys in flight, customers in creation.
+//!
+//! Never stored. A reservation ends when its command is settled: a grant then counts as used by its event, and what
+//! was not used is simply free again.
+
+use crate::identity::{CustomerId, PurchaseKey, RuleId, TenantId};
+use crate::maps::{Map, Set};
+
+/// What is admitted but not yet settled.
+#[derive(Clone, Debug, Default)]
+pub struct Reservations {
+    promos: Map<(TenantId, RuleId), u64>,
+    keys: Set<PurchaseKey>,
+    creations: Map<(TenantId, CustomerId), u64>,
+}
+
+impl Reservations {
+    /// Reserves a key, and a unit of a promo where there is one.
+    pub fn take(&mut self, key: PurchaseKey, promo: Option<(TenantId, RuleId)>) {
+        self.keys.insert(key);
+        if let Some(promo) = promo {
+            *self.promos.entry(promo).or_default() += 1;
+        }
+    }
+
+    /// Ends what [`Reservations::take`] began.
+    ///
+    /// # Panics
+    ///
+    /// If it was not taken.
+    pub fn settle(&mut self, key: PurchaseKey, promo: Option<(TenantId, RuleId)>) {
+        assert!(self.keys.remove(&key), "a key is settled that was not reserved");
+        let Some(promo) = promo else { return };
+        let reserved = self.promos.get_mut(&promo).expect("a unit is settled that was not reserved");
+        *reserved -= 1;
+        if *reserved == 0 {
+            self.promos.remove(&promo);
+        }
+    }
+
+    /// Notes a purchase that creates its customer, unless its row refuses it.
+    pub fn begin_creation(&mut self, tenant: TenantId, customer: CustomerId) {
+        *self.creations.entry((tenant, customer)).or_default() += 1;
+    }
+
+    /// Ends what [`Reservations::begin_creation`] began.
+    ///
+    /// # Panics
+    ///
+    /// If it was not begun.
+    pub fn end_creation(&mut self, tenant: TenantId, customer: CustomerId) {
+        let open = self.creations.get_mut(&(tenant, customer)).expect("a creation ends that was not begun");
+        *open -= 1;
+        if *open == 0 {
+            self.creations.remove(&(tenant, customer));
+        }
+    }
+
+    /// Returns true while a purchase is admitted but not settled that would create this customer.
+    #[must_use]
+    pub fn is_creating(&self, tenant: TenantId, customer: CustomerId) -> bool {
+        self.creations.contains_key(&(tenant, customer))
+    }
+
+    /// Returns true while a purchase of this key is admitted but not settled.
+    #[must_use]
+    pub fn has_key(&self, key: PurchaseKey) -> bool {
+        self.keys.contains(&key)
+    }
+
+    /// Returns how many units of a promo are reserved.
+    #[must_use]
+    pub fn promo(&self, tenant: TenantId, promo: RuleId) -> u64 {
+        self.promos.get(&(tenant, promo)).copied().unwrap_or(0)
+    }
+}

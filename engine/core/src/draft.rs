@@ -1,0 +1,433 @@
+//! What an operator wants the rules to be, and how that becomes a version: references resolved, ids given, checked.
+//!
+//! A rule that was there before keeps its id: partners by slug, promos by code, bands by quantity and smallest amount,
+//! programmes and levels by name, milestones by count. What the ledger still needs cannot be removed.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::catalogue::{
+    AtMaximum, Catalogue, Currency, JourneyRules, Milestone, Partner, Promo, PromoBand, RuleClock, TierLevel,
+    TierPolicy, TierProgram, UnknownCustomer, UnknownPromo,
+};
+use crate::identity::{PartnerId, RuleId, TenantId};
+use crate::percent::Percent;
+use crate::quantity::{Amount, Instant};
+use crate::rejection::CatalogueRejection;
+
+/// Rules that a catalogue may hold in all: promos, bands, programmes, levels and milestones. Keeps the record of a
+/// change far below what a frame can hold.
+pub const RULES_MAX: usize = 4_096;
+/// Partners that a tenant may have.
+pub const PARTNERS_MAX: usize = 2_048;
+/// Bytes that a name may have.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// The rules of one tenant, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogueDraft {
+    /// See [`Catalogue::slug`].
+    pub slug: String,
+    /// See [`Catalogue::name`].
+    pub name: String,
+    /// See [`Catalogue::currency`].
+    pub currency: Currency,
+    /// See [`Catalogue::timezone`].
+    pub timezone: String,
+    /// See [`Catalogue::clock`].
+    pub clock: RuleClock,
+    /// See [`Catalogue::unknown_customer`].
+    pub unknown_customer: UnknownCustomer,
+    /// See [`Catalogue::unknown_promo`].
+    pub unknown_promo: UnknownPromo,
+    /// The partners.
+    pub partners: Vec<PartnerDraft>,
+    /// The promos.
+    pub promos: Vec<PromoDraft>,
+    /// The tier programmes.
+    pub programs: Vec<ProgramDraft>,
+}
+
+/// A partner, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartnerDraft {
+    /// See [`Partner::slug`].
+    pub slug: String,
+    /// See [`Partner::name`].
+    pub name: String,
+}
+
+/// A promo, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromoDraft {
+    /// See [`Promo::code`].
+    pub code: String,
+    /// See [`Promo::quota`].
+    pub quota: u64,
+    /// See [`Promo::starts_at`].
+    pub starts_at: Instant,
+    /// See [`Promo::ends_at`].
+    pub ends_at: Instant,
+    /// The slug of the partner that pays; `None` means the one that sent the purchase.
+    pub funded_by: Option<String>,
+    /// The bands.
+    pub bands: Vec<BandDraft>,
+}
+
+/// A band, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BandDraft {
+    /// See [`PromoBand::quantity`].
+    pub quantity: u32,
+    /// See [`PromoBand::or_more`].
+    pub or_more: bool,
+    /// See [`PromoBand::amount_min`].
+    pub amount_min: Amount,
+    /// See [`PromoBand::amount_end`].
+    pub amount_end: Option<Amount>,
+    /// See [`PromoBand::percent`].
+    pub percent: Percent,
+}
+
+/// A Journey programme, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramDraft {
+    /// See [`TierProgram::name`].
+    pub name: String,
+    /// See [`JourneyRules::downgrade_after_days`].
+    pub downgrade_after_days: u32,
+    /// See [`JourneyRules::reset_after_days`].
+    pub reset_after_days: u32,
+    /// See [`JourneyRules::at_maximum`].
+    pub at_maximum: AtMaximum,
+    /// The levels, the lowest first.
+    pub levels: Vec<LevelDraft>,
+}
+
+/// A tier level, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LevelDraft {
+    /// See [`TierLevel::name`].
+    pub name: String,
+    /// See [`TierLevel::count_max`].
+    pub count_max: u32,
+    /// The name of the level above; `None` means the one that follows in the list, itself at the top.
+    pub next: Option<String>,
+    /// The name of the level below; `None` means the one before in the list, itself at the bottom.
+    pub previous: Option<String>,
+    /// Count and points of each milestone.
+    pub milestones: Vec<(u32, Amount)>,
+}
+
+/// What the desk knows beside the present version.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbering {
+    /// The tenant's id, or the one that a new tenant gets.
+    pub tenant: TenantId,
+    /// The id that the next new partner gets.
+    pub next_partner: PartnerId,
+    /// True once a wallet of the tenant was moved: its currency cannot change any more.
+    pub currency_is_fixed: bool,
+}
+
+fn invalid(place: impl Into<String>, problem: impl Into<String>) -> CatalogueRejection {
+    CatalogueRejection::Invalid { place: place.into(), problem: problem.into() }
+}
+
+/// Returns the text of the first name that stands twice.
+fn first_twin<'a>(names: impl Iterator<Item = &'a str>, fold: fn(&str) -> String) -> Option<String> {
+    let mut names: Vec<String> = names.map(fold).collect();
+    names.sort();
+    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone())
+}
+
+/// Gives ids to rules: the old one where there is one, else the next.
+struct Ids {
+    next: u32,
+}
+
+impl Ids {
+    fn keep_or_next(&mut self, kept: Option<RuleId>) -> RuleId {
+        kept.unwrap_or_else(|| {
+            let id = RuleId(self.next);
+            self.next += 1;
+            id
+        })
+    }
+}
+
+impl CatalogueDraft {
+    /// Makes this the version that follows `present`.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogueRejection::Invalid`] with the first place that is wrong.
+    pub fn resolve(&self, present: Option<&Catalogue>, numbering: Numbering) -> Result<Catalogue, CatalogueRejection> {
+        self.check_tenant(present, numbering)?;
+        let partners = self.resolve_partners(present, numbering)?;
+        let mut ids = Ids { next: present.map_or(1, |present| present.next_rule.0) };
+        let promos = self.resolve_promos(present, &partners, &mut ids)?;
+        let programs = self.resolve_programs(present, &mut ids)?;
+        Ok(Catalogue {
+            tenant: numbering.tenant,
+            version: present.map_or(1, |present| present.version + 1),
+            slug: self.slug.clone(),
+            name: self.name.clone(),
+            currency: self.currency,
+            timezone: self.timezone.clone(),
+            clock: self.clock,
+            unknown_customer: self.unknown_customer,
+            unknown_promo: self.unknown_promo,
+            partners,
+            promos,
+            programs,
+            next_rule: RuleId(ids.next),
+        })
+    }
+
+    fn check_tenant(&self, present: Option<&Catalogue>, numbering: Numbering) -> Result<(), CatalogueRejection> {
+        if !is_slug(&self.slug) {
+            return Err(invalid("tenant.slug", "must be 1 to 64 of a-z, 0-9 and '-'"));
+        }
+        let currency_changes = present.is_some_and(|present| present.currency != self.currency);
+        if currency_changes && numbering.currency_is_fixed {
+            return Err(invalid("tenant.currency", "cannot change once a wallet was moved"));
+        }
+        if 4 < self.currency.exponent {
+            return Err(invalid("tenant.currency", "the exponent must be 0 to 4"));
+        }
+        self.check_size()
+    }
+
+    fn check_size(&self) -> Result<(), CatalogueRejection> {
+        let bands: usize = self.promos.iter().map(|promo| 1 + promo.bands.len()).sum();
+        let levels = self.programs.iter().flat_map(|program| &program.levels);
+        let steps: usize = levels.map(|level| 1 + level.milestones.len()).sum();
+        if RULES_MAX < bands + steps + self.programs.len() {
+            return Err(invalid("tenant", format!("has more than {RULES_MAX} rules in all")));
+        }
+        if PARTNERS_MAX < self.partners.len() {
+            return Err(invalid("partners", format!("are more than {PARTNERS_MAX}")));
+        }
+        let names = [&self.name, &self.timezone].into_iter().chain(self.partners.iter().map(|partner| &partner.name));
+        let names = names.chain(self.promos.iter().map(|promo| &promo.code));
+        let names = names.chain(self.programs.iter().map(|program| &program.name));
+        let levels = self.programs.iter().flat_map(|program| program.levels.iter().map(|level| &level.name));
+        match names.chain(levels).find(|name| NAME_BYTES_MAX < name.len()) {
+            Some(name) => Err(invalid("tenant", format!("a name is longer than {NAME_BYTES_MAX} bytes: {name}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn resolve_partners(
+        &self,
+        present: Option<&Catalogue>,
+        numbering: Numbering,
+    ) -> Result<Vec<Partner>, CatalogueRejection> {
+        if let Some(twin) = first_twin(self.partners.iter().map(|partner| partner.slug.as_str()), str::to_string) {
+            return Err(invalid(format!("partners[{twin}]"), "stands twice"));
+        }
+        if let Some(bad) = self.partners.iter().find(|partner| !is_slug(&partner.slug)) {
+            return Err(invalid(format!("partners[{}]", bad.slug), "the slug must be 1 to 64 of a-z, 0-9 and '-'"));
+        }
+        let before = present.map_or(&[][..], |present| present.partners.as_slice());
+        let is_gone = |old: &&Partner| !self.partners.iter().any(|partner| partner.slug == old.slug);
+        if let Some(gone) = before.iter().find(is_gone) {
+            return Err(invalid(format!("partners[{}]", gone.slug), "cannot be removed: its purchases name it"));
+        }
+        let mut next = numbering.next_partner.0;
+        let mut partners: Vec<Partner> = Vec::with_capacity(self.partners.len());
+        for wanted in &self.partners {
+            let kept = before.iter().find(|partner| partner.slug == wanted.slug).map(|partner| partner.id);
+            let id = kept.unwrap_or_else(|| {
+                next += 1;
+                PartnerId(next - 1)
+            });
+            partners.push(Partner { id, slug: wanted.slug.clone(), name: wanted.name.clone() });
+        }
+        partners.sort_by_key(|partner| partner.id);
+        Ok(partners)
+    }
+
+    fn resolve_promos(
+        &self,
+        present: Option<&Catalogue>,
+        partners: &[Partner],
+        ids: &mut Ids,
+    ) -> Result<Vec<Promo>, CatalogueRejection> {
+        if let Some(twin) = first_twin(self.promos.iter().map(|promo| promo.code.as_str()), str::to_string) {
+            return Err(invalid(format!("promos[{twin}]"), "stands twice"));
+        }
+        let mut promos = Vec::with_capacity(self.promos.len());
+        for wanted in &self.promos {
+            let old = present.and_then(|present| present.promo_by_code(&wanted.code));
+            promos.push(wanted.resolve(old, partners, ids)?);
+        }
+        promos.sort_by(|left, right| left.code.cmp(&right.code));
+        Ok(promos)
+    }
+
+    fn resolve_programs(
+        &self,
+        present: Option<&Catalogue>,
+        ids: &mut Ids,
+    ) -> Result<Vec<TierProgram>, CatalogueRejection> {
+        if let Some(twin) = first_twin(self.programs.iter().map(|program| program.name.as_str()), str::to_lowercase) {
+            return Err(invalid(format!("tier_programs[{twin}]"), "stands twice"));
+        }
+        let before = present.map_or(&[][..], |present| present.programs.as_slice());
+        let is_gone = |old: &&TierProgram| !self.programs.iter().any(|program| program.name == old.name);
+        if let Some(gone) = before.iter().find(is_gone) {
+            return Err(invalid(format!("tier_programs[{}]", gone.name), "cannot be removed: customers stand in it"));
+        }
+        let mut programs = Vec::with_capacity(self.programs.len());
+        for wanted in &self.programs {
+            let old = before.iter().find(|program| program.name == wanted.name);
+            programs.push(wanted.resolve(old, ids)?);
+        }
+        programs.sort_by_key(|program| program.id);
+        Ok(programs)
+    }
+}
+
+impl PromoDraft {
+    fn resolve(&self, old: Option<&Promo>, partners: &[Partner], ids: &mut Ids) -> Result<Promo, CatalogueRejection> {
+        let place = || format!("promos[{}]", self.code);
+        if self.code.is_empty() || 64 < self.code.len() {
+            return Err(invalid(place(), "the code must have 1 to 64 bytes"));
+        }
+        if self.ends_at < self.starts_at {
+            return Err(invalid(place(), "the period ends before it starts"));
+        }
+        let funded_by = match &self.funded_by {
+            None => None,
+            Some(slug) => {
+                let payer = partners.iter().find(|partner| partner.slug == *slug);
+                let payer = payer.ok_or_else(|| invalid(place(), format!("funded_by names no partner: {slug}")))?;
+                Some(payer.id)
+            }
+        };
+        let id = ids.keep_or_next(old.map(|promo| promo.id));
+        let mut bands = Vec::with_capacity(self.bands.len());
+        for (index, wanted) in self.bands.iter().enumerate() {
+            let is_same = |band: &&PromoBand| band.quantity == wanted.quantity && band.amount_min == wanted.amount_min;
+            let kept = old.and_then(|promo| promo.bands.iter().find(is_same)).map(|band| band.id);
+            if wanted.quantity == 0 || wanted.amount_end.is_some_and(|end| end <= wanted.amount_min) {
+                return Err(invalid(
+                    format!("promos[{}].bands[{index}]", self.code),
+                    "the quantity must be at least 1 and amount_end above amount_min",
+                ));
+            }
+            let band = PromoBand {
+                id: ids.keep_or_next(kept),
+                quantity: wanted.quantity,
+                or_more: wanted.or_more,
+                amount_min: wanted.amount_min,
+                amount_end: wanted.amount_end,
+                percent: wanted.percent,
+            };
+            if let Some(other) = bands.iter().position(|other: &PromoBand| other.overlaps(&band)) {
+                return Err(invalid(
+                    format!("promos[{}].bands[{index}]", self.code),
+                    format!("overlaps with bands[{other}]: a purchase would meet both"),
+                ));
+            }
+            bands.push(band);
+        }
+        Ok(Promo {
+            id,
+            code: self.code.clone(),
+            quota: self.quota,
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+            funded_by,
+            bands,
+        })
+    }
+}
+
+impl ProgramDraft {
+    fn resolve(&self, old: Option<&TierProgram>, ids: &mut Ids) -> Result<TierProgram, CatalogueRejection> {
+        let place = || format!("tier_programs[{}]", self.name);
+        if self.name.is_empty() || self.levels.is_empty() {
+            return Err(invalid(place(), "needs a name and at least one level"));
+        }
+        if self.reset_after_days < self.downgrade_after_days {
+            return Err(invalid(place(), "reset_after_days must not be below downgrade_after_days"));
+        }
+        if let Some(twin) = first_twin(self.levels.iter().map(|level| level.name.as_str()), str::to_lowercase) {
+            return Err(invalid(format!("tier_programs[{}].levels[{twin}]", self.name), "stands twice"));
+        }
+        let id = ids.keep_or_next(old.map(|program| program.id));
+        let before = old.map_or(&[][..], |program| program.levels.as_slice());
+        let is_gone = |old: &&TierLevel| !self.levels.iter().any(|level| level.name == old.name);
+        if let Some(gone) = before.iter().find(is_gone) {
+            return Err(invalid(
+                format!("tier_programs[{}].levels[{}]", self.name, gone.name),
+                "cannot be removed: customers stand on it",
+            ));
+        }
+        let old_level = |name: &str| before.iter().find(|level| level.name == name);
+        let level_ids: Vec<RuleId> =
+            self.levels.iter().map(|level| ids.keep_or_next(old_level(&level.name).map(|old| old.id))).collect();
+        let find = |name: &str| self.levels.iter().position(|level| level.name == name).map(|at| level_ids[at]);
+        let mut levels = Vec::with_capacity(self.levels.len());
+        for (index, wanted) in self.levels.iter().enumerate() {
+            let place = || format!("tier_programs[{}].levels[{}]", self.name, wanted.name);
+            let neighbour = |name: &Option<String>, implied: usize| match name {
+                Some(name) => find(name).ok_or_else(|| invalid(place(), format!("names no level: {name}"))),
+                None => Ok(level_ids[implied]),
+            };
+            let next = neighbour(&wanted.next, (index + 1).min(self.levels.len() - 1))?;
+            let previous = neighbour(&wanted.previous, index.saturating_sub(1))?;
+            let milestones = wanted.resolve_milestones(old_level(&wanted.name), ids, place)?;
+            levels.push(TierLevel {
+                id: level_ids[index],
+                name: wanted.name.clone(),
+                count_max: wanted.count_max,
+                next,
+                previous,
+                milestones,
+            });
+        }
+        let rules = JourneyRules {
+            downgrade_after_days: self.downgrade_after_days,
+            reset_after_days: self.reset_after_days,
+            at_maximum: self.at_maximum,
+        };
+        Ok(TierProgram { id, name: self.name.clone(), policy: TierPolicy::Journey(rules), levels })
+    }
+}
+
+impl LevelDraft {
+    fn resolve_milestones(
+        &self,
+        old: Option<&TierLevel>,
+        ids: &mut Ids,
+        place: impl Fn() -> String,
+    ) -> Result<Vec<Milestone>, CatalogueRejection> {
+        if self.name.is_empty() || self.count_max == 0 {
+            return Err(invalid(place(), "needs a name and a count_max of at least 1"));
+        }
+        let mut milestones: Vec<Milestone> = Vec::with_capacity(self.milestones.len());
+        for &(at_count, points) in &self.milestones {
+            if at_count == 0 || self.count_max < at_count || points.is_zero() {
+                let problem = format!("a milestone must lie at 1 to {} and pay something", self.count_max);
+                return Err(invalid(place(), problem));
+            }
+            if milestones.iter().any(|other| other.at_count == at_count) {
+                return Err(invalid(place(), format!("has two milestones at {at_count}")));
+            }
+            let kept = old.and_then(|level| level.milestone_at(at_count)).map(|milestone| milestone.id);
+            milestones.push(Milestone { id: ids.keep_or_next(kept), at_count, points });
+        }
+        milestones.sort_by_key(|milestone| milestone.at_count);
+        Ok(milestones)
+    }
+}
+
+fn is_slug(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(fits)
+}

@@ -1,0 +1,180 @@
+//! What has happened: the events of a record, and the record itself.
+//!
+//! An event carries outcomes (the tier after, the balance after, the units used), never something to compute, so that
+//! a fold of the records needs no catalogue and no other row. Kinds and shapes are for ever: the journal's codec
+//! freezes them under golden files, and a new shape is a new version there.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::accounts::Entry;
+use crate::catalogue::Catalogue;
+use crate::identity::{Alias, CustomerId, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
+use crate::journey::{Remark, Standing};
+use crate::purchase::Purchase;
+use crate::quantity::{Amount, Instant, Seq};
+use crate::rejection::RejectionCode;
+
+/// All that one command did: one position, one stamp, all or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its position.
+    pub seq: Seq,
+    /// What it says.
+    pub body: Body,
+}
+
+/// A record before it has its position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// When the ledger received the command. Never falls from one record to the next.
+    pub received_at: Instant,
+    /// Whose rules.
+    pub tenant: TenantId,
+    /// The version of the tenant's catalogue that it was decided by; of a catalogue change, the new one.
+    pub catalogue_version: u32,
+    /// The one customer whose row it changes, if any.
+    pub customer: Option<CustomerId>,
+    /// The record before this one that names the same customer; zero when there is none.
+    pub previous: Seq,
+    /// What happened, in order; never empty.
+    pub events: Vec<Event>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A tenant's rules changed, or a tenant came to be.
+    CatalogueApplied(Arc<Catalogue>),
+    /// The record's customer came to be.
+    CustomerCreated(CustomerCreated),
+    /// A purchase was booked.
+    PurchaseBooked(Box<PurchaseBooked>),
+    /// A purchase was refused; this is its receipt.
+    PurchaseRefused(Box<PurchaseRefused>),
+    /// A promo paid for the purchase.
+    PromoGranted(PromoGranted),
+    /// A promo did not pay for the purchase.
+    PromoDeclined(PromoDeclined),
+    /// The customer took a step in a tier programme.
+    TierStepped(TierStepped),
+    /// The customer's count reached a milestone.
+    MilestoneReached(MilestoneReached),
+    /// A wallet was credited or debited.
+    WalletEntry(Entry),
+}
+
+/// See [`Event::CustomerCreated`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomerCreated {
+    /// The alias that named the customer first.
+    pub alias: Alias,
+}
+
+/// See [`Event::PurchaseBooked`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurchaseBooked {
+    /// Who sent it.
+    pub partner: PartnerId,
+    /// Its key.
+    pub key: PurchaseKey,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// The instant that the rules saw.
+    pub at: Instant,
+    /// The refusal that this booking replaces, if the key had one.
+    pub replaces: Option<RejectionCode>,
+    /// What is in the wallet that cashback goes to, once all of this is booked.
+    pub balance_after: Amount,
+    /// What was bought.
+    pub purchase: Purchase,
+}
+
+/// See [`Event::PurchaseRefused`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurchaseRefused {
+    /// Who sent it.
+    pub partner: PartnerId,
+    /// Its key, which stays free.
+    pub key: PurchaseKey,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// The partner's id of it.
+    pub origin_id: Box<str>,
+    /// Why.
+    pub code: RejectionCode,
+    /// The refusal that this one replaces, if the key had one.
+    pub replaces: Option<RejectionCode>,
+}
+
+/// See [`Event::PromoGranted`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromoGranted {
+    /// The promo, one unit of whose quota is used.
+    pub promo: RuleId,
+    /// The band.
+    pub band: RuleId,
+    /// What it paid.
+    pub points: Amount,
+}
+
+/// See [`Event::PromoDeclined`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromoDeclined {
+    /// The promo.
+    pub promo: RuleId,
+    /// Why.
+    pub reason: DeclineReason,
+}
+
+/// Why a promo did not pay, with the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeclineReason {
+    /// The purchase is outside of the promo's period.
+    OutsidePeriod,
+    /// No band is for this quantity and amount.
+    NoBand,
+    /// The band's share rounds to nothing.
+    RoundsToZero {
+        /// The band.
+        band: RuleId,
+    },
+    /// The quota is used up.
+    QuotaExhausted {
+        /// The band that would have paid.
+        band: RuleId,
+        /// The quota.
+        quota: u64,
+        /// What it would have paid.
+        points: Amount,
+    },
+}
+
+/// See [`Event::TierStepped`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierStepped {
+    /// Where the customer stood; `None` for a first step.
+    pub before: Option<Standing>,
+    /// Where the customer stands.
+    pub after: Standing,
+    /// What the step was.
+    pub remark: Remark,
+}
+
+/// See [`Event::MilestoneReached`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MilestoneReached {
+    /// The programme.
+    pub program: RuleId,
+    /// The level.
+    pub level: RuleId,
+    /// The milestone.
+    pub milestone: RuleId,
+    /// The count that was reached.
+    pub at_count: u32,
+    /// What it paid.
+    pub points: Amount,
+}

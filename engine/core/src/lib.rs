@@ -1,0 +1,42 @@
+//! The rules of the ledger: pure, and alone in being allowed to decide anything.
+//!
+//! Nothing here does I/O, reads a clock, draws a random number, starts a thread or touches a float: the crate builds
+//! without the standard library, and the compiler proves it. A command comes in with its stamp, events go out, and the
+//! state is a fold of them.
+//!
+//! Read in this order: [`command`] (what is asked), [`desk`] (what no single customer owns), [`customer`] (one
+//! customer's row), [`event`] (what happened), [`ledger`] (the whole state). The rules themselves: [`promo`],
+//! [`journey`], [`purchase`], [`accounts`].
+#![no_std]
+// Tests use proptest, which needs the standard library.
+#[cfg(test)]
+extern crate std;
+
+extern crate alloc;
+
+pub mod accounts;
+pub mod catalogue;
+pub mod command;
+pub mod customer;
+pub mod desk;
+pub mod draft;
+pub mod event;
+mod identity;
+pub mod journey;
+pub mod ledger;
+mod maps;
+mod percent;
+pub mod promo;
+pub mod purchase;
+mod quantity;
+mod rejection;
+pub mod totals;
+
+pub use identity::{
+    Alias, AliasKind, CurrencyCode, CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId,
+    Unit, WalletId,
+};
+pub use maps::{Map, Set};
+pub use percent::{PERCENT_PLACES_MAX, Percent};
+pub use quantity::{AMOUNT_MAX, Amount, DAY_US, Instant, Seq, Ticket};
+pub use rejection::{CatalogueRejection, Rejection, RejectionCode};

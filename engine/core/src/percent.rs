@@ -1,0 +1,77 @@
+//! Percentages: exact decimals, and the one rounding that a promo uses.
+
+use core::fmt;
+
+use rust_decimal::prelude::ToPrimitive;
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::quantity::Amount;
+
+/// Decimal places that a percentage may have.
+pub const PERCENT_PLACES_MAX: usize = 6;
+
+/// A percentage from 0 to 100, exact, with at most [`PERCENT_PLACES_MAX`] decimal places. `1.75` means 1.75 %.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Percent(Decimal);
+
+impl Percent {
+    /// Reads digits with an optional decimal point, such as `1.75`. Signs, exponents and separators are refused.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Percent> {
+        // The decimal library also takes `1_000`, `1e5` and `+5`, which no catalogue should mean.
+        let (whole, places) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(whole) || !digits(places) || 3 < whole.len() || PERCENT_PLACES_MAX < places.len() {
+            return None;
+        }
+        Percent::checked(Decimal::from_str_exact(text).ok()?)
+    }
+
+    fn checked(value: Decimal) -> Option<Percent> {
+        let value = value.normalize();
+        let fits =
+            !value.is_sign_negative() && value <= Decimal::ONE_HUNDRED && value.scale() as usize <= PERCENT_PLACES_MAX;
+        fits.then_some(Percent(value))
+    }
+
+    /// Computes this share of `amount`, rounded half up to the minor unit (KezBek's promo, in exact decimals).
+    ///
+    /// # Panics
+    ///
+    /// Never: at most 16 digits of amount times 9 of percentage stay below the 28 that a decimal holds, and a share
+    /// of at most 100 % stays an amount.
+    #[must_use]
+    pub fn share_of(self, amount: Amount) -> Amount {
+        Decimal::from(amount.minor_units())
+            .checked_mul(self.0)
+            .and_then(|product| product.checked_div(Decimal::ONE_HUNDRED))
+            .map(|share| share.round_dp_with_strategy(0, RoundingStrategy::MidpointAwayFromZero))
+            .and_then(|share| share.to_i64())
+            .and_then(Amount::new)
+            .expect("a share of at most 100 % of an amount is an amount")
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, out)
+    }
+}
+
+// Stored as the 16 bytes of the normalised decimal: the library's own form is text, which bincode cannot read back.
+impl Serialize for Percent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Percent, D::Error> {
+        let bytes = <[u8; 16]>::deserialize(deserializer)?;
+        // One number has one form: bits that the decimal library would ignore are damage too.
+        Percent::checked(Decimal::deserialize(bytes))
+            .filter(|percent| percent.0.serialize() == bytes)
+            .ok_or_else(|| serde::de::Error::custom("not a percentage"))
+    }
+}

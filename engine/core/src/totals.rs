@@ -1,0 +1,158 @@
+//! The sums of each tenant: what reports and the trial balance show. One fold of the records, exact at every position.
+
+use alloc::collections::BTreeMap;
+
+use crate::accounts::{Direction, HouseAccount};
+use crate::event::{DeclineReason, Event, Record};
+use crate::identity::{RuleId, TenantId, Unit};
+use crate::journey::Remark;
+use crate::quantity::Seq;
+use crate::rejection::RejectionCode;
+
+/// The sums of every tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// The last record that was folded in.
+    pub last: Seq,
+    tenants: BTreeMap<TenantId, TenantTotals>,
+}
+
+/// The sums of one tenant. Amounts are minor units of its currency.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TenantTotals {
+    /// Purchases that are booked.
+    pub accepted: u64,
+    /// Purchase keys whose present result is a refusal.
+    pub rejected: BTreeMap<RejectionCode, u64>,
+    /// The sum of the booked amounts.
+    pub amount: i128,
+    /// What promos paid.
+    pub point_transaction: i128,
+    /// What milestones paid.
+    pub point_loyalty: i128,
+    /// Customers.
+    pub customers: u64,
+    /// Each promo's part.
+    pub promos: BTreeMap<RuleId, PromoTotals>,
+    /// Steps, by programme and remark.
+    pub remarks: BTreeMap<(RuleId, Remark), u64>,
+    /// Customers, by programme and level.
+    pub members: BTreeMap<(RuleId, RuleId), u64>,
+    /// What the wallets hold: the house owes it.
+    pub wallets: BTreeMap<Unit, i128>,
+    /// What each house account holds; debits are positive.
+    pub house: BTreeMap<(Unit, HouseAccount), i128>,
+}
+
+/// The sums of one promo.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PromoTotals {
+    /// Purchases that it paid for.
+    pub granted: u64,
+    /// What it paid.
+    pub points: i128,
+    /// Purchases that it would have paid for, had its quota not been used up.
+    pub declined_exhausted: u64,
+    /// Purchases that it declined for another reason.
+    pub declined_other: u64,
+}
+
+impl Totals {
+    /// Folds one record in.
+    pub fn evolve(&mut self, record: &Record) {
+        self.last = record.seq;
+        let tenant = self.tenants.entry(record.body.tenant).or_default();
+        for event in &record.body.events {
+            tenant.evolve(event);
+        }
+    }
+
+    /// Returns the sums of one tenant.
+    #[must_use]
+    pub fn tenant(&self, tenant: TenantId) -> Option<&TenantTotals> {
+        self.tenants.get(&tenant)
+    }
+
+    /// Lists the sums of every tenant.
+    pub fn tenants(&self) -> impl Iterator<Item = (TenantId, &TenantTotals)> {
+        self.tenants.iter().map(|(id, totals)| (*id, totals))
+    }
+}
+
+impl TenantTotals {
+    fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::CatalogueApplied(_) => (),
+            Event::CustomerCreated(_) => self.customers += 1,
+            Event::PurchaseBooked(booked) => {
+                self.accepted += 1;
+                self.amount += i128::from(booked.purchase.amount);
+                self.replace(booked.replaces);
+            }
+            Event::PurchaseRefused(refused) => {
+                self.replace(refused.replaces);
+                *self.rejected.entry(refused.code).or_default() += 1;
+            }
+            Event::PromoGranted(granted) => {
+                let points = i128::from(granted.points.minor_units());
+                self.point_transaction += points;
+                let promo = self.promos.entry(granted.promo).or_default();
+                promo.granted += 1;
+                promo.points += points;
+            }
+            Event::PromoDeclined(declined) => {
+                let promo = self.promos.entry(declined.promo).or_default();
+                match declined.reason {
+                    DeclineReason::QuotaExhausted { .. } => promo.declined_exhausted += 1,
+                    _ => promo.declined_other += 1,
+                }
+            }
+            Event::TierStepped(stepped) => {
+                let program = stepped.after.program;
+                *self.remarks.entry((program, stepped.remark)).or_default() += 1;
+                if let Some(before) = &stepped.before {
+                    take_one(&mut self.members, &(program, before.level));
+                }
+                *self.members.entry((program, stepped.after.level)).or_default() += 1;
+            }
+            Event::MilestoneReached(reached) => self.point_loyalty += i128::from(reached.points.minor_units()),
+            Event::WalletEntry(entry) => {
+                let sign = match entry.direction {
+                    Direction::In => 1,
+                    Direction::Out => -1,
+                };
+                *self.wallets.entry(entry.unit).or_default() += sign * i128::from(entry.amount.minor_units());
+                for leg in &entry.against {
+                    let account = self.house.entry((entry.unit, leg.account)).or_default();
+                    *account += sign * i128::from(leg.amount.minor_units());
+                }
+            }
+        }
+    }
+
+    fn replace(&mut self, code: Option<RejectionCode>) {
+        if let Some(code) = code {
+            take_one(&mut self.rejected, &code);
+        }
+    }
+
+    /// Returns debits minus credits of each unit: zero, or the ledger is wrong.
+    #[must_use]
+    pub fn trial_balance(&self) -> BTreeMap<Unit, i128> {
+        let mut sums: BTreeMap<Unit, i128> = self.wallets.iter().map(|(unit, owed)| (*unit, -owed)).collect();
+        for ((unit, _), debit) in &self.house {
+            *sums.entry(*unit).or_default() += debit;
+        }
+        sums
+    }
+}
+
+/// Counts one less, and forgets what is counted down to nothing.
+fn take_one<K: Ord>(counts: &mut BTreeMap<K, u64>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
