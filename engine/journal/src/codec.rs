@@ -1,0 +1,246 @@
+//! How a record becomes bytes, and back. A stored shape never changes: a new shape is a new version of its kind.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 1 | version of this layout, 1 |
+//! | 8 | received at, microseconds since the epoch |
+//! | 4, 4 | tenant, catalogue version |
+//! | 1 | 1 when the record names a customer, else 0 |
+//! | 16, 8 | customer, previous record of the customer; only when it names one |
+//! | 2 | number of events |
+//! | each: 2, 1, 4, n | kind, version, length, bincode of the event's body |
+//!
+//! All numbers are little-endian. The position is not stored: the frame gives it. Golden files freeze every kind.
+
+use std::sync::Arc;
+
+use bincode::Options as _;
+use kembali_core::event::{Body, Event, Record};
+use kembali_core::{CustomerId, Instant, Seq, TenantId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::frame::RECORD_BYTES_MAX;
+
+const LAYOUT_VERSION: u8 = 1;
+
+/// The kinds of events, by the number that the journal holds. Numbers are never used again.
+mod kind {
+    pub(super) const CATALOGUE_APPLIED: u16 = 1;
+    pub(super) const CUSTOMER_CREATED: u16 = 2;
+    pub(super) const PURCHASE_BOOKED: u16 = 3;
+    pub(super) const PURCHASE_REFUSED: u16 = 4;
+    pub(super) const PROMO_GRANTED: u16 = 5;
+    pub(super) const PROMO_DECLINED: u16 = 6;
+    pub(super) const TIER_STEPPED: u16 = 7;
+    pub(super) const MILESTONE_REACHED: u16 = 8;
+    pub(super) const WALLET_ENTRY: u16 = 9;
+}
+
+/// Why bytes are no record.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes end too early.
+    #[error("the record ends after {found} bytes, {needed} more are needed")]
+    Short {
+        /// How many bytes there are.
+        found: usize,
+        /// How many more were needed.
+        needed: usize,
+    },
+    /// Bytes are left over.
+    #[error("{0} bytes are left over after the record")]
+    Trailing(usize),
+    /// The layout or an event is of a version or kind that this program does not know.
+    #[error("{what} {found} is not known to this program; a newer one wrote it")]
+    Unknown {
+        /// What it is.
+        what: &'static str,
+        /// Its number.
+        found: u32,
+    },
+    /// A field holds what it cannot.
+    #[error("the {0} is out of range")]
+    OutOfRange(&'static str),
+    /// An event's body cannot be read.
+    #[error("the body of an event of kind {kind} cannot be read")]
+    Event {
+        /// The kind.
+        kind: u16,
+        /// Why.
+        source: bincode::Error,
+    },
+}
+
+/// Why a record cannot be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// An event cannot be written.
+    #[error("an event of kind {kind} cannot be written")]
+    Event {
+        /// The kind.
+        kind: u16,
+        /// Why.
+        source: bincode::Error,
+    },
+    /// The record has more events than the layout can count.
+    #[error("the record has {0} events")]
+    TooManyEvents(usize),
+}
+
+/// The one way in which this program uses bincode.
+fn options() -> impl bincode::Options {
+    bincode::DefaultOptions::new()
+        .with_fixint_encoding()
+        .with_little_endian()
+        .with_limit(RECORD_BYTES_MAX as u64)
+        .reject_trailing_bytes()
+}
+
+/// Appends the bytes of a record to `out`.
+///
+/// # Errors
+///
+/// [`EncodeError`] when the record is too large; `out` then holds a part of it.
+pub fn encode(body: &Body, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let count = u16::try_from(body.events.len()).map_err(|_| EncodeError::TooManyEvents(body.events.len()))?;
+    out.push(LAYOUT_VERSION);
+    out.extend_from_slice(&body.received_at.0.to_le_bytes());
+    out.extend_from_slice(&body.tenant.0.to_le_bytes());
+    out.extend_from_slice(&body.catalogue_version.to_le_bytes());
+    match body.customer {
+        None => out.push(0),
+        Some(customer) => {
+            out.push(1);
+            out.extend_from_slice(&customer.0.to_le_bytes());
+            out.extend_from_slice(&body.previous.0.to_le_bytes());
+        }
+    }
+    out.extend_from_slice(&count.to_le_bytes());
+    body.events.iter().try_for_each(|event| encode_event(event, out))
+}
+
+fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    match event {
+        Event::CatalogueApplied(body) => put(kind::CATALOGUE_APPLIED, &**body, out),
+        Event::CustomerCreated(body) => put(kind::CUSTOMER_CREATED, body, out),
+        Event::PurchaseBooked(body) => put(kind::PURCHASE_BOOKED, &**body, out),
+        Event::PurchaseRefused(body) => put(kind::PURCHASE_REFUSED, &**body, out),
+        Event::PromoGranted(body) => put(kind::PROMO_GRANTED, body, out),
+        Event::PromoDeclined(body) => put(kind::PROMO_DECLINED, body, out),
+        Event::TierStepped(body) => put(kind::TIER_STEPPED, body, out),
+        Event::MilestoneReached(body) => put(kind::MILESTONE_REACHED, body, out),
+        Event::WalletEntry(body) => put(kind::WALLET_ENTRY, body, out),
+    }
+}
+
+/// Writes kind, version 1, length and body.
+fn put(kind: u16, body: &impl Serialize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    out.extend_from_slice(&kind.to_le_bytes());
+    out.push(1);
+    let length_at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    options().serialize_into(&mut *out, body).map_err(|source| EncodeError::Event { kind, source })?;
+    // The limit of the options keeps the length far below 4 GiB.
+    let length = (out.len() - length_at - 4) as u32;
+    out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+    Ok(())
+}
+
+/// Reads the record at `seq`.
+///
+/// # Errors
+///
+/// [`DecodeError`]. Bytes whose checksum fits and which are no record were written by another program or by a wrong
+/// one.
+pub fn decode(seq: Seq, bytes: &[u8]) -> Result<Record, DecodeError> {
+    let mut input = Input { bytes, at: 0 };
+    let layout = input.u8()?;
+    if layout != LAYOUT_VERSION {
+        return Err(DecodeError::Unknown { what: "the record layout", found: layout.into() });
+    }
+    let received_at = Instant(input.u64()? as i64);
+    let tenant = TenantId(input.u32()?);
+    let catalogue_version = input.u32()?;
+    let (customer, previous) = match input.u8()? {
+        0 => (None, Seq::ZERO),
+        1 => (Some(CustomerId(u128::from_le_bytes(input.array()?))), Seq(input.u64()?)),
+        _ => return Err(DecodeError::OutOfRange("mark of a customer")),
+    };
+    let count = u16::from_le_bytes(input.array()?);
+    // Seven bytes at least stand behind each event that is announced.
+    let mut events = Vec::with_capacity(usize::from(count).min(bytes.len() / 7));
+    for _ in 0..count {
+        events.push(decode_event(&mut input)?);
+    }
+    match bytes.len() - input.at {
+        0 => {
+            let body = Body { received_at, tenant, catalogue_version, customer, previous, events };
+            Ok(Record { seq, body })
+        }
+        left => Err(DecodeError::Trailing(left)),
+    }
+}
+
+fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
+    let kind = u16::from_le_bytes(input.array()?);
+    let version = input.u8()?;
+    let length = input.u32()? as usize;
+    let body = input.take(length)?;
+    if version != 1 {
+        return Err(DecodeError::Unknown { what: "the version of an event", found: version.into() });
+    }
+    Ok(match kind {
+        kind::CATALOGUE_APPLIED => Event::CatalogueApplied(Arc::new(get(kind, body)?)),
+        kind::CUSTOMER_CREATED => Event::CustomerCreated(get(kind, body)?),
+        kind::PURCHASE_BOOKED => Event::PurchaseBooked(Box::new(get(kind, body)?)),
+        kind::PURCHASE_REFUSED => Event::PurchaseRefused(Box::new(get(kind, body)?)),
+        kind::PROMO_GRANTED => Event::PromoGranted(get(kind, body)?),
+        kind::PROMO_DECLINED => Event::PromoDeclined(get(kind, body)?),
+        kind::TIER_STEPPED => Event::TierStepped(get(kind, body)?),
+        kind::MILESTONE_REACHED => Event::MilestoneReached(get(kind, body)?),
+        kind::WALLET_ENTRY => Event::WalletEntry(get(kind, body)?),
+        _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
+    })
+}
+
+fn get<T: DeserializeOwned>(kind: u16, body: &[u8]) -> Result<T, DecodeError> {
+    options().deserialize(body).map_err(|source| DecodeError::Event { kind, source })
+}
+
+struct Input<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Input<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+        let left = &self.bytes[self.at..];
+        let short = || DecodeError::Short { found: self.bytes.len(), needed: count - left.len() };
+        let taken = left.get(..count).ok_or_else(short)?;
+        self.at += count;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    fn u8(&mut self) -> Result<u8, DecodeError> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    fn u32(&mut self) -> Result<u32, DecodeError> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    fn u64(&mut self) -> Result<u64, DecodeError> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+}
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

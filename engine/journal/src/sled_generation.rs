@@ -1,0 +1,249 @@
+//! One generation: frames as dense chunks in one sled directory. Knows nothing of the head or of other generations.
+//!
+//! The key is the chunk number, big-endian, from 0; the value is at most 4096 bytes of a frame. A frame starts on a
+//! chunk of its own and fills all but its last one. One frame is one batch.
+
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use kembali_core::Seq;
+
+use crate::damage::{Flaw, Mended};
+use crate::files::SyncFault;
+use crate::frame::{Frame, FrameDamage, frame_length};
+use crate::journal::GenerationInfo;
+use crate::sled_dir::{Purpose, SledDir, StoreError, VALUE_BYTES_MAX, io_error};
+
+/// Returns the directory name of generation `number`.
+pub(crate) fn directory_name(number: u64) -> String {
+    format!("g{number}")
+}
+
+/// A frame and where it lies.
+pub(crate) struct Located {
+    pub(crate) frame: Frame,
+    /// The chunk it starts with.
+    pub(crate) chunk: u64,
+}
+
+/// What ends the reading of a generation.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// A frame is damaged from this chunk on.
+    At {
+        chunk: u64,
+        flaw: Flaw,
+    },
+    Io(io::Error),
+}
+
+/// An open generation.
+pub(crate) struct Generation {
+    number: u64,
+    path: PathBuf,
+    dir: SledDir,
+    extent: Extent,
+}
+
+/// How far a generation reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// Count of chunks of whole frames.
+    pub(crate) chunks: u64,
+    pub(crate) payload_bytes: u64,
+    /// First and last record; `None` while there is no frame.
+    pub(crate) first_seq: Option<Seq>,
+    pub(crate) last_seq: Seq,
+}
+
+impl Extent {
+    pub(crate) const EMPTY: Extent = Extent { chunks: 0, payload_bytes: 0, first_seq: None, last_seq: Seq::ZERO };
+
+    pub(crate) fn add(&mut self, frame: &Frame) {
+        self.chunks += chunk_count(frame);
+        self.payload_bytes += frame.bytes().len() as u64;
+        self.first_seq.get_or_insert(frame.first_seq());
+        self.last_seq = frame.last_seq();
+    }
+}
+
+fn chunk_count(frame: &Frame) -> u64 {
+    frame.bytes().len().div_ceil(VALUE_BYTES_MAX) as u64
+}
+
+impl Generation {
+    /// Makes the generation's directory in `parent`, durably.
+    pub(crate) fn create(parent: &Path, number: u64, syncs: &SyncFault) -> io::Result<()> {
+        SledDir::create(parent, &directory_name(number), syncs)
+    }
+
+    /// Opens the directory at `path`; its extent is empty until [`Generation::set_extent`].
+    pub(crate) fn open(
+        path: PathBuf,
+        number: u64,
+        purpose: Purpose,
+        mended: &mut Vec<Mended>,
+        syncs: &SyncFault,
+    ) -> Result<Generation, StoreError> {
+        let dir = SledDir::open(&path, purpose, mended, syncs)?;
+        Ok(Generation { number, path, dir, extent: Extent::EMPTY })
+    }
+
+    /// Takes over what a walk over all frames has found.
+    pub(crate) fn set_extent(&mut self, extent: Extent) {
+        self.extent = extent;
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn extent(&self) -> &Extent {
+        &self.extent
+    }
+
+    /// Describes the generation, where `next` is the record that an empty one will start with.
+    pub(crate) fn info(&self, next: Seq, sealed: bool) -> GenerationInfo {
+        GenerationInfo {
+            number: self.number,
+            first_seq: self.extent.first_seq.unwrap_or(next),
+            last_seq: self.extent.first_seq.map_or(Seq(next.0 - 1), |_| self.extent.last_seq),
+            sealed,
+            payload_bytes: self.extent.payload_bytes,
+        }
+    }
+
+    /// Stores `frame` as one batch and returns once it is durable.
+    pub(crate) fn append(&mut self, frame: &Frame) -> io::Result<()> {
+        let mut batch = sled::Batch::default();
+        for (number, chunk) in (self.extent.chunks..).zip(frame.bytes().chunks(VALUE_BYTES_MAX)) {
+            batch.insert(&number.to_be_bytes(), chunk);
+        }
+        self.dir.commit(batch)?;
+        self.extent.add(frame);
+        Ok(())
+    }
+
+    /// Removes every chunk from number `chunk` on as one batch, durably; returns how many there were.
+    pub(crate) fn cut(&mut self, chunk: u64) -> io::Result<u64> {
+        let mut batch = sled::Batch::default();
+        let mut count = 0;
+        for entry in self.dir.tree().range(key_range(chunk)) {
+            batch.remove(entry.map_err(io_error)?.0);
+            count += 1;
+        }
+        self.dir.commit(batch)?;
+        Ok(count)
+    }
+
+    /// Reads the frames in order; ends after the first error.
+    pub(crate) fn frames(&self) -> GenerationFrames {
+        GenerationFrames { entries: self.dir.tree().iter(), next_chunk: 0, ended: false }
+    }
+
+    /// Reads the one frame that starts at `chunk` and takes all chunks after it.
+    pub(crate) fn last_frame(&self, chunk: u64) -> Option<Result<Located, Broken>> {
+        let entries = self.dir.tree().range(key_range(chunk));
+        GenerationFrames { entries, next_chunk: chunk, ended: false }.next()
+    }
+
+    /// Returns the number of the last chunk, or `None` when there is none that a journal would write.
+    pub(crate) fn last_chunk(&self) -> io::Result<Option<u64>> {
+        let last = self.dir.tree().last().map_err(io_error)?;
+        Ok(last.and_then(|(key, _)| Some(u64::from_be_bytes(key.as_ref().try_into().ok()?))))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn dir(&self) -> &SledDir {
+        &self.dir
+    }
+}
+
+fn key_range(chunk: u64) -> RangeInclusive<[u8; 8]> {
+    chunk.to_be_bytes()..=u64::MAX.to_be_bytes()
+}
+
+/// The frames of one generation.
+pub(crate) struct GenerationFrames {
+    entries: sled::Iter,
+    next_chunk: u64,
+    ended: bool,
+}
+
+impl Iterator for GenerationFrames {
+    type Item = Result<Located, Broken>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let chunk = self.next_chunk;
+        let read = match self.next_value() {
+            Ok(None) => None,
+            Ok(Some(value)) => Some(self.frame_from(&value).map(|frame| Located { frame, chunk })),
+            Err(error) => Some(Err(error)),
+        };
+        self.ended = !matches!(read, Some(Ok(_)));
+        read.map(|read| {
+            read.map_err(|error| match error {
+                // Whatever is wrong, it is the frame that started here which cannot be read.
+                Broken::At { flaw, .. } => Broken::At { chunk, flaw },
+                error => error,
+            })
+        })
+    }
+}
+
+impl GenerationFrames {
+    fn frame_from(&mut self, first: &[u8]) -> Result<Frame, Broken> {
+        let at = self.next_chunk - 1;
+        let damaged = |damage: FrameDamage| Broken::At { chunk: at, flaw: Flaw::Frame { chunk: at, damage } };
+        let length = frame_length(first).map_err(damaged)?;
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend_from_slice(first);
+        while bytes.len() < length {
+            if !bytes.len().is_multiple_of(VALUE_BYTES_MAX) {
+                return Err(damaged(FrameDamage::Short { expected: length, found: bytes.len() }));
+            }
+            match self.next_value()? {
+                Some(value) => bytes.extend_from_slice(&value),
+                None => return Err(damaged(FrameDamage::Short { expected: length, found: bytes.len() })),
+            }
+        }
+        Frame::parse(bytes).map_err(damaged)
+    }
+
+    fn next_value(&mut self) -> Result<Option<sled::IVec>, Broken> {
+        let expected = self.next_chunk;
+        let Some(entry) = self.entries.next() else { return Ok(None) };
+        let (key, value) = entry.map_err(|error| match error {
+            sled::Error::Io(error) if error.raw_os_error().is_some() => Broken::Io(error),
+            error => Broken::At { chunk: expected, flaw: Flaw::StoreRefused { said: error.to_string() } },
+        })?;
+        let shape = || Flaw::ChunkShape { entry: expected, key: key.len(), value: value.len() };
+        let Ok(number) = <[u8; 8]>::try_from(key.as_ref()) else {
+            return Err(Broken::At { chunk: expected, flaw: shape() });
+        };
+        let found = u64::from_be_bytes(number);
+        if found != expected {
+            return Err(Broken::At { chunk: expected, flaw: Flaw::ChunkMissing { expected, found } });
+        }
+        if VALUE_BYTES_MAX < value.len() {
+            return Err(Broken::At { chunk: expected, flaw: shape() });
+        }
+        if value.is_empty() {
+            let damage = FrameDamage::Short { expected: 1, found: 0 };
+            return Err(Broken::At { chunk: expected, flaw: Flaw::Frame { chunk: expected, damage } });
+        }
+        self.next_chunk += 1;
+        Ok(Some(value))
+    }
+}
+
+#[cfg(test)]
+mod tests;

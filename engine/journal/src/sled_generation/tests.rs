@@ -1,0 +1,201 @@
+//! Tests that write chunks through sled, as neither the journal nor a crash can: R23 and R41 on disk.
+
+use std::path::Path;
+
+use kembali_core::Seq;
+
+use super::{Generation, directory_name};
+use crate::damage::{Flaw, Mended, OpenError};
+use crate::durable::{Options, SledJournal};
+use crate::files::{SyncFault, copy_tree};
+use crate::frame::Frame;
+use crate::journal::Journal;
+use crate::recovery::OpenReport;
+use crate::sled_dir::{Purpose, VALUE_BYTES_MAX};
+use crate::verify::verify_copy;
+
+fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+}
+
+fn open(dir: &Path) -> Result<(SledJournal, OpenReport), OpenError> {
+    SledJournal::open(dir, Options::default())
+}
+
+fn append(journal: &mut SledJournal, records: &[Vec<u8>]) -> Frame {
+    let position = journal.position();
+    let frame = Frame::build(position.epoch, position.seq.next(), position.hash, records).unwrap();
+    journal.append(&frame).unwrap();
+    frame
+}
+
+/// Opens the generation beside the journal, to write what a journal would not.
+fn with_generation<T>(dir: &Path, number: u64, work: impl FnOnce(&Generation) -> T) -> T {
+    let path = dir.join(directory_name(number));
+    let syncs = SyncFault::default();
+    let generation = Generation::open(path, number, Purpose::Real, &mut Vec::new(), &syncs).unwrap();
+    work(&generation)
+}
+
+/// Replaces all chunks from `chunk` on by `values`, in one batch.
+fn rewrite(dir: &Path, number: u64, chunk: u64, values: &[&[u8]]) {
+    with_generation(dir, number, |generation| {
+        let mut batch = sled::Batch::default();
+        for entry in generation.dir().tree().range(super::key_range(chunk)) {
+            batch.remove(entry.unwrap().0);
+        }
+        for (number, value) in (chunk..).zip(values) {
+            batch.insert(&number.to_be_bytes(), *value);
+        }
+        generation.dir().commit(batch).unwrap();
+    });
+}
+
+fn damage(error: OpenError) -> (Option<Seq>, Flaw) {
+    match error {
+        OpenError::Damage { seq, what, generation: Some(1), .. } => (seq, *what),
+        error => panic!("expected damage in generation 1, found {error:?}"),
+    }
+}
+
+/// Three frames of one chunk, and `last` after them, acknowledged or stored only.
+fn journal(last: &[Vec<u8>], acknowledged: bool) -> (tempfile::TempDir, Vec<Frame>, Frame) {
+    let dir = scratch();
+    let (mut journal, _) = open(dir.path()).unwrap();
+    let frames: Vec<Frame> = (0..3).map(|n| append(&mut journal, &[vec![n; 30], vec![n; 3]])).collect();
+    if acknowledged {
+        let last = append(&mut journal, last);
+        drop(journal);
+        return (dir, frames, last);
+    }
+    let position = journal.position();
+    let last = Frame::build(position.epoch, position.seq.next(), position.hash, last).unwrap();
+    drop(journal);
+    let values: Vec<&[u8]> = last.bytes().chunks(VALUE_BYTES_MAX).collect();
+    rewrite(dir.path(), 1, 3, &values);
+    (dir, frames, last)
+}
+
+fn read_all(journal: &SledJournal) -> Vec<Frame> {
+    journal.frames(Seq(1)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// Every way to leave the one chunk of the last frame short, and each of its bytes changed.
+fn damaged_values(last: &Frame) -> Vec<Vec<u8>> {
+    let bytes = last.bytes();
+    let short = (0..bytes.len()).map(|at| bytes[..at].to_vec());
+    let changed = (0..bytes.len()).map(|at| {
+        let mut changed = bytes.to_vec();
+        changed[at] ^= 0x20;
+        changed
+    });
+    short.chain(changed).collect()
+}
+
+#[test]
+fn r23_torn_tail_after_the_head_is_cut() {
+    let (dir, frames, last) = journal(&[vec![9; 20]], false);
+    for value in damaged_values(&last) {
+        let image = scratch();
+        copy_tree(dir.path(), &image.path().join("j")).unwrap();
+        let dir = image.path().join("j");
+        rewrite(&dir, 1, 3, &[&value]);
+        let (mut journal, report) = open(&dir).unwrap();
+        assert_eq!(report.mended, [Mended::TornTail { generation: 1, chunks: 1 }], "{} bytes", value.len());
+        assert_eq!(read_all(&journal), frames);
+        append(&mut journal, &[vec![1]]);
+        drop(journal);
+        assert_eq!(open(&dir).unwrap().1.mended, []);
+    }
+}
+
+#[test]
+fn r23_torn_acknowledged_frame_is_named() {
+    let (dir, _, last) = journal(&[vec![9; 20]], true);
+    for value in damaged_values(&last) {
+        let image = scratch();
+        copy_tree(dir.path(), &image.path().join("j")).unwrap();
+        let dir = image.path().join("j");
+        rewrite(&dir, 1, 3, &[&value]);
+        let (seq, what) = damage(open(&dir).unwrap_err());
+        assert_eq!(seq, Some(Seq(7)));
+        assert!(matches!(what, Flaw::Frame { chunk: 3, .. }), "{what:?}");
+    }
+}
+
+#[test]
+fn r23_frame_of_many_chunks_that_lost_some() {
+    let (dir, frames, last) = journal(&[vec![9; 20_000]], false);
+    let values: Vec<&[u8]> = last.bytes().chunks(VALUE_BYTES_MAX).collect();
+    assert_eq!(values.len(), 5);
+    for lost in 0..5 {
+        let image = scratch();
+        copy_tree(dir.path(), &image.path().join("j")).unwrap();
+        let dir = image.path().join("j");
+        with_generation(&dir, 1, |generation| {
+            let mut batch = sled::Batch::default();
+            batch.remove(&(3 + lost as u64).to_be_bytes());
+            generation.dir().commit(batch).unwrap();
+        });
+        let (journal, report) = open(&dir).unwrap();
+        assert_eq!(report.mended, [Mended::TornTail { generation: 1, chunks: 4 }]);
+        assert_eq!(read_all(&journal), frames);
+    }
+    assert_eq!(read_all(&open(dir.path()).unwrap().0).len(), 4);
+}
+
+#[test]
+fn an_entry_that_no_journal_writes_is_never_cut() {
+    let (dir, _, _) = journal(&[vec![9; 20]], true);
+    with_generation(dir.path(), 1, |generation| {
+        let mut batch = sled::Batch::default();
+        batch.insert(&[0xff, 1], &b"x"[..]);
+        generation.dir().commit(batch).unwrap();
+    });
+    let (_, what) = damage(open(dir.path()).unwrap_err());
+    assert_eq!(what, Flaw::ChunkShape { entry: 4, key: 2, value: 1 });
+}
+
+#[test]
+fn r41_edited_record_with_a_mended_checksum_is_named() {
+    let dir = scratch();
+    let (mut journal, _) = open(dir.path()).unwrap();
+    let frames: Vec<Frame> = (0..5).map(|n| append(&mut journal, &[vec![n; 30], vec![n; 3]])).collect();
+    drop(journal);
+    for (at, frame) in frames.iter().enumerate() {
+        let image = scratch();
+        copy_tree(dir.path(), &image.path().join("j")).unwrap();
+        let dir = image.path().join("j");
+        let edited = [vec![77; 30], frame.record(1).to_vec()];
+        let edited = Frame::build(frame.epoch(), frame.first_seq(), frame.previous(), &edited).unwrap();
+        with_generation(&dir, 1, |generation| {
+            let mut batch = sled::Batch::default();
+            batch.insert(&(at as u64).to_be_bytes(), edited.bytes());
+            generation.dir().commit(batch).unwrap();
+        });
+        let scratch = scratch();
+        let (seq, what) = damage(verify_copy(&dir, scratch.path()).unwrap_err());
+        let seq = seq.unwrap();
+        assert!(frame.first_seq() <= seq && seq <= frame.last_seq(), "{seq:?} named for frame {at}");
+        let expected = match what {
+            Flaw::Chain { found, .. } => at < 4 && found == frame.hash(),
+            Flaw::HeadHash { expected, .. } => at == 4 && expected == frame.hash(),
+            _ => false,
+        };
+        assert!(expected, "{what:?}");
+        assert_eq!(damage(open(&dir).unwrap_err()).1, what);
+    }
+}
+
+#[test]
+fn r41_cut_tail_is_found_against_the_head() {
+    let (dir, _, _) = journal(&[vec![9; 20]], true);
+    for left in (0..4).rev() {
+        rewrite(dir.path(), 1, left, &[]);
+        let scratch = scratch();
+        let (seq, what) = damage(verify_copy(dir.path(), scratch.path()).unwrap_err());
+        assert_eq!(seq, Some(Seq(left * 2 + 1)));
+        assert_eq!(what, Flaw::Shorter { expected: Seq(7), found: Seq(left * 2) });
+    }
+}
