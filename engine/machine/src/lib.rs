@@ -1,0 +1,12 @@
+//! The pipeline around the rules, without any I/O: tickets, order, batches, and who waits for what.
+//!
+//! [`Router`] gives every command its place and holds every outcome until the disk has what it rests on. [`Shard`]
+//! holds rows. Both are plain values that a test can drive step by step; actors and threads are the engine's business.
+
+mod outcome;
+mod router;
+mod shard;
+
+pub use outcome::{CustomerView, Outcome, PromoUse, TotalsView};
+pub use router::{GROUP_RECORDS_MAX, Group, NewProfile, OPEN_TICKETS_MAX, Reply, Router, ShardOf};
+pub use shard::{Answer, Answered, Assigned, Shard, Work};

@@ -1,0 +1,103 @@
+//! What becomes of a command: the answers that leave the machine.
+
+use std::sync::Arc;
+
+use kembali_core::catalogue::Catalogue;
+use kembali_core::command::PurchaseCommand;
+use kembali_core::customer::Row;
+use kembali_core::event::{Body, Record};
+use kembali_core::totals::TenantTotals;
+use kembali_core::{CatalogueRejection, CustomerId, Instant, Rejection, Seq};
+
+/// What became of a command. Everything that it rests on is durable when it is seen.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// A purchase was booked.
+    Booked {
+        /// All that happened.
+        record: Arc<Record>,
+        /// The rules that it was decided by.
+        catalogue: Arc<Catalogue>,
+    },
+    /// A purchase would be booked; nothing was.
+    WouldBook {
+        /// All that would happen.
+        body: Box<Body>,
+        /// The rules that it was judged by.
+        catalogue: Arc<Catalogue>,
+    },
+    /// The record at this position has the same key prefix; whether it is this purchase, the record tells. The command
+    /// is given back: if it is another purchase, send it again with this position among `other_records`.
+    Known(Seq, Box<PurchaseCommand>),
+    /// A purchase was refused.
+    Refused {
+        /// Why.
+        rejection: Rejection,
+        /// True when the same content was refused for the same reason before.
+        replayed: bool,
+    },
+    /// A catalogue holds now.
+    Applied {
+        /// The present version.
+        catalogue: Arc<Catalogue>,
+        /// The version before, if there was one.
+        before: Option<Arc<Catalogue>>,
+        /// The record of the change; `None` when nothing changed or nothing was to change.
+        seq: Option<Seq>,
+    },
+    /// A catalogue was refused.
+    CatalogueRefused(CatalogueRejection),
+    /// A customer, or nobody.
+    Customer(Option<Box<CustomerView>>),
+    /// The records that may have booked a purchase key.
+    Candidates(Vec<Seq>),
+    /// A tenant's rules at the asked version, if there are any.
+    Catalogue(Option<Arc<Catalogue>>),
+    /// A promo's quota, if there is such a promo.
+    PromoUse(Option<PromoUse>),
+    /// A tenant's sums, if there is such a tenant.
+    Totals(Option<Box<TotalsView>>),
+}
+
+/// A customer as of a position.
+#[derive(Clone, Debug)]
+pub struct CustomerView {
+    /// The customer.
+    pub id: CustomerId,
+    /// The row.
+    pub row: Row,
+    /// The tenant's present rules.
+    pub catalogue: Arc<Catalogue>,
+    /// The instant that is "now" for these rules.
+    pub now: Instant,
+    /// The last record that names the customer.
+    pub last: Seq,
+    /// The position that this is as of.
+    pub as_of: Seq,
+}
+
+/// A promo's quota as of a position.
+#[derive(Clone, Debug)]
+pub struct PromoUse {
+    /// The tenant's present rules.
+    pub catalogue: Arc<Catalogue>,
+    /// Units that booked purchases use.
+    pub used: u64,
+    /// Units that purchases use which are being decided now.
+    pub reserved: u64,
+    /// The position that this is as of.
+    pub as_of: Seq,
+}
+
+/// A tenant's sums as of a position.
+#[derive(Clone, Debug)]
+pub struct TotalsView {
+    /// The tenant's present rules.
+    pub catalogue: Arc<Catalogue>,
+    /// The sums.
+    pub totals: TenantTotals,
+    /// Each promo's units that are reserved now, in the order of the rules.
+    pub reserved: Vec<u64>,
+    /// The position that this is as of.
+    pub as_of: Seq,
+}

@@ -1,0 +1,563 @@
+//! The router: one order for everything, and who waits for what.
+//!
+//! Commands come in submissions and wait in a backlog. The desk admits them in the order of their arrival; each gets a
+//! ticket. Shards decide; their answers are merged back in the order of the tickets, get their positions, and go to the
+//! journal in groups. An outcome leaves once every record up to its ticket is durable. So journal order, decision order
+//! and quota order are one, whatever the number of shards.
+//!
+//! Nothing here knows an actor, a clock or a disk.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use kembali_core::catalogue::Catalogue;
+use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
+use kembali_core::customer::Row;
+use kembali_core::desk::{self, Admission, Desk, Reservations, Terms};
+use kembali_core::event::{Body, Event, PurchaseRefused, Record};
+use kembali_core::ledger::Ledger;
+use kembali_core::totals::Totals;
+use kembali_core::{
+    CustomerId, CustomerName, Instant, PurchaseKey, Rejection, RejectionCode, RuleId, Seq, TenantId, Ticket,
+};
+
+use crate::outcome::{CustomerView, Outcome, PromoUse, TotalsView};
+use crate::shard::{Answer, Answered, Assigned, Work};
+
+/// Tickets that may be open at once: admitted, not yet merged.
+pub const OPEN_TICKETS_MAX: usize = 8_192;
+/// Records that one group may have.
+pub const GROUP_RECORDS_MAX: usize = 4_096;
+
+/// Says which shard holds a customer's row.
+pub type ShardOf = Box<dyn Fn(TenantId, CustomerId) -> usize + Send>;
+
+/// Records for the journal, in order, and what must be on disk before them.
+#[derive(Debug, Default)]
+pub struct Group {
+    /// The records, dense.
+    pub records: Vec<Arc<Record>>,
+    /// The texts of the aliases that these records use first, for the profile store.
+    pub profiles: Vec<NewProfile>,
+}
+
+/// The text of a new customer's first alias.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewProfile {
+    /// The customer.
+    pub customer: CustomerId,
+    /// The text.
+    pub alias_text: Box<str>,
+}
+
+/// Outcomes for one submission, complete and in its order.
+#[derive(Debug)]
+pub struct Reply<T> {
+    /// Who waits.
+    pub to: T,
+    /// One outcome a command.
+    pub outcomes: Vec<Outcome>,
+}
+
+struct Submission<T> {
+    reply: T,
+    outcomes: Vec<Outcome>,
+    commands: usize,
+}
+
+/// A ticket that is not yet merged.
+struct Slot {
+    received_at: Instant,
+    content: Content,
+}
+
+enum Content {
+    /// A shard is at work on it.
+    Awaited(Awaited),
+    /// A shard has answered.
+    Answered(Awaited, Answer),
+    /// The desk refused a purchase.
+    Refused(Box<PurchaseCommand>, Rejection, Option<RejectionCode>),
+    /// Nothing is to be written; the outcome is known.
+    Done(Outcome),
+    /// A change of rules.
+    Apply(Box<ApplyCatalogue>),
+    /// A question to the desk.
+    Ask(Query),
+}
+
+/// What the router remembers of work that it gave to a shard.
+enum Awaited {
+    Purchase { terms: Box<Kept>, dry_run: bool },
+    Customer,
+}
+
+/// What is needed of a purchase once its row has answered.
+struct Kept {
+    key: PurchaseKey,
+    promo: Option<(TenantId, RuleId)>,
+    /// The customer, if this purchase would create one.
+    creates: Option<CustomerId>,
+    catalogue: Arc<Catalogue>,
+    alias_text: Option<Box<str>>,
+    replaces: Option<RejectionCode>,
+}
+
+/// An outcome that waits for the disk.
+enum Held {
+    Ready(Outcome),
+    /// Sums are looked at when they leave: they are folded from what is durable.
+    Totals(String),
+}
+
+/// One order for everything.
+pub struct Router<T> {
+    desk: Desk,
+    open: Reservations,
+    totals: Totals,
+    /// The rules of each tenant as of the last durable position.
+    durable_rules: BTreeMap<TenantId, Arc<Catalogue>>,
+    shard_of: ShardOf,
+    backlog: VecDeque<(Instant, Command)>,
+    submissions: VecDeque<Submission<T>>,
+    slots: VecDeque<Slot>,
+    /// The ticket of the first slot.
+    first_ticket: u64,
+    stamp: Instant,
+    outgoing: Vec<Vec<Assigned>>,
+    /// Merged, not yet with the journal.
+    merged: VecDeque<Arc<Record>>,
+    profiles: Vec<NewProfile>,
+    /// With the journal, not yet durable.
+    in_flight: Vec<Arc<Record>>,
+    /// The last durable position.
+    durable: Seq,
+    /// Outcomes in the order of their tickets, each with the position that must be durable before it leaves.
+    held: VecDeque<(Seq, Held)>,
+}
+
+impl<T> Router<T> {
+    /// Makes a router that goes on where `desk` and `totals` stand, all of it durable, with `shards` shards.
+    #[must_use]
+    pub fn new(desk: Desk, totals: Totals, shards: usize, shard_of: ShardOf) -> Router<T> {
+        let durable = desk.last();
+        let stamp = desk.last_received_at();
+        let durable_rules = desk.catalogues().map(|rules| (rules.tenant, Arc::clone(rules))).collect();
+        Router {
+            desk,
+            open: Reservations::default(),
+            totals,
+            durable_rules,
+            shard_of,
+            backlog: VecDeque::new(),
+            submissions: VecDeque::new(),
+            slots: VecDeque::new(),
+            first_ticket: 1,
+            stamp,
+            outgoing: (0..shards).map(|_| Vec::new()).collect(),
+            merged: VecDeque::new(),
+            profiles: Vec::new(),
+            in_flight: Vec::new(),
+            durable,
+            held: VecDeque::new(),
+        }
+    }
+
+    /// Splits a recovered ledger into a router and the rows of each shard.
+    #[must_use]
+    pub fn recovered(ledger: Ledger, shards: usize, shard_of: ShardOf) -> (Router<T>, Vec<Vec<Row>>) {
+        let mut rows: Vec<Vec<Row>> = (0..shards).map(|_| Vec::new()).collect();
+        for (id, row) in ledger.rows {
+            rows[shard_of(row.tenant, id)].push(row);
+        }
+        (Router::new(ledger.desk, ledger.totals, shards, shard_of), rows)
+    }
+
+    /// Takes commands that arrived together; `reply` gets their outcomes, in order, when the last of them may leave.
+    ///
+    /// A stamp that lies before the last one counts as the last one: stamps never fall.
+    pub fn submit(&mut self, received_at: Instant, commands: Vec<Command>, reply: T) {
+        self.submissions.push_back(Submission {
+            reply,
+            outcomes: Vec::with_capacity(commands.len()),
+            commands: commands.len(),
+        });
+        self.backlog.extend(commands.into_iter().map(|command| (received_at, command)));
+        self.advance();
+    }
+
+    /// Hands out the work for each shard that has some: `(shard, batch)`.
+    pub fn seal(&mut self) -> impl Iterator<Item = (usize, Vec<Assigned>)> + '_ {
+        self.outgoing
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, batch)| !batch.is_empty())
+            .map(|(shard, batch)| (shard, std::mem::take(batch)))
+    }
+
+    /// Takes a shard's answers to one batch.
+    ///
+    /// # Panics
+    ///
+    /// If an answer is to no open ticket.
+    pub fn answered(&mut self, answers: Vec<Answered>) {
+        for Answered { ticket, answer } in answers {
+            let index = ticket.0.checked_sub(self.first_ticket).expect("an answer to a merged ticket");
+            let slot = self.slots.get_mut(index as usize).expect("an answer to a ticket that was never given");
+            let content = std::mem::replace(&mut slot.content, Content::Done(Outcome::Candidates(Vec::new())));
+            let Content::Awaited(awaited) = content else { panic!("a second answer to one ticket") };
+            slot.content = Content::Answered(awaited, answer);
+        }
+        self.advance();
+    }
+
+    /// Hands out the next group for the journal, or `None` while one is there or nothing waits.
+    pub fn next_group(&mut self) -> Option<Group> {
+        if !self.in_flight.is_empty() || self.merged.is_empty() {
+            return None;
+        }
+        let count = self.merged.len().min(GROUP_RECORDS_MAX);
+        self.in_flight.extend(self.merged.drain(..count));
+        // All of the texts go with the first group: early is harmless, late is not.
+        Some(Group { records: self.in_flight.clone(), profiles: std::mem::take(&mut self.profiles) })
+    }
+
+    /// The journal made the group durable.
+    ///
+    /// # Panics
+    ///
+    /// If no group is with the journal.
+    pub fn confirm(&mut self) {
+        let last = self.in_flight.last().expect("a group is confirmed that was never handed out").seq;
+        for record in self.in_flight.drain(..) {
+            self.totals.evolve(&record);
+            if let [Event::CatalogueApplied(rules)] = record.body.events.as_slice() {
+                self.durable_rules.insert(rules.tenant, Arc::clone(rules));
+            }
+        }
+        self.durable = last;
+    }
+
+    /// Lets go what may leave: submissions whose every outcome rests on durable records.
+    pub fn release(&mut self) -> Vec<Reply<T>> {
+        let mut replies = Vec::new();
+        loop {
+            while let Some(submission) = self.submissions.pop_front_if(|next| next.outcomes.len() == next.commands) {
+                replies.push(Reply { to: submission.reply, outcomes: submission.outcomes });
+            }
+            let durable = self.durable;
+            let Some((_, held)) = self.held.pop_front_if(|(needs, _)| *needs <= durable) else { return replies };
+            let outcome = match held {
+                Held::Ready(outcome) => outcome,
+                Held::Totals(tenant) => Outcome::Totals(self.totals_view(&tenant)),
+            };
+            let submission = self.submissions.front_mut().expect("every outcome belongs to a submission");
+            submission.outcomes.push(outcome);
+        }
+    }
+
+    /// The journal failed: gives back everybody who waits, unanswered.
+    pub fn poison(&mut self) -> Vec<T> {
+        self.backlog.clear();
+        self.held.clear();
+        self.submissions.drain(..).map(|submission| submission.reply).collect()
+    }
+
+    /// Returns true when nothing is open: every command was answered and every record is durable.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.submissions.is_empty() && self.merged.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// Returns the last durable position.
+    #[must_use]
+    pub const fn durable(&self) -> Seq {
+        self.durable
+    }
+
+    /// Returns what no single customer owns, as decided so far, durable or not.
+    #[must_use]
+    pub const fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// Returns the sums of what is durable.
+    #[must_use]
+    pub const fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Merges what is answered and admits what can be, until neither goes on.
+    fn advance(&mut self) {
+        loop {
+            self.merge();
+            if !self.admit_next() {
+                return;
+            }
+        }
+    }
+
+    /// Admits the first command of the backlog. Returns false when it must wait: then everything behind it waits too,
+    /// because a customer's commands keep the order of their arrival.
+    fn admit_next(&mut self) -> bool {
+        if OPEN_TICKETS_MAX <= self.slots.len() {
+            return false;
+        }
+        let Some((received_at, command)) = self.backlog.front() else { return false };
+        let stamp = self.stamp.max(*received_at);
+        let admission = match command {
+            Command::Purchase(purchase) => match desk::admit(&self.desk, &self.open, stamp, purchase) {
+                Admission::Wait => return false,
+                admission => Some(admission),
+            },
+            // A change of rules sees everything before it settled.
+            Command::ApplyCatalogue(_) if !self.slots.is_empty() => return false,
+            Command::ApplyCatalogue(_) | Command::Read(_) => None,
+        };
+        self.stamp = stamp;
+        let Some((_, command)) = self.backlog.pop_front() else { return false };
+        let ticket = Ticket(self.first_ticket + self.slots.len() as u64);
+        let content = match (command, admission) {
+            (Command::Purchase(purchase), Some(admission)) => self.purchase_content(ticket, purchase, admission),
+            (Command::ApplyCatalogue(apply), _) => Content::Apply(apply),
+            (Command::Read(Query::Customer { tenant, customer }), _) => {
+                let id = match customer {
+                    CustomerName::Id(id) => id,
+                    CustomerName::Alias(alias) => alias.first_customer_id(),
+                };
+                self.assign(ticket, tenant, id, Work::Read(tenant, id));
+                Content::Awaited(Awaited::Customer)
+            }
+            (Command::Read(query), _) => Content::Ask(query),
+            (Command::Purchase(_), None) => unreachable!("a purchase has an admission"),
+        };
+        self.slots.push_back(Slot { received_at: stamp, content });
+        true
+    }
+
+    fn purchase_content(
+        &mut self,
+        ticket: Ticket,
+        mut purchase: Box<PurchaseCommand>,
+        admission: Admission,
+    ) -> Content {
+        match admission {
+            Admission::Admitted(terms) => self.admitted(ticket, purchase, terms),
+            Admission::Known(seq) => Content::Done(Outcome::Known(seq, purchase)),
+            Admission::Refused { rejection, replayed: true, .. } => {
+                Content::Done(Outcome::Refused { rejection, replayed: true })
+            }
+            Admission::Refused { rejection, .. } if purchase.dry_run => {
+                Content::Done(Outcome::Refused { rejection, replayed: false })
+            }
+            Admission::Refused { rejection, replaces, .. } => {
+                self.open.take(purchase.key, None);
+                purchase.alias_text = None;
+                Content::Refused(purchase, rejection, replaces)
+            }
+            Admission::Wait => unreachable!("a purchase that waits stays in the backlog"),
+        }
+    }
+
+    fn admitted(&mut self, ticket: Ticket, mut purchase: Box<PurchaseCommand>, terms: Terms) -> Content {
+        let dry_run = purchase.dry_run;
+        let (tenant, customer) = (purchase.tenant, terms.customer);
+        let is_new = self.desk.last_record_of(customer) == Seq::ZERO;
+        let kept = Box::new(Kept {
+            key: purchase.key,
+            creates: is_new.then_some(customer),
+            promo: terms.reserved_promo(),
+            catalogue: Arc::clone(&terms.catalogue),
+            alias_text: purchase.alias_text.take(),
+            replaces: terms.replaces,
+        });
+        let work = Box::new((terms, purchase));
+        if dry_run {
+            self.assign(ticket, tenant, customer, Work::Propose(work));
+        } else {
+            self.open.take(kept.key, kept.promo);
+            if let Some(customer) = kept.creates {
+                self.open.begin_creation(tenant, customer);
+            }
+            self.assign(ticket, tenant, customer, Work::Decide(work));
+        }
+        Content::Awaited(Awaited::Purchase { terms: kept, dry_run })
+    }
+
+    fn assign(&mut self, ticket: Ticket, tenant: TenantId, customer: CustomerId, work: Work) {
+        let shard = (self.shard_of)(tenant, customer);
+        self.outgoing[shard].push(Assigned { ticket, work });
+    }
+
+    /// Settles, in the order of the tickets, every ticket up to the first that a shard still holds.
+    fn merge(&mut self) {
+        while let Some(slot) = self.slots.pop_front_if(|slot| !matches!(slot.content, Content::Awaited(_))) {
+            self.first_ticket += 1;
+            let held = match slot.content {
+                Content::Awaited(_) => unreachable!("only what is answered is taken"),
+                Content::Answered(awaited, answer) => Held::Ready(self.settle(slot.received_at, awaited, answer)),
+                Content::Refused(command, rejection, replaces) => {
+                    self.open.settle(command.key, None);
+                    Held::Ready(self.refuse(slot.received_at, *command, rejection, replaces))
+                }
+                Content::Done(outcome) => Held::Ready(outcome),
+                Content::Apply(apply) => Held::Ready(self.apply(slot.received_at, &apply)),
+                Content::Ask(Query::Totals { tenant }) => Held::Totals(tenant),
+                Content::Ask(query) => Held::Ready(self.ask(query)),
+            };
+            self.held.push_back((self.desk.last(), held));
+        }
+    }
+
+    fn settle(&mut self, received_at: Instant, awaited: Awaited, answer: Answer) -> Outcome {
+        match (awaited, answer) {
+            (Awaited::Customer, Answer::Row(row)) => {
+                Outcome::Customer(row.and_then(|row| self.customer_view(received_at, *row)))
+            }
+            (Awaited::Purchase { terms, dry_run: true }, Answer::Proposed(body)) => {
+                Outcome::WouldBook { body: Box::new(body), catalogue: terms.catalogue }
+            }
+            (Awaited::Purchase { dry_run: true, .. }, Answer::Refused(rejection, _)) => {
+                Outcome::Refused { rejection, replayed: false }
+            }
+            (Awaited::Purchase { terms, dry_run: false }, Answer::Decided(body)) => {
+                self.close(&terms);
+                let created = body.events.iter().any(|event| matches!(event, Event::CustomerCreated(_)));
+                if let (true, Some(customer), Some(alias_text)) = (created, body.customer, terms.alias_text) {
+                    self.profiles.push(NewProfile { customer, alias_text });
+                }
+                Outcome::Booked { record: self.write(body), catalogue: terms.catalogue }
+            }
+            (Awaited::Purchase { terms, dry_run: false }, Answer::Refused(rejection, command)) => {
+                self.close(&terms);
+                let receipt = self.desk.receipt(command.key);
+                let replayed = receipt.is_some_and(|receipt| {
+                    receipt.code == rejection.code() && receipt.fingerprint == command.fingerprint
+                });
+                if replayed {
+                    return Outcome::Refused { rejection, replayed };
+                }
+                self.refuse(received_at, *command, rejection, terms.replaces)
+            }
+            (Awaited::Customer | Awaited::Purchase { .. }, _) => panic!("a shard answered something else"),
+        }
+    }
+
+    /// Ends all that an admitted purchase had reserved.
+    fn close(&mut self, terms: &Kept) {
+        self.open.settle(terms.key, terms.promo);
+        if let Some(customer) = terms.creates {
+            self.open.end_creation(terms.catalogue.tenant, customer);
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        received_at: Instant,
+        command: PurchaseCommand,
+        rejection: Rejection,
+        replaces: Option<RejectionCode>,
+    ) -> Outcome {
+        let catalogue = self.desk.catalogue(command.tenant).expect("a caller's tenant exists");
+        let refused = PurchaseRefused {
+            partner: command.partner,
+            key: command.key,
+            fingerprint: command.fingerprint,
+            origin_id: command.purchase.origin_id,
+            code: rejection.code(),
+            replaces,
+        };
+        let body = Body {
+            received_at,
+            tenant: command.tenant,
+            catalogue_version: catalogue.version,
+            customer: None,
+            previous: Seq::ZERO,
+            events: vec![Event::PurchaseRefused(Box::new(refused))],
+        };
+        self.write(body);
+        Outcome::Refused { rejection, replayed: false }
+    }
+
+    fn apply(&mut self, received_at: Instant, command: &ApplyCatalogue) -> Outcome {
+        let tenant = self.desk.tenant_by_slug(&command.draft.slug);
+        let before = tenant.and_then(|tenant| self.desk.catalogue(tenant)).cloned();
+        match (desk::apply(&self.desk, command), before) {
+            (Err(rejection), _) => Outcome::CatalogueRefused(rejection),
+            (Ok(Some(catalogue)), before) => {
+                let seq = (!command.dry_run).then(|| {
+                    self.write(Body {
+                        received_at,
+                        tenant: catalogue.tenant,
+                        catalogue_version: catalogue.version,
+                        customer: None,
+                        previous: Seq::ZERO,
+                        events: vec![Event::CatalogueApplied(Arc::clone(&catalogue))],
+                    })
+                    .seq
+                });
+                Outcome::Applied { catalogue, before, seq }
+            }
+            (Ok(None), Some(before)) => {
+                Outcome::Applied { catalogue: Arc::clone(&before), before: Some(before), seq: None }
+            }
+            (Ok(None), None) => unreachable!("a new tenant's rules are a change"),
+        }
+    }
+
+    /// Gives a body its position.
+    fn write(&mut self, mut body: Body) -> Arc<Record> {
+        if let Some(customer) = body.customer {
+            body.previous = self.desk.last_record_of(customer);
+        }
+        let record = Arc::new(Record { seq: self.desk.last().next(), body });
+        self.desk.evolve(&record);
+        self.merged.push_back(Arc::clone(&record));
+        record
+    }
+
+    fn ask(&self, query: Query) -> Outcome {
+        match query {
+            Query::Purchase { key } => Outcome::Candidates(self.desk.keys().candidates(key).collect()),
+            Query::Catalogue { tenant, version } => {
+                let tenant = self.desk.tenant_by_slug(&tenant);
+                let catalogue = tenant.and_then(|tenant| match version {
+                    Some(version) => self.desk.catalogue_at(tenant, version),
+                    None => self.desk.catalogue(tenant),
+                });
+                Outcome::Catalogue(catalogue.cloned())
+            }
+            Query::PromoUse { tenant, promo } => {
+                let catalogue = self.desk.catalogue(tenant).filter(|rules| rules.promo(promo).is_some());
+                Outcome::PromoUse(catalogue.map(|catalogue| PromoUse {
+                    catalogue: Arc::clone(catalogue),
+                    used: self.desk.promo_used(tenant, promo),
+                    reserved: self.open.promo(tenant, promo),
+                    as_of: self.desk.last(),
+                }))
+            }
+            Query::Customer { .. } | Query::Totals { .. } => unreachable!("these are answered elsewhere"),
+        }
+    }
+
+    fn customer_view(&self, received_at: Instant, row: Row) -> Option<Box<CustomerView>> {
+        let catalogue = Arc::clone(self.desk.catalogue(row.tenant)?);
+        Some(Box::new(CustomerView {
+            id: row.id,
+            now: self.desk.now(row.tenant, received_at),
+            last: self.desk.last_record_of(row.id),
+            as_of: self.desk.last(),
+            catalogue,
+            row,
+        }))
+    }
+
+    fn totals_view(&self, slug: &str) -> Option<Box<TotalsView>> {
+        let tenant = self.desk.tenant_by_slug(slug)?;
+        // The desk may be ahead of the disk; sums and rules are of one position.
+        let catalogue = Arc::clone(self.durable_rules.get(&tenant)?);
+        let reserved = catalogue.promos.iter().map(|promo| self.open.promo(tenant, promo.id)).collect();
+        let totals = self.totals.tenant(tenant).cloned().unwrap_or_default();
+        Some(Box::new(TotalsView { catalogue, totals, reserved, as_of: self.totals.last }))
+    }
+}

@@ -1,0 +1,108 @@
+//! A shard: the rows of some of the customers, and the decisions that need them.
+//!
+//! Knows no order and no disk. Batches come in the order of their tickets, so each row sees its commands in that order.
+
+use kembali_core::command::PurchaseCommand;
+use kembali_core::customer::{Decision, Row, decide};
+use kembali_core::desk::Terms;
+use kembali_core::event::Body;
+use kembali_core::{CustomerId, Map, Rejection, TenantId, Ticket};
+
+/// Work for a shard, under its ticket.
+#[derive(Debug)]
+pub struct Assigned {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// What to do.
+    pub work: Work,
+}
+
+/// What a shard does under one ticket.
+#[derive(Debug)]
+pub enum Work {
+    /// Decide a purchase, and change the row.
+    Decide(Box<(Terms, Box<PurchaseCommand>)>),
+    /// Decide a purchase, and leave the row as it is.
+    Propose(Box<(Terms, Box<PurchaseCommand>)>),
+    /// Look at a row.
+    Read(TenantId, CustomerId),
+}
+
+/// A shard's answer under one ticket.
+#[derive(Debug)]
+pub struct Answered {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// What the row says.
+    pub answer: Answer,
+}
+
+/// What a row says.
+#[derive(Debug)]
+pub enum Answer {
+    /// All that happened; the row has changed.
+    Decided(Body),
+    /// All that would happen; the row has not changed.
+    Proposed(Body),
+    /// Refused; the row has not changed.
+    Refused(Rejection, Box<PurchaseCommand>),
+    /// The row, or nobody.
+    Row(Option<Box<Row>>),
+}
+
+/// The rows of some of the customers.
+#[derive(Debug, Default)]
+pub struct Shard {
+    rows: Map<CustomerId, Row>,
+}
+
+impl Shard {
+    /// Makes a shard of rows that recovery found.
+    #[must_use]
+    pub fn new(rows: impl IntoIterator<Item = Row>) -> Shard {
+        Shard { rows: rows.into_iter().map(|row| (row.id, row)).collect() }
+    }
+
+    /// Does a batch of work, in order, and answers all of it.
+    pub fn work(&mut self, batch: Vec<Assigned>) -> Vec<Answered> {
+        batch
+            .into_iter()
+            .map(|Assigned { ticket, work }| {
+                let answer = match work {
+                    Work::Decide(work) => self.decide(&work.0, work.1),
+                    Work::Propose(work) => match decide(self.rows.get(&work.0.customer), &work.0, work.1) {
+                        Decision::Decided(body) => Answer::Proposed(body),
+                        Decision::Refused(rejection, command) => Answer::Refused(rejection, command),
+                        Decision::Needs(needs) => needs.nothing(),
+                    },
+                    Work::Read(tenant, customer) => {
+                        let row = self.rows.get(&customer).filter(|row| row.tenant == tenant);
+                        Answer::Row(row.cloned().map(Box::new))
+                    }
+                };
+                Answered { ticket, answer }
+            })
+            .collect()
+    }
+
+    fn decide(&mut self, terms: &Terms, command: Box<PurchaseCommand>) -> Answer {
+        // Look, do not create: a refused command must leave no trace.
+        match decide(self.rows.get(&terms.customer), terms, command) {
+            Decision::Decided(body) => {
+                if let Some(row) = Row::created_by(&body) {
+                    self.rows.insert(terms.customer, row);
+                }
+                let row = self.rows.get_mut(&terms.customer).expect("a decided purchase has a row");
+                row.evolve(&body);
+                Answer::Decided(body)
+            }
+            Decision::Refused(rejection, command) => Answer::Refused(rejection, command),
+            Decision::Needs(needs) => needs.nothing(),
+        }
+    }
+
+    /// Lists the rows.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.rows.values()
+    }
+}
