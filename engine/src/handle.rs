@@ -1,0 +1,428 @@
+//! The handle that callers hold: requests in, answers out. The only part of the engine that is called from many threads.
+//!
+//! Room is counted here, at the door: what is in flight takes units of a fixed number, by commands and by their size,
+//! until its outcome has left. Behind the door nothing is refused for want of room.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use actix::Addr;
+use actix::prelude::SendError;
+use kembali_core::catalogue::Catalogue;
+use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
+use kembali_core::event::{Event, Record};
+use kembali_core::purchase::Purchase;
+use kembali_core::{CustomerId, PurchaseKey, RuleId, Seq, TenantId};
+use kembali_journal::{Frame, ProfileReader};
+use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+
+use crate::journal_thread::{Work, WorkSender, alias_key};
+use crate::naming::Naming;
+use crate::request::{
+    Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, Overloaded, PurchaseRequest, ReadError,
+    RecordAndRules, Stopped,
+};
+use crate::router_actor::{ReplyTo, RouterActor, Submit};
+use crate::shared::{KeyOwner, Shared};
+
+/// Units of room: each command takes one, and one more for each KiB of its text.
+pub const IN_FLIGHT_UNITS: u32 = 65_536;
+/// The most units that one submission may take, so that it always fits.
+pub(crate) const SUBMISSION_UNITS_MAX: u32 = IN_FLIGHT_UNITS / 4;
+
+const API_KEY_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
+
+/// A handle on the running engine; cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    router: Addr<RouterActor>,
+    naming: Naming,
+    shared: Arc<Shared>,
+    /// Gone once the engine is stopped, so that the store is closed although handles are left.
+    profiles: RwLock<Option<ProfileReader>>,
+    journal: WorkSender,
+    /// One change of keys at a time.
+    keys: tokio::sync::Mutex<()>,
+    room: Arc<Semaphore>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Engine(durable up to {})", self.durable().0)
+    }
+}
+
+impl Engine {
+    pub(crate) fn new(
+        router: Addr<RouterActor>,
+        naming: Naming,
+        shared: Arc<Shared>,
+        profiles: ProfileReader,
+        journal: WorkSender,
+        room: Arc<Semaphore>,
+        thread: JoinHandle<()>,
+    ) -> Engine {
+        let (keys, thread) = (tokio::sync::Mutex::new(()), Mutex::new(Some(thread)));
+        let profiles = RwLock::new(Some(profiles));
+        Engine { inner: Arc::new(Inner { router, naming, shared, profiles, journal, keys, room, thread }) }
+    }
+
+    /// Books purchases that arrived together, or refuses at once when too much is in flight.
+    ///
+    /// # Errors
+    ///
+    /// [`Overloaded`]: nothing was done. The future's [`BookError`]: the outcome is unknown.
+    pub fn try_book(
+        &self,
+        requests: Vec<PurchaseRequest>,
+    ) -> Result<impl Future<Output = Result<Vec<Booking>, BookError>> + Send + 'static + use<>, Overloaded> {
+        let units = units_of(&requests);
+        let permit = Arc::clone(&self.inner.room).try_acquire_many_owned(units).map_err(|_| Overloaded)?;
+        let engine = self.clone();
+        Ok(async move { engine.book_with(permit, requests).await })
+    }
+
+    /// Books purchases that arrived together; waits for room. For streams, whose reader then stops reading.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError`]: the outcome is unknown.
+    pub async fn book(&self, requests: Vec<PurchaseRequest>) -> Result<Vec<Booking>, BookError> {
+        let permit = self.room_for(units_of(&requests)).await?;
+        self.book_with(permit, requests).await
+    }
+
+    async fn book_with(
+        &self,
+        permit: OwnedSemaphorePermit,
+        requests: Vec<PurchaseRequest>,
+    ) -> Result<Vec<Booking>, BookError> {
+        let commands = requests.into_iter().map(|request| Command::Purchase(Box::new(self.command(request)))).collect();
+        let outcomes = self.submit(permit, commands).await?;
+        let mut bookings = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            bookings.push(self.booking(outcome).await?);
+        }
+        Ok(bookings)
+    }
+
+    fn command(&self, request: PurchaseRequest) -> PurchaseCommand {
+        let PurchaseRequest { caller, customer, purchase, dry_run } = request;
+        let naming = &self.inner.naming;
+        let name = naming.customer(caller.tenant, &customer);
+        PurchaseCommand {
+            tenant: caller.tenant,
+            partner: caller.partner,
+            key: naming.purchase(caller.partner, &purchase.origin_id),
+            fingerprint: naming.fingerprint(name, &purchase),
+            customer: name,
+            alias_text: match customer {
+                CustomerRef::Id(_) => None,
+                CustomerRef::Email(text) | CustomerRef::Ref(text) => Some(text.into_boxed_str()),
+            },
+            purchase,
+            dry_run,
+            other_records: Vec::new(),
+        }
+    }
+
+    /// Turns an outcome into what the caller sees. A candidate of the key index is looked up in its record.
+    async fn booking(&self, outcome: Outcome) -> Result<Booking, BookError> {
+        let mut next = outcome;
+        loop {
+            next = match next {
+                Outcome::Booked { record, catalogue } => return Ok(Booking::Booked { record, catalogue }),
+                Outcome::WouldBook { body, catalogue } => return Ok(Booking::WouldBook { body, catalogue }),
+                Outcome::Refused { rejection, replayed } => return Ok(Booking::Refused { rejection, replayed }),
+                Outcome::Known(seq, mut command) => {
+                    let (record, catalogue) = self.durable_record(seq)?;
+                    match booked_as(&record, command.key) {
+                        Some(fingerprint) if fingerprint == command.fingerprint => {
+                            return Ok(Booking::Replayed { record, catalogue });
+                        }
+                        Some(_) => return Ok(Booking::Conflict { seq }),
+                        None => {
+                            // Another purchase whose key begins with the same 64 bits.
+                            command.other_records.push(seq);
+                            let permit = self.room_for(1).await?;
+                            self.submit_one(permit, Command::Purchase(command)).await?
+                        }
+                    }
+                }
+                other => unreachable!("a purchase cannot end as {other:?}"),
+            };
+        }
+    }
+
+    fn durable_record(&self, seq: Seq) -> Result<RecordAndRules, ReadError> {
+        let missing = || ReadError::Damaged(seq, "the index names it, the journal does not hold it".to_owned());
+        self.read_record(seq)?.ok_or_else(missing)
+    }
+
+    fn read_record(&self, seq: Seq) -> Result<Option<RecordAndRules>, ReadError> {
+        let Some(record) = self.inner.shared.record(seq)? else { return Ok(None) };
+        let (tenant, version) = (record.body.tenant, record.body.catalogue_version);
+        let catalogue = self.inner.shared.catalogue_at(tenant, version).ok_or_else(|| {
+            ReadError::Damaged(seq, format!("it names version {version} of a catalogue, which does not exist"))
+        })?;
+        Ok(Some((Arc::new(record), catalogue)))
+    }
+
+    /// Makes a catalogue the tenant's next version, and gives API keys to its partners.
+    ///
+    /// Keys are durable before the rules that need them.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`].
+    pub async fn apply(&self, request: ApplyRequest) -> Result<Applied, ApplyError> {
+        let ApplyRequest { draft, partner_keys, expected_version, dry_run } = request;
+        let _one_at_a_time = self.inner.keys.lock().await;
+        let mut keys = Vec::new();
+        for (partner, api_key) in partner_keys {
+            if !API_KEY_CHARS.contains(&api_key.len()) || !api_key.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(ApplyError::KeyMalformed { partner });
+            }
+            let hash = self.inner.naming.api_key(&api_key);
+            let owner = KeyOwner { tenant: draft.slug.clone(), partner: partner.clone() };
+            match self.inner.shared.key_owner(&hash) {
+                Some(present) if present != owner => return Err(ApplyError::KeyTaken { partner }),
+                Some(_) => (),
+                None => keys.push((hash, owner)),
+            }
+        }
+        // What is refused must leave no key behind, so the rules are judged before the keys are stored.
+        let command = |dry_run| {
+            let draft = draft.clone();
+            Command::ApplyCatalogue(Box::new(ApplyCatalogue { draft, expected_version, dry_run }))
+        };
+        let judged = self.apply_once(command(true)).await?;
+        if dry_run {
+            return Ok(judged);
+        }
+        if !keys.is_empty() {
+            self.put_keys(keys).await?;
+        }
+        self.apply_once(command(false)).await
+    }
+
+    async fn apply_once(&self, command: Command) -> Result<Applied, ApplyError> {
+        let permit = self.room_for(1).await?;
+        match self.submit_one(permit, command).await? {
+            Outcome::Applied { catalogue, before, seq } => Ok(Applied { catalogue, before, seq }),
+            Outcome::CatalogueRefused(rejection) => Err(ApplyError::Refused(rejection)),
+            other => unreachable!("a change of rules cannot end as {other:?}"),
+        }
+    }
+
+    async fn put_keys(&self, keys: Vec<([u8; 32], KeyOwner)>) -> Result<(), Stopped> {
+        let (reply, stored) = oneshot::channel();
+        let journal = self.inner.journal.clone();
+        // At most one group is queued beside this, so the send does not wait.
+        journal.send(Work::PutKeys(keys, reply)).map_err(|_| Stopped)?;
+        stored.await.map_err(|_| Stopped)
+    }
+
+    /// Looks at a customer. Nobody is created by looking.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn customer(
+        &self,
+        tenant: TenantId,
+        customer: &CustomerRef,
+    ) -> Result<Option<Box<CustomerView>>, Stopped> {
+        let customer = self.inner.naming.customer(tenant, customer);
+        match self.ask(Query::Customer { tenant, customer }).await? {
+            Outcome::Customer(view) => Ok(view),
+            other => unreachable!("a look at a customer cannot end as {other:?}"),
+        }
+    }
+
+    /// Finds the booked purchase of a key, whatever its tenant, with the rules that it was decided by.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub async fn purchase(&self, key: PurchaseKey) -> Result<Option<RecordAndRules>, ReadError> {
+        let Outcome::Candidates(candidates) = self.ask(Query::Purchase { key }).await? else {
+            unreachable!("a look for a purchase gives candidates")
+        };
+        for seq in candidates {
+            let found = self.durable_record(seq)?;
+            if booked_as(&found.0, key).is_some() {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads one record, with the rules that it was decided by; `None` when it is not written yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    // Async because records that were archived are read from disk.
+    #[allow(clippy::unused_async)]
+    pub async fn record(&self, seq: Seq) -> Result<Option<RecordAndRules>, ReadError> {
+        self.read_record(seq)
+    }
+
+    /// Returns a tenant's rules at a version; `None` for the present one.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn catalogue(&self, slug: &str, version: Option<u32>) -> Result<Option<Arc<Catalogue>>, Stopped> {
+        match self.ask(Query::Catalogue { tenant: slug.to_owned(), version }).await? {
+            Outcome::Catalogue(catalogue) => Ok(catalogue),
+            other => unreachable!("a look at rules cannot end as {other:?}"),
+        }
+    }
+
+    /// Lists the present rules of every tenant, in order of their ids.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn tenants(&self) -> Result<Vec<Arc<Catalogue>>, Stopped> {
+        if self.inner.router.connected() { Ok(self.inner.shared.catalogues()) } else { Err(Stopped) }
+    }
+
+    /// Looks at a promo's quota.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn promo_use(&self, tenant: TenantId, promo: RuleId) -> Result<Option<PromoUse>, Stopped> {
+        match self.ask(Query::PromoUse { tenant, promo }).await? {
+            Outcome::PromoUse(promo_use) => Ok(promo_use),
+            other => unreachable!("a look at a promo cannot end as {other:?}"),
+        }
+    }
+
+    /// Looks at a tenant's sums.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn totals(&self, slug: &str) -> Result<Option<Box<TotalsView>>, Stopped> {
+        match self.ask(Query::Totals { tenant: slug.to_owned() }).await? {
+            Outcome::Totals(totals) => Ok(totals),
+            other => unreachable!("a look at sums cannot end as {other:?}"),
+        }
+    }
+
+    /// Finds the partner that an API key belongs to.
+    #[must_use]
+    pub fn partner_of_key(&self, api_key: &str) -> Option<Caller> {
+        self.inner.shared.caller(&self.inner.naming.api_key(api_key))
+    }
+
+    /// Reads the text of the alias that named a customer first.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub fn alias_text(&self, customer: CustomerId) -> Result<Option<String>, ReadError> {
+        let profile = |error: kembali_journal::ProfileError| ReadError::Profile(error.to_string());
+        let key = alias_key(customer).map_err(profile)?;
+        let reader = self.inner.profiles.read().unwrap_or_else(PoisonError::into_inner);
+        let bytes = reader.as_ref().ok_or(Stopped)?.get(&key).map_err(profile)?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Returns the last durable position.
+    #[must_use]
+    pub fn durable(&self) -> Seq {
+        self.inner.shared.durable()
+    }
+
+    /// Watches the last durable position.
+    #[must_use]
+    pub fn watch_durable(&self) -> watch::Receiver<Seq> {
+        self.inner.shared.watch()
+    }
+
+    /// Returns the durable frame that holds a record; `None` when it is not written yet.
+    #[must_use]
+    pub fn frame_of(&self, seq: Seq) -> Option<Frame> {
+        self.inner.shared.frame_of(seq)
+    }
+
+    /// Waits until nothing is in flight, then stops the actors and closes the journal. Every later call is [`Stopped`].
+    pub async fn stop(&self) {
+        // Nobody else can enter once all of the room is taken; it is never given back.
+        if let Ok(all) = Arc::clone(&self.inner.room).acquire_many_owned(IN_FLIGHT_UNITS).await {
+            all.forget();
+        }
+        self.inner.room.close();
+        let (done, stopped) = oneshot::channel();
+        self.inner.router.do_send(crate::router_actor::Stop(done));
+        // An engine that had a fault is stopped already.
+        let _ = stopped.await;
+        let _ = self.inner.journal.send(Work::Close);
+        self.inner.profiles.write().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the journal thread panicked");
+            }
+        }
+    }
+
+    async fn ask(&self, query: Query) -> Result<Outcome, Stopped> {
+        let permit = self.room_for(1).await?;
+        self.submit_one(permit, Command::Read(query)).await
+    }
+
+    async fn room_for(&self, units: u32) -> Result<OwnedSemaphorePermit, Stopped> {
+        Arc::clone(&self.inner.room).acquire_many_owned(units).await.map_err(|_| Stopped)
+    }
+
+    async fn submit_one(&self, permit: OwnedSemaphorePermit, command: Command) -> Result<Outcome, Stopped> {
+        let mut outcomes = VecDeque::from(self.submit(permit, vec![command]).await?);
+        outcomes.pop_front().ok_or(Stopped)
+    }
+
+    async fn submit(&self, permit: OwnedSemaphorePermit, commands: Vec<Command>) -> Result<Vec<Outcome>, Stopped> {
+        let (sender, outcomes) = oneshot::channel();
+        let message = Submit { commands, reply: ReplyTo { sender, _permit: permit } };
+        match self.inner.router.try_send(message) {
+            Ok(()) => outcomes.await.map_err(|_| Stopped),
+            // The mailbox holds more messages than there are units of room.
+            Err(SendError::Full(_)) => unreachable!("the mailbox is larger than the room"),
+            Err(SendError::Closed(_)) => Err(Stopped),
+        }
+    }
+}
+
+/// Returns the fingerprint of the purchase that a record books under `key`.
+fn booked_as(record: &Record, key: PurchaseKey) -> Option<kembali_core::Fingerprint> {
+    record.body.events.iter().find_map(|event| match event {
+        Event::PurchaseBooked(booked) if booked.key == key => Some(booked.fingerprint),
+        _ => None,
+    })
+}
+
+/// Counts the room that requests take; never more than one submission may have.
+fn units_of(requests: &[PurchaseRequest]) -> u32 {
+    let units: u64 = requests.iter().map(|request| 1 + text_bytes(&request.purchase) / 1024).sum();
+    u32::try_from(units).unwrap_or(u32::MAX).clamp(1, SUBMISSION_UNITS_MAX)
+}
+
+fn text_bytes(purchase: &Purchase) -> u64 {
+    let lines: usize = purchase.lines.iter().map(|line| line.product.len() + 32).sum();
+    let tags: usize = purchase.tags.iter().map(|tag| tag.len() + 24).sum();
+    (purchase.origin_id.len() + lines + tags) as u64
+}

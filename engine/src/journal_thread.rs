@@ -1,0 +1,167 @@
+//! The one thread that writes: profiles first, then the frame, then everybody may know.
+//!
+//! A group is one frame, or more when it is too large for one. After any failure nothing more is written or answered.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use kembali_core::event::Record;
+use kembali_journal::codec::{self, EncodeError};
+use kembali_journal::{
+    AppendError, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAME_RECORDS_MAX, Frame, FrameTooLarge, Journal, ProfileError,
+    ProfileKey, ProfileStore,
+};
+use kembali_machine::Group;
+use tokio::sync::oneshot;
+
+use crate::shared::{KeyHash, KeyOwner, Shared};
+
+/// Why the engine stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The journal failed.
+    #[error("the journal failed")]
+    Journal(#[from] AppendError),
+    /// The profile store failed.
+    #[error("the profile store failed")]
+    Profiles(#[from] ProfileError),
+    /// A record could not be written down.
+    #[error("a record could not be encoded")]
+    Encode(#[from] EncodeError),
+    /// A record does not fit into any frame.
+    #[error("a record is too large for a frame")]
+    Frame(#[from] FrameTooLarge),
+}
+
+/// What the thread does.
+pub(crate) enum Work {
+    /// Makes a group durable.
+    Commit(Group),
+    /// Makes partners' keys durable.
+    PutKeys(Vec<(KeyHash, KeyOwner)>, oneshot::Sender<()>),
+    /// Ends the thread and closes the journal.
+    Close,
+}
+
+/// What the thread reports.
+pub(crate) enum Report {
+    /// The group is durable.
+    Committed,
+    /// Something failed. Nothing more will be written.
+    Failed(Fault),
+}
+
+/// A way to the thread. At most one group and one put are under way, so a send never waits.
+pub(crate) type WorkSender = SyncSender<Work>;
+
+pub(crate) fn channel() -> (WorkSender, Receiver<Work>) {
+    sync_channel(2)
+}
+
+/// Starts the thread. It ends when every sender is gone or something has failed.
+pub(crate) fn start(
+    journal: Box<dyn Journal>,
+    profiles: ProfileStore,
+    shared: Arc<Shared>,
+    work: Receiver<Work>,
+    report: impl Fn(Report) + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let mut writer = Writer { journal, profiles, shared, encoded: Vec::new() };
+    thread::Builder::new().name("journal".into()).spawn(move || {
+        for work in work {
+            let done = match work {
+                Work::Close => return,
+                Work::Commit(group) => writer.commit(&group).map(|()| report(Report::Committed)),
+                Work::PutKeys(keys, reply) => writer.put_keys(keys).map(|()| {
+                    // Whoever asked may be gone; the keys stay.
+                    let _ = reply.send(());
+                }),
+            };
+            if let Err(fault) = done {
+                report(Report::Failed(fault));
+                return;
+            }
+        }
+    })
+}
+
+/// The key under which a customer's first alias lies in the profile store.
+pub(crate) fn alias_key(customer: kembali_core::CustomerId) -> Result<ProfileKey, ProfileError> {
+    ProfileKey::new([&b"c"[..], &customer.0.to_be_bytes()].concat())
+}
+
+/// What the keys of partners' API keys start with in the profile store.
+pub(crate) const API_KEY_PREFIX: &[u8] = b"k";
+
+struct Writer {
+    journal: Box<dyn Journal>,
+    profiles: ProfileStore,
+    shared: Arc<Shared>,
+    /// The buffers of a frame's records, kept for the next one.
+    encoded: Vec<Vec<u8>>,
+}
+
+impl Writer {
+    fn commit(&mut self, group: &Group) -> Result<(), Fault> {
+        if !group.profiles.is_empty() {
+            let entries: Result<Vec<_>, ProfileError> = group
+                .profiles
+                .iter()
+                .map(|profile| Ok((alias_key(profile.customer)?, profile.alias_text.as_bytes().to_vec())))
+                .collect();
+            self.profiles.put(&entries?)?;
+        }
+        let mut rest = group.records.as_slice();
+        while !rest.is_empty() {
+            let count = self.encode_frame(rest)?;
+            let (now, later) = rest.split_at(count);
+            self.append(now)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Encodes as many records as one frame holds, and returns how many.
+    fn encode_frame(&mut self, records: &[Arc<Record>]) -> Result<usize, Fault> {
+        let mut bytes = FRAME_HEADER_BYTES;
+        for (index, record) in records.iter().take(FRAME_RECORDS_MAX).enumerate() {
+            if self.encoded.len() <= index {
+                self.encoded.push(Vec::with_capacity(512));
+            }
+            let buffer = &mut self.encoded[index];
+            buffer.clear();
+            codec::encode(&record.body, buffer)?;
+            bytes += buffer.len() + 4;
+            // The first record always goes: if it is too large by itself, building the frame says so.
+            if FRAME_BYTES_MAX < bytes && 0 < index {
+                return Ok(index);
+            }
+        }
+        Ok(records.len().min(FRAME_RECORDS_MAX))
+    }
+
+    fn append(&mut self, records: &[Arc<Record>]) -> Result<(), Fault> {
+        let Some(first) = records.first() else { return Ok(()) };
+        let position = self.journal.position();
+        let frame = Frame::build(position.epoch, first.seq, position.hash, &self.encoded[..records.len()])?;
+        self.journal.append(&frame)?;
+        self.shared.publish(frame, records.iter().map(Arc::as_ref));
+        Ok(())
+    }
+
+    fn put_keys(&mut self, keys: Vec<(KeyHash, KeyOwner)>) -> Result<(), Fault> {
+        let entries: Result<Vec<_>, ProfileError> = keys
+            .iter()
+            .map(|(hash, owner)| {
+                let key = ProfileKey::new([API_KEY_PREFIX, hash].concat())?;
+                Ok((key, format!("{}\n{}", owner.tenant, owner.partner).into_bytes()))
+            })
+            .collect();
+        self.profiles.put(&entries?)?;
+        for (hash, owner) in keys {
+            self.shared.add_key(hash, owner);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! The ledger engine: the machine made to run. Actors and threads live here; rules and bytes on disk do not.
+//!
+//! [`Engine`] is all that a caller sees. Behind it: a router actor and a shard actor or more around the sans-io machine,
+//! and one thread that writes the journal. No type of the actor library crosses this surface, and no JSON comes in.
+
+mod clock;
+mod digest;
+mod handle;
+mod installation;
+mod journal_thread;
+mod naming;
+mod recovery;
+mod request;
+mod router_actor;
+mod shard_actor;
+mod shared;
+mod start;
+
+pub use clock::now;
+pub use digest::LedgerDigest;
+pub use handle::{Engine, IN_FLIGHT_UNITS};
+pub use installation::KeyError;
+pub use journal_thread::Fault;
+pub use kembali_machine::{CustomerView, PromoUse, TotalsView};
+pub use naming::Naming;
+pub use recovery::{FoldError, Verified, VerifyError, verify};
+pub use request::{
+    Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, Overloaded, PurchaseRequest, ReadError,
+    RecordAndRules, Stopped,
+};
+pub use router_actor::Clock;
+pub use start::{EngineConfig, StartError, StartReport};
+
+/// Says which store is being opened right now, with the remedy should that end in a panic: sled panics on some damage,
+/// and a panic hook has nothing else to go by.
+#[must_use]
+pub fn opening() -> Option<String> {
+    kembali_journal::opening::current()
+}

@@ -1,0 +1,166 @@
+//! From a data directory to a ledger: everything is read, decoded and folded before anything is answered.
+
+use std::path::{Path, PathBuf};
+
+use kembali_core::Seq;
+use kembali_core::event::Record;
+use kembali_core::ledger::{Inconsistency, Ledger};
+use kembali_journal::codec::{self, DecodeError};
+use kembali_journal::{Frame, OpenError, ReadError, read_only_frames, verify_copy};
+
+use crate::digest::LedgerDigest;
+
+/// The journal's directory within the data directory.
+pub(crate) const JOURNAL_DIR: &str = "journal";
+
+/// Why frames are no ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum FoldError {
+    /// A frame could not be read.
+    #[error(transparent)]
+    Frame(#[from] ReadError),
+    /// A frame could not be read from a copy.
+    #[error(transparent)]
+    Copy(#[from] OpenError),
+    /// A record's bytes are whole and no record.
+    #[error("the record at sequence number {} cannot be read: {source}", seq.0)]
+    Decode {
+        /// Which.
+        seq: Seq,
+        /// Why.
+        source: DecodeError,
+    },
+    /// A record contradicts the ones before it.
+    #[error("the record at sequence number {} contradicts the ledger: {what:?}", seq.0)]
+    Inconsistent {
+        /// Which.
+        seq: Seq,
+        /// How.
+        what: Inconsistency,
+    },
+}
+
+/// Folds a frame into a ledger, and hands each record to `see`.
+pub(crate) fn fold_frame(ledger: &mut Ledger, frame: &Frame, mut see: impl FnMut(&Record)) -> Result<(), FoldError> {
+    for (seq, bytes) in (frame.first_seq().0..).map(Seq).zip(frame.records()) {
+        let record = codec::decode(seq, bytes).map_err(|source| FoldError::Decode { seq, source })?;
+        ledger.evolve(&record).map_err(|what| FoldError::Inconsistent { seq, what })?;
+        see(&record);
+    }
+    Ok(())
+}
+
+/// What an offline check found: everything is whole.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// The last record.
+    pub last: Seq,
+    /// Frames read.
+    pub frames: u64,
+    /// Customers.
+    pub customers: u64,
+    /// Booked purchases.
+    pub purchases: u64,
+    /// What the next start would put right, a line each.
+    pub would_mend: Vec<String>,
+    /// Each tenant's slug, unit and trial balance; all zero.
+    pub trial_balances: Vec<(String, String, i128)>,
+    /// The ledger digest.
+    pub digest: LedgerDigest,
+}
+
+/// Why an offline check failed.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// There is no ledger.
+    #[error("{} holds no ledger", path.display())]
+    NoLedger {
+        /// Where one was looked for.
+        path: PathBuf,
+    },
+    /// The folder for copies could not be made.
+    #[error("creating {}", path.display())]
+    Scratch {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The journal cannot be opened, or is damaged.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The journal's bytes are whole and no ledger.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// Debits and credits differ.
+    #[error("the trial balance of tenant {tenant} is off by {off} {unit}")]
+    TrialBalance {
+        /// The tenant's slug.
+        tenant: String,
+        /// The unit.
+        unit: String,
+        /// Debits minus credits.
+        off: i128,
+    },
+}
+
+impl VerifyError {
+    /// Returns true when bytes are damaged, as opposed to not being readable at all.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            VerifyError::NoLedger { .. } | VerifyError::Scratch { .. } => false,
+            VerifyError::Journal(error) | VerifyError::Fold(FoldError::Copy(error)) => {
+                matches!(error, OpenError::Damage { .. })
+            }
+            VerifyError::Fold(FoldError::Frame(error)) => matches!(error, ReadError::Damage { .. }),
+            VerifyError::Fold(_) | VerifyError::TrialBalance { .. } => true,
+        }
+    }
+}
+
+/// Checks the ledger of a data directory that no engine runs: checksums, chain, head, every record, every balance.
+///
+/// Works on copies in `scratch` and changes nothing in `dir`.
+///
+/// # Errors
+///
+/// [`VerifyError`]: what is wrong, and where.
+pub fn verify(dir: &Path, scratch: &Path) -> Result<Verified, VerifyError> {
+    let journal = dir.join(JOURNAL_DIR);
+    if !journal.exists() {
+        return Err(VerifyError::NoLedger { path: journal });
+    }
+    std::fs::create_dir_all(scratch).map_err(|source| VerifyError::Scratch { path: scratch.to_path_buf(), source })?;
+    let report = verify_copy(&journal, scratch)?;
+    let mut ledger = Ledger::default();
+    for frame in read_only_frames(&journal, scratch)? {
+        let frame = frame?;
+        // Frames after the head were never acknowledged; the check has said which one is the last.
+        if report.seq < frame.first_seq() {
+            break;
+        }
+        fold_frame(&mut ledger, &frame, |_| ())?;
+    }
+    let mut trial_balances = Vec::new();
+    for catalogue in ledger.desk.catalogues() {
+        let Some(totals) = ledger.totals.tenant(catalogue.tenant) else { continue };
+        for (unit, off) in totals.trial_balance() {
+            let kembali_core::Unit::Money(code) = unit;
+            let (tenant, unit) = (catalogue.slug.clone(), code.as_str().to_owned());
+            if off != 0 {
+                return Err(VerifyError::TrialBalance { tenant, unit, off });
+            }
+            trial_balances.push((tenant, unit, off));
+        }
+    }
+    Ok(Verified {
+        last: ledger.desk.last(),
+        frames: report.frames,
+        customers: ledger.rows.len() as u64,
+        purchases: ledger.desk.keys().len() as u64,
+        would_mend: report.would_mend.iter().map(ToString::to_string).collect(),
+        trial_balances,
+        digest: LedgerDigest::of(&ledger),
+    })
+}

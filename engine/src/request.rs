@@ -1,0 +1,168 @@
+//! What the engine is asked, and what it answers: the types that cross its public surface.
+//!
+//! No JSON here and no actor: the caller maps its wire to these, the engine maps these to commands.
+
+use std::sync::Arc;
+
+use kembali_core::catalogue::Catalogue;
+use kembali_core::draft::CatalogueDraft;
+use kembali_core::event::{Body, Record};
+use kembali_core::purchase::Purchase;
+use kembali_core::{CatalogueRejection, CustomerId, PartnerId, Rejection, Seq, TenantId};
+
+/// Who sends purchases: a partner, within its tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Caller {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The partner.
+    pub partner: PartnerId,
+}
+
+/// A customer, as a caller names one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CustomerRef {
+    /// By the id that Kembali gave.
+    Id(CustomerId),
+    /// By e-mail address; letter case does not count.
+    Email(String),
+    /// By the tenant's own reference, exact.
+    Ref(String),
+}
+
+/// A purchase to book.
+#[derive(Clone, Debug)]
+pub struct PurchaseRequest {
+    /// Who sends it.
+    pub caller: Caller,
+    /// Whose it is.
+    pub customer: CustomerRef,
+    /// What was bought.
+    pub purchase: Purchase,
+    /// True when the answer is wanted but not the effect.
+    pub dry_run: bool,
+}
+
+/// What became of a purchase. Everything that it rests on is durable.
+#[derive(Clone, Debug)]
+pub enum Booking {
+    /// It is booked now.
+    Booked {
+        /// All that happened.
+        record: Arc<Record>,
+        /// The rules that it was decided by.
+        catalogue: Arc<Catalogue>,
+    },
+    /// It was booked before; this is what was stored then.
+    Replayed {
+        /// All that happened.
+        record: Arc<Record>,
+        /// The rules that it was decided by.
+        catalogue: Arc<Catalogue>,
+    },
+    /// It would be booked; nothing was.
+    WouldBook {
+        /// All that would happen.
+        body: Box<Body>,
+        /// The rules that it was judged by.
+        catalogue: Arc<Catalogue>,
+    },
+    /// A purchase with other content is booked under the same origin id.
+    Conflict {
+        /// Where that one is booked.
+        seq: Seq,
+    },
+    /// It is refused.
+    Refused {
+        /// Why.
+        rejection: Rejection,
+        /// True when the same content was refused for the same reason before.
+        replayed: bool,
+    },
+}
+
+/// A record, and the rules that it was decided by.
+pub type RecordAndRules = (Arc<Record>, Arc<Catalogue>);
+
+/// A change of a tenant's rules.
+#[derive(Clone, Debug)]
+pub struct ApplyRequest {
+    /// The rules as wanted.
+    pub draft: CatalogueDraft,
+    /// API keys to give to partners: the partner's slug and the key in clear.
+    pub partner_keys: Vec<(String, String)>,
+    /// The version that the caller changes; `None` to change whatever holds.
+    pub expected_version: Option<u32>,
+    /// True when the answer is wanted but not the effect.
+    pub dry_run: bool,
+}
+
+/// What became of a change of rules.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The rules that hold now, or would.
+    pub catalogue: Arc<Catalogue>,
+    /// The rules before, if the tenant was there.
+    pub before: Option<Arc<Catalogue>>,
+    /// The record of the change; `None` when nothing changed or nothing was to change.
+    pub seq: Option<Seq>,
+}
+
+/// Why a change of rules did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The rules are refused.
+    #[error("the catalogue is refused")]
+    Refused(CatalogueRejection),
+    /// An API key belongs to somebody else.
+    #[error("the API key given to partner {partner} is taken by another partner")]
+    KeyTaken {
+        /// The partner's slug.
+        partner: String,
+    },
+    /// An API key is too short or too long.
+    #[error("the API key given to partner {partner} must have 8 to 128 visible ASCII characters")]
+    KeyMalformed {
+        /// The partner's slug.
+        partner: String,
+    },
+    /// The engine has stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// The engine has stopped answering: the outcome of what was in flight is unknown. Send it again, with the same id,
+/// once the engine is back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the engine has stopped; the outcome is unknown, repeat the request with the same id")]
+pub struct Stopped;
+
+/// More is in flight than the engine takes. Nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("more is in flight than the engine takes; nothing was done, try again shortly")]
+pub struct Overloaded;
+
+/// Why history could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A stored record is damaged.
+    #[error("the record at {0:?} is damaged: {1}")]
+    Damaged(Seq, String),
+    /// The profile store cannot be read.
+    #[error("reading a profile: {0}")]
+    Profile(String),
+    /// The engine has stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why purchases could not be answered.
+#[derive(Debug, thiserror::Error)]
+pub enum BookError {
+    /// The engine has stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// A stored record that a repeat names could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}

@@ -1,0 +1,171 @@
+//! The shell of the router: messages in, machine calls, effects out. No rule is known here.
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, System};
+use kembali_core::Instant;
+use kembali_core::command::Command;
+use kembali_machine::{Answered, Outcome, Router};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::journal_thread::{Fault, Report, Work, WorkSender};
+use crate::shard_actor::{Batch, ShardActor};
+
+/// What a clock is: something that says which instant it is.
+pub type Clock = std::sync::Arc<dyn Fn() -> Instant + Send + Sync>;
+
+/// Who waits for outcomes.
+pub(crate) struct ReplyTo {
+    pub(crate) sender: oneshot::Sender<Vec<Outcome>>,
+    /// Given back when the outcomes leave, not when the caller does: what is decided takes room until then.
+    pub(crate) _permit: OwnedSemaphorePermit,
+}
+
+/// Commands that arrived together.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Submit {
+    pub(crate) commands: Vec<Command>,
+    pub(crate) reply: ReplyTo,
+}
+
+/// A shard's answers to one batch.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct ShardAnswered(pub(crate) Vec<Answered>);
+
+/// What the journal thread reports.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct JournalReport(pub(crate) Report);
+
+/// The shards are there; sent once, before anything else.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Shards(pub(crate) Vec<Addr<ShardActor>>);
+
+/// Ends the actor system. Sent once nothing is in flight.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Stop(pub(crate) oneshot::Sender<()>);
+
+/// Carries out what the machine has ready. Runs once the mailbox is empty, so that one round serves all of it.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Pump;
+
+/// Owns the machine's router, on the arbiter of the system.
+pub(crate) struct RouterActor {
+    pub(crate) machine: Router<ReplyTo>,
+    pub(crate) clock: Clock,
+    pub(crate) shards: Vec<Addr<ShardActor>>,
+    pub(crate) journal: WorkSender,
+    pub(crate) pump_due: bool,
+    pub(crate) on_fault: Option<Box<dyn FnOnce(Fault) + Send>>,
+    pub(crate) mailbox_messages_max: usize,
+}
+
+impl RouterActor {
+    fn pump_soon(&mut self, ctx: &mut Context<Self>) {
+        if !self.pump_due {
+            self.pump_due = true;
+            ctx.notify(Pump);
+        }
+    }
+
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        for (shard, batch) in self.machine.seal() {
+            // Unbounded by design of actix, bounded by the permits at the door.
+            self.shards[shard].do_send(Batch(batch));
+        }
+        if let Some(group) = self.machine.next_group()
+            && self.journal.send(Work::Commit(group)).is_err()
+        {
+            // The thread ends only after it reported why; the report is on its way here.
+            tracing::error!("the journal thread is gone");
+            self.stop(ctx, None);
+            return;
+        }
+        for reply in self.machine.release() {
+            // The caller may be gone; the fact stays.
+            let _ = reply.to.sender.send(reply.outcomes);
+        }
+    }
+
+    /// Answers nothing more: every waiting caller sees its channel close.
+    fn stop(&mut self, _: &mut Context<Self>, fault: Option<Fault>) {
+        drop(self.machine.poison());
+        if let (Some(fault), Some(on_fault)) = (fault, self.on_fault.take()) {
+            on_fault(fault);
+        }
+        System::current().stop_with_code(1);
+    }
+}
+
+impl Actor for RouterActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(self.mailbox_messages_max);
+    }
+}
+
+impl Handler<Shards> for RouterActor {
+    type Result = ();
+
+    fn handle(&mut self, Shards(shards): Shards, _: &mut Self::Context) {
+        self.shards = shards;
+    }
+}
+
+impl Handler<Submit> for RouterActor {
+    type Result = ();
+
+    fn handle(&mut self, Submit { commands, reply }: Submit, ctx: &mut Self::Context) {
+        // Nobody waits any more and nothing was begun: skipping it is as if it had never arrived.
+        if reply.sender.is_closed() {
+            return;
+        }
+        self.machine.submit((self.clock)(), commands, reply);
+        self.pump_soon(ctx);
+    }
+}
+
+impl Handler<ShardAnswered> for RouterActor {
+    type Result = ();
+
+    fn handle(&mut self, ShardAnswered(answers): ShardAnswered, ctx: &mut Self::Context) {
+        self.machine.answered(answers);
+        self.pump_soon(ctx);
+    }
+}
+
+impl Handler<JournalReport> for RouterActor {
+    type Result = ();
+
+    fn handle(&mut self, JournalReport(report): JournalReport, ctx: &mut Self::Context) {
+        match report {
+            Report::Committed => {
+                self.machine.confirm();
+                self.pump_soon(ctx);
+            }
+            Report::Failed(fault) => self.stop(ctx, Some(fault)),
+        }
+    }
+}
+
+impl Handler<Stop> for RouterActor {
+    type Result = ();
+
+    fn handle(&mut self, Stop(done): Stop, _: &mut Self::Context) {
+        let _ = done.send(());
+        System::current().stop();
+    }
+}
+
+impl Handler<Pump> for RouterActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Pump, ctx: &mut Self::Context) {
+        self.pump_due = false;
+        self.pump(ctx);
+    }
+}

@@ -1,0 +1,30 @@
+//! The shell of a shard: batches in, answers out. No rule is known here.
+
+use actix::{Actor, Addr, Context, Handler, Message};
+use kembali_machine::{Assigned, Shard};
+
+use crate::router_actor::{RouterActor, ShardAnswered};
+
+/// A batch of work, in the order of the tickets.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Batch(pub(crate) Vec<Assigned>);
+
+/// Owns the rows of a shard, on an arbiter of its own.
+pub(crate) struct ShardActor {
+    pub(crate) shard: Shard,
+    pub(crate) router: Addr<RouterActor>,
+}
+
+impl Actor for ShardActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Batch> for ShardActor {
+    type Result = ();
+
+    fn handle(&mut self, Batch(batch): Batch, _: &mut Self::Context) {
+        // Unbounded by design of actix, bounded by the permits at the door.
+        self.router.do_send(ShardAnswered(self.shard.work(batch)));
+    }
+}

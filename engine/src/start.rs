@@ -1,0 +1,232 @@
+//! Starting the engine: open, recover, then the actors and the journal thread.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+
+use actix::{Actor as _, Arbiter, System};
+use kembali_core::event::Record;
+use kembali_core::ledger::Ledger;
+use kembali_core::{CustomerId, Seq, TenantId};
+use kembali_journal::{Journal, OpenError, Options, ProfileError, ProfileStore, SledJournal, SyncFault};
+use kembali_machine::{Router, Shard, ShardOf};
+use tokio::sync::Semaphore;
+
+use crate::handle::{Engine, IN_FLIGHT_UNITS};
+use crate::installation::{KeyError, installation_key};
+use crate::journal_thread::{self, API_KEY_PREFIX, Fault};
+use crate::naming::Naming;
+use crate::recovery::{FoldError, JOURNAL_DIR, fold_frame};
+use crate::router_actor::{Clock, JournalReport, RouterActor, Shards};
+use crate::shard_actor::ShardActor;
+use crate::shared::{KeyOwner, Shared};
+
+/// Slots that customers hash to; slots are spread over the shards at start.
+const SLOTS: usize = 256;
+/// The seed of the slot hash. Fixed: tests of balance between shards can be repeated.
+const SLOT_SEED: u64 = 0x6b65_6d62_616c_6921;
+
+/// How the engine is run.
+pub struct EngineConfig {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// How many shards decide; the ledger is the same for any number.
+    pub shards: NonZeroUsize,
+    /// A key to make a new ledger with, or to insist on; `None` draws one.
+    pub installation_key: Option<[u8; 32]>,
+    /// What reads the time.
+    pub clock: Clock,
+    /// What to do after a fault, once nothing is answered any more. A server ends its process here.
+    pub on_fault: Box<dyn FnOnce(Fault) + Send>,
+}
+
+/// What the start found.
+#[derive(Clone, Debug)]
+pub struct StartReport {
+    /// The last record.
+    pub last: Seq,
+    /// Customers.
+    pub customers: u64,
+    /// Booked purchases.
+    pub purchases: u64,
+    /// What was put right, a line each.
+    pub mended: Vec<String>,
+}
+
+/// Why the engine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory could not be made.
+    #[error("creating {}", path.display())]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The journal or the profile store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The installation's key is not to be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The journal's records are no ledger.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// The profile store cannot be read.
+    #[error(transparent)]
+    Profiles(#[from] ProfileError),
+    /// A thread could not be started.
+    #[error("starting the {thread} thread")]
+    Thread {
+        /// Which.
+        thread: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    /// Returns true when bytes are damaged, as opposed to not being readable at all.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            StartError::Open(error) => matches!(error, OpenError::Damage { .. }),
+            StartError::Key(error) => matches!(error, KeyError::Damaged { .. } | KeyError::Missing { .. }),
+            StartError::Fold(_) | StartError::Profiles(_) => true,
+            StartError::DataDir { .. } | StartError::Thread { .. } => false,
+        }
+    }
+}
+
+/// Spreads customers over slots, and slots over shards.
+fn shard_of(shards: NonZeroUsize) -> ShardOf {
+    Box::new(move |tenant: TenantId, customer: CustomerId| {
+        let mut name = [0; 20];
+        name[..4].copy_from_slice(&tenant.0.to_le_bytes());
+        name[4..].copy_from_slice(&customer.0.to_le_bytes());
+        let slot = xxhash_rust::xxh3::xxh3_64_with_seed(&name, SLOT_SEED) as usize % SLOTS;
+        slot % shards
+    })
+}
+
+impl Engine {
+    /// Opens the data directory, recovers the ledger, and starts to answer.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]. Damage leaves the files as they were.
+    pub fn start(config: EngineConfig) -> Result<(Engine, StartReport), StartError> {
+        let data_dir = config.data_dir.clone();
+        std::fs::create_dir_all(&data_dir).map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
+        let (journal, report) = SledJournal::open(data_dir.join(JOURNAL_DIR), Options::default())?;
+        let mended = report.mended.iter().map(ToString::to_string).collect();
+        Engine::start_on(config, Box::new(journal), mended)
+    }
+
+    /// Starts on a journal that is open already. Profiles and the installation's key lie in the data directory.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`].
+    pub fn start_on(
+        config: EngineConfig,
+        journal: Box<dyn Journal>,
+        mut mended: Vec<String>,
+    ) -> Result<(Engine, StartReport), StartError> {
+        let is_new = journal.position().seq == Seq::ZERO;
+        let key = installation_key(&config.data_dir, config.installation_key, is_new)?;
+        let (profiles, profiles_mended) = ProfileStore::open(&config.data_dir, &SyncFault::default())?;
+        mended.extend(profiles_mended.iter().map(ToString::to_string));
+
+        let shared = Arc::new(Shared::new());
+        let ledger = recover(journal.as_ref(), &shared)?;
+        for (key, owner) in profiles.list(API_KEY_PREFIX)? {
+            let hash = key.as_bytes().get(API_KEY_PREFIX.len()..).and_then(|hash| hash.try_into().ok());
+            let owner = std::str::from_utf8(&owner).ok().and_then(|owner| owner.split_once('\n'));
+            if let (Some(hash), Some((tenant, partner))) = (hash, owner) {
+                shared.add_key(hash, KeyOwner { tenant: tenant.to_owned(), partner: partner.to_owned() });
+            }
+        }
+        let report = StartReport {
+            last: ledger.desk.last(),
+            customers: ledger.rows.len() as u64,
+            purchases: ledger.desk.keys().len() as u64,
+            mended,
+        };
+
+        let profile_reader = profiles.reader();
+        let (work, queue) = journal_thread::channel();
+        let to_journal = work.clone();
+        let router = start_actors(ledger, config.shards, config.clock, config.on_fault, work)?;
+        let report_to = router.clone();
+        let thread = journal_thread::start(journal, profiles, Arc::clone(&shared), queue, move |report| {
+            // One report a group, and one group at a time.
+            report_to.do_send(JournalReport(report));
+        })
+        .map_err(|source| StartError::Thread { thread: "journal", source })?;
+        let room = Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize));
+        let engine = Engine::new(router, Naming::new(&key), shared, profile_reader, to_journal, room, thread);
+        Ok((engine, report))
+    }
+}
+
+fn recover(journal: &dyn Journal, shared: &Shared) -> Result<Ledger, FoldError> {
+    let mut ledger = Ledger::default();
+    for frame in journal.frames(journal.first_seq())? {
+        let frame = frame?;
+        let mut rules: Vec<Record> = Vec::new();
+        fold_frame(&mut ledger, &frame, |record| {
+            if record.body.customer.is_none() {
+                rules.push(record.clone());
+            }
+        })?;
+        shared.publish(frame, rules.iter());
+    }
+    Ok(ledger)
+}
+
+/// Starts the system on a thread of its own, the router on its arbiter, and each shard on one of its own.
+fn start_actors(
+    ledger: Ledger,
+    shards: NonZeroUsize,
+    clock: Clock,
+    on_fault: Box<dyn FnOnce(Fault) + Send>,
+    journal: journal_thread::WorkSender,
+) -> Result<actix::Addr<RouterActor>, StartError> {
+    let (address, started) = mpsc::sync_channel(1);
+    let run = move || {
+        let system = System::new();
+        let router = system.block_on(async move {
+            let (machine, rows) = Router::recovered(ledger, shards.get(), shard_of(shards));
+            let router = RouterActor {
+                machine,
+                clock,
+                shards: Vec::new(),
+                journal,
+                pump_due: false,
+                on_fault: Some(on_fault),
+                mailbox_messages_max: IN_FLIGHT_UNITS as usize,
+            }
+            .start();
+            let shards = rows.into_iter().map(|rows| {
+                let router = router.clone();
+                let arbiter = Arbiter::new();
+                ShardActor::start_in_arbiter(&arbiter.handle(), move |_| ShardActor { shard: Shard::new(rows), router })
+            });
+            router.do_send(Shards(shards.collect()));
+            router
+        });
+        // The receiver waits for exactly this.
+        let _ = address.send(router);
+        if let Err(error) = system.run() {
+            tracing::error!(%error, "the actor system ended");
+        }
+    };
+    let failed = |source| StartError::Thread { thread: "router", source };
+    thread::Builder::new().name("router".into()).spawn(run).map_err(failed)?;
+    started.recv().map_err(|_| failed(io::Error::other("it ended before it began")))
+}

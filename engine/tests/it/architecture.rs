@@ -1,0 +1,87 @@
+//! The layers, checked: who may use whom, and which crate alone may name which library.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
+
+/// Every member, and the members that its code (not its tests) may use. A new edge is a decision: record it.
+const EDGES: &[(&str, &[&str])] = &[
+    ("kembali-core", &[]),
+    ("kembali-journal", &["kembali-core"]),
+    ("kembali-machine", &["kembali-core"]),
+    ("kembali-snapshots", &["kembali-core", "kembali-journal"]),
+    ("kembali-engine", &["kembali-core", "kembali-journal", "kembali-machine"]),
+    ("kembali-http", &["kembali-core", "kembali-engine"]),
+    ("kembali-api", &["kembali-engine", "kembali-http"]),
+    ("kembali-benches", &["kembali-core", "kembali-journal", "kembali-machine"]),
+];
+
+/// Libraries that only these members may name, tests included.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("rust_decimal", &["kembali-core"]),
+    ("sled", &["kembali-journal"]),
+    ("bincode", &["kembali-journal"]),
+    ("actix", &["kembali-engine"]),
+    ("hyper", &["kembali-http", "kembali-api"]),
+    ("hyper-util", &["kembali-http", "kembali-api"]),
+    ("axum", &["kembali-http"]),
+    ("tokio-tungstenite", &["kembali-http"]),
+    ("criterion", &["kembali-benches"]),
+];
+
+/// What the rules may use beside each other.
+const CORE_LIBRARIES: &[&str] = &["foldhash", "hashbrown", "rust_decimal", "serde"];
+
+fn metadata() -> Metadata {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    MetadataCommand::new()
+        .manifest_path(manifest)
+        .features(CargoOpt::AllFeatures)
+        .other_options(vec!["--offline".into()])
+        .exec()
+        .expect("cargo metadata reads the workspace")
+}
+
+#[test]
+fn members_use_each_other_exactly_as_drawn() {
+    let metadata = metadata();
+    let members: BTreeSet<&str> = metadata.workspace_packages().iter().map(|package| package.name.as_str()).collect();
+    let drawn: BTreeSet<&str> = EDGES.iter().map(|(member, _)| *member).collect();
+    assert_eq!(members, drawn, "every member stands in the drawing, and nothing else does");
+    for package in metadata.workspace_packages() {
+        let used: BTreeSet<&str> = package
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.kind == DependencyKind::Normal)
+            .map(|dependency| dependency.name.as_str())
+            .filter(|name| members.contains(name))
+            .collect();
+        let (_, allowed) = EDGES.iter().find(|(member, _)| *member == package.name.as_str()).expect("checked above");
+        assert_eq!(used, allowed.iter().copied().collect(), "what {} uses", package.name);
+    }
+}
+
+#[test]
+fn a_library_with_owners_is_named_by_them_alone() {
+    let metadata = metadata();
+    for (library, owners) in OWNERS {
+        for package in metadata.workspace_packages() {
+            let names = package.dependencies.iter().any(|dependency| dependency.name == *library);
+            let may = owners.contains(&package.name.as_str());
+            assert!(!names || may, "{} names {library}, which only {owners:?} may", package.name);
+        }
+    }
+}
+
+#[test]
+fn the_rules_use_no_other_library() {
+    let metadata = metadata();
+    let core = metadata.workspace_packages().into_iter().find(|package| package.name.as_str() == "kembali-core");
+    for dependency in &core.expect("the rules are a member").dependencies {
+        if dependency.kind == DependencyKind::Normal {
+            assert!(CORE_LIBRARIES.contains(&dependency.name.as_str()), "the rules use {}", dependency.name);
+            assert!(!dependency.uses_default_features, "{} may bring the standard library", dependency.name);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Integration tests of the engine: real actors, real threads, a real journal. One binary, so that it links once.
+
+mod architecture;
+mod faults;
+mod lab;
+mod once;
+mod quota;
+mod same;
