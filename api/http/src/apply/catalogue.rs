@@ -1,0 +1,31 @@
+//! The whole catalogue at once.
+
+use axum::body::Body;
+use axum::extract::State;
+use hyper::Request;
+use kembali_engine::ApplyRequest;
+
+use super::{PARAMETERS, read_body, report};
+use crate::app::App;
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::reads::Json;
+use crate::wire::catalogue::CatalogueFile;
+use crate::wire::catalogue_draft::CatalogueFault;
+
+/// Makes the rules in the body the tenant's next version; creates the tenant if there is none.
+pub(crate) async fn put(State(app): State<App>, request: Request<Body>) -> Result<Json, Problem> {
+    let query = Query::parse(request.uri(), &PARAMETERS)?;
+    let slug = query.required("tenant")?;
+    let expected_version = query.number::<u32>("expected_version")?;
+    let dry_run = query.flag("dry_run")?;
+    let (head, body) = request.into_parts();
+    let file: CatalogueFile = read_body(&app, &head.headers, body).await?;
+    if file.tenant.slug != slug {
+        let problem = format!("is {}, but the request is for {slug}", file.tenant.slug);
+        return Err(CatalogueFault { place: "tenant.slug".to_owned(), problem }.into());
+    }
+    let (draft, partner_keys) = (file.to_draft()?, file.partner_keys());
+    let applied = app.engine.apply(ApplyRequest { draft, partner_keys, expected_version, dry_run }).await?;
+    Ok(Json(report(&applied, dry_run)))
+}

@@ -1,0 +1,139 @@
+//! What a change of the rules changed, in words. For people: nothing is decided by it.
+
+use std::fmt::Display;
+
+use kembali_core::Percent;
+use kembali_core::catalogue::{Catalogue, Promo, PromoBand, TierLevel, TierPolicy, TierProgram};
+
+use crate::wire::instant::Rfc3339;
+
+/// Lists the changes from `before` to `after`; empty when there is none.
+pub(super) fn changes(before: Option<&Catalogue>, after: &Catalogue) -> Vec<String> {
+    let Some(before) = before else { return vec![format!("tenant {}: created", after.slug)] };
+    let mut log = Log { lines: Vec::new() };
+    let tenant = format!("tenant {}", after.slug);
+    log.field(&tenant, "name", &before.name, &after.name);
+    log.field(&tenant, "currency", before.currency.code.as_str(), after.currency.code.as_str());
+    log.field(&tenant, "currency_exponent", &before.currency.exponent, &after.currency.exponent);
+    log.field(&tenant, "timezone", &before.timezone, &after.timezone);
+    log.debug_field(&tenant, "clock", &before.clock, &after.clock);
+    log.debug_field(&tenant, "unknown_customer", &before.unknown_customer, &after.unknown_customer);
+    log.debug_field(&tenant, "unknown_promo", &before.unknown_promo, &after.unknown_promo);
+    for partner in &after.partners {
+        let place = format!("partner {}", partner.slug);
+        match before.partner_by_slug(&partner.slug) {
+            Some(own) => log.field(&place, "name", &own.name, &partner.name),
+            None => log.add(&place, "added"),
+        }
+    }
+    for own in before.promos.iter().filter(|own| after.promo_by_code(&own.code).is_none()) {
+        log.add(&format!("promo {}", own.code), "removed");
+    }
+    for promo in &after.promos {
+        match before.promo_by_code(&promo.code) {
+            Some(own) => log.promo(before, own, after, promo),
+            None => log.add(&format!("promo {}", promo.code), "added"),
+        }
+    }
+    for program in &after.programs {
+        match before.programs.iter().find(|own| own.name == program.name) {
+            Some(own) => log.program(own, program),
+            None => log.add(&format!("tier programme {}", program.name), "added"),
+        }
+    }
+    // Whatever has no words of its own above is still a change.
+    if log.lines.is_empty() && before.version != after.version {
+        log.add(&tenant, "order of the rules changed");
+    }
+    log.lines
+}
+
+struct Log {
+    lines: Vec<String>,
+}
+
+impl Log {
+    fn add(&mut self, place: &str, change: &str) {
+        self.lines.push(format!("{place}: {change}"));
+    }
+
+    fn field<T: Display + PartialEq + ?Sized>(&mut self, place: &str, name: &str, before: &T, after: &T) {
+        if before != after {
+            self.add(place, &format!("{name} {before} -> {after}"));
+        }
+    }
+
+    fn debug_field<T: std::fmt::Debug + PartialEq>(&mut self, place: &str, name: &str, before: &T, after: &T) {
+        if before != after {
+            self.add(place, &format!("{name} {before:?} -> {after:?}"));
+        }
+    }
+
+    fn promo(&mut self, before: &Catalogue, own: &Promo, after: &Catalogue, promo: &Promo) {
+        let place = format!("promo {}", promo.code);
+        self.field(&place, "quota", &own.quota, &promo.quota);
+        let at = |instant| Rfc3339(instant).to_string();
+        self.field(&place, "starts_at", &at(own.starts_at), &at(promo.starts_at));
+        self.field(&place, "ends_at", &at(own.ends_at), &at(promo.ends_at));
+        let payer = |catalogue: &Catalogue, promo: &Promo| {
+            let partner = promo.funded_by.and_then(|id| catalogue.partner(id));
+            partner.map_or_else(|| "the sender".to_owned(), |partner| partner.slug.clone())
+        };
+        self.field(&place, "funded_by", &payer(before, own), &payer(after, promo));
+        let twin = |bands: &[PromoBand], band: &PromoBand| bands.iter().find(|other| other.id == band.id).cloned();
+        for band in own.bands.iter().filter(|band| twin(&promo.bands, band).is_none()) {
+            self.add(&place, &format!("band {} removed", band_text(band)));
+        }
+        for band in &promo.bands {
+            match twin(&own.bands, band) {
+                None => self.add(&place, &format!("band {} added", band_text(band))),
+                Some(old) if old != *band => {
+                    self.add(&place, &format!("band {} -> {}", band_text(&old), band_text(band)));
+                }
+                Some(_) => (),
+            }
+        }
+    }
+
+    fn program(&mut self, own: &TierProgram, program: &TierProgram) {
+        let place = format!("tier programme {}", program.name);
+        let (TierPolicy::Journey(old), TierPolicy::Journey(new)) = (own.policy, program.policy);
+        self.field(&place, "downgrade_after_days", &old.downgrade_after_days, &new.downgrade_after_days);
+        self.field(&place, "reset_after_days", &old.reset_after_days, &new.reset_after_days);
+        self.debug_field(&place, "at_maximum", &old.at_maximum, &new.at_maximum);
+        for level in &program.levels {
+            let place = format!("{place}, level {}", level.name);
+            match own.level(level.id) {
+                Some(old) => self.level(&place, own, old, program, level),
+                None => self.add(&place, "added"),
+            }
+        }
+    }
+
+    fn level(&mut self, place: &str, own: &TierProgram, old: &TierLevel, program: &TierProgram, level: &TierLevel) {
+        self.field(place, "count_max", &old.count_max, &level.count_max);
+        let name = |program: &TierProgram, id| program.level(id).map_or_else(String::new, |level| level.name.clone());
+        self.field(place, "next", &name(own, old.next), &name(program, level.next));
+        self.field(place, "previous", &name(own, old.previous), &name(program, level.previous));
+        for gone in old.milestones.iter().filter(|gone| level.milestone_at(gone.at_count).is_none()) {
+            self.add(place, &format!("milestone at {} removed", gone.at_count));
+        }
+        for milestone in &level.milestones {
+            let (at, points) = (milestone.at_count, milestone.points.minor_units());
+            match old.milestone_at(at) {
+                None => self.add(place, &format!("milestone at {at} added: {points}")),
+                Some(before) => {
+                    let name = format!("milestone at {at}:");
+                    self.field(place, &name, &before.points.minor_units(), &points);
+                }
+            }
+        }
+    }
+}
+
+fn band_text(band: &PromoBand) -> String {
+    let or_more = if band.or_more { "+" } else { "" };
+    let end = band.amount_end.map_or_else(String::new, |end| end.minor_units().to_string());
+    let percent: Percent = band.percent;
+    format!("{}{or_more} x {}..{end} at {percent} %", band.quantity, band.amount_min.minor_units())
+}

@@ -1,0 +1,104 @@
+//! Changing the rules: the whole catalogue at once, or one part of it that is read, changed and applied.
+//!
+//! What is reported: [`diff`], the changes for people, and [`holes`], purchases that no band of a promo is for.
+
+pub(crate) mod catalogue;
+mod diff;
+mod holes;
+pub(crate) mod partners;
+pub(crate) mod promos;
+pub(crate) mod tier_programs;
+
+use kembali_core::catalogue::Catalogue;
+use kembali_core::draft::CatalogueDraft;
+use kembali_core::{CatalogueRejection, Seq};
+use kembali_engine::{Applied, ApplyError, ApplyRequest};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use axum::body::Body;
+use hyper::HeaderMap;
+
+use crate::app::App;
+use crate::auth::Identity;
+use crate::body::read_json;
+use crate::codes;
+use crate::config::CATALOGUE_BYTES_MAX;
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::wire::catalogue_draft::CatalogueFault;
+
+/// How often a part is changed anew when somebody else changed the rules meanwhile.
+const ATTEMPTS_MAX: usize = 8;
+
+/// The parameters of every change.
+pub(crate) const PARAMETERS: [&str; 3] = ["tenant", "expected_version", "dry_run"];
+
+impl From<CatalogueFault> for Problem {
+    fn from(fault: CatalogueFault) -> Problem {
+        Problem::new(&codes::CATALOGUE_INVALID).detail(fault.to_string()).member("place", fault.place)
+    }
+}
+
+/// Reads the body of a change.
+async fn read_body<T: DeserializeOwned>(app: &App, headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+    let document = read_json(headers, body, CATALOGUE_BYTES_MAX, app.limits.body_time_max).await?;
+    serde_json::from_slice(&document).map_err(|error| {
+        let code = if error.is_data() { &codes::CATALOGUE_INVALID } else { &codes::MALFORMED_JSON };
+        Problem::new(code).detail(error.to_string())
+    })
+}
+
+/// What a change of one part gives the partners.
+type PartnerKeys = Vec<(String, String)>;
+
+/// Reads the rules, changes a part and applies them; again when somebody else was faster.
+async fn change(
+    app: &App,
+    identity: Identity,
+    query: &Query,
+    partner_keys: PartnerKeys,
+    edit: impl Fn(&Catalogue, &mut CatalogueDraft) -> Result<(), Problem>,
+) -> Result<Applied, Problem> {
+    let expected_version = query.number::<u32>("expected_version")?;
+    let dry_run = query.flag("dry_run")?;
+    let mut attempts = 1;
+    loop {
+        let present = app.tenant(identity, query).await?;
+        let mut draft = crate::wire::catalogue_view::draft_of(&present);
+        edit(&present, &mut draft)?;
+        let request = ApplyRequest {
+            draft,
+            partner_keys: partner_keys.clone(),
+            expected_version: Some(expected_version.unwrap_or(present.version)),
+            dry_run,
+        };
+        match app.engine.apply(request).await {
+            // Only a version that the caller insists on is the caller's business.
+            Err(ApplyError::Refused(CatalogueRejection::VersionConflict { .. }))
+                if expected_version.is_none() && attempts < ATTEMPTS_MAX =>
+            {
+                attempts += 1;
+            }
+            applied => return Ok(applied?),
+        }
+    }
+}
+
+/// Tells what became of a change.
+fn report(applied: &Applied, dry_run: bool) -> Value {
+    let Applied { catalogue, before, seq } = applied;
+    let changes = diff::changes(before.as_deref(), catalogue);
+    let mut report = json!({
+        "tenant": catalogue.slug,
+        "version": catalogue.version,
+        "changed": !changes.is_empty(),
+        "seq": seq.map(|Seq(seq)| seq),
+        "changes": changes,
+        "warnings": holes::warnings(catalogue),
+    });
+    if let (true, Some(members)) = (dry_run, report.as_object_mut()) {
+        members.insert("dry_run".to_owned(), Value::Bool(true));
+    }
+    report
+}

@@ -1,0 +1,63 @@
+//! One partner: created, with a key that is shown once.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use hyper::{Request, StatusCode};
+use kembali_core::draft::PartnerDraft;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{PARAMETERS, change, read_body, report};
+use crate::app::App;
+use crate::auth::Identity;
+use crate::codes;
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::reads::json_response;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewPartner {
+    slug: String,
+    name: String,
+    #[serde(default)]
+    api_key: Option<String>,
+}
+
+/// Creates a partner. The key is in this answer and never in another.
+pub(crate) async fn post(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let query = Query::parse(request.uri(), &PARAMETERS)?;
+    let dry_run = query.flag("dry_run")?;
+    let (head, body) = request.into_parts();
+    let NewPartner { slug, name, api_key } = read_body(&app, &head.headers, body).await?;
+    let api_key = api_key.map_or_else(new_key, Ok)?;
+    let applied = change(&app, identity, &query, vec![(slug.clone(), api_key.clone())], |present, draft| {
+        if present.partner_by_slug(&slug).is_some() {
+            return Err(Problem::new(&codes::PARTNER_EXISTS).member("partner", slug.as_str()));
+        }
+        draft.partners.push(PartnerDraft { slug: slug.clone(), name: name.clone() });
+        Ok(())
+    });
+    let mut report = report(&applied.await?, dry_run);
+    if let Some(members) = report.as_object_mut() {
+        members.insert("partner".to_owned(), Value::from(slug));
+        if !dry_run {
+            members.insert("api_key".to_owned(), Value::from(api_key));
+        }
+    }
+    let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(json_response(status, report.to_string()))
+}
+
+/// Makes a key: 32 random bytes in hexadecimal.
+fn new_key() -> Result<String, Problem> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| Problem::internal(&error))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

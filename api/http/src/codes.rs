@@ -1,0 +1,208 @@
+//! The one registry of problem codes: what each means, its status, and what the caller can do about it.
+//!
+//! Codes are for ever; a new meaning is a new code. How a problem is written out is the business of [`crate::problem`].
+
+use kembali_core::RejectionCode;
+
+/// One code.
+#[derive(Debug)]
+pub struct Code {
+    /// What callers see.
+    pub code: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened, in a few words that never change.
+    pub title: &'static str,
+    /// True when the same request can succeed later without a change.
+    pub retryable: bool,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+macro_rules! registry {
+    ($($name:ident $status:literal $code:literal $retryable:ident $title:literal $remedy:literal)*) => {
+        $(
+            pub(crate) static $name: Code =
+                Code { code: $code, status: $status, title: $title, retryable: registry!(@ $retryable), remedy: $remedy };
+        )*
+        /// Every code.
+        pub static ALL: &[&Code] = &[$(&$name),*];
+    };
+    (@ retry) => { true };
+    (@ final) => { false };
+}
+
+registry! {
+    // The request cannot be read.
+    MALFORMED_JSON 400 "malformed_json" final "The body is not JSON"
+        "Send one JSON document in UTF-8."
+    FIELD_MISSING 400 "field_missing" final "A required field is missing"
+        "Send the field that `pointer` names."
+    FIELD_UNKNOWN 400 "field_unknown" final "A field is not known here"
+        "Leave out the field that `pointer` names, or correct its spelling."
+    FIELD_INVALID 400 "field_invalid" final "A field has the wrong type or form"
+        "Correct the field that `pointer` names as `detail` says."
+    ORIGIN_ID_INVALID 400 "origin_id_invalid" final "The origin id is not usable"
+        "Send 1 to 128 characters without control characters."
+    CUSTOMER_INVALID 400 "customer_invalid" final "The customer is not named properly"
+        "Name the customer by exactly one of `id` (a UUID), `email` and `ref` (1 to 128 characters)."
+    QUERY_INVALID 400 "query_invalid" final "A query parameter is unknown, missing or malformed"
+        "Correct the parameter that `parameter` names."
+    CURSOR_INVALID 400 "cursor_invalid" final "The cursor does not belong to this list"
+        "Take the cursor from `next_cursor` of the same list, or start without one."
+    DRY_RUN_ON_STREAM 400 "dry_run_on_stream" final "A stream cannot be a dry run"
+        "Send single purchases with `?dry_run=true`, or ask what-if."
+    CONTENT_ENCODING_INVALID 400 "content_encoding_invalid" final "The compressed body is damaged"
+        "Send a whole gzip stream."
+    BODY_INCOMPLETE 400 "body_incomplete" final "The body ended too early"
+        "Send the whole body."
+    REQUEST_TIMEOUT 408 "request_timeout" retry "The body took too long"
+        "Send the body without long pauses."
+    BODY_TOO_LARGE 413 "body_too_large" final "The body is too large"
+        "Send less, or a stream of lines."
+    LINE_TOO_LARGE 413 "line_too_large" final "A line of the stream is too large"
+        "Send at most 1 MiB a line."
+    MEDIA_TYPE_UNSUPPORTED 415 "media_type_unsupported" final "The media type is not supported here"
+        "Send `application/json`, or `application/x-ndjson` where a stream is taken."
+    CONTENT_ENCODING_UNSUPPORTED 415 "content_encoding_unsupported" final "The content encoding is not supported"
+        "Send the body as it is, or with `Content-Encoding: gzip`."
+
+    // The caller.
+    API_KEY_MISSING 401 "api_key_missing" final "No API key was sent"
+        "Send the partner's key in `X-Api-Key`."
+    API_KEY_UNKNOWN 401 "api_key_unknown" final "The API key belongs to nobody"
+        "Check the key, or have an operator give a new one."
+    OPERATOR_TOKEN_MISSING 401 "operator_token_missing" final "No operator token was sent"
+        "Send `Authorization: Bearer <token>`."
+    OPERATOR_TOKEN_UNKNOWN 401 "operator_token_unknown" final "The operator token is wrong"
+        "Check the token that the server was started with."
+    CREDENTIALS_MISSING 401 "credentials_missing" final "No credentials were sent"
+        "Send a partner's key in `X-Api-Key`, or `Authorization: Bearer <token>`."
+    OPERATOR_ACCESS_DISABLED 403 "operator_access_disabled" final "This server takes no operators"
+        "Start the server with an operator token."
+    ROLE_INSUFFICIENT 403 "role_insufficient" final "These credentials do not open this route"
+        "Use credentials of the role that the route asks for."
+
+    // Nothing there.
+    ROUTE_UNKNOWN 404 "route_unknown" final "There is no such route"
+        "Check the path."
+    METHOD_NOT_ALLOWED 405 "method_not_allowed" final "The route does not take this method"
+        "Use a method that the `Allow` header names."
+    TENANT_NOT_FOUND 404 "tenant_not_found" final "There is no such tenant"
+        "Check the slug, or apply a catalogue that creates the tenant."
+    CUSTOMER_NOT_FOUND 404 "customer_not_found" final "There is no such customer"
+        "Check the name; a customer exists from the first booked purchase on."
+    PURCHASE_NOT_FOUND 404 "purchase_not_found" final "There is no such purchase"
+        "Check the id; a refused purchase is not booked."
+    PROMO_NOT_FOUND 404 "promo_not_found" final "There is no such promo"
+        "Check the code; it is exact."
+    VERSION_NOT_FOUND 404 "version_not_found" final "There is no such version of the catalogue"
+        "Ask for a version from 1 to the present one."
+    CODE_NOT_FOUND 404 "code_not_found" final "There is no such problem code"
+        "Take the code from a problem document."
+
+    // It contradicts what is there.
+    ORIGIN_ID_CONFLICT 409 "origin_id_conflict" final "The origin id is booked with other content"
+        "Send the same content as before, or a new origin id."
+    VERSION_CONFLICT 409 "version_conflict" retry "The catalogue has changed since"
+        "Read the catalogue again, then send the change with its version."
+    API_KEY_TAKEN 409 "api_key_taken" final "The API key belongs to another partner"
+        "Choose another key, or let the server make one."
+    PARTNER_EXISTS 409 "partner_exists" final "There is a partner of this slug already"
+        "Choose another slug."
+    POSITION_AHEAD 409 "position_ahead" retry "The ledger has not reached `min_seq`"
+        "Ask again shortly, or without `min_seq`."
+
+    // The catalogue is refused.
+    CATALOGUE_INVALID 422 "catalogue_invalid" final "The catalogue contradicts itself or the ledger"
+        "Correct what `place` names as `detail` says."
+    API_KEY_MALFORMED 422 "api_key_malformed" final "The API key is not usable"
+        "Send 8 to 128 visible ASCII characters."
+
+    // The purchase is refused.
+    CUSTOMER_UNKNOWN 422 "customer_unknown" final "The customer is not known"
+        "Register the customer first, or let the tenant create customers at their first purchase."
+    AMOUNT_NOT_POSITIVE 422 "amount_not_positive" final "The amount is zero or negative"
+        "Send an amount of at least 1."
+    AMOUNT_TOO_LARGE 422 "amount_too_large" final "The amount is above the largest"
+        "Send an amount of at most `amount_max`."
+    QUANTITY_NOT_POSITIVE 422 "quantity_not_positive" final "The quantity is zero or negative"
+        "Send a quantity of at least 1."
+    QUANTITY_TOO_LARGE 422 "quantity_too_large" final "The quantity is above the largest"
+        "Send a quantity of at most `quantity_max`."
+    LINES_TOO_MANY 422 "lines_too_many" final "There are too many lines"
+        "Send at most `lines_max` lines."
+    LINE_OUT_OF_RANGE 422 "line_out_of_range" final "A line's number is negative or too large"
+        "Correct the line that `line` numbers, counted from 0."
+    LINES_SUM_MISMATCH 422 "lines_sum_mismatch" final "The lines do not sum to the amount"
+        "Make the amounts of the lines sum to `amount`."
+    OCCURRED_IN_FUTURE 422 "occurred_in_future" final "The purchase lies ahead of the ledger's clock"
+        "Send an instant of at most `occurred_at_max`."
+    PROMO_UNKNOWN 422 "promo_unknown" final "No promo has this code"
+        "Send the code of a promo, or none."
+    BALANCE_TOO_LARGE 422 "balance_too_large" final "The wallet would pass the largest amount"
+        "Have the wallet paid out first."
+
+    // The server.
+    INTERNAL 500 "internal" final "Something went wrong here"
+        "Tell the operator the `request_id`."
+    OVERLOADED 503 "overloaded" retry "More is in flight than the ledger takes"
+        "Nothing was done: send it again after `Retry-After` seconds."
+    ENGINE_STOPPED 503 "engine_stopped" retry "The ledger has stopped"
+        "The outcome is unknown: send it again with the same origin id once the server is ready."
+}
+
+/// Finds a code by its text.
+#[must_use]
+pub fn find(code: &str) -> Option<&'static Code> {
+    ALL.iter().copied().find(|known| known.code == code)
+}
+
+/// Returns the code that a refusal is shown under.
+pub(crate) fn of_rejection(code: RejectionCode) -> &'static Code {
+    match code {
+        RejectionCode::CustomerUnknown => &CUSTOMER_UNKNOWN,
+        RejectionCode::AmountNotPositive => &AMOUNT_NOT_POSITIVE,
+        RejectionCode::AmountTooLarge => &AMOUNT_TOO_LARGE,
+        RejectionCode::QuantityNotPositive => &QUANTITY_NOT_POSITIVE,
+        RejectionCode::QuantityTooLarge => &QUANTITY_TOO_LARGE,
+        RejectionCode::LinesTooMany => &LINES_TOO_MANY,
+        RejectionCode::LineOutOfRange => &LINE_OUT_OF_RANGE,
+        RejectionCode::LinesSumMismatch => &LINES_SUM_MISMATCH,
+        RejectionCode::OccurredInFuture => &OCCURRED_IN_FUTURE,
+        RejectionCode::PromoUnknown => &PROMO_UNKNOWN,
+        RejectionCode::BalanceTooLarge => &BALANCE_TOO_LARGE,
+    }
+}
+
+/// Renders the page of a code, plain text.
+#[must_use]
+pub fn page(code: &Code) -> String {
+    let retry = if code.retryable { "The same request can succeed later." } else { "Change the request first." };
+    format!("{}\n\n{}\nStatus {}. {retry}\n\n{}\n", code.code, code.title, code.status, code.remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_snake_case() {
+        let mut seen = BTreeSet::new();
+        for code in ALL {
+            assert!(seen.insert(code.code), "{} stands twice", code.code);
+            assert!(code.code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{}", code.code);
+            assert!((400..600).contains(&code.status), "{}", code.code);
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_shown_under_the_code_that_the_core_gives_it() {
+        for code in RejectionCode::ALL {
+            assert_eq!(of_rejection(code).code, code.as_str());
+            assert_eq!(of_rejection(code).status, 422);
+        }
+    }
+}

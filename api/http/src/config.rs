@@ -1,0 +1,82 @@
+//! How the server is run: where it listens, who its operators are, and every limit.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use subtle::ConstantTimeEq as _;
+
+/// How the server is run.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Where it listens; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// What operators must show; none means that there are no operators.
+    pub operator_token: Option<Secret>,
+    /// The limits.
+    pub limits: Limits,
+}
+
+impl ServerConfig {
+    /// Listens at `listen`, without operators, within the usual limits.
+    #[must_use]
+    pub fn new(listen: SocketAddr) -> ServerConfig {
+        ServerConfig { listen, operator_token: None, limits: Limits::default() }
+    }
+}
+
+/// What the server takes at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at one time; more wait in the system's queue.
+    pub connections_max: usize,
+    /// How long a connection may take to send the head of a request, and may idle between two.
+    pub head_time_max: Duration,
+    /// How long a single body may take. A stream may take for ever, as long as something comes.
+    pub body_time_max: Duration,
+    /// How long a stream of which everything is answered may send nothing before it is broken off.
+    pub stream_idle_max: Duration,
+    /// How long requests in flight may take to finish once the server is told to stop.
+    pub shutdown_time_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections_max: 1_024,
+            head_time_max: Duration::from_secs(30),
+            body_time_max: Duration::from_secs(30),
+            stream_idle_max: Duration::from_secs(15 * 60),
+            shutdown_time_max: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Bytes that a single body may have, as sent and unpacked.
+pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes that a catalogue may have.
+pub(crate) const CATALOGUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Text that no log may show.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text` to itself.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// Compares in a time that does not tell where the texts differ.
+    pub(crate) fn is(&self, text: &[u8]) -> bool {
+        // An empty secret would open the door to everybody.
+        !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(text))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("[redacted]")
+    }
+}

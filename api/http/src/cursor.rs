@@ -1,0 +1,53 @@
+//! Cursors: where a list goes on. Opaque to callers; a cursor names the list that it belongs to and is checked on use.
+
+use kembali_core::{CustomerId, Seq};
+
+use crate::codes;
+use crate::problem::Problem;
+
+/// A list that is paged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum List {
+    Purchases = 1,
+    Entries = 2,
+    Tiers = 3,
+}
+
+const VERSION: u8 = 1;
+
+/// Writes the cursor that goes on with the record at `next`.
+pub(crate) fn write(list: List, customer: CustomerId, next: Seq) -> String {
+    format!("{VERSION:02x}{:02x}{:032x}{:016x}", list as u8, customer.0, next.0)
+}
+
+/// Reads a cursor of the same list.
+///
+/// # Errors
+///
+/// 400 for any other text.
+pub(crate) fn read(text: &str, list: List, customer: CustomerId) -> Result<Seq, Problem> {
+    let start = write(list, customer, Seq::ZERO);
+    let seq = text.get(36..).filter(|_| text.get(..36) == start.get(..36) && text.len() == start.len());
+    let is_hex = |seq: &&str| seq.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    let seq = seq.filter(is_hex).and_then(|seq| u64::from_str_radix(seq, 16).ok());
+    seq.map(Seq).ok_or_else(|| Problem::new(&codes::CURSOR_INVALID))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_good_for_its_own_list_only() {
+        let (one, two) = (CustomerId(1), CustomerId(u128::MAX));
+        let cursor = write(List::Entries, two, Seq(77));
+        assert_eq!(read(&cursor, List::Entries, two).unwrap(), Seq(77));
+        assert!(read(&cursor, List::Purchases, two).is_err());
+        assert!(read(&cursor, List::Entries, one).is_err());
+        for bad in
+            ["", "x", &cursor[1..], &format!("{cursor}0"), &cursor.replace("4d", "+d"), "\u{e9}".repeat(26).as_str()]
+        {
+            assert!(read(bad, List::Entries, two).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! `POST /v1/purchases`: one purchase, or a stream of them. The only route that is busy.
+//!
+//! [`single`] answers one; [`lines`] cuts a stream into chunks, [`stream`] books them and answers in order.
+
+mod lines;
+mod single;
+mod stream;
+
+use axum::body::Body;
+use axum::response::Response;
+use hyper::Request;
+use kembali_engine::{Booking, Caller};
+
+use crate::app::App;
+use crate::body::{Media, media_of, unpacker_of};
+use crate::codes;
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::request_id::RequestId;
+use crate::wire::result::{RenderError, render, render_dry_run};
+
+/// Books what the request holds.
+pub(crate) async fn purchases(
+    app: &App,
+    caller: Caller,
+    request: Request<Body>,
+    request_id: &RequestId,
+) -> Result<Response, Problem> {
+    let dry_run = match request.uri().query() {
+        None => false,
+        Some(_) => Query::parse(request.uri(), &["dry_run"])?.flag("dry_run")?,
+    };
+    match media_of(request.headers())? {
+        Media::Json => single::book(app, caller, request, dry_run).await,
+        Media::NdJson if dry_run => Err(Problem::new(&codes::DRY_RUN_ON_STREAM)),
+        Media::NdJson => {
+            let unpacker = unpacker_of(request.headers())?;
+            stream::book(app, caller, request.into_body(), unpacker, request_id.clone()).await
+        }
+    }
+}
+
+/// What a booking is answered with.
+enum Answer {
+    /// The result was written.
+    Result { replayed: bool, dry_run: bool },
+    /// There is none.
+    Problem(Box<Problem>),
+}
+
+/// Writes the result of a booking to the end of `out`, if it has one.
+fn answer(out: &mut Vec<u8>, booking: &Booking) -> Result<Answer, RenderError> {
+    match booking {
+        Booking::Booked { record, catalogue } => {
+            render(out, record.seq, &record.body, catalogue)?;
+            Ok(Answer::Result { replayed: false, dry_run: false })
+        }
+        Booking::Replayed { record, catalogue } => {
+            render(out, record.seq, &record.body, catalogue)?;
+            Ok(Answer::Result { replayed: true, dry_run: false })
+        }
+        Booking::WouldBook { body, catalogue } => {
+            render_dry_run(out, body, catalogue)?;
+            Ok(Answer::Result { replayed: false, dry_run: true })
+        }
+        Booking::Conflict { seq } => {
+            let problem = Problem::new(&codes::ORIGIN_ID_CONFLICT).pointer("/origin_id").member("seq", seq.0);
+            Ok(Answer::Problem(Box::new(problem)))
+        }
+        Booking::Refused { rejection, replayed } => {
+            Ok(Answer::Problem(Box::new(Problem::of_rejection(rejection, *replayed))))
+        }
+    }
+}

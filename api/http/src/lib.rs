@@ -1,0 +1,28 @@
+//! The server: HTTP in, the engine behind it, JSON out. No rule of the ledger is here, and no actor.
+//!
+//! Read in this order: [`routes`] (what there is), [`server`] (connections), `service` (one request), then `ingest`
+//! (booking purchases), `reads` and `apply` (everything an operator does). [`wire`] is what crosses the network,
+//! [`codes`] what can go wrong.
+
+mod app;
+mod apply;
+mod auth;
+mod body;
+pub mod codes;
+mod config;
+mod cursor;
+mod problem;
+mod query;
+mod reads;
+mod request_id;
+pub mod routes;
+mod server;
+mod service;
+pub mod wire;
+
+mod ingest;
+
+pub use config::{Limits, Secret, ServerConfig};
+pub use server::{BindError, Server};
+pub use wire::catalogue::CatalogueFile;
+pub use wire::catalogue_draft::CatalogueFault;

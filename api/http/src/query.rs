@@ -1,0 +1,102 @@
+//! Query parameters, strictly: one that a route does not know is refused, so that `?dry_rum=true` books nothing.
+
+use hyper::Uri;
+use percent_encoding::percent_decode_str;
+
+use crate::codes;
+use crate::problem::Problem;
+
+/// The parameters of one request.
+#[derive(Debug, Default)]
+pub(crate) struct Query {
+    pairs: Vec<(String, String)>,
+}
+
+fn invalid(name: &str, detail: impl Into<String>) -> Problem {
+    Problem::new(&codes::QUERY_INVALID).detail(detail.into()).member("parameter", name)
+}
+
+impl Query {
+    /// Reads the parameters, of which only `known` may stand, each once.
+    pub(crate) fn parse(uri: &Uri, known: &[&str]) -> Result<Query, Problem> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decode(name), decode(value));
+            let (Some(name), Some(value)) = (name, value) else { return Err(invalid("", "is not UTF-8")) };
+            if !known.contains(&name.as_str()) {
+                let detail = format!("{name} is not known here; known are: {}", known.join(", "));
+                return Err(invalid(&name, detail));
+            }
+            if pairs.iter().any(|(earlier, _)| *earlier == name) {
+                return Err(invalid(&name, format!("{name} stands twice")));
+            }
+            pairs.push((name, value));
+        }
+        Ok(Query { pairs })
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn required(&self, name: &str) -> Result<&str, Problem> {
+        self.text(name).ok_or_else(|| invalid(name, format!("{name} is required")))
+    }
+
+    pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = if is_plain { text.parse().ok() } else { None };
+        number.map(Some).ok_or_else(|| invalid(name, format!("{name} must be a whole number that fits")))
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.text(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(invalid(name, format!("{name} must be true or false"))),
+        }
+    }
+
+    /// Reads `limit`, the size of a page.
+    pub(crate) fn limit(&self) -> Result<usize, Problem> {
+        match self.number::<usize>("limit")? {
+            None => Ok(50),
+            Some(limit) if (1..=200).contains(&limit) => Ok(limit),
+            Some(_) => Err(invalid("limit", "limit must be 1 to 200")),
+        }
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let text = text.replace('+', " ");
+    percent_decode_str(&text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(query: &str) -> Result<Query, String> {
+        let uri: Uri = format!("/x?{query}").parse().unwrap();
+        let known = ["email", "dry_run", "limit"];
+        Query::parse(&uri, &known).map_err(|problem| problem.detail.unwrap_or_default().into_owned())
+    }
+
+    #[test]
+    fn parameters() {
+        let query = check("email=a%2Bb%40c&dry_run=true&limit=20").unwrap();
+        assert_eq!(query.text("email"), Some("a+b@c"));
+        assert!(query.flag("dry_run").unwrap());
+        assert_eq!(query.limit().unwrap(), 20);
+        assert_eq!(check("").unwrap().limit().unwrap(), 50);
+        assert!(check("dry_rum=true").unwrap_err().contains("dry_rum is not known"));
+        assert!(check("limit=1&limit=2").unwrap_err().contains("twice"));
+        assert!(check("limit=0").unwrap().limit().is_err());
+        assert!(check("limit=201").unwrap().limit().is_err());
+        assert!(check("limit=%2B5").unwrap().limit().is_err());
+        assert!(check("dry_run=yes").unwrap().flag("dry_run").is_err());
+        assert!(check("email=%ff").is_err());
+    }
+}

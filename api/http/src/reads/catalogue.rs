@@ -1,0 +1,74 @@
+//! The rules, as people write them.
+
+use axum::Extension;
+use axum::extract::State;
+use hyper::Uri;
+use serde_json::{Value, json};
+
+use super::Json;
+use crate::app::{App, check_min_seq};
+use crate::auth::Identity;
+use crate::codes;
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::wire::catalogue_view::{file_of, ids_of, program_file};
+
+/// Shows a tenant's rules at a version, the present one if none is named. `catalogue` can be sent back as it is.
+pub(crate) async fn show(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    uri: Uri,
+) -> Result<Json, Problem> {
+    let query = Query::parse(&uri, &["tenant", "version", "min_seq"])?;
+    let present = app.tenant(identity, &query).await?;
+    let as_of = app.engine.durable();
+    check_min_seq(&query, as_of)?;
+    let catalogue = match query.number::<u32>("version")? {
+        None => present,
+        Some(version) => {
+            let found = app.engine.catalogue(&present.slug, Some(version)).await?;
+            found.ok_or_else(|| Problem::new(&codes::VERSION_NOT_FOUND))?
+        }
+    };
+    Ok(Json(json!({
+        "tenant": catalogue.slug,
+        "version": catalogue.version,
+        "catalogue": file_of(&catalogue),
+        "ids": ids_of(&catalogue),
+        "as_of": as_of.0,
+    })))
+}
+
+/// Lists a tenant's tier programmes.
+pub(crate) async fn tier_programs(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    uri: Uri,
+) -> Result<Json, Problem> {
+    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    let catalogue = app.tenant(identity, &query).await?;
+    let as_of = app.engine.durable();
+    check_min_seq(&query, as_of)?;
+    let data: Vec<Value> = catalogue.programs.iter().map(|program| json!(program_file(program))).collect();
+    let version = catalogue.version;
+    Ok(Json(json!({ "data": data, "next_cursor": null, "version": version, "as_of": as_of.0 })))
+}
+
+/// Lists a tenant's partners; keys are never shown.
+pub(crate) async fn partners(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    uri: Uri,
+) -> Result<Json, Problem> {
+    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    let catalogue = app.tenant(identity, &query).await?;
+    let as_of = app.engine.durable();
+    check_min_seq(&query, as_of)?;
+    let data: Vec<Value> = catalogue
+        .partners
+        .iter()
+        .map(|partner| json!({ "id": partner.id.0, "slug": partner.slug, "name": partner.name }))
+        .collect();
+    let version = catalogue.version;
+    Ok(Json(json!({ "data": data, "next_cursor": null, "version": version, "as_of": as_of.0 })))
+}

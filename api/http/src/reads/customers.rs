@@ -1,0 +1,126 @@
+//! One customer now: who it is, what is in the wallets.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use hyper::Uri;
+use kembali_core::catalogue::Catalogue;
+use kembali_core::customer::Wallet;
+use kembali_core::journey::Standing;
+use kembali_core::{AliasKind, Unit};
+use kembali_engine::{CustomerRef, CustomerView};
+use serde_json::{Value, json};
+
+use super::Json;
+use crate::app::{App, check_min_seq};
+use crate::auth::Identity;
+use crate::codes;
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::wire::instant::UuidText;
+use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
+use crate::wire::result::Names;
+
+/// Shows the customer that `id`, `email` or `ref` names.
+pub(crate) async fn find(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    uri: Uri,
+) -> Result<Json, Problem> {
+    let query = Query::parse(&uri, &["tenant", "min_seq", "id", "email", "ref"])?;
+    let customer = match (query.text("id"), query.text("email"), query.text("ref")) {
+        (Some(id), None, None) => customer_by_id(id),
+        (None, Some(email), None) => customer_by_email(email),
+        (None, None, Some(text)) => customer_by_ref(text),
+        _ => None,
+    };
+    let customer = customer.ok_or_else(|| Problem::new(&codes::CUSTOMER_INVALID))?;
+    let view = view(&app, identity, &query, &customer).await?;
+    customer_json(&app, identity, &view).map(Json)
+}
+
+/// Shows a customer.
+pub(crate) async fn show(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Json, Problem> {
+    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    let view = view_by_id(&app, identity, &query, &id).await?;
+    customer_json(&app, identity, &view).map(Json)
+}
+
+/// Shows a customer's wallets.
+pub(crate) async fn wallets(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Json, Problem> {
+    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    let view = view_by_id(&app, identity, &query, &id).await?;
+    let wallet = |wallet: &Wallet| {
+        let Unit::Money(currency) = wallet.unit;
+        json!({ "wallet": wallet.id.0, "currency": currency.as_str(), "balance": wallet.balance.minor_units() })
+    };
+    let data: Vec<Value> = view.row.wallets.iter().map(wallet).collect();
+    Ok(Json(json!({ "customer": UuidText(view.id.0), "data": data, "as_of": view.as_of.0 })))
+}
+
+/// Looks a customer up by the id in a path.
+pub(super) async fn view_by_id(
+    app: &App,
+    identity: Identity,
+    query: &Query,
+    id: &str,
+) -> Result<Box<CustomerView>, Problem> {
+    let customer = customer_by_id(id).ok_or_else(|| Problem::new(&codes::CUSTOMER_NOT_FOUND))?;
+    view(app, identity, query, &customer).await
+}
+
+async fn view(
+    app: &App,
+    identity: Identity,
+    query: &Query,
+    customer: &CustomerRef,
+) -> Result<Box<CustomerView>, Problem> {
+    let tenant = app.tenant(identity, query).await?.tenant;
+    let view = app.engine.customer(tenant, customer).await?;
+    // A caller that has seen a later position is told to wait, not that there is no such customer.
+    check_min_seq(query, view.as_ref().map_or_else(|| app.engine.durable(), |view| view.as_of))?;
+    view.filter(|view| view.row.tenant == tenant).ok_or_else(|| Problem::new(&codes::CUSTOMER_NOT_FOUND))
+}
+
+fn customer_json(app: &App, identity: Identity, view: &CustomerView) -> Result<Value, Problem> {
+    let catalogue: &Catalogue = &view.catalogue;
+    let names = Names { catalogue };
+    let tier = |standing: &Standing| {
+        let program = catalogue.program(standing.program);
+        json!({
+            "program": names.program(standing.program),
+            "level": names.level(program, standing.level),
+            "count": standing.count,
+        })
+    };
+    let mut customer = json!({
+        "id": UuidText(view.id.0),
+        "tenant": catalogue.slug,
+        "purchases": view.row.purchases,
+        "currency": catalogue.currency.code.as_str(),
+        "balance": view.row.balance(kembali_core::WalletId(0)).minor_units(),
+        "tiers": view.row.standings.iter().map(tier).collect::<Vec<Value>>(),
+        "last_seq": view.last.0,
+        "as_of": view.as_of.0,
+    });
+    // Names of people are for the tenant's own operators; a partner knows the one that it sent.
+    if identity == Identity::Operator {
+        let kind = match view.row.alias.kind {
+            AliasKind::Email => "email",
+            AliasKind::Ref => "ref",
+        };
+        if let (Some(text), Some(members)) = (app.engine.alias_text(view.id)?, customer.as_object_mut()) {
+            members.insert(kind.to_owned(), Value::from(text));
+        }
+    }
+    Ok(customer)
+}

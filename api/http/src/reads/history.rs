@@ -1,0 +1,193 @@
+//! One customer over time: tiers, entries and purchases, newest first, by walking the customer's chain of records.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use hyper::Uri;
+use kembali_core::accounts::{Direction, Entry, HouseAccount};
+use kembali_core::catalogue::{Catalogue, TierPolicy};
+use kembali_core::event::{Event, Record};
+use kembali_core::journey::{Standing, effective_level};
+use kembali_core::{Seq, Unit};
+use kembali_engine::CustomerView;
+use serde_json::{Value, json};
+
+use super::Json;
+use super::customers::view_by_id;
+use crate::app::App;
+use crate::auth::Identity;
+use crate::codes;
+use crate::cursor::{self, List};
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::wire::instant::{Rfc3339, UuidText};
+use crate::wire::result::{Names, purchase_of, render};
+
+/// Records that one page looks through, so that a long history without a hit cannot hold a request for ever.
+const PAGE_RECORDS_MAX: usize = 2_000;
+
+/// Shows where a customer stands, and the steps that led there.
+pub(crate) async fn tiers(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Json, Problem> {
+    let query = Query::parse(&uri, &["tenant", "min_seq", "limit", "cursor"])?;
+    let view = view_by_id(&app, identity, &query, &id).await?;
+    let page = page(&app, &view, &query, List::Tiers, tier_items).await?;
+    let catalogue: &Catalogue = &view.catalogue;
+    let names = Names { catalogue };
+    let state = |standing: &Standing| {
+        let program = catalogue.program(standing.program);
+        let effective = program.map(|program| {
+            let TierPolicy::Journey(rules) = &program.policy;
+            names.level(Some(program), effective_level(program, rules, standing, view.now))
+        });
+        json!({
+            "program": names.program(standing.program),
+            "level": names.level(program, standing.level),
+            "effective_level": effective,
+            "count": standing.count,
+            "last_at": Rfc3339(standing.last_at),
+        })
+    };
+    let states: Vec<Value> = view.row.standings.iter().map(state).collect();
+    Ok(Json(page.to_json(&view, Some(("tiers", Value::from(states))))))
+}
+
+/// Lists the movements of a customer's wallets.
+pub(crate) async fn entries(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Json, Problem> {
+    let query = Query::parse(&uri, &["tenant", "min_seq", "limit", "cursor"])?;
+    let view = view_by_id(&app, identity, &query, &id).await?;
+    let page = page(&app, &view, &query, List::Entries, entry_items).await?;
+    Ok(Json(page.to_json(&view, None)))
+}
+
+/// Lists a customer's purchases, each as its result.
+pub(crate) async fn purchases(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Json, Problem> {
+    let query = Query::parse(&uri, &["tenant", "min_seq", "limit", "cursor"])?;
+    let view = view_by_id(&app, identity, &query, &id).await?;
+    let page = page(&app, &view, &query, List::Purchases, purchase_items).await?;
+    Ok(Json(page.to_json(&view, None)))
+}
+
+struct Page {
+    data: Vec<Value>,
+    next_cursor: Option<String>,
+}
+
+impl Page {
+    fn to_json(&self, view: &CustomerView, more: Option<(&str, Value)>) -> Value {
+        let mut page = json!({
+            "customer": UuidText(view.id.0),
+            "data": self.data,
+            "next_cursor": self.next_cursor,
+            "as_of": view.as_of.0,
+        });
+        if let (Some((name, value)), Some(members)) = (more, page.as_object_mut()) {
+            members.insert(name.to_owned(), value);
+        }
+        page
+    }
+}
+
+/// Walks back from the cursor, or from the customer's last record, until the page is full.
+async fn page(
+    app: &App,
+    view: &CustomerView,
+    query: &Query,
+    list: List,
+    items: fn(&Record, &Catalogue) -> Result<Vec<Value>, Problem>,
+) -> Result<Page, Problem> {
+    let limit = query.limit()?;
+    let mut next = match query.text("cursor") {
+        Some(text) => cursor::read(text, list, view.id)?,
+        None => view.last,
+    };
+    let mut data = Vec::new();
+    let mut looked_at = 0;
+    while next != Seq::ZERO && data.len() < limit && looked_at < PAGE_RECORDS_MAX {
+        let found = app.engine.record(next).await?;
+        // A cursor that was made up must not show another customer's records.
+        let own = found.filter(|(record, _)| record.body.customer == Some(view.id));
+        let (record, catalogue) = own.ok_or_else(|| Problem::new(&codes::CURSOR_INVALID))?;
+        data.extend(items(&record, &catalogue)?);
+        next = record.body.previous;
+        looked_at += 1;
+    }
+    let next_cursor = (next != Seq::ZERO).then(|| cursor::write(list, view.id, next));
+    Ok(Page { data, next_cursor })
+}
+
+fn tier_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<Value>, Problem> {
+    let names = Names { catalogue };
+    let booked = purchase_of(&record.body);
+    let step = |event: &Event| match event {
+        Event::TierStepped(stepped) => Some(json!({
+            "seq": record.seq.0,
+            "at": booked.map(|booked| Rfc3339(booked.at)),
+            "purchase": booked.map(|booked| UuidText(booked.key.0)),
+            "step": names.step(stepped),
+        })),
+        _ => None,
+    };
+    Ok(record.body.events.iter().filter_map(step).collect())
+}
+
+fn entry_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<Value>, Problem> {
+    let booked = purchase_of(&record.body);
+    let entry = |entry: &Entry| {
+        let Unit::Money(currency) = entry.unit;
+        let leg = |leg: &kembali_core::accounts::HouseLeg| json!({ "account": account_name(leg.account, catalogue), "amount": leg.amount.minor_units() });
+        json!({
+            "seq": record.seq.0,
+            "received_at": Rfc3339(record.body.received_at),
+            "purchase": booked.map(|booked| UuidText(booked.key.0)),
+            "wallet": entry.wallet.0,
+            "currency": currency.as_str(),
+            "direction": match entry.direction {
+                Direction::In => "credit",
+                Direction::Out => "debit",
+            },
+            "amount": entry.amount.minor_units(),
+            "balance_after": entry.balance_after.minor_units(),
+            "against": entry.against.iter().map(leg).collect::<Vec<Value>>(),
+        })
+    };
+    let entries = record.body.events.iter().filter_map(|event| match event {
+        Event::WalletEntry(own) => Some(entry(own)),
+        _ => None,
+    });
+    Ok(entries.collect())
+}
+
+fn purchase_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<Value>, Problem> {
+    if purchase_of(&record.body).is_none() {
+        return Ok(Vec::new());
+    }
+    let mut out = Vec::with_capacity(1024);
+    render(&mut out, record.seq, &record.body, catalogue).map_err(|error| Problem::internal(&error))?;
+    let result: Value = serde_json::from_slice(&out).map_err(|error| Problem::internal(&error))?;
+    Ok(vec![result])
+}
+
+/// Names an account of the house.
+pub(super) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> String {
+    match account {
+        HouseAccount::PromoExpense(partner) => {
+            let name = catalogue.partner(partner).map_or_else(|| format!("#{}", partner.0), |own| own.slug.clone());
+            format!("promo_expense/{name}")
+        }
+        HouseAccount::LoyaltyExpense => "loyalty_expense".to_owned(),
+    }
+}

@@ -1,0 +1,40 @@
+//! One purchase, as its result was stored.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use hyper::{StatusCode, Uri};
+use kembali_core::PurchaseKey;
+
+use super::json_response;
+use crate::app::{App, check_min_seq};
+use crate::auth::Identity;
+use crate::codes;
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::wire::instant::parse_uuid;
+use crate::wire::result::{purchase_of, render};
+
+/// Shows a purchase, byte for byte as it was answered when it was booked. A partner sees its own only.
+pub(crate) async fn show(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let query = Query::parse(&uri, &["min_seq"])?;
+    let unknown = || Problem::new(&codes::PURCHASE_NOT_FOUND);
+    let key = PurchaseKey(parse_uuid(&id).ok_or_else(unknown)?);
+    let found = app.engine.purchase(key).await?;
+    check_min_seq(&query, app.engine.durable())?;
+    let (record, catalogue) = found.ok_or_else(unknown)?;
+    let booked = purchase_of(&record.body).ok_or_else(unknown)?;
+    match identity {
+        Identity::Operator => (),
+        Identity::Partner(caller) if caller.partner == booked.partner && caller.tenant == record.body.tenant => (),
+        Identity::Partner(_) | Identity::Nobody => return Err(unknown()),
+    }
+    let mut out = Vec::with_capacity(1024);
+    render(&mut out, record.seq, &record.body, &catalogue).map_err(|error| Problem::internal(&error))?;
+    Ok(json_response(StatusCode::OK, out))
+}

@@ -1,0 +1,52 @@
+//! The id that ties a request to its answer and to the log.
+//!
+//! A caller may bring its own; otherwise it is a UUID of version 7. It names nothing in the ledger.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hyper::header::{HeaderMap, HeaderValue};
+
+/// The header, both ways.
+pub(crate) const HEADER: &str = "x-request-id";
+
+const CHARS_MAX: usize = 128;
+
+/// The id of one request.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId {
+    text: HeaderValue,
+}
+
+impl RequestId {
+    /// Takes the caller's id when it is usable, or makes one.
+    pub(crate) fn of(headers: &HeaderMap) -> RequestId {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+        let is_usable = |text: &[u8]| (1..=CHARS_MAX).contains(&text.len()) && text.iter().all(|byte| fits(*byte));
+        match headers.get(HEADER) {
+            Some(brought) if is_usable(brought.as_bytes()) => RequestId { text: brought.clone() },
+            _ => RequestId::new(),
+        }
+    }
+
+    fn new() -> RequestId {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let mut random = [0; 10];
+        // Without a source of chance the id is less unique; that is no reason to refuse a request.
+        if let Err(error) = getrandom::fill(&mut random) {
+            tracing::warn!(%error, "no random bytes for a request id");
+        }
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+        let mut buffer = uuid::Uuid::encode_buffer();
+        let text = id.hyphenated().encode_lower(&mut buffer);
+        RequestId { text: HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("none")) }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.text.to_str().unwrap_or("none")
+    }
+
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.text.clone()
+    }
+}

@@ -1,0 +1,192 @@
+//! The one table of routes: path, method, and the role that a caller must have. Who serves a route is said here too.
+//!
+//! A path that is not in the table does not exist: everything is matched against it before anything else happens.
+
+use hyper::Method;
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Anybody.
+    Public,
+    /// A partner with its API key.
+    Partner,
+    /// An operator with the server's token.
+    Operator,
+    /// A partner, for what is its own, or an operator.
+    PartnerOrOperator,
+}
+
+/// What a route does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Books purchases.
+    BookPurchases,
+    /// The process is up.
+    Health,
+    /// The ledger answers.
+    Ready,
+    /// Explains a problem code.
+    Problem,
+    /// Finds a customer by a name.
+    FindCustomer,
+    /// Shows a customer.
+    Customer,
+    /// Shows a customer's wallets.
+    Wallets,
+    /// Shows where a customer stands, and stood.
+    Tiers,
+    /// Lists a customer's entries.
+    Entries,
+    /// Lists a customer's purchases.
+    CustomerPurchases,
+    /// Shows a purchase.
+    Purchase,
+    /// Lists promos.
+    Promos,
+    /// Shows a promo.
+    Promo,
+    /// Creates or replaces a promo.
+    PutPromo,
+    /// Changes parts of a promo.
+    PatchPromo,
+    /// Lists tier programmes.
+    TierPrograms,
+    /// Creates or replaces a tier programme.
+    PutTierProgram,
+    /// Lists partners.
+    Partners,
+    /// Creates a partner.
+    PostPartner,
+    /// Shows the rules.
+    Catalogue,
+    /// Makes rules the next version.
+    PutCatalogue,
+    /// Shows the sums of a tenant.
+    Summary,
+    /// Shows debits and credits of a tenant.
+    TrialBalance,
+}
+
+/// One route.
+#[derive(Debug)]
+pub struct Route {
+    /// The path; a segment in braces stands for any text.
+    pub path: &'static str,
+    /// The method.
+    pub method: Method,
+    /// Who may call it.
+    pub role: Role,
+    /// What it does.
+    pub endpoint: Endpoint,
+}
+
+const fn route(method: Method, path: &'static str, role: Role, endpoint: Endpoint) -> Route {
+    Route { path, method, role, endpoint }
+}
+
+use Role::{Operator, Partner, PartnerOrOperator, Public};
+
+/// Every route, the busiest first.
+pub static ROUTES: &[Route] = &[
+    route(Method::POST, "/v1/purchases", Partner, Endpoint::BookPurchases),
+    route(Method::GET, "/healthz", Public, Endpoint::Health),
+    route(Method::GET, "/readyz", Public, Endpoint::Ready),
+    route(Method::GET, "/problems/{code}", Public, Endpoint::Problem),
+    route(Method::GET, "/v1/customers", PartnerOrOperator, Endpoint::FindCustomer),
+    route(Method::GET, "/v1/customers/{id}", PartnerOrOperator, Endpoint::Customer),
+    route(Method::GET, "/v1/customers/{id}/wallets", PartnerOrOperator, Endpoint::Wallets),
+    route(Method::GET, "/v1/customers/{id}/tiers", PartnerOrOperator, Endpoint::Tiers),
+    route(Method::GET, "/v1/customers/{id}/entries", Operator, Endpoint::Entries),
+    route(Method::GET, "/v1/customers/{id}/purchases", Operator, Endpoint::CustomerPurchases),
+    route(Method::GET, "/v1/purchases/{id}", PartnerOrOperator, Endpoint::Purchase),
+    route(Method::GET, "/v1/promos", PartnerOrOperator, Endpoint::Promos),
+    route(Method::GET, "/v1/promos/{code}", PartnerOrOperator, Endpoint::Promo),
+    route(Method::PUT, "/v1/promos/{code}", Operator, Endpoint::PutPromo),
+    route(Method::PATCH, "/v1/promos/{code}", Operator, Endpoint::PatchPromo),
+    route(Method::GET, "/v1/tier-programs", Operator, Endpoint::TierPrograms),
+    route(Method::PUT, "/v1/tier-programs/{name}", Operator, Endpoint::PutTierProgram),
+    route(Method::GET, "/v1/partners", Operator, Endpoint::Partners),
+    route(Method::POST, "/v1/partners", Operator, Endpoint::PostPartner),
+    route(Method::GET, "/v1/catalogue", Operator, Endpoint::Catalogue),
+    route(Method::PUT, "/v1/catalogue", Operator, Endpoint::PutCatalogue),
+    route(Method::GET, "/v1/reports/summary", Operator, Endpoint::Summary),
+    route(Method::GET, "/v1/trial-balance", Operator, Endpoint::TrialBalance),
+];
+
+/// What a path and a method lead to.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Route(&'static Route),
+    /// The path exists for other methods, which are named here for the `Allow` header.
+    OtherMethods(String),
+    Nothing,
+}
+
+/// Looks a request up. `HEAD` goes where `GET` goes.
+pub(crate) fn find(method: &Method, path: &str) -> Found {
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    let mut allowed: Vec<&str> = Vec::new();
+    for route in ROUTES.iter().filter(|route| matches(route.path, path)) {
+        if route.method == *method {
+            return Found::Route(route);
+        }
+        allowed.push(route.method.as_str());
+    }
+    if allowed.is_empty() { Found::Nothing } else { Found::OtherMethods(allowed.join(", ")) }
+}
+
+fn matches(pattern: &str, path: &str) -> bool {
+    if !pattern.contains('{') {
+        return pattern == path;
+    }
+    let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(given)) if wanted.starts_with('{') && !given.is_empty() => (),
+            (Some(wanted), Some(given)) if wanted == given => (),
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_health_and_the_pages_of_problems_are_open_to_anybody() {
+        let open: Vec<&str> = ROUTES.iter().filter(|route| route.role == Public).map(|route| route.path).collect();
+        assert_eq!(open, ["/healthz", "/readyz", "/problems/{code}"]);
+    }
+
+    #[test]
+    fn what_changes_rules_is_for_operators_and_what_books_is_for_partners() {
+        for route in ROUTES.iter().filter(|route| route.method != Method::GET) {
+            let expected = if route.endpoint == Endpoint::BookPurchases { Partner } else { Operator };
+            assert_eq!(route.role, expected, "{} {}", route.method, route.path);
+        }
+    }
+
+    #[test]
+    fn no_two_routes_are_one_and_each_finds_itself() {
+        for (index, route) in ROUTES.iter().enumerate() {
+            let twin = |other: &Route| other.method == route.method && other.path == route.path;
+            assert!(!ROUTES[..index].iter().any(twin), "{} {}", route.method, route.path);
+            let path = route.path.replace(['{', '}'], "");
+            let Found::Route(found) = find(&route.method, &path) else { panic!("{path} is not found") };
+            assert_eq!(found.endpoint, route.endpoint);
+        }
+    }
+
+    #[test]
+    fn other_paths_and_methods() {
+        for path in ["/", "", "/v1", "/v1/purchases/", "/v1/customers//tiers", "/v1/promos/a/b", "/V1/purchases"] {
+            assert!(matches!(find(&Method::GET, path), Found::Nothing), "{path}");
+        }
+        let Found::OtherMethods(allow) = find(&Method::DELETE, "/v1/promos/X") else { panic!("not found") };
+        assert_eq!(allow, "GET, PUT, PATCH");
+        assert!(matches!(find(&Method::HEAD, "/healthz"), Found::Route(_)));
+    }
+}

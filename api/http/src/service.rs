@@ -1,0 +1,73 @@
+//! One request: its id, its route, its caller, then whoever serves it. Every refusal is written out here.
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::{Request, StatusCode};
+use tower::ServiceExt as _;
+
+use crate::app::App;
+use crate::auth::{Identity, identify};
+use crate::codes;
+use crate::ingest;
+use crate::problem::Problem;
+use crate::request_id::{self, RequestId};
+use crate::routes::{self, Endpoint, Found};
+
+/// Serves one request.
+pub(crate) async fn serve(app: &App, router: &Router, request: Request<Incoming>) -> Response {
+    let request_id = RequestId::of(request.headers());
+    let mut response = match dispatch(app, router, request.map(Body::new), &request_id).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_http(&request_id),
+    };
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        response = problem.into_http(&request_id);
+    }
+    response.headers_mut().insert(request_id::HEADER, request_id.header());
+    response
+}
+
+async fn dispatch(
+    app: &App,
+    router: &Router,
+    mut request: Request<Body>,
+    request_id: &RequestId,
+) -> Result<Response, Problem> {
+    let route = match routes::find(request.method(), request.uri().path()) {
+        Found::Route(route) => route,
+        Found::OtherMethods(allow) => {
+            let mut problem = Problem::new(&codes::METHOD_NOT_ALLOWED);
+            problem.allow = Some(allow);
+            return Err(problem);
+        }
+        Found::Nothing => return Err(Problem::new(&codes::ROUTE_UNKNOWN)),
+    };
+    let partner_of_key = |key: &str| app.engine.partner_of_key(key);
+    let identity = identify(request.headers(), route.role, app.operator_token.as_deref(), partner_of_key)?;
+    match (route.endpoint, identity) {
+        (Endpoint::BookPurchases, Identity::Partner(caller)) => {
+            ingest::purchases(app, caller, request, request_id).await
+        }
+        (Endpoint::BookPurchases, _) => Err(Problem::new(&codes::ROLE_INSUFFICIENT)),
+        (Endpoint::Health, _) => Ok(status_ok()),
+        (Endpoint::Ready, _) => app.engine.tenants().await.map(|_| status_ok()).map_err(Problem::from),
+        _ => {
+            request.extensions_mut().insert(identity);
+            let mut response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+            // The table above has answered for these; if the two ever differ, the answer must still be a problem.
+            if matches!(response.status(), StatusCode::METHOD_NOT_ALLOWED) && response.headers().contains_key(ALLOW) {
+                response.extensions_mut().insert(Problem::new(&codes::METHOD_NOT_ALLOWED));
+            }
+            Ok(response)
+        }
+    }
+}
+
+fn status_ok() -> Response {
+    let mut response = Response::new(Body::from(r#"{"status":"ok"}"#));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,226 @@
+//! The catalogue as people write it: one shape for the TOML file and for JSON.
+//!
+//! Nothing is resolved here and no id is given; unknown fields are refused, so that a slip of the pen is no silent
+//! change. How this becomes a draft: [`CatalogueFile::to_draft`].
+
+use serde::{Deserialize, Serialize};
+
+use super::number::Whole;
+
+/// The rules of one tenant.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogueFile {
+    /// The tenant itself.
+    pub tenant: TenantFile,
+    /// Who sends purchases.
+    #[serde(default)]
+    pub partners: Vec<PartnerFile>,
+    /// The promos.
+    #[serde(default)]
+    pub promos: Vec<PromoFile>,
+    /// The tier programmes.
+    #[serde(default)]
+    pub tier_programs: Vec<TierProgramFile>,
+}
+
+/// The tenant.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantFile {
+    /// Its name in addresses.
+    pub slug: String,
+    /// Its name for people.
+    pub name: String,
+    /// The ISO 4217 code of its currency.
+    pub currency: String,
+    /// Decimal places of the currency's major unit.
+    #[serde(default)]
+    pub currency_exponent: u8,
+    /// The IANA name of its time zone; local times of periods are read in it.
+    pub timezone: String,
+    /// Which instant the rules see.
+    #[serde(default)]
+    pub clock: ClockFile,
+    /// What a purchase by somebody unknown does.
+    #[serde(default)]
+    pub unknown_customer: UnknownCustomerFile,
+    /// What a purchase with an unknown promo code does.
+    #[serde(default)]
+    pub unknown_promo: UnknownPromoFile,
+}
+
+/// Which instant the rules see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockFile {
+    /// When the ledger received the purchase.
+    #[default]
+    Received,
+    /// When the partner says that it occurred.
+    Occurred,
+}
+
+/// What a purchase by somebody unknown does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownCustomerFile {
+    /// Creates the customer.
+    #[default]
+    AutoCreate,
+    /// Is refused.
+    MustExist,
+}
+
+/// What a purchase with an unknown promo code does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownPromoFile {
+    /// Is refused.
+    #[default]
+    Refuse,
+    /// Is booked as if it named none.
+    Ignore,
+}
+
+/// A partner.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartnerFile {
+    /// Its name in addresses.
+    pub slug: String,
+    /// Its name for people.
+    pub name: String,
+    /// A key to give to it; never shown again.
+    #[serde(default, skip_serializing)]
+    pub api_key: Option<String>,
+}
+
+impl std::fmt::Debug for PartnerFile {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let api_key = self.api_key.as_ref().map(|_| "[redacted]");
+        let PartnerFile { slug, name, .. } = self;
+        out.debug_struct("PartnerFile").field("slug", slug).field("name", name).field("api_key", &api_key).finish()
+    }
+}
+
+/// A promo.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromoFile {
+    /// The code that a purchase names.
+    pub code: String,
+    /// How many purchases it may pay for.
+    pub quota: u64,
+    /// The first instant of its period: local, such as `2017-01-01 00:00:00`, or RFC 3339 with an offset.
+    pub starts_at: String,
+    /// The last instant of its period, included.
+    pub ends_at: String,
+    /// The slug of the partner that pays; nobody named means the one that sent the purchase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub funded_by: Option<String>,
+    /// What it pays.
+    #[serde(default)]
+    pub bands: Vec<BandFile>,
+}
+
+/// One band of a promo.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BandFile {
+    /// The quantity that it is for.
+    pub quantity: u32,
+    /// True when larger quantities count too.
+    #[serde(default)]
+    pub or_more: bool,
+    /// The smallest amount, included.
+    pub amount_min: Money,
+    /// The first amount that is too large; none means no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_end: Option<Money>,
+    /// The share, such as `1.75`; a string, because a float is not exact.
+    pub percent: String,
+}
+
+/// A tier programme.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TierProgramFile {
+    /// Its name.
+    pub name: String,
+    /// How a customer moves.
+    #[serde(default)]
+    pub policy: PolicyFile,
+    /// A gap of more whole days than this steps a customer down one level.
+    pub downgrade_after_days: u32,
+    /// A gap of more whole days than this returns a customer to the lowest level.
+    pub reset_after_days: u32,
+    /// What happens at the top once its count is full.
+    #[serde(default)]
+    pub at_maximum: AtMaximumFile,
+    /// The levels, the lowest first.
+    pub levels: Vec<LevelFile>,
+}
+
+/// How a customer moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyFile {
+    /// By the count of purchases within a level and the days between them.
+    #[default]
+    Journey,
+}
+
+/// What happens at the top once its count is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AtMaximumFile {
+    /// Counts on; no milestone is met again.
+    #[default]
+    PayNothing,
+}
+
+/// One level of a programme.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LevelFile {
+    /// Its name.
+    pub name: String,
+    /// How many purchases fill it.
+    pub count_max: u32,
+    /// The level above; none means the one that follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// The level below; none means the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
+    /// What it pays at which count.
+    #[serde(default)]
+    pub milestones: Vec<MilestoneFile>,
+}
+
+/// One milestone.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MilestoneFile {
+    /// The count within the level.
+    pub at_count: u32,
+    /// What it pays, in minor units.
+    pub points: Money,
+}
+
+/// Money in whole minor units: an integer or a decimal string of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Money(pub i64);
+
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
+        Whole::deserialize(deserializer).map(|Whole(value)| Money(value))
+    }
+}
+
+impl Serialize for Money {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(self.0)
+    }
+}

@@ -1,0 +1,197 @@
+//! From the rules that hold back to the shape that people write, and to a draft that a small change can be made to.
+//!
+//! What comes out, sent back unchanged, changes nothing.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use kembali_core::Instant;
+use kembali_core::catalogue::{
+    AtMaximum, Catalogue, Promo, PromoBand, RuleClock, TierLevel, TierPolicy, TierProgram, UnknownCustomer,
+    UnknownPromo,
+};
+use kembali_core::draft::{BandDraft, CatalogueDraft, LevelDraft, PartnerDraft, ProgramDraft, PromoDraft};
+use serde_json::{Map, Value, json};
+
+use super::catalogue::{
+    AtMaximumFile, BandFile, CatalogueFile, ClockFile, LevelFile, MilestoneFile, Money, PartnerFile, PolicyFile,
+    PromoFile, TenantFile, TierProgramFile, UnknownCustomerFile, UnknownPromoFile,
+};
+use super::catalogue_draft::{period_instant, zone_of};
+use super::instant::Rfc3339;
+
+/// Writes the rules as people write them, without API keys.
+pub(crate) fn file_of(catalogue: &Catalogue) -> CatalogueFile {
+    let zone = zone_of(&catalogue.timezone).ok();
+    CatalogueFile {
+        tenant: TenantFile {
+            slug: catalogue.slug.clone(),
+            name: catalogue.name.clone(),
+            currency: catalogue.currency.code.as_str().to_owned(),
+            currency_exponent: catalogue.currency.exponent,
+            timezone: catalogue.timezone.clone(),
+            clock: match catalogue.clock {
+                RuleClock::Received => ClockFile::Received,
+                RuleClock::Occurred => ClockFile::Occurred,
+            },
+            unknown_customer: match catalogue.unknown_customer {
+                UnknownCustomer::AutoCreate => UnknownCustomerFile::AutoCreate,
+                UnknownCustomer::MustExist => UnknownCustomerFile::MustExist,
+            },
+            unknown_promo: match catalogue.unknown_promo {
+                UnknownPromo::Refuse => UnknownPromoFile::Refuse,
+                UnknownPromo::Ignore => UnknownPromoFile::Ignore,
+            },
+        },
+        partners: catalogue
+            .partners
+            .iter()
+            .map(|partner| PartnerFile { slug: partner.slug.clone(), name: partner.name.clone(), api_key: None })
+            .collect(),
+        promos: catalogue.promos.iter().map(|promo| promo_file(promo, catalogue, zone.as_ref())).collect(),
+        tier_programs: catalogue.programs.iter().map(program_file).collect(),
+    }
+}
+
+fn promo_file(promo: &Promo, catalogue: &Catalogue, zone: Option<&TimeZone>) -> PromoFile {
+    PromoFile {
+        code: promo.code.clone(),
+        quota: promo.quota,
+        starts_at: period_text(promo.starts_at, zone),
+        ends_at: period_text(promo.ends_at, zone),
+        funded_by: promo.funded_by.and_then(|id| catalogue.partner(id)).map(|partner| partner.slug.clone()),
+        bands: promo.bands.iter().map(band_file).collect(),
+    }
+}
+
+/// Writes one band as people write it.
+pub(crate) fn band_file(band: &PromoBand) -> BandFile {
+    BandFile {
+        quantity: band.quantity,
+        or_more: band.or_more,
+        amount_min: Money(band.amount_min.minor_units()),
+        amount_end: band.amount_end.map(|end| Money(end.minor_units())),
+        percent: band.percent.to_string(),
+    }
+}
+
+/// Writes one programme as people write it.
+pub(crate) fn program_file(program: &TierProgram) -> TierProgramFile {
+    let TierPolicy::Journey(rules) = program.policy;
+    let level_name = |id| program.level(id).map(|level| level.name.clone());
+    let level = |level: &TierLevel| LevelFile {
+        name: level.name.clone(),
+        count_max: level.count_max,
+        next: level_name(level.next),
+        previous: level_name(level.previous),
+        milestones: level
+            .milestones
+            .iter()
+            .map(|milestone| MilestoneFile {
+                at_count: milestone.at_count,
+                points: Money(milestone.points.minor_units()),
+            })
+            .collect(),
+    };
+    TierProgramFile {
+        name: program.name.clone(),
+        policy: PolicyFile::Journey,
+        downgrade_after_days: rules.downgrade_after_days,
+        reset_after_days: rules.reset_after_days,
+        at_maximum: match rules.at_maximum {
+            AtMaximum::PayNothing => AtMaximumFile::PayNothing,
+        },
+        levels: program.levels.iter().map(level).collect(),
+    }
+}
+
+/// Writes an instant of a period: local where that says exactly one instant, else in UTC.
+fn period_text(instant: Instant, zone: Option<&TimeZone>) -> String {
+    let local = zone.and_then(|zone| {
+        let local = Timestamp::from_microsecond(instant.0).ok()?.to_zoned(zone.clone()).datetime();
+        let form = if local.subsec_nanosecond() == 0 { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S%.6f" };
+        let text = local.strftime(form).to_string();
+        (period_instant(&text, zone, "").ok()? == instant).then_some(text)
+    });
+    local.unwrap_or_else(|| Rfc3339(instant).to_string())
+}
+
+/// Makes the draft that would change nothing.
+pub(crate) fn draft_of(catalogue: &Catalogue) -> CatalogueDraft {
+    CatalogueDraft {
+        slug: catalogue.slug.clone(),
+        name: catalogue.name.clone(),
+        currency: catalogue.currency,
+        timezone: catalogue.timezone.clone(),
+        clock: catalogue.clock,
+        unknown_customer: catalogue.unknown_customer,
+        unknown_promo: catalogue.unknown_promo,
+        partners: catalogue
+            .partners
+            .iter()
+            .map(|partner| PartnerDraft { slug: partner.slug.clone(), name: partner.name.clone() })
+            .collect(),
+        promos: catalogue.promos.iter().map(|promo| promo_draft(promo, catalogue)).collect(),
+        programs: catalogue.programs.iter().map(program_draft).collect(),
+    }
+}
+
+fn promo_draft(promo: &Promo, catalogue: &Catalogue) -> PromoDraft {
+    let band = |band: &PromoBand| BandDraft {
+        quantity: band.quantity,
+        or_more: band.or_more,
+        amount_min: band.amount_min,
+        amount_end: band.amount_end,
+        percent: band.percent,
+    };
+    PromoDraft {
+        code: promo.code.clone(),
+        quota: promo.quota,
+        starts_at: promo.starts_at,
+        ends_at: promo.ends_at,
+        funded_by: promo.funded_by.and_then(|id| catalogue.partner(id)).map(|partner| partner.slug.clone()),
+        bands: promo.bands.iter().map(band).collect(),
+    }
+}
+
+fn program_draft(program: &TierProgram) -> ProgramDraft {
+    let TierPolicy::Journey(rules) = program.policy;
+    let level_name = |id| program.level(id).map(|level| level.name.clone());
+    let level = |level: &TierLevel| LevelDraft {
+        name: level.name.clone(),
+        count_max: level.count_max,
+        next: level_name(level.next),
+        previous: level_name(level.previous),
+        milestones: level.milestones.iter().map(|milestone| (milestone.at_count, milestone.points)).collect(),
+    };
+    ProgramDraft {
+        name: program.name.clone(),
+        downgrade_after_days: rules.downgrade_after_days,
+        reset_after_days: rules.reset_after_days,
+        at_maximum: rules.at_maximum,
+        levels: program.levels.iter().map(level).collect(),
+    }
+}
+
+/// Lists the ids that the rules were given, by their names.
+pub(crate) fn ids_of(catalogue: &Catalogue) -> Value {
+    let partners: Map<String, Value> =
+        catalogue.partners.iter().map(|partner| (partner.slug.clone(), json!(partner.id.0))).collect();
+    let promo = |promo: &Promo| {
+        let bands: Vec<u32> = promo.bands.iter().map(|band| band.id.0).collect();
+        (promo.code.clone(), json!({ "id": promo.id.0, "bands": bands }))
+    };
+    let level = |level: &TierLevel| {
+        let milestones: Vec<u32> = level.milestones.iter().map(|milestone| milestone.id.0).collect();
+        (level.name.clone(), json!({ "id": level.id.0, "milestones": milestones }))
+    };
+    let program = |program: &TierProgram| {
+        let levels: Map<String, Value> = program.levels.iter().map(level).collect();
+        (program.name.clone(), json!({ "id": program.id.0, "levels": levels }))
+    };
+    json!({
+        "tenant": catalogue.tenant.0,
+        "partners": partners,
+        "promos": catalogue.promos.iter().map(promo).collect::<Map<String, Value>>(),
+        "tier_programs": catalogue.programs.iter().map(program).collect::<Map<String, Value>>(),
+    })
+}

@@ -1,0 +1,192 @@
+//! A purchase as a partner sends it.
+//!
+//! The good case is one typed pass over the bytes. The first failure in this order is the code: shape (which includes
+//! instants and lengths), origin id, customer; the rest is the ledger's to refuse.
+
+use std::borrow::Cow;
+
+use kembali_core::purchase::{Line, ORIGIN_ID_CHARS_MAX, Purchase, TAGS_MAX, TEXT_BYTES_MAX};
+use kembali_core::{CustomerId, Instant};
+use kembali_engine::CustomerRef;
+use serde::Deserialize;
+
+use super::document::Object;
+use super::fault;
+use super::instant::{parse_rfc3339, parse_uuid};
+use super::number::Whole;
+use crate::codes;
+use crate::problem::Problem;
+
+/// Characters that a tenant's own reference of a customer may have.
+const REF_CHARS_MAX: usize = 128;
+/// Characters that an e-mail address may have (RFC 5321 leaves 254).
+const EMAIL_CHARS: std::ops::RangeInclusive<usize> = 3..=254;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PurchaseBody<'a> {
+    #[serde(borrow)]
+    origin_id: Cow<'a, str>,
+    #[serde(borrow)]
+    customer: Object<CustomerBody<'a>>,
+    amount: Whole,
+    quantity: Whole,
+    #[serde(borrow, default)]
+    occurred_at: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    promo_code: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    store: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    product: Option<Text<'a>>,
+    #[serde(default)]
+    tags: Option<Vec<String>>,
+    #[serde(borrow, default)]
+    lines: Option<Vec<Object<LineBody<'a>>>>,
+}
+
+/// A string that borrows where it can; the derive borrows a bare `Cow` only.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CustomerBody<'a> {
+    #[serde(borrow, default)]
+    id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    email: Option<Text<'a>>,
+    #[serde(borrow, default, rename = "ref")]
+    reference: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LineBody<'a> {
+    #[serde(borrow)]
+    product: Cow<'a, str>,
+    quantity: Whole,
+    amount: Whole,
+}
+
+/// Reads one purchase.
+///
+/// # Errors
+///
+/// A problem of status 400 that names the place.
+pub(crate) fn parse(document: &[u8]) -> Result<(CustomerRef, Purchase), Box<Problem>> {
+    let Object(body): Object<PurchaseBody<'_>> =
+        serde_json::from_slice(document).map_err(|error| Box::new(fault::find(document, &error)))?;
+    let occurred_at = instant(body.occurred_at.as_ref(), "/occurred_at")?;
+    let promo_code = text(body.promo_code, "/promo_code")?;
+    let store = text(body.store, "/store")?;
+    let product = text(body.product, "/product")?;
+    let tags = tags(body.tags.unwrap_or_default())?;
+    let lines = lines(body.lines.unwrap_or_default())?;
+    check_origin_id(&body.origin_id)?;
+    let customer = customer(body.customer.0)?;
+    let purchase = Purchase {
+        origin_id: body.origin_id.into(),
+        amount: body.amount.0,
+        quantity: body.quantity.0,
+        occurred_at,
+        promo_code,
+        store,
+        product,
+        tags,
+        lines,
+    };
+    Ok((customer, purchase))
+}
+
+fn invalid(pointer: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Box<Problem> {
+    Box::new(Problem::new(&codes::FIELD_INVALID).pointer(pointer).detail(detail))
+}
+
+fn too_long() -> String {
+    format!("must have at most {TEXT_BYTES_MAX} bytes")
+}
+
+fn instant(text: Option<&Text<'_>>, pointer: &'static str) -> Result<Option<Instant>, Box<Problem>> {
+    let Some(text) = text else { return Ok(None) };
+    let instant = parse_rfc3339(&text.0);
+    instant.map(Some).ok_or_else(|| invalid(pointer, "must be an instant in RFC 3339 with an offset"))
+}
+
+fn text(text: Option<Text<'_>>, pointer: &'static str) -> Result<Option<Box<str>>, Box<Problem>> {
+    match text {
+        Some(text) if TEXT_BYTES_MAX < text.0.len() => Err(invalid(pointer, too_long())),
+        text => Ok(text.map(|text| text.0.into())),
+    }
+}
+
+fn tags(tags: Vec<String>) -> Result<Vec<String>, Box<Problem>> {
+    if TAGS_MAX < tags.len() {
+        return Err(invalid("/tags", format!("must have at most {TAGS_MAX} items")));
+    }
+    match tags.iter().position(|tag| TEXT_BYTES_MAX < tag.len()) {
+        Some(index) => Err(invalid(format!("/tags/{index}"), too_long())),
+        None => Ok(tags),
+    }
+}
+
+fn lines(lines: Vec<Object<LineBody<'_>>>) -> Result<Vec<Line>, Box<Problem>> {
+    if let Some(index) = lines.iter().position(|line| TEXT_BYTES_MAX < line.0.product.len()) {
+        return Err(invalid(format!("/lines/{index}/product"), too_long()));
+    }
+    let line = |Object(line): Object<LineBody<'_>>| Line {
+        product: line.product.into(),
+        quantity: line.quantity.0,
+        amount: line.amount.0,
+    };
+    Ok(lines.into_iter().map(line).collect())
+}
+
+fn check_origin_id(origin_id: &str) -> Result<(), Box<Problem>> {
+    if has_chars(origin_id, 1..=ORIGIN_ID_CHARS_MAX) {
+        return Ok(());
+    }
+    Err(Box::new(Problem::new(&codes::ORIGIN_ID_INVALID).pointer("/origin_id")))
+}
+
+/// Returns true for text of a fitting length without control characters.
+fn has_chars(text: &str, range: std::ops::RangeInclusive<usize>) -> bool {
+    // A character has 1 to 4 bytes: no need to count those of a text that is far too long.
+    text.len() <= 4 * range.end() && range.contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+fn customer(body: CustomerBody<'_>) -> Result<CustomerRef, Box<Problem>> {
+    let invalid = |pointer: &str| Box::new(Problem::new(&codes::CUSTOMER_INVALID).pointer(pointer));
+    match (body.id, body.email, body.reference) {
+        (Some(id), None, None) => customer_by_id(&id.0).ok_or_else(|| invalid("/customer/id")),
+        (None, Some(email), None) => customer_by_email(&email.0).ok_or_else(|| invalid("/customer/email")),
+        (None, None, Some(text)) => customer_by_ref(&text.0).ok_or_else(|| invalid("/customer/ref")),
+        _ => Err(invalid("/customer")),
+    }
+}
+
+/// Names a customer by id, if the text is one.
+pub(crate) fn customer_by_id(text: &str) -> Option<CustomerRef> {
+    parse_uuid(text).map(|id| CustomerRef::Id(CustomerId(id)))
+}
+
+/// Names a customer by e-mail address, if the text may be one.
+pub(crate) fn customer_by_email(text: &str) -> Option<CustomerRef> {
+    let (name, host) = text.split_once('@')?;
+    let is_sane = has_chars(text, EMAIL_CHARS)
+        && !name.is_empty()
+        && !host.is_empty()
+        && !host.contains('@')
+        && !text.contains(char::is_whitespace);
+    is_sane.then(|| CustomerRef::Email(text.to_owned()))
+}
+
+/// Names a customer by the tenant's reference, if the text may be one.
+pub(crate) fn customer_by_ref(text: &str) -> Option<CustomerRef> {
+    has_chars(text, 1..=REF_CHARS_MAX).then(|| CustomerRef::Ref(text.to_owned()))
+}
+
+#[cfg(test)]
+#[path = "purchase_tests.rs"]
+mod tests;

@@ -1,0 +1,174 @@
+//! The frozen `result`, version 1: golden files. A change of any byte here breaks repeats of purchases that are booked.
+//!
+//! `KEMBALI_BLESS=1` writes the files anew; for a result that was released, that is never the answer.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use kembali_core::catalogue::Catalogue;
+use kembali_core::draft::Numbering;
+use kembali_core::event::{
+    Body, CustomerCreated, DeclineReason, Event, MilestoneReached, PromoDeclined, PromoGranted, PurchaseBooked,
+    TierStepped,
+};
+use kembali_core::journey::{Remark, Standing};
+use kembali_core::purchase::{Line, Purchase};
+use kembali_core::{
+    Alias, AliasKind, Amount, CustomerId, Fingerprint, Instant, PartnerId, PurchaseKey, RejectionCode, RuleId, Seq,
+    TenantId,
+};
+use kembali_http::wire::result::{render, render_dry_run};
+
+/// 2017-03-01T03:00:00Z.
+const AT: Instant = Instant(1_488_337_200_000_000);
+const CUSTOMER: CustomerId = CustomerId(0x4df5_900c_22c4_8373_875d_f117_2048_e1b4);
+
+fn catalogue() -> Catalogue {
+    let numbering = Numbering { tenant: TenantId(1), next_partner: PartnerId(1), currency_is_fixed: false };
+    support::sample().to_draft().unwrap().resolve(None, numbering).unwrap()
+}
+
+fn level(catalogue: &Catalogue, name: &str) -> RuleId {
+    catalogue.programs[0].levels.iter().find(|level| level.name == name).unwrap().id
+}
+
+fn standing(catalogue: &Catalogue, name: &str, count: u32) -> Standing {
+    Standing { program: catalogue.programs[0].id, level: level(catalogue, name), count, last_at: AT }
+}
+
+fn amount(minor_units: i64) -> Amount {
+    Amount::new(minor_units).unwrap()
+}
+
+fn body(purchase: Purchase, balance_after: i64, more: Vec<Event>) -> Body {
+    let booked = PurchaseBooked {
+        partner: PartnerId(1),
+        key: PurchaseKey(0x0921_f285_50c6_8e5f_9e54_f8c3_7352_3e66),
+        fingerprint: Fingerprint { version: 1, hash: 5 },
+        at: AT,
+        replaces: Some(RejectionCode::PromoUnknown),
+        balance_after: amount(balance_after),
+        purchase,
+    };
+    let mut events = vec![Event::PurchaseBooked(Box::new(booked))];
+    events.extend(more);
+    Body {
+        received_at: Instant(1_514_764_800_000_001),
+        tenant: TenantId(1),
+        catalogue_version: 1,
+        customer: Some(CUSTOMER),
+        previous: Seq(2),
+        events,
+    }
+}
+
+fn check(file: &str, written: &[u8]) {
+    let path = format!("{}/tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
+    let written = format!("{}\n", std::str::from_utf8(written).unwrap());
+    if std::env::var_os("KEMBALI_BLESS").is_some() {
+        std::fs::write(&path, &written).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), written, "{file}");
+}
+
+#[test]
+fn a_first_purchase_with_cashback() {
+    let catalogue = catalogue();
+    let promo = &catalogue.promos[0];
+    let purchase = Purchase {
+        origin_id: "A-\"1\"/\u{e9}".into(),
+        amount: 200_000,
+        quantity: 1,
+        occurred_at: Some(AT),
+        promo_code: Some("JOURNEY2017".into()),
+        store: Some("s".into()),
+        product: None,
+        tags: vec!["t".to_owned()],
+        lines: vec![Line { product: "tea".into(), quantity: 1, amount: 200_000 }],
+    };
+    let created = CustomerCreated { alias: Alias { kind: AliasKind::Ref, hash: 9 } };
+    let after = standing(&catalogue, "BRONZE", 1);
+    let body = body(
+        purchase,
+        3_500,
+        vec![
+            Event::CustomerCreated(created),
+            Event::PromoGranted(PromoGranted { promo: promo.id, band: promo.bands[1].id, points: amount(3_500) }),
+            Event::TierStepped(TierStepped { before: None, after, remark: Remark::FirstTransaction }),
+        ],
+    );
+    let mut out = Vec::new();
+    render(&mut out, Seq(3), &body, &catalogue).unwrap();
+    check("first_purchase.json", &out);
+    out.clear();
+    render_dry_run(&mut out, &body, &catalogue).unwrap();
+    check("dry_run.json", &out);
+}
+
+#[test]
+fn an_upgrade_a_milestone_and_a_quota_that_is_used_up() {
+    let catalogue = catalogue();
+    let promo = &catalogue.promos[0];
+    let (before, after) = (standing(&catalogue, "BRONZE", 7), standing(&catalogue, "SILVER", 1));
+    let silver = catalogue.programs[0].level(after.level).unwrap();
+    let reached = MilestoneReached {
+        program: after.program,
+        level: silver.id,
+        milestone: silver.milestones[0].id,
+        at_count: 3,
+        points: amount(17_500),
+    };
+    let reason = DeclineReason::QuotaExhausted { band: promo.bands[6].id, quota: 10_000, points: amount(50_250) };
+    let purchase = Purchase { origin_id: "A-2".into(), amount: 1_500_000, quantity: 5, ..Purchase::default() };
+    let body = body(
+        purchase,
+        21_000,
+        vec![
+            Event::PromoDeclined(PromoDeclined { promo: promo.id, reason }),
+            Event::TierStepped(TierStepped { before: Some(before), after, remark: Remark::Upgrade }),
+            Event::MilestoneReached(reached),
+        ],
+    );
+    let mut out = Vec::new();
+    render(&mut out, Seq(u64::from(u32::MAX) + 7), &body, &catalogue).unwrap();
+    check("upgrade_and_quota.json", &out);
+}
+
+#[test]
+fn every_other_reason_and_remark() {
+    let catalogue = catalogue();
+    let promo = &catalogue.promos[0];
+    let declined = |reason| Event::PromoDeclined(PromoDeclined { promo: promo.id, reason });
+    let stepped = |before: &str, after: &str, remark| {
+        let (before, after) = (standing(&catalogue, before, 3), standing(&catalogue, after, 1));
+        Event::TierStepped(TierStepped { before: Some(before), after, remark })
+    };
+    let purchase = Purchase { origin_id: "A-3".into(), amount: 1, quantity: 1, ..Purchase::default() };
+    let body = body(
+        purchase,
+        0,
+        vec![
+            declined(DeclineReason::OutsidePeriod),
+            declined(DeclineReason::NoBand),
+            declined(DeclineReason::RoundsToZero { band: promo.bands[0].id }),
+            // A rule that is gone is shown by its number.
+            Event::PromoDeclined(PromoDeclined { promo: RuleId(99), reason: DeclineReason::NoBand }),
+            stepped("BRONZE", "BRONZE", Remark::None),
+            stepped("BRONZE", "BRONZE", Remark::Downgrade),
+            stepped("GOLD", "SILVER", Remark::Downgrade),
+            stepped("GOLD", "BRONZE", Remark::Reset),
+            stepped("GOLD", "GOLD", Remark::Maximum),
+        ],
+    );
+    let mut out = Vec::new();
+    render(&mut out, Seq(4), &body, &catalogue).unwrap();
+    check("reasons_and_remarks.json", &out);
+}
+
+#[test]
+fn a_record_without_a_purchase_is_no_result() {
+    let mut body = body(Purchase::default(), 0, Vec::new());
+    body.events.clear();
+    assert!(render(&mut Vec::new(), Seq(1), &body, &catalogue()).is_err());
+}

@@ -1,0 +1,74 @@
+//! A server whose engine has no room: single purchases and new streams are refused, a running stream waits.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use kembali_core::purchase::Purchase;
+use kembali_engine::{CustomerRef, PurchaseRequest};
+use support::{Harness, KEY, Reply, purchase};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// Takes all of the engine's room, until what is returned is dropped: nothing is submitted before it is polled.
+async fn take_all_room(harness: &Harness) -> Vec<impl Sized + use<>> {
+    let mut taken = Vec::new();
+    // One submission takes a quarter at most.
+    while taken.len() < 4 {
+        let request = PurchaseRequest {
+            caller: harness.engine.partner_of_key(KEY).unwrap(),
+            customer: CustomerRef::Ref("C1".to_owned()),
+            purchase: Purchase { tags: vec!["x".repeat(32 * 1024 * 1024)], ..Purchase::default() },
+            dry_run: false,
+        };
+        match harness.engine.try_book(vec![request]) {
+            Ok(booked) => taken.push(booked),
+            // The room of what was answered just now is given back a moment after the answer.
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+    taken
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_refused_within_a_stream() {
+    let harness = Harness::start().await;
+    let mut socket = TcpStream::connect(harness.address).await.unwrap();
+    let head = format!(
+        "POST /v1/purchases HTTP/1.1\r\nHost: test\r\nX-Api-Key: {KEY}\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    );
+    let chunk = |origin_id: &str| {
+        let line = purchase(origin_id, 1_000, 1, 1) + "\n";
+        format!("{:x}\r\n{line}\r\n", line.len())
+    };
+    socket.write_all((head + &chunk("O-1")).as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("O-1") {
+        assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0);
+    }
+
+    let room = take_all_room(&harness).await;
+    for number in 2..=5 {
+        socket.write_all(chunk(&format!("O-{number}")).as_bytes()).await.unwrap();
+        let single = harness.post(&purchase("S", 1_000, 1, 1)).await;
+        assert_eq!(single.problem(), "503 overloaded -");
+        assert_eq!(single.header("retry-after"), Some("1"));
+        let body = purchase("S", 1_000, 1, 1);
+        let stream = harness.post_to("/v1/purchases", "application/x-ndjson", &[], body.as_bytes()).await;
+        assert_eq!(stream.problem(), "503 overloaded -");
+    }
+    drop(room);
+
+    socket.write_all(b"0\r\n\r\n").await.unwrap();
+    socket.read_to_end(&mut seen).await.unwrap();
+    let reply = Reply::parse(&seen);
+    assert!(reply.whole);
+    let origins: Vec<String> = reply
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|line| line["result"]["origin_id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(origins, ["O-1", "O-2", "O-3", "O-4", "O-5"]);
+    assert_eq!(harness.post(&purchase("S", 1_000, 1, 1)).await.header("idempotency-replayed"), None);
+    harness.stop().await;
+}
