@@ -1,0 +1,160 @@
+//! `kembali demo`: a server with the sample catalogue and real purchases, and a table of what happened.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::apply::{self, ApplyError};
+use crate::client::{Client, ClientError};
+use crate::send::{self, Plan, SendError, Source, Summary};
+use crate::serve::{self, ServeError};
+use crate::settings::Settings;
+
+const CATALOGUE: &str = include_str!("../demo/journey.toml");
+const PURCHASES: &[u8] = include_bytes!("../demo/purchases.ndjson.gz");
+const API_KEY: &str = "grocer-demo-key";
+const OPERATOR_TOKEN: &str = "demo-operator-token";
+/// A household of the sample whose journey is worth a look.
+const SHOWN_CUSTOMER: &str = "household-9";
+
+/// Why the demo ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DemoError {
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    #[error(transparent)]
+    Send(#[from] SendError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("writing the table: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// Serves, fills the ledger, shows it, and serves on unless `exit` is set.
+pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<(), DemoError> {
+    let settings = Settings {
+        listen,
+        data_dir,
+        shards: NonZeroUsize::MIN,
+        operator_token: Some(OPERATOR_TOKEN.to_owned()),
+        installation_key: None,
+    };
+    let runtime = serve::runtime()?;
+    let ready = runtime.block_on(serve::open(&settings))?;
+    let address = ready.address;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = runtime.spawn(ready.run(async {
+        // The sender is dropped when the demo ends early; both mean to stop.
+        let _ = stopped.await;
+    }));
+    let url = format!("http://{address}");
+    let mut out = io::stdout().lock();
+    runtime.block_on(fill_and_show(&url, &settings.data_dir, &mut out))?;
+    if !exit {
+        write_next_steps(&url, &mut out)?;
+        runtime.block_on(serve::told_to_stop());
+    }
+    let _ = stop.send(());
+    match runtime.block_on(server) {
+        Ok(served) => Ok(served?),
+        Err(error) => Err(ServeError::Run(io::Error::other(error)).into()),
+    }
+}
+
+async fn fill_and_show(url: &str, data_dir: &Path, out: &mut impl Write) -> Result<(), DemoError> {
+    let mut client = Client::new(url)?;
+    writeln!(out, "Kembali demo at {url}, ledger in {}\n", data_dir.display())?;
+    writeln!(out, "Applying the sample catalogue")?;
+    let wanted = apply::parse(Path::new("journey.toml"), CATALOGUE)?;
+    let answer = apply::apply(&mut client, OPERATOR_TOKEN, &wanted, false).await?;
+    apply::write(&answer, false, out)?;
+    writeln!(out, "\nStreaming real purchases, half a year of 344 households")?;
+    out.flush()?;
+    let source = Source::of_bytes("purchases.ndjson.gz", PURCHASES)?;
+    let plan = Plan { api_key: API_KEY, batch: 1_000, gzip: false, failures_max: 0 };
+    let summary = send::send(&mut client, source, &plan).await?;
+    let report = client.get("/v1/reports/summary?tenant=journey", OPERATOR_TOKEN).await?;
+    let customer = client.get(&format!("/v1/customers?tenant=journey&ref={SHOWN_CUSTOMER}"), OPERATOR_TOKEN).await?;
+    write_table(&summary, &report, &customer, out)?;
+    Ok(())
+}
+
+/// Writes a number with its thousands apart, as 1,234,567.
+fn grouped(number: &Value) -> String {
+    let digits = number.as_str().map_or_else(|| number.to_string(), str::to_owned);
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) && digits.as_bytes()[index - 1] != b'-' {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn write_table(summary: &Summary, report: &Value, customer: &Value, out: &mut impl Write) -> io::Result<()> {
+    let number = |key: &str| grouped(&report[key]);
+    writeln!(out, "\nWhat happened")?;
+    writeln!(out, "  lines sent now      {:>16}", grouped(&summary.lines.into()))?;
+    writeln!(out, "    booked now        {:>16}", grouped(&summary.booked.into()))?;
+    writeln!(out, "    booked before     {:>16}", grouped(&summary.replayed.into()))?;
+    writeln!(out, "  purchases           {:>16}", number("accepted"))?;
+    for (code, count) in report["rejected"].as_object().into_iter().flatten() {
+        writeln!(out, "  refused             {:>16}  {code}", grouped(count))?;
+    }
+    writeln!(out, "  customers           {:>16}", number("customers"))?;
+    writeln!(out, "  amount              {:>16}  IDR", number("amount"))?;
+    writeln!(out, "  cashback by promo   {:>16}  IDR", number("point_transaction"))?;
+    writeln!(out, "  cashback by loyalty {:>16}  IDR", number("point_loyalty"))?;
+    writeln!(out, "  cashback in all     {:>16}  IDR", number("point_total"))?;
+    for promo in report["promos"].as_array().into_iter().flatten() {
+        let code = promo["code"].as_str().unwrap_or_default();
+        let (used, quota) = (grouped(&promo["used"]), grouped(&promo["quota"]));
+        let declined = grouped(&promo["declined_exhausted"]);
+        writeln!(out, "  promo {code:<13} {used:>16}  of {quota} used, {declined} came too late")?;
+    }
+    for (name, count) in report["remarks"].as_object().into_iter().flatten() {
+        writeln!(out, "  step {name:<17} {:>13}", grouped(count))?;
+    }
+    for (name, count) in report["tiers"].as_object().into_iter().flatten() {
+        writeln!(out, "  tier {name:<17} {:>13}  customers", grouped(count))?;
+    }
+    writeln!(out, "\n  {SHOWN_CUSTOMER}: {customer}")?;
+    writeln!(out, "\n  as of position {} of the journal\n", report["as_of"])
+}
+
+fn write_next_steps(url: &str, out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "Serving at {url} until you press Ctrl-C. Try:
+
+  curl -s {url}/v1/purchases -H 'X-Api-Key: {API_KEY}' -H 'Content-Type: application/json' \\
+    -d '{{\"origin_id\":\"try-1\",\"customer\":{{\"ref\":\"you\"}},\"amount\":250000,\"quantity\":1}}'
+
+  curl -s '{url}/v1/customers?tenant=journey&ref={SHOWN_CUSTOMER}' -H 'Authorization: Bearer {OPERATOR_TOKEN}'
+
+  curl -s '{url}/v1/promos/JOURNEY2017' -H 'X-Api-Key: {API_KEY}'
+
+  curl -s '{url}/v1/reports/summary?tenant=journey' -H 'Authorization: Bearer {OPERATOR_TOKEN}'"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (number, shown) in
+            [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567"), (-123_456, "-123,456")]
+        {
+            assert_eq!(grouped(&number.into()), shown);
+        }
+    }
+}

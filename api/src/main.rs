@@ -1,0 +1,282 @@
+//! The `kembali` program: its command line, and nothing that a library would want.
+
+mod apply;
+mod client;
+mod demo;
+mod exit;
+mod send;
+mod serve;
+mod settings;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::apply::ApplyError;
+use crate::client::{Client, ClientError};
+use crate::demo::DemoError;
+use crate::exit::Exit;
+use crate::send::{Plan, SendError, Source};
+
+/// Kembali: a ledger engine for cashback, loyalty and wallets.
+///
+/// Partners stream completed purchases over HTTP; each is decided against promos with quotas and tiers, booked to the
+/// customer's wallet in balanced entries, made durable, and only then answered.
+#[derive(Parser)]
+#[command(version, after_long_help = exit::HELP, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the server
+    ///
+    /// Each setting comes from its flag, else from its environment variable, else from the configuration file, else
+    /// from its default. The log goes to standard error; RUST_LOG chooses how much of it.
+    #[command(after_long_help = exit::HELP)]
+    Serve {
+        #[command(flatten)]
+        flags: settings::Flags,
+    },
+    /// Makes a catalogue file the rules of a tenant, on a running server, and prints what changes
+    Apply {
+        /// The catalogue: a TOML file such as api/demo/journey.toml
+        catalogue: PathBuf,
+        /// The server
+        #[arg(long, env = "KEMBALI_URL", default_value = "http://127.0.0.1:8080")]
+        url: String,
+        /// The operator's token
+        #[arg(long, env = "KEMBALI_OPERATOR_TOKEN", hide_env_values = true)]
+        operator_token: String,
+        /// Only prints what would change
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Sends a file of purchases to a running server, in order, and sums up the answers
+    ///
+    /// Sending a file again is harmless: what is booked stays booked once, so an interrupted run is simply repeated.
+    Send {
+        /// One purchase as JSON a line; plain or gzip
+        file: PathBuf,
+        /// The server
+        #[arg(long, env = "KEMBALI_URL", default_value = "http://127.0.0.1:8080")]
+        url: String,
+        /// The partner's API key
+        #[arg(long, env = "KEMBALI_API_KEY", hide_env_values = true)]
+        api_key: String,
+        /// Lines a request; one request is under way at a time
+        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        batch: u32,
+        /// Compresses the requests
+        #[arg(long)]
+        gzip: bool,
+        /// How many lines that were not booked are printed with their reasons
+        #[arg(long, default_value_t = 10, value_name = "N")]
+        show: usize,
+    },
+    /// Checks a ledger that no server runs: checksums, chain, every record, every balance
+    ///
+    /// Works on copies and changes nothing. The last line printed is the ledger digest. Ends with 3 on damage, and says
+    /// what is damaged and where.
+    Verify {
+        /// The data directory
+        dir: PathBuf,
+        /// Where copies may be made [default: verify-scratch in the data directory, removed afterwards]
+        #[arg(long, value_name = "DIR")]
+        scratch: Option<PathBuf>,
+    },
+    /// Starts a server with sample rules, streams real purchases into it, and prints what happened
+    Demo {
+        /// Where to listen
+        #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+        listen: SocketAddr,
+        /// Where the demo's ledger is kept
+        #[arg(long, default_value = "kembali-demo", value_name = "DIR")]
+        data_dir: PathBuf,
+        /// Ends after the table instead of serving on
+        #[arg(long)]
+        exit: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(say_what_panicked));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let (exit, message) = match run(Cli::parse().command) {
+        Ok(exit) => (exit, None),
+        Err(Failure { exit, message }) => (exit, Some(message)),
+    };
+    if let Some(message) = message {
+        // Standard error may be closed; the exit code still says it.
+        let _ = writeln!(io::stderr(), "kembali: {message}");
+    }
+    exit.into()
+}
+
+/// A bug, or damage that the storage library does not survive: says what, where and what to do, and ends.
+fn say_what_panicked(panic: &std::panic::PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("unnamed").to_owned();
+    let mut stderr = io::stderr().lock();
+    let (exit, remedy) = match kembali_engine::opening() {
+        Some(what) => (Exit::Damage, format!("It happened while opening {what}")),
+        None => {
+            (Exit::Bug, "This is a bug. Nothing acknowledged is lost: start again, and report these lines.".to_owned())
+        }
+    };
+    let _ = writeln!(stderr, "kembali: the {name} thread stopped: {panic}\nkembali: {remedy}");
+    // While a store is being opened on a copy, a panic is caught and reported as damage by whoever opens it.
+    if cfg!(panic = "abort") {
+        std::process::exit(i32::from(exit as u8));
+    }
+}
+
+/// Why the program ends without having done what was asked.
+struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    fn new(exit: Exit, error: &dyn std::error::Error) -> Failure {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            // Some errors show their cause themselves.
+            if !message.contains(&cause_text) {
+                message = format!("{message}: {cause_text}");
+            }
+            source = cause.source();
+        }
+        Failure { exit, message }
+    }
+}
+
+fn exit_of_client(error: &ClientError) -> Exit {
+    match error {
+        ClientError::Unreachable { .. } | ClientError::Broken(_) => Exit::Unreachable,
+        ClientError::Refused { .. } => Exit::Refused,
+        ClientError::Unexpected(_) | ClientError::Url(_) | ClientError::Request(_) => Exit::Failed,
+    }
+}
+
+fn exit_of_send(error: &SendError) -> Exit {
+    match error {
+        SendError::Server { source, .. } => exit_of_client(source),
+        SendError::Short { .. } => Exit::Unreachable,
+        SendError::Read { .. } => Exit::Failed,
+    }
+}
+
+fn exit_of_apply(error: &ApplyError) -> Exit {
+    match error {
+        ApplyError::Server(error) => exit_of_client(error),
+        ApplyError::Read { .. } | ApplyError::Parse { .. } => Exit::Failed,
+    }
+}
+
+fn exit_of_demo(error: &DemoError) -> Exit {
+    match error {
+        DemoError::Serve(error) => error.exit(),
+        DemoError::Apply(error) => exit_of_apply(error),
+        DemoError::Send(error) => exit_of_send(error),
+        DemoError::Client(error) => exit_of_client(error),
+        DemoError::Write(_) => Exit::Failed,
+    }
+}
+
+fn run(command: Command) -> Result<Exit, Failure> {
+    let failed = |error: io::Error| Failure::new(Exit::Failed, &error);
+    let mut out = io::stdout();
+    match command {
+        Command::Serve { flags } => {
+            let settings = flags.settings().map_err(|error| Failure::new(Exit::Failed, &error))?;
+            tracing::info!("settings:\n{settings}");
+            serve(&settings).map_err(|error| Failure::new(error.exit(), &error))?;
+        }
+        Command::Apply { catalogue, url, operator_token, dry_run } => {
+            let applied = runtime()?.block_on(async {
+                let wanted = apply::read(&catalogue)?;
+                apply::apply(&mut Client::new(&url)?, &operator_token, &wanted, dry_run).await
+            });
+            let answer = applied.map_err(|error| Failure::new(exit_of_apply(&error), &error))?;
+            apply::write(&answer, dry_run, &mut out).map_err(failed)?;
+        }
+        Command::Send { file, url, api_key, batch, gzip, show } => {
+            let plan = Plan { api_key: &api_key, batch: batch as usize, gzip, failures_max: show };
+            let sent = runtime()?.block_on(async {
+                let source = Source::open(&file)?;
+                let failed = |source| SendError::Server { source, answered: 0 };
+                send::send(&mut Client::new(&url).map_err(failed)?, source, &plan).await
+            });
+            let summary = sent.map_err(|error| Failure::new(exit_of_send(&error), &error))?;
+            summary.write(&mut out).map_err(failed)?;
+        }
+        Command::Verify { dir, scratch } => verify(&dir, scratch, &mut out)?,
+        Command::Demo { listen, data_dir, exit } => {
+            demo::demo(listen, data_dir, exit).map_err(|error| Failure::new(exit_of_demo(&error), &error))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    serve::runtime().map_err(|error| Failure::new(Exit::Failed, &error))
+}
+
+fn serve(settings: &settings::Settings) -> Result<(), serve::ServeError> {
+    let runtime = serve::runtime()?;
+    runtime.block_on(async {
+        let ready = serve::open(settings).await?;
+        for line in &ready.report.mended {
+            tracing::warn!("put right: {line}");
+        }
+        let report = &ready.report;
+        tracing::info!(
+            "recovered {} records: {} customers, {} purchases",
+            report.last.0,
+            report.customers,
+            report.purchases
+        );
+        if settings.operator_token.is_none() {
+            tracing::warn!("no operator token is set: operator routes are closed");
+        }
+        tracing::info!("listening on http://{}", ready.address);
+        ready.run(serve::told_to_stop()).await
+    })
+}
+
+fn verify(dir: &std::path::Path, scratch: Option<PathBuf>, out: &mut impl Write) -> Result<(), Failure> {
+    let (scratch, is_ours) = match scratch {
+        Some(scratch) => (scratch, false),
+        None => (dir.join("verify-scratch"), true),
+    };
+    let checked = kembali_engine::verify(dir, &scratch);
+    if is_ours && let Err(error) = std::fs::remove_dir_all(&scratch) {
+        tracing::warn!("{} is left over: {error}", scratch.display());
+    }
+    let verified =
+        checked.map_err(|error| Failure::new(if error.is_damage() { Exit::Damage } else { Exit::Failed }, &error))?;
+    let mut write = || -> io::Result<()> {
+        for line in &verified.would_mend {
+            writeln!(out, "the next start will put right: {line}")?;
+        }
+        writeln!(out, "records        {}", verified.last.0)?;
+        writeln!(out, "frames         {}", verified.frames)?;
+        writeln!(out, "customers      {}", verified.customers)?;
+        writeln!(out, "purchases      {}", verified.purchases)?;
+        for (tenant, unit, off) in &verified.trial_balances {
+            writeln!(out, "trial balance  {tenant} {unit} {off}")?;
+        }
+        writeln!(out, "digest         {}", verified.digest)
+    };
+    write().map_err(|error| Failure::new(Exit::Failed, &error))
+}

@@ -1,0 +1,109 @@
+//! `kembali serve`: the engine and the HTTP server in one process, until it is told to stop.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use kembali_engine::{Engine, EngineConfig, Fault, StartError, StartReport};
+use kembali_http::{BindError, Secret, Server, ServerConfig};
+
+use crate::exit::Exit;
+use crate::settings::Settings;
+
+/// Why a server does not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    #[error("the runtime cannot be started: {0}")]
+    Runtime(io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("the server failed: {0}")]
+    Run(io::Error),
+}
+
+impl ServeError {
+    /// Returns the exit code that this ends with.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            ServeError::Start(error) if error.is_damage() => Exit::Damage,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+/// A server that listens and is ready to run.
+pub(crate) struct Ready {
+    engine: Engine,
+    server: Server,
+    pub(crate) report: StartReport,
+    pub(crate) address: SocketAddr,
+}
+
+/// Makes the runtime that everything of the network runs on.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, ServeError> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)
+}
+
+/// Opens the ledger, recovers, and listens. Must run on the runtime.
+pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
+    let config = EngineConfig {
+        data_dir: settings.data_dir.clone(),
+        shards: settings.shards,
+        installation_key: settings.installation_key,
+        clock: Arc::new(kembali_engine::now),
+        on_fault: Box::new(end_after_fault),
+    };
+    // Recovery reads everything and blocks for as long as that takes.
+    let started = tokio::task::spawn_blocking(move || Engine::start(config)).await;
+    let (engine, report) = started.map_err(|error| ServeError::Runtime(io::Error::other(error)))??;
+    let mut config = ServerConfig::new(settings.listen);
+    config.operator_token = settings.operator_token.clone().map(Secret::new);
+    let server = Server::bind(config, engine.clone())?;
+    let address = server.local_addr();
+    Ok(Ready { engine, server, report, address })
+}
+
+impl Ready {
+    /// Serves until `shutdown` is ready; what is in flight is finished first.
+    pub(crate) async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
+        self.server.run(shutdown).await.map_err(ServeError::Run)?;
+        self.engine.stop().await;
+        Ok(())
+    }
+}
+
+/// After a fault nothing may be answered any more: the process ends at once, and the next start recovers.
+fn end_after_fault(fault: Fault) {
+    use std::error::Error as _;
+    let mut message = fault.to_string();
+    let mut source = fault.source();
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    tracing::error!(
+        "{message}. Nothing more is acknowledged and nothing acknowledged is lost. See to the disk, then start again."
+    );
+    std::process::exit(i32::from(Exit::DiskFault as u8));
+}
+
+/// Waits until the process is told to stop.
+pub(crate) async fn told_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            // Without a handler, the signal still ends the process; only the grace is lost.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = interrupt => (),
+        () = terminate => (),
+    }
+}

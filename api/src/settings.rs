@@ -1,0 +1,196 @@
+//! The settings of a server: from flags, then the environment, then a file, then defaults; parsed once, into a type
+//! that cannot be wrong.
+//!
+//! A key that is not known is refused, in the file and in the environment: a misspelt setting must not be a silent one.
+
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Deserialize;
+
+const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
+const DATA_DIR_DEFAULT: &str = "kembali-data";
+const OPERATOR_TOKEN_BYTES_MIN: usize = 16;
+
+/// The names that the environment may use. `KEMBALI_URL` and `KEMBALI_API_KEY` are of the client commands.
+const ENVIRONMENT: [&str; 9] = [
+    "KEMBALI_CONFIG",
+    "KEMBALI_LISTEN",
+    "KEMBALI_DATA_DIR",
+    "KEMBALI_SHARDS",
+    "KEMBALI_OPERATOR_TOKEN",
+    "KEMBALI_INSTALLATION_KEY",
+    "KEMBALI_URL",
+    "KEMBALI_API_KEY",
+    "KEMBALI_DEPTH",
+];
+
+/// Flags and environment.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Flags {
+    /// A TOML file with any of: listen, data_dir, shards, operator_token, installation_key
+    #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, env = "KEMBALI_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Where everything is kept [default: kembali-data]
+    #[arg(long, env = "KEMBALI_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// How many shards decide; the ledger is the same for any number [default: 1]
+    #[arg(long, env = "KEMBALI_SHARDS", value_name = "N")]
+    shards: Option<usize>,
+    /// What operators send as Bearer token, 16 bytes or more; without it no operator route is open
+    #[arg(long, env = "KEMBALI_OPERATOR_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    operator_token: Option<String>,
+    /// 64 hex digits to make a new ledger with; without it, one is drawn at first start
+    #[arg(long, env = "KEMBALI_INSTALLATION_KEY", value_name = "HEX", hide_env_values = true)]
+    installation_key: Option<String>,
+}
+
+/// What the file may hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<String>,
+    data_dir: Option<PathBuf>,
+    shards: Option<usize>,
+    operator_token: Option<String>,
+    installation_key: Option<String>,
+}
+
+/// The settings of a server, checked.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) shards: NonZeroUsize,
+    pub(crate) operator_token: Option<String>,
+    pub(crate) installation_key: Option<[u8; 32]>,
+}
+
+/// What is wrong with the settings.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    #[error("the environment holds {0}, which is no setting of kembali")]
+    UnknownVariable(String),
+    #[error("reading the configuration file {}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the configuration file {} is wrong: {source}", path.display())]
+    Parse { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("listen must be an address and a port, such as 127.0.0.1:8080, not {0}")]
+    Listen(String),
+    #[error("shards must be 1 to 256, not {0}")]
+    Shards(usize),
+    #[error("operator_token must have at least {OPERATOR_TOKEN_BYTES_MIN} bytes of visible ASCII")]
+    OperatorToken,
+    #[error("installation_key must have 64 hex digits")]
+    InstallationKey,
+}
+
+impl Flags {
+    /// Reads the file, and checks everything together.
+    pub(crate) fn settings(self) -> Result<Settings, SettingsError> {
+        let unknown = |(name, _): (std::ffi::OsString, std::ffi::OsString)| {
+            let name = name.into_string().ok()?;
+            (name.starts_with("KEMBALI_") && !ENVIRONMENT.contains(&name.as_str())).then_some(name)
+        };
+        if let Some(name) = std::env::vars_os().find_map(unknown) {
+            return Err(SettingsError::UnknownVariable(name));
+        }
+        let file = match self.config {
+            None => File::default(),
+            Some(path) => {
+                let text =
+                    fs::read_to_string(&path).map_err(|source| SettingsError::Read { path: path.clone(), source })?;
+                toml::from_str(&text).map_err(|source| SettingsError::Parse { path, source: Box::new(source) })?
+            }
+        };
+        let listen = self.listen.or(file.listen).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
+        let shards = self.shards.or(file.shards).unwrap_or(1);
+        Ok(Settings {
+            listen: listen.parse().map_err(|_| SettingsError::Listen(listen))?,
+            data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR_DEFAULT.into()),
+            shards: NonZeroUsize::new(shards)
+                .filter(|count| count.get() <= 256)
+                .ok_or(SettingsError::Shards(shards))?,
+            operator_token: self.operator_token.or(file.operator_token).map(operator_token).transpose()?,
+            installation_key: self
+                .installation_key
+                .or(file.installation_key)
+                .map(|hex| key_of_hex(&hex).ok_or(SettingsError::InstallationKey))
+                .transpose()?,
+        })
+    }
+}
+
+/// Takes a token that is long enough to be a secret.
+pub(crate) fn operator_token(token: String) -> Result<String, SettingsError> {
+    let fits = OPERATOR_TOKEN_BYTES_MIN <= token.len() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits { Ok(token) } else { Err(SettingsError::OperatorToken) }
+}
+
+fn key_of_hex(hex: &str) -> Option<[u8; 32]> {
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    let mut key = [0; 32];
+    for (byte, digits) in key.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        let high = char::from(digits[0]).to_digit(16)?;
+        let low = char::from(digits[1]).to_digit(16)?;
+        *byte = u8::try_from(high * 16 + low).ok()?;
+    }
+    Some(key)
+}
+
+/// The effective settings; secrets are only said to be there.
+impl fmt::Display for Settings {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hidden = |set: bool| if set { "(set)" } else { "(not set)" };
+        writeln!(out, "listen = {}", self.listen)?;
+        writeln!(out, "data_dir = {}", self.data_dir.display())?;
+        writeln!(out, "shards = {}", self.shards)?;
+        writeln!(out, "operator_token = {}", hidden(self.operator_token.is_some()))?;
+        write!(out, "installation_key = {}", hidden(self.installation_key.is_some()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Flags, SettingsError, key_of_hex, operator_token};
+
+    #[test]
+    fn a_key_is_64_hex_digits() {
+        assert_eq!(key_of_hex(&"0f".repeat(32)), Some([0x0f; 32]));
+        for wrong in ["", "0f", &"0g".repeat(32), &"0f".repeat(33), &"é".repeat(32)] {
+            assert_eq!(key_of_hex(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_short_token_is_refused() {
+        assert!(matches!(operator_token("secret".into()), Err(SettingsError::OperatorToken)));
+        assert!(operator_token("a-token-of-16-bytes-or-more".into()).is_ok());
+    }
+
+    #[test]
+    fn defaults_fit_and_nonsense_does_not() {
+        assert!(Flags::default().settings().is_ok());
+        assert!(matches!(Flags { shards: Some(0), ..Flags::default() }.settings(), Err(SettingsError::Shards(0))));
+        assert!(matches!(
+            Flags { listen: Some("here".into()), ..Flags::default() }.settings(),
+            Err(SettingsError::Listen(_))
+        ));
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let flags = Flags { operator_token: Some("a-token-of-16-bytes-or-more".into()), ..Flags::default() };
+        let shown = flags.settings().expect("valid").to_string();
+        assert!(shown.contains("operator_token = (set)") && !shown.contains("a-token"), "{shown}");
+    }
+}

@@ -1,0 +1,133 @@
+//! Runs the binary: a server that can be killed, and commands that end.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+
+use flate2::read::GzDecoder;
+use serde_json::Value;
+
+pub(crate) const OPERATOR_TOKEN: &str = "operator-token-of-tests";
+pub(crate) const API_KEY: &str = "grocer-demo-key";
+
+/// The key that ids are hashed under: fixed, so that ledgers of separate runs can be compared.
+const INSTALLATION_KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+
+fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kembali"));
+    command.env("KEMBALI_OPERATOR_TOKEN", OPERATOR_TOKEN).env("KEMBALI_API_KEY", API_KEY).stdin(Stdio::null());
+    command
+}
+
+/// Where the sample data lies.
+pub(crate) fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(name)
+}
+
+/// The sample purchases, a line each.
+pub(crate) fn sample_lines() -> Vec<String> {
+    let file = std::fs::File::open(sample("purchases.ndjson.gz")).expect("the sample is there");
+    BufReader::new(GzDecoder::new(file)).lines().map(|line| line.expect("the sample is text")).collect()
+}
+
+/// Runs a command of the program to its end.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    binary().args(arguments).output().expect("the program runs")
+}
+
+/// Runs a command that must end well, and returns what it printed.
+pub(crate) fn run_well(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?} ended with {}: {stderr}", output.status);
+    String::from_utf8(output.stdout).expect("the program prints text")
+}
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Server {
+    /// Starts a server on a data directory, and waits until it listens.
+    pub(crate) fn start(data_dir: &Path, shards: usize) -> Server {
+        let mut child = binary()
+            .args(["serve", "--listen", "127.0.0.1:0", "--shards", &shards.to_string(), "--data-dir"])
+            .arg(data_dir)
+            .env("KEMBALI_INSTALLATION_KEY", INSTALLATION_KEY)
+            .env("NO_COLOR", "1")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let mut log = BufReader::new(child.stderr.take().expect("its log is piped"));
+        let mut seen = String::new();
+        let url = loop {
+            let start = seen.len();
+            let read = log.read_line(&mut seen).expect("its log is text");
+            assert_ne!(read, 0, "the server ended early:\n{seen}");
+            if let Some((_, url)) = seen[start..].split_once("listening on ") {
+                break url.trim().to_owned();
+            }
+        };
+        // Its log must go on being read, or it would block.
+        thread::spawn(move || log.lines().map_while(Result::ok).for_each(drop));
+        Server { child, url }
+    }
+
+    /// Makes the sample catalogue its rules.
+    pub(crate) fn apply_sample(&self) {
+        run_well(&["apply", &sample("journey.toml").to_string_lossy(), "--url", &self.url]);
+    }
+
+    /// Ends it without warning, as `kill -9` does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ended");
+    }
+
+    /// Tells it to stop, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        let told = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
+        assert!(told.success());
+        let status = self.child.wait().expect("it ended");
+        assert!(status.success(), "the server ended with {status}");
+    }
+
+    /// Gets a document as an operator.
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let mut response = ureq::get(format!("{}{path}", self.url))
+            .header("Authorization", format!("Bearer {OPERATOR_TOKEN}"))
+            .call()
+            .expect("the server answers");
+        serde_json::from_reader(response.body_mut().as_reader()).expect("a document")
+    }
+
+    /// Sends lines in one request, and hands each answer to `see` until it says stop. Returns whether all was answered.
+    pub(crate) fn send(&self, lines: &[String], mut see: impl FnMut(String) -> bool) -> bool {
+        let body = lines.join("\n");
+        let sent = ureq::post(format!("{}/v1/purchases", self.url))
+            .header("X-Api-Key", API_KEY)
+            .content_type("application/x-ndjson")
+            .send(body);
+        let Ok(response) = sent else { return false };
+        let mut answered = 0;
+        for line in BufReader::new(response.into_body().into_reader()).lines() {
+            let Ok(line) = line else { return false };
+            answered += 1;
+            if !see(line) {
+                return false;
+            }
+        }
+        answered == lines.len()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A test that failed leaves nothing running; one that ended has waited already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

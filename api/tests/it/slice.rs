@@ -1,0 +1,110 @@
+//! The real purchases of the sample, through the program, against the model: exact totals.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::model::Model;
+use crate::program::{Server, run_well, sample, sample_lines};
+
+const QUOTA: u64 = 1_500;
+
+fn set_quota(server: &Server, quota: u64) {
+    let changed = ureq::patch(format!("{}/v1/promos/JOURNEY2017?tenant=journey", server.url))
+        .header("Authorization", format!("Bearer {}", crate::program::OPERATOR_TOKEN))
+        .content_type("application/json")
+        .send(json!({ "quota": quota }).to_string());
+    assert!(changed.is_ok(), "{changed:?}");
+}
+
+fn send(server: &Server, batch: usize) -> String {
+    let file = sample("purchases.ndjson.gz");
+    run_well(&["send", &file.to_string_lossy(), "--url", &server.url, "--batch", &batch.to_string()])
+}
+
+/// Sends the sample to a fresh server, and returns its report and its ledger digest.
+fn fresh_run(data_dir: &Path, shards: usize, batch: usize) -> (Value, String) {
+    let server = Server::start(data_dir, shards);
+    server.apply_sample();
+    set_quota(&server, QUOTA);
+    send(&server, batch);
+    let report = server.get("/v1/reports/summary?tenant=journey");
+    server.stop();
+    let verified = run_well(&["verify", &data_dir.to_string_lossy()]);
+    let digest = verified.lines().last().expect("verify prints").to_owned();
+    (report, digest)
+}
+
+#[test]
+fn the_sample_gives_the_totals_of_the_model() {
+    let mut model = Model::new(QUOTA);
+    sample_lines().iter().for_each(|line| model.take(line));
+    for remark in ["none", "first_transaction", "upgrade", "downgrade", "reset", "maximum"] {
+        assert_ne!(model.remarks.get(remark), None, "the sample has a {remark}");
+    }
+    assert!(model.exhausted > 0 && model.used == QUOTA, "the sample exhausts the quota");
+
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let server = Server::start(dir.path(), 1);
+    server.apply_sample();
+    set_quota(&server, QUOTA);
+    send(&server, 1_000);
+    let mut report = server.get("/v1/reports/summary?tenant=journey");
+    let extra = report.as_object_mut().expect("an object");
+    extra.remove("as_of");
+    extra.remove("currency");
+    extra.remove("tenant");
+    let expected = json!({
+        "accepted": model.accepted,
+        "rejected": model.rejected,
+        "amount": model.amount,
+        "point_transaction": model.point_transaction,
+        "point_loyalty": model.point_loyalty,
+        "point_total": model.point_transaction + model.point_loyalty,
+        "customers": model.members.len(),
+        "promos": [{
+            "code": "JOURNEY2017",
+            "quota": QUOTA,
+            "used": QUOTA,
+            "reserved": 0,
+            "remaining": 0,
+            "declined_exhausted": model.exhausted,
+        }],
+        "remarks": model.remarks,
+        "tiers": model.tiers(),
+    });
+    assert_eq!(report, expected);
+
+    for customer in ["household-9", "household-16", "household-1962"] {
+        let member = &model.members[customer];
+        let wallets = server.get(&format!("/v1/customers?tenant=journey&ref={customer}"));
+        assert!(
+            wallets.to_string().contains(&format!("\"balance\":{}", member.wallet)),
+            "{customer} has {}: {wallets}",
+            member.wallet
+        );
+    }
+
+    // The same file again: nothing changes, not the count of refusals either.
+    let again = send(&server, 1_000);
+    assert!(again.contains(&format!("booked before  {:>12}", model.accepted)), "{again}");
+    let mut second = server.get("/v1/reports/summary?tenant=journey");
+    let extra = second.as_object_mut().expect("an object");
+    extra.remove("as_of");
+    extra.remove("currency");
+    extra.remove("tenant");
+    assert_eq!(second, expected);
+    server.stop();
+}
+
+#[test]
+fn r29_shards_and_batches_do_not_show_in_the_digest() {
+    let runs: Vec<(Value, String)> = [(1, 1_000), (2, 100), (4, 5_000)]
+        .into_iter()
+        .map(|(shards, batch)| fresh_run(tempfile::tempdir().expect("a temporary folder").path(), shards, batch))
+        .collect();
+    for run in &runs[1..] {
+        assert_eq!(run.1, runs[0].1);
+        assert_eq!(run.0["point_total"], runs[0].0["point_total"]);
+    }
+}
