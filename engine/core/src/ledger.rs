@@ -2,14 +2,16 @@
 //!
 //! While the engine runs, the same parts live apart: the desk with the router, the rows with the shards.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::accounts::HouseAccount;
+use crate::accounts::{Direction, HouseAccount};
 use crate::customer::Row;
 use crate::desk::Desk;
-use crate::event::{Event, Record};
-use crate::identity::{AliasKind, CustomerId, Unit};
+use crate::event::{Body, Event, Record};
+use crate::identity::{AliasKind, CustomerId, TenantId, Unit, WalletId};
 use crate::maps::Map;
+use crate::quantity::{Amount, Seq};
 use crate::totals::Totals;
 
 /// The whole state.
@@ -34,6 +36,14 @@ pub enum Inconsistency {
     OutOfOrder,
     /// The record's chain of its customer does not lead to the customer's last record.
     BrokenChain,
+    /// The record's stamp lies before the last one.
+    StampFell,
+    /// The record names a tenant whom no record created, or creates one out of order.
+    UnknownTenant(TenantId),
+    /// The record creates a customer who is there already, or of another tenant.
+    CustomerTwice(CustomerId),
+    /// A balance after an entry is not the balance before it and the entry's amount.
+    WrongBalance,
 }
 
 impl Ledger {
@@ -47,21 +57,66 @@ impl Ledger {
             return Err(Inconsistency::OutOfOrder);
         }
         let body = &record.body;
-        let is_balanced = |event: &Event| !matches!(event, Event::WalletEntry(entry) if !entry.balances());
-        if !body.events.iter().all(is_balanced) {
-            return Err(Inconsistency::UnbalancedEntry);
+        if body.received_at < self.desk.last_received_at() && record.seq != Seq::ZERO.next() {
+            return Err(Inconsistency::StampFell);
         }
+        self.check_tenant(body)?;
         if let Some(customer) = body.customer {
-            if body.previous != self.desk.last_record_of(customer) {
-                return Err(Inconsistency::BrokenChain);
-            }
+            self.check_customer(customer, body)?;
             if let Some(row) = Row::created_by(body) {
                 self.rows.insert(customer, row);
             }
             self.rows.get_mut(&customer).ok_or(Inconsistency::UnknownCustomer(customer))?.evolve(body);
+        } else if body.events.iter().any(|event| matches!(event, Event::WalletEntry(_))) {
+            // An entry without a wallet has one side only.
+            return Err(Inconsistency::UnbalancedEntry);
         }
         self.desk.evolve(record);
         self.totals.evolve(record);
+        Ok(())
+    }
+
+    fn check_tenant(&self, body: &Body) -> Result<(), Inconsistency> {
+        let unknown = Err(Inconsistency::UnknownTenant(body.tenant));
+        let applied = body.events.iter().find_map(|event| match event {
+            Event::CatalogueApplied(catalogue) => Some(catalogue),
+            _ => None,
+        });
+        let present = self.desk.catalogue(body.tenant).map_or(0, |present| present.version);
+        let Some(catalogue) = applied else {
+            return if present == 0 { unknown } else { Ok(()) };
+        };
+        let is_next_tenant = self.desk.catalogues().count() + 1 == catalogue.tenant.0 as usize;
+        let follows = catalogue.version == present + 1 && (present > 0 || is_next_tenant);
+        if follows && catalogue.tenant == body.tenant { Ok(()) } else { unknown }
+    }
+
+    fn check_customer(&self, customer: CustomerId, body: &Body) -> Result<(), Inconsistency> {
+        if body.previous != self.desk.last_record_of(customer) {
+            return Err(Inconsistency::BrokenChain);
+        }
+        let row = self.rows.get(&customer);
+        let creates = body.events.iter().any(|event| matches!(event, Event::CustomerCreated(_)));
+        if row.is_some_and(|row| creates || row.tenant != body.tenant) {
+            return Err(Inconsistency::CustomerTwice(customer));
+        }
+        let mut balances: BTreeMap<WalletId, Amount> = BTreeMap::new();
+        for event in &body.events {
+            let Event::WalletEntry(entry) = event else { continue };
+            if !entry.balances() {
+                return Err(Inconsistency::UnbalancedEntry);
+            }
+            let known = balances.get(&entry.wallet).copied();
+            let before = known.or(row.map(|row| row.balance(entry.wallet))).unwrap_or(Amount::ZERO);
+            let after = match entry.direction {
+                Direction::In => before.plus(entry.amount),
+                Direction::Out => before.minus(entry.amount),
+            };
+            if after != Some(entry.balance_after) {
+                return Err(Inconsistency::WrongBalance);
+            }
+            balances.insert(entry.wallet, entry.balance_after);
+        }
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 
 use alloc::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::accounts::{Direction, HouseAccount};
 use crate::event::{DeclineReason, Event, Record};
 use crate::identity::{RuleId, TenantId, Unit};
@@ -14,11 +16,11 @@ use crate::rejection::RejectionCode;
 pub struct Totals {
     /// The last record that was folded in.
     pub last: Seq,
-    tenants: BTreeMap<TenantId, TenantTotals>,
+    pub(crate) tenants: BTreeMap<TenantId, TenantTotals>,
 }
 
 /// The sums of one tenant. Amounts are minor units of its currency.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantTotals {
     /// Purchases that are booked.
     pub accepted: u64,
@@ -45,7 +47,7 @@ pub struct TenantTotals {
 }
 
 /// The sums of one promo.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromoTotals {
     /// Purchases that it paid for.
     pub granted: u64,

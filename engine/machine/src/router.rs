@@ -100,7 +100,6 @@ struct Kept {
     creates: Option<CustomerId>,
     catalogue: Arc<Catalogue>,
     alias_text: Option<Box<str>>,
-    replaces: Option<RejectionCode>,
 }
 
 /// An outcome that waits for the disk.
@@ -134,6 +133,7 @@ pub struct Router<T> {
     durable: Seq,
     /// Outcomes in the order of their tickets, each with the position that must be durable before it leaves.
     held: VecDeque<(Seq, Held)>,
+    is_poisoned: bool,
 }
 
 impl<T> Router<T> {
@@ -160,6 +160,7 @@ impl<T> Router<T> {
             in_flight: Vec::new(),
             durable,
             held: VecDeque::new(),
+            is_poisoned: false,
         }
     }
 
@@ -175,8 +176,12 @@ impl<T> Router<T> {
 
     /// Takes commands that arrived together; `reply` gets their outcomes, in order, when the last of them may leave.
     ///
-    /// A stamp that lies before the last one counts as the last one: stamps never fall.
+    /// A stamp that lies before the last one counts as the last one: stamps never fall. After [`Router::poison`] nothing
+    /// is taken any more, and `reply` is dropped.
     pub fn submit(&mut self, received_at: Instant, commands: Vec<Command>, reply: T) {
+        if self.is_poisoned {
+            return;
+        }
         self.submissions.push_back(Submission {
             reply,
             outcomes: Vec::with_capacity(commands.len()),
@@ -258,7 +263,9 @@ impl<T> Router<T> {
 
     /// The journal failed: gives back everybody who waits, unanswered.
     pub fn poison(&mut self) -> Vec<T> {
+        self.is_poisoned = true;
         self.backlog.clear();
+        self.merged.clear();
         self.held.clear();
         self.submissions.drain(..).map(|submission| submission.reply).collect()
     }
@@ -369,7 +376,6 @@ impl<T> Router<T> {
             promo: terms.reserved_promo(),
             catalogue: Arc::clone(&terms.catalogue),
             alias_text: purchase.alias_text.take(),
-            replaces: terms.replaces,
         });
         let work = Box::new((terms, purchase));
         if dry_run {
@@ -430,14 +436,13 @@ impl<T> Router<T> {
             }
             (Awaited::Purchase { terms, dry_run: false }, Answer::Refused(rejection, command)) => {
                 self.close(&terms);
-                let receipt = self.desk.receipt(command.key);
-                let replayed = receipt.is_some_and(|receipt| {
-                    receipt.code == rejection.code() && receipt.fingerprint == command.fingerprint
-                });
-                if replayed {
-                    return Outcome::Refused { rejection, replayed };
+                match desk::refuse(&self.desk, &command, rejection) {
+                    Admission::Refused { rejection, replaces, replayed: false } => {
+                        self.refuse(received_at, *command, rejection, replaces)
+                    }
+                    Admission::Refused { rejection, replayed, .. } => Outcome::Refused { rejection, replayed },
+                    _ => unreachable!("refusing refuses"),
                 }
-                self.refuse(received_at, *command, rejection, terms.replaces)
             }
             (Awaited::Customer | Awaited::Purchase { .. }, _) => panic!("a shard answered something else"),
         }

@@ -112,8 +112,9 @@ pub fn admit(desk: &Desk, open: &Reservations, received_at: Instant, command: &P
     }
 }
 
-/// Refuses a purchase, by the desk or by its row: tells what the key had before.
-fn refuse(desk: &Desk, command: &PurchaseCommand, rejection: Rejection) -> Admission {
+/// Refuses a purchase, for the desk or for its row: tells what its key had before.
+#[must_use]
+pub fn refuse(desk: &Desk, command: &PurchaseCommand, rejection: Rejection) -> Admission {
     let receipt = desk.receipt(command.key);
     let replayed =
         receipt.is_some_and(|receipt| receipt.code == rejection.code() && receipt.fingerprint == command.fingerprint);

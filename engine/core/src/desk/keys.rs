@@ -7,6 +7,7 @@
 use core::fmt;
 
 use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
 
 use crate::identity::{Fingerprint, PurchaseKey};
 use crate::quantity::Seq;
@@ -56,7 +57,7 @@ impl fmt::Debug for KeyIndex {
 }
 
 /// The present refusal of a purchase key. It does not occupy the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// Why it was refused.
     pub code: RejectionCode,

@@ -6,6 +6,7 @@
 //! [`Reservations`], and is simply gone after a crash.
 
 mod admit;
+mod image;
 mod keys;
 mod reservations;
 
@@ -14,7 +15,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-pub use admit::{Admission, PromoTerms, Terms, admit, apply};
+pub use admit::{Admission, PromoTerms, Terms, admit, apply, refuse};
+pub use image::{DeskPiece, Misfit};
 pub use keys::{KeyIndex, Receipt};
 pub use reservations::Reservations;
 
@@ -97,8 +99,10 @@ impl Desk {
                 if booked.replaces.is_some() {
                     self.receipts.remove(&booked.key);
                 }
+                // Only what drove the rules was checked not to lie in the future.
+                let drove = booked.purchase.occurred_at.filter(|occurred_at| *occurred_at == booked.at);
                 let desk = self.tenant_mut(tenant);
-                desk.watermark = desk.watermark.max(booked.purchase.occurred_at);
+                desk.watermark = desk.watermark.max(drove);
             }
             Event::PurchaseRefused(refused) => {
                 let receipt = Receipt { code: refused.code, fingerprint: refused.fingerprint };

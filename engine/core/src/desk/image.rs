@@ -1,0 +1,156 @@
+//! The desk and the sums as pieces that a snapshot can hold, and back. Not how they lie on a disk.
+//!
+//! A piece is small, so that no store needs the whole at once. Customers and purchase keys are not among the pieces:
+//! there are millions of them, and whoever keeps them does it in runs and tables of its own.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Desk, Known, Receipt, TenantDesk};
+use crate::catalogue::Catalogue;
+use crate::identity::{CustomerId, PurchaseKey, RuleId, TenantId};
+use crate::quantity::{Instant, Seq};
+use crate::totals::{TenantTotals, Totals};
+
+/// A part of a desk. Kinds and shapes are stored: a new shape is a new version of whatever stores them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeskPiece {
+    /// What there is once; comes first.
+    Head {
+        /// See [`Desk::last`].
+        last: Seq,
+        /// See [`Desk::last_received_at`].
+        last_received_at: Instant,
+        /// The id that the next new partner gets.
+        next_partner: u32,
+    },
+    /// The next tenant; its versions and promos follow.
+    Tenant {
+        /// The highest accepted `occurred_at`.
+        watermark: Option<Instant>,
+        /// True once a wallet was moved.
+        has_entries: bool,
+    },
+    /// The next version of the tenant's rules.
+    Version(Box<Catalogue>),
+    /// The used units of a promo's quota.
+    PromoUsed {
+        /// The promo.
+        promo: RuleId,
+        /// How many.
+        used: u64,
+    },
+    /// The present refusal of a purchase key.
+    Receipt {
+        /// The key.
+        key: PurchaseKey,
+        /// Its refusal.
+        receipt: Receipt,
+    },
+}
+
+/// Why a piece has no place: the pieces are not those of one desk, or not in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Misfit(pub &'static str);
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.0)
+    }
+}
+
+impl core::error::Error for Misfit {}
+
+impl Desk {
+    /// Lists the pieces, customers and keys left out, in an order that hangs on what the desk holds alone.
+    pub fn pieces(&self) -> impl Iterator<Item = DeskPiece> + '_ {
+        let (last, last_received_at, next_partner) = (self.last, self.last_received_at, self.next_partner);
+        let head = DeskPiece::Head { last, last_received_at, next_partner };
+        let mut receipts: Vec<(PurchaseKey, Receipt)> = self.receipts.iter().map(|(key, seen)| (*key, *seen)).collect();
+        receipts.sort_unstable_by_key(|(key, _)| *key);
+        let receipts = receipts.into_iter().map(|(key, receipt)| DeskPiece::Receipt { key, receipt });
+        core::iter::once(head).chain(self.tenants.iter().flat_map(TenantDesk::pieces)).chain(receipts)
+    }
+
+    /// Puts back the next piece; starts with [`Desk::default`].
+    ///
+    /// # Errors
+    ///
+    /// [`Misfit`] for a piece that no desk lists at this place; the desk is then worthless.
+    pub fn restore(&mut self, piece: DeskPiece) -> Result<(), Misfit> {
+        match piece {
+            DeskPiece::Head { last, last_received_at, next_partner } => {
+                if self.last != Seq::ZERO || last == Seq::ZERO {
+                    return Err(Misfit("a desk has one head, with a last record"));
+                }
+                (self.last, self.last_received_at, self.next_partner) = (last, last_received_at, next_partner);
+            }
+            DeskPiece::Tenant { watermark, has_entries } => {
+                let (versions, promos_used) = (Vec::new(), BTreeMap::new());
+                self.tenants.push(TenantDesk { versions, promos_used, watermark, has_entries });
+            }
+            DeskPiece::Version(catalogue) => self.restore_version(Arc::from(catalogue))?,
+            DeskPiece::PromoUsed { promo, used } => {
+                let tenant = self.tenants.last_mut().ok_or(Misfit("a promo comes before its tenant"))?;
+                if tenant.promos_used.insert(promo, used).is_some() {
+                    return Err(Misfit("a promo is there twice"));
+                }
+            }
+            DeskPiece::Receipt { key, receipt } => {
+                if self.receipts.insert(key, receipt).is_some() {
+                    return Err(Misfit("a receipt is there twice"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn restore_version(&mut self, catalogue: Arc<Catalogue>) -> Result<(), Misfit> {
+        let id = self.tenants.len();
+        let tenant = self.tenants.last_mut().ok_or(Misfit("rules come before their tenant"))?;
+        if catalogue.tenant.0 as usize != id || catalogue.version as usize != tenant.versions.len() + 1 {
+            return Err(Misfit("rules are of another tenant or version"));
+        }
+        if catalogue.version == 1 && self.slugs.insert(catalogue.slug.clone(), catalogue.tenant).is_some() {
+            return Err(Misfit("a slug is there twice"));
+        }
+        tenant.versions.push(catalogue);
+        Ok(())
+    }
+
+    /// Puts a customer back into the directory.
+    pub fn restore_customer(&mut self, customer: CustomerId, known: Known) {
+        self.customers.insert(customer, known);
+    }
+
+    /// Puts a booked purchase back into the index, by the prefix of its key.
+    pub fn restore_key(&mut self, prefix: u64, seq: Seq) {
+        self.keys.insert(PurchaseKey(u128::from(prefix) << 64), seq);
+    }
+}
+
+impl TenantDesk {
+    fn pieces(&self) -> impl Iterator<Item = DeskPiece> + '_ {
+        let head = DeskPiece::Tenant { watermark: self.watermark, has_entries: self.has_entries };
+        let versions = self.versions.iter().map(|version| DeskPiece::Version(Box::new(Catalogue::clone(version))));
+        let promos = self.promos_used.iter().map(|(promo, used)| DeskPiece::PromoUsed { promo: *promo, used: *used });
+        core::iter::once(head).chain(versions).chain(promos)
+    }
+}
+
+impl Totals {
+    /// Puts the sums of a tenant back.
+    ///
+    /// # Errors
+    ///
+    /// [`Misfit`] when they are there already.
+    pub fn restore(&mut self, tenant: TenantId, totals: TenantTotals) -> Result<(), Misfit> {
+        let before = self.tenants.insert(tenant, totals);
+        if before.is_some() { Err(Misfit("the sums of a tenant are there twice")) } else { Ok(()) }
+    }
+}

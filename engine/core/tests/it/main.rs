@@ -1,0 +1,16 @@
+//! Tests of the rules through their public face, in one binary: tables of the seed systems' acceptance vectors, and
+//! random histories against a model that shares no code with the rules.
+//!
+//! `KEMBALI_DEPTH` (default 1) multiplies the depth of the long tests.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
+
+mod admit;
+mod draft;
+mod journey;
+mod ledger;
+mod model;
+mod percent;
+mod promo;
+mod property;
+mod support;

@@ -1,0 +1,400 @@
+//! A router, its shards and a disk, moved by hand.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use kembali_core::catalogue::{AtMaximum, Currency, RuleClock, UnknownCustomer, UnknownPromo};
+use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
+use kembali_core::draft::{BandDraft, CatalogueDraft, LevelDraft, PartnerDraft, ProgramDraft, PromoDraft};
+use kembali_core::event::{Body, DeclineReason, Event, Record};
+use kembali_core::ledger::Ledger;
+use kembali_core::purchase::Purchase;
+use kembali_core::{
+    Alias, AliasKind, Amount, CurrencyCode, CustomerId, CustomerName, Fingerprint, Instant, PartnerId, Percent,
+    PurchaseKey, RuleId, TenantId, WalletId,
+};
+use kembali_machine::{Answered, Assigned, Group, Outcome, Reply, Router, Shard, ShardOf};
+
+/// Multiplies the depth of the long tests.
+pub(crate) fn depth() -> u32 {
+    let depth = std::env::var("KEMBALI_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(1);
+    eprintln!("KEMBALI_DEPTH is {depth}");
+    depth
+}
+
+pub(crate) const TENANT: TenantId = TenantId(1);
+
+/// Numbers from a seed (SplitMix64).
+pub(crate) struct Chance(pub(crate) u64);
+
+impl Chance {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
+    }
+}
+
+/// FNV-1a of 128 bits: what stands in for the installation's keyed hash.
+pub(crate) fn hash(text: &str) -> u128 {
+    let start: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    text.bytes().fold(start, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b))
+}
+
+/// A promo P that pays 10 %, and all of an amount from 2^50, which fills a wallet; and a ladder BRONZE, SILVER of two
+/// purchases each, of which the second pays 5.
+pub(crate) fn draft(quota: u64) -> CatalogueDraft {
+    let amount = |minor_units| Amount::new(minor_units).unwrap();
+    let level = |name: &str| LevelDraft {
+        name: name.into(),
+        count_max: 2,
+        next: None,
+        previous: None,
+        milestones: vec![(2, amount(5))],
+    };
+    let band = |amount_min: i64, amount_end: Option<i64>, percent: &str| BandDraft {
+        quantity: 1,
+        or_more: true,
+        amount_min: amount(amount_min),
+        amount_end: amount_end.map(amount),
+        percent: Percent::parse(percent).unwrap(),
+    };
+    CatalogueDraft {
+        slug: "t".into(),
+        name: "T".into(),
+        currency: Currency { code: CurrencyCode::parse("IDR").unwrap(), exponent: 0 },
+        timezone: "Asia/Jakarta".into(),
+        clock: RuleClock::Received,
+        unknown_customer: UnknownCustomer::AutoCreate,
+        unknown_promo: UnknownPromo::Refuse,
+        partners: vec![PartnerDraft { slug: "p".into(), name: "P".into() }],
+        promos: vec![PromoDraft {
+            code: "P".into(),
+            quota,
+            starts_at: Instant(0),
+            ends_at: Instant(i64::MAX),
+            funded_by: None,
+            bands: vec![band(0, Some(1 << 50), "10"), band(1 << 50, None, "100")],
+        }],
+        programs: vec![ProgramDraft {
+            name: "Ladder".into(),
+            downgrade_after_days: 30,
+            reset_after_days: 60,
+            at_maximum: AtMaximum::PayNothing,
+            levels: vec![level("BRONZE"), level("SILVER")],
+        }],
+    }
+}
+
+pub(crate) fn apply(draft: CatalogueDraft) -> Command {
+    Command::ApplyCatalogue(Box::new(ApplyCatalogue { draft, expected_version: None, dry_run: false }))
+}
+
+pub(crate) fn alias(name: &str) -> Alias {
+    // The last letter stands in the lowest byte, which says the shard.
+    let hash = hash(name) << 8 | u128::from(name.bytes().last().unwrap_or(0));
+    Alias { kind: AliasKind::Ref, hash }
+}
+
+/// A, B, C and D live on the shards 0, 1, 2 and 3, as far as there are that many.
+pub(crate) fn shard_of(shards: usize) -> ShardOf {
+    Box::new(move |_, customer: CustomerId| ((customer.0 & 0xff) as usize + 256 - usize::from(b'A')) % shards)
+}
+
+/// Reads `NAME AMOUNT` and options: `key=`, `code=`, `dry`, `occurred=`; `id:NAME` names a customer by the id.
+pub(crate) fn purchase(text: &str) -> PurchaseCommand {
+    let mut words = text.split_whitespace();
+    let name = words.next().unwrap();
+    let mut purchase = Purchase { amount: words.next().unwrap().parse().unwrap(), quantity: 1, ..Purchase::default() };
+    let (mut key, mut dry_run) = (text.to_string(), false);
+    for option in words {
+        match option.split_once('=').unwrap_or((option, "")) {
+            ("key", value) => key = value.into(),
+            ("code", value) => purchase.promo_code = Some(value.into()),
+            ("occurred", value) => purchase.occurred_at = Some(Instant(value.parse().unwrap())),
+            ("dry", _) => dry_run = true,
+            other => panic!("no option: {other:?}"),
+        }
+    }
+    purchase.origin_id = key.as_str().into();
+    let (customer, alias_text) = match name.strip_prefix("id:") {
+        Some(name) => (CustomerName::Id(alias(name).first_customer_id()), None),
+        None => (CustomerName::Alias(alias(name)), Some(name.into())),
+    };
+    PurchaseCommand {
+        tenant: TENANT,
+        partner: PartnerId(1),
+        key: PurchaseKey::from_hash(hash(&key)),
+        fingerprint: Fingerprint { version: 1, hash: hash(&format!("{name} {purchase:?}")) },
+        customer,
+        alias_text,
+        purchase,
+        dry_run,
+        other_records: Vec::new(),
+    }
+}
+
+/// Reads one command: `buy ...` (see [`purchase`]), `quota N`, `row NAME`, `use`, `find KEY`, `rules`, `totals`.
+pub(crate) fn command(text: &str) -> Command {
+    let (verb, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+    let tenant = TENANT;
+    Command::Read(match verb {
+        "buy" => return Command::Purchase(Box::new(purchase(rest))),
+        "quota" => return apply(draft(rest.parse().unwrap())),
+        "row" => Query::Customer { tenant, customer: CustomerName::Alias(alias(rest)) },
+        "use" => Query::PromoUse { tenant, promo: RuleId(1) },
+        "find" => Query::Purchase { key: PurchaseKey::from_hash(hash(rest)) },
+        "rules" => Query::Catalogue { tenant: "t".into(), version: None },
+        "totals" => Query::Totals { tenant: "t".into() },
+        other => panic!("no command: {other}"),
+    })
+}
+
+/// A router, its shards and a disk. What a shard or the disk was given waits until the test lets it be done.
+pub(crate) struct Rig {
+    pub(crate) router: Router<u32>,
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) inboxes: Vec<VecDeque<Vec<Assigned>>>,
+    pub(crate) outboxes: Vec<VecDeque<Vec<Answered>>>,
+    /// With the disk, not yet durable.
+    pub(crate) group: Option<Group>,
+    /// What is durable.
+    pub(crate) disk: Vec<Arc<Record>>,
+    /// Customers whose text is in the profile store.
+    pub(crate) profiles: HashSet<CustomerId>,
+    pub(crate) now: Instant,
+}
+
+impl Rig {
+    /// Starts from what is durable, which may be nothing.
+    pub(crate) fn recover(disk: Vec<Arc<Record>>, shards: usize) -> Rig {
+        let (router, rows) = Router::recovered(fold(&disk), shards, shard_of(shards));
+        Rig {
+            router,
+            shards: rows.into_iter().map(Shard::new).collect(),
+            inboxes: (0..shards).map(|_| VecDeque::new()).collect(),
+            outboxes: (0..shards).map(|_| VecDeque::new()).collect(),
+            group: None,
+            disk,
+            profiles: HashSet::new(),
+            now: Instant(1_000),
+        }
+    }
+
+    /// A ledger whose tenant has a promo of `quota` units, at position 1.
+    pub(crate) fn new(shards: usize, quota: u64) -> Rig {
+        let mut rig = Rig::recover(Vec::new(), shards);
+        rig.submit(0, vec![apply(draft(quota))]);
+        rig.drain();
+        rig
+    }
+
+    /// Loses everything but the disk and the first `kept` records of the group that is on its way there.
+    pub(crate) fn crash(mut self, kept: usize) -> Rig {
+        let group = self.group.take().map(|group| group.records).unwrap_or_default();
+        self.disk.extend(group.into_iter().take(kept));
+        let shards = self.shards.len();
+        Rig { now: self.now, profiles: self.profiles, ..Rig::recover(self.disk, shards) }
+    }
+
+    pub(crate) fn submit(&mut self, to: u32, commands: Vec<Command>) {
+        self.router.submit(self.now, commands, to);
+    }
+
+    /// Gives each shard its batch; says which shards got how many.
+    pub(crate) fn seal(&mut self) -> Vec<(usize, usize)> {
+        let batches: Vec<_> = self.router.seal().collect();
+        let sizes = batches.iter().map(|(shard, batch)| (*shard, batch.len())).collect();
+        for (shard, batch) in batches {
+            self.inboxes[shard].push_back(batch);
+        }
+        sizes
+    }
+
+    /// Lets a shard do its oldest batch.
+    pub(crate) fn work(&mut self, shard: usize) -> bool {
+        let Some(batch) = self.inboxes[shard].pop_front() else { return false };
+        let answers = self.shards[shard].work(batch);
+        self.outboxes[shard].push_back(answers);
+        true
+    }
+
+    /// Hands a shard's oldest answers to the router.
+    pub(crate) fn answer(&mut self, shard: usize) -> bool {
+        let Some(answers) = self.outboxes[shard].pop_front() else { return false };
+        self.router.answered(answers);
+        true
+    }
+
+    pub(crate) fn take_group(&mut self) -> bool {
+        let Some(group) = self.router.next_group() else { return false };
+        assert!(self.group.is_none(), "a second group while one is with the disk");
+        let first = self.disk.len() as u64 + 1;
+        let positions: Vec<u64> = group.records.iter().map(|record| record.seq.0).collect();
+        assert_eq!(positions, (first..first + positions.len() as u64).collect::<Vec<_>>(), "a group is dense");
+        self.profiles.extend(group.profiles.iter().map(|profile| profile.customer));
+        for record in &group.records {
+            let creates = record.body.events.iter().any(|event| matches!(event, Event::CustomerCreated(_)));
+            let known = record.body.customer.is_some_and(|customer| self.profiles.contains(&customer));
+            assert!(!creates || known, "record {} creates a customer without a text", record.seq.0);
+        }
+        self.group = Some(group);
+        true
+    }
+
+    pub(crate) fn confirm(&mut self) -> bool {
+        let Some(group) = self.group.take() else { return false };
+        self.disk.extend(group.records);
+        self.router.confirm();
+        true
+    }
+
+    /// Does whatever there is to do, once through.
+    pub(crate) fn round(&mut self) -> Vec<Reply<u32>> {
+        self.seal();
+        for shard in 0..self.shards.len() {
+            while self.work(shard) || self.answer(shard) {}
+        }
+        self.take_group();
+        self.confirm();
+        self.router.release()
+    }
+
+    /// Goes on until nothing is open.
+    pub(crate) fn drain(&mut self) -> Vec<Reply<u32>> {
+        let mut replies = Vec::new();
+        for _ in 0..10_000 {
+            replies.extend(self.round());
+            if self.router.is_idle() {
+                return replies;
+            }
+        }
+        panic!("the machine does not come to rest");
+    }
+
+    /// Submits one command and goes on until it is answered.
+    pub(crate) fn ask(&mut self, command: Command) -> Outcome {
+        self.submit(u32::MAX, vec![command]);
+        let mut reply = self.drain().pop().unwrap();
+        assert_eq!((reply.to, reply.outcomes.len()), (u32::MAX, 1));
+        reply.outcomes.pop().unwrap()
+    }
+}
+
+pub(crate) fn fold(disk: &[Arc<Record>]) -> Ledger {
+    let mut ledger = Ledger::default();
+    for record in disk {
+        ledger.evolve(record).unwrap();
+    }
+    ledger
+}
+
+pub(crate) fn canonical(ledger: &Ledger) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    ledger.canonical(|piece| bytes.extend_from_slice(piece));
+    bytes
+}
+
+/// What holds at every position of every journal: stamps never fall, every grant is within the quota of its version and
+/// brings its money in the same record, and no decline for want of a unit lies beside a unit that is free.
+pub(crate) fn check_journal(disk: &[Arc<Record>]) {
+    let mut ledger = Ledger::default();
+    let mut stamp = Instant(i64::MIN);
+    for record in disk {
+        ledger.evolve(record).unwrap();
+        let body = &record.body;
+        assert!(stamp <= body.received_at, "the stamp falls at record {}", record.seq.0);
+        stamp = body.received_at;
+        let quota = |promo: RuleId| {
+            let rules = ledger.desk.catalogue_at(body.tenant, body.catalogue_version).unwrap();
+            rules.promo(promo).unwrap().quota
+        };
+        let paid = body.events.iter().any(|event| matches!(event, Event::WalletEntry(_)));
+        for event in &body.events {
+            match event {
+                Event::PromoGranted(granted) => {
+                    let used = ledger.desk.promo_used(body.tenant, granted.promo);
+                    assert!(used <= quota(granted.promo), "the quota is oversold at record {}", record.seq.0);
+                    assert!(paid, "a grant without its money at record {}", record.seq.0);
+                }
+                Event::PromoDeclined(declined) if matches!(declined.reason, DeclineReason::QuotaExhausted { .. }) => {
+                    let used = ledger.desk.promo_used(body.tenant, declined.promo);
+                    assert!(quota(declined.promo) <= used, "a decline beside a free unit at record {}", record.seq.0);
+                }
+                _ => (),
+            }
+        }
+        let mut sums = ledger.totals.tenants().flat_map(|(_, totals)| totals.trial_balance().into_values());
+        assert!(sums.all(|sum| sum == 0), "the trial balance is not zero at record {}", record.seq.0);
+    }
+}
+
+/// Counts the records that book `key`.
+pub(crate) fn bookings(disk: &[Arc<Record>], key: PurchaseKey) -> usize {
+    let books = |event: &Event| matches!(event, Event::PurchaseBooked(booked) if booked.key == key);
+    disk.iter().filter(|record| record.body.events.iter().any(books)).count()
+}
+
+pub(crate) fn show_body(body: &Body) -> String {
+    let mut parts = Vec::new();
+    for event in &body.events {
+        match event {
+            Event::CustomerCreated(_) => parts.push("new".to_string()),
+            Event::PurchaseBooked(booked) => {
+                parts.extend(booked.replaces.map(|code| format!("replaces {}", code.as_str())));
+            }
+            Event::PromoGranted(granted) => parts.push(format!("promo {}", granted.points.minor_units())),
+            Event::PromoDeclined(_) => parts.push("declined".into()),
+            Event::MilestoneReached(reached) => parts.push(format!("milestone {}", reached.points.minor_units())),
+            Event::WalletEntry(entry) => parts.push(format!("balance {}", entry.balance_after.minor_units())),
+            Event::TierStepped(_) => (),
+            Event::CatalogueApplied(_) | Event::PurchaseRefused(_) => panic!("no purchase does this: {event:?}"),
+        }
+    }
+    parts.join(" ")
+}
+
+/// Shows an outcome, without what may differ between two schedules of one input.
+pub(crate) fn show(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Booked { record, .. } => {
+            let body = show_body(&record.body);
+            format!("booked {} {body}", record.seq.0).trim_end().to_string()
+        }
+        Outcome::WouldBook { body, .. } => format!("would {}", show_body(body)),
+        Outcome::Known(seq, _) => format!("known {}", seq.0),
+        Outcome::Refused { rejection, replayed } => {
+            format!("refused {}{}", rejection.code().as_str(), if *replayed { " replayed" } else { "" })
+        }
+        Outcome::Applied { catalogue, seq, .. } => match seq {
+            Some(seq) => format!("version {} by {}", catalogue.version, seq.0),
+            None => format!("version {}", catalogue.version),
+        },
+        Outcome::CatalogueRefused(_) => "rules refused".into(),
+        Outcome::Customer(None) => "nobody".into(),
+        Outcome::Customer(Some(view)) => {
+            let (row, standing) = (&view.row, view.row.standings.first().map_or(0, |standing| standing.count));
+            format!(
+                "balance {} count {standing} purchases {} version {} now {} last {} as of {}",
+                row.balance(WalletId(0)).minor_units(),
+                row.purchases,
+                view.catalogue.version,
+                view.now.0,
+                view.last.0,
+                view.as_of.0
+            )
+        }
+        Outcome::Candidates(found) => format!("at {:?}", found.iter().map(|seq| seq.0).collect::<Vec<_>>()),
+        Outcome::Catalogue(rules) => format!("rules {}", rules.as_ref().map_or(0, |rules| rules.version)),
+        Outcome::PromoUse(None) | Outcome::Totals(None) => "none".into(),
+        Outcome::PromoUse(Some(promo)) => {
+            let quota = promo.catalogue.promos[0].quota;
+            format!("used {} of {quota} as of {}", promo.used, promo.as_of.0)
+        }
+        Outcome::Totals(Some(view)) => {
+            let totals = &view.totals;
+            format!("{} accepted version {} as of {}", totals.accepted, view.catalogue.version, view.as_of.0)
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The rules driven one command at a time, with neither tickets nor shards nor groups: what every schedule must equal.
+
+use std::sync::Arc;
+
+use kembali_core::catalogue::Catalogue;
+use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
+use kembali_core::customer::{Decision, decide};
+use kembali_core::desk::{self, Admission, Reservations};
+use kembali_core::event::{Body, Event, PurchaseRefused, Record};
+use kembali_core::ledger::Ledger;
+use kembali_core::{Instant, Rejection, RejectionCode, Seq};
+use kembali_machine::{CustomerView, Outcome, PromoUse};
+
+/// The whole state and how it came to be.
+#[derive(Default)]
+pub(crate) struct Sequential {
+    pub(crate) ledger: Ledger,
+    pub(crate) records: Vec<Arc<Record>>,
+    stamp: Instant,
+}
+
+impl Sequential {
+    /// Does one command. Returns `None` for sums, which are of what is durable when they leave.
+    pub(crate) fn run(&mut self, now: Instant, command: &Command) -> Option<Outcome> {
+        self.stamp = self.stamp.max(now);
+        Some(match command {
+            Command::Purchase(purchase) => self.purchase(purchase),
+            Command::ApplyCatalogue(apply) => self.apply(apply),
+            Command::Read(Query::Totals { .. }) => return None,
+            Command::Read(query) => self.read(query),
+        })
+    }
+
+    fn write(&mut self, mut body: Body) -> Arc<Record> {
+        if let Some(customer) = body.customer {
+            body.previous = self.ledger.desk.last_record_of(customer);
+        }
+        let record = Arc::new(Record { seq: self.ledger.desk.last().next(), body });
+        self.ledger.evolve(&record).unwrap();
+        self.records.push(Arc::clone(&record));
+        record
+    }
+
+    fn desk_body(&self, rules: &Catalogue, event: Event) -> Body {
+        let (received_at, customer, previous) = (self.stamp, None, Seq::ZERO);
+        let (tenant, catalogue_version) = (rules.tenant, rules.version);
+        Body { received_at, tenant, catalogue_version, customer, previous, events: vec![event] }
+    }
+
+    fn purchase(&mut self, command: &PurchaseCommand) -> Outcome {
+        let terms = match desk::admit(&self.ledger.desk, &Reservations::default(), self.stamp, command) {
+            Admission::Admitted(terms) => terms,
+            Admission::Known(seq) => return Outcome::Known(seq, Box::new(command.clone())),
+            Admission::Wait => panic!("nothing is open, and yet it waits"),
+            Admission::Refused { rejection, replaces, replayed } => {
+                return self.refuse(command, rejection, replaces, replayed);
+            }
+        };
+        match decide(self.ledger.rows.get(&terms.customer), &terms, Box::new(command.clone())) {
+            Decision::Decided(body) if command.dry_run => {
+                Outcome::WouldBook { body: Box::new(body), catalogue: terms.catalogue }
+            }
+            Decision::Decided(body) => Outcome::Booked { record: self.write(body), catalogue: terms.catalogue },
+            Decision::Refused(rejection, _) => {
+                let receipt = self.ledger.desk.receipt(command.key);
+                let wanted = (rejection.code(), command.fingerprint);
+                let replayed = receipt.is_some_and(|receipt| (receipt.code, receipt.fingerprint) == wanted);
+                self.refuse(command, rejection, terms.replaces, replayed)
+            }
+            Decision::Needs(needs) => needs.nothing(),
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        command: &PurchaseCommand,
+        rejection: Rejection,
+        replaces: Option<RejectionCode>,
+        replayed: bool,
+    ) -> Outcome {
+        if !replayed && !command.dry_run {
+            let refused = PurchaseRefused {
+                partner: command.partner,
+                key: command.key,
+                fingerprint: command.fingerprint,
+                origin_id: command.purchase.origin_id.clone(),
+                code: rejection.code(),
+                replaces,
+            };
+            let rules = Arc::clone(self.ledger.desk.catalogue(command.tenant).unwrap());
+            self.write(self.desk_body(&rules, Event::PurchaseRefused(Box::new(refused))));
+        }
+        Outcome::Refused { rejection, replayed }
+    }
+
+    fn apply(&mut self, command: &ApplyCatalogue) -> Outcome {
+        let before = self.ledger.desk.catalogues().next().cloned();
+        match desk::apply(&self.ledger.desk, command) {
+            Err(rejection) => Outcome::CatalogueRefused(rejection),
+            Ok(None) => Outcome::Applied { catalogue: before.clone().unwrap(), before, seq: None },
+            Ok(Some(catalogue)) => {
+                let record = self.write(self.desk_body(&catalogue, Event::CatalogueApplied(Arc::clone(&catalogue))));
+                Outcome::Applied { catalogue, before, seq: Some(record.seq) }
+            }
+        }
+    }
+
+    fn read(&self, query: &Query) -> Outcome {
+        let desk = &self.ledger.desk;
+        let as_of = desk.last();
+        match query {
+            Query::Customer { tenant, customer } => {
+                let found = desk.find_customer(*tenant, *customer);
+                Outcome::Customer(found.map(|(id, known)| {
+                    Box::new(CustomerView {
+                        id,
+                        row: self.ledger.rows[&id].clone(),
+                        catalogue: Arc::clone(desk.catalogue(*tenant).unwrap()),
+                        now: desk.now(*tenant, self.stamp),
+                        last: known.last,
+                        as_of,
+                    })
+                }))
+            }
+            Query::Purchase { key } => Outcome::Candidates(desk.keys().candidates(*key).collect()),
+            Query::Catalogue { .. } => Outcome::Catalogue(desk.catalogues().next().cloned()),
+            Query::PromoUse { tenant, promo } => Outcome::PromoUse(desk.catalogue(*tenant).map(|rules| PromoUse {
+                catalogue: Arc::clone(rules),
+                used: desk.promo_used(*tenant, *promo),
+                reserved: 0,
+                as_of,
+            })),
+            Query::Totals { .. } => unreachable!("sums are not asked of the sequential driver"),
+        }
+    }
+}
