@@ -208,6 +208,25 @@ fn get<T: DeserializeOwned>(kind: u16, body: &[u8]) -> Result<T, DecodeError> {
     options().deserialize(body).map_err(|source| DecodeError::Event { kind, source })
 }
 
+/// Appends the bytes of a value that is stored outside of a record to `out`.
+///
+/// # Errors
+///
+/// When the value cannot be written; `out` then holds a part of it.
+pub fn encode_value(value: &impl Serialize, out: &mut Vec<u8>) -> Result<(), bincode::Error> {
+    // The limit of a record is not a value's.
+    options().with_no_limit().serialize_into(out, value)
+}
+
+/// Reads a value from all of `bytes`.
+///
+/// # Errors
+///
+/// When they hold another value, or more than one.
+pub fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, bincode::Error> {
+    options().with_limit(bytes.len() as u64).deserialize(bytes)
+}
+
 struct Input<'a> {
     bytes: &'a [u8],
     at: usize,
