@@ -42,6 +42,7 @@ pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<
         listen,
         data_dir,
         shards: NonZeroUsize::MIN,
+        generation_bytes: 128 * 1024 * 1024,
         operator_token: Some(OPERATOR_TOKEN.to_owned()),
         installation_key: None,
     };

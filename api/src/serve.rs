@@ -53,6 +53,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
         data_dir: settings.data_dir.clone(),
         shards: settings.shards,
         installation_key: settings.installation_key,
+        generation_bytes_max: settings.generation_bytes,
         clock: Arc::new(kembali_engine::now),
         on_fault: Box::new(end_after_fault),
     };
@@ -76,6 +77,7 @@ impl Ready {
 }
 
 /// After a fault nothing may be answered any more: the process ends at once, and the next start recovers.
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands its fault over")]
 fn end_after_fault(fault: Fault) {
     use std::error::Error as _;
     let mut message = fault.to_string();

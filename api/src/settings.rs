@@ -14,25 +14,30 @@ use serde::Deserialize;
 
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
 const DATA_DIR_DEFAULT: &str = "kembali-data";
+const GENERATION_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
+const GENERATION_BYTES_MIN: u64 = 4_096;
 const OPERATOR_TOKEN_BYTES_MIN: usize = 16;
 
-/// The names that the environment may use. `KEMBALI_URL` and `KEMBALI_API_KEY` are of the client commands.
-const ENVIRONMENT: [&str; 9] = [
+/// The names that the environment may use. The last four are not settings of a server: two are of the client commands,
+/// two of the tests.
+const ENVIRONMENT: [&str; 11] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
     "KEMBALI_SHARDS",
+    "KEMBALI_GENERATION_BYTES",
     "KEMBALI_OPERATOR_TOKEN",
     "KEMBALI_INSTALLATION_KEY",
     "KEMBALI_URL",
     "KEMBALI_API_KEY",
     "KEMBALI_DEPTH",
+    "KEMBALI_SEED",
 ];
 
 /// Flags and environment.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Flags {
-    /// A TOML file with any of: listen, data_dir, shards, operator_token, installation_key
+    /// A TOML file with any of: listen, data_dir, shards, generation_bytes, operator_token, installation_key
     #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -44,6 +49,9 @@ pub(crate) struct Flags {
     /// How many shards decide; the ledger is the same for any number [default: 1]
     #[arg(long, env = "KEMBALI_SHARDS", value_name = "N")]
     shards: Option<usize>,
+    /// How many bytes of frames the journal collects before it archives them, 4096 or more [default: 134217728]
+    #[arg(long, env = "KEMBALI_GENERATION_BYTES", value_name = "BYTES")]
+    generation_bytes: Option<u64>,
     /// What operators send as Bearer token, 16 bytes or more; without it no operator route is open
     #[arg(long, env = "KEMBALI_OPERATOR_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     operator_token: Option<String>,
@@ -59,6 +67,7 @@ struct File {
     listen: Option<String>,
     data_dir: Option<PathBuf>,
     shards: Option<usize>,
+    generation_bytes: Option<u64>,
     operator_token: Option<String>,
     installation_key: Option<String>,
 }
@@ -69,6 +78,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
     pub(crate) shards: NonZeroUsize,
+    pub(crate) generation_bytes: u64,
     pub(crate) operator_token: Option<String>,
     pub(crate) installation_key: Option<[u8; 32]>,
 }
@@ -86,6 +96,8 @@ pub(crate) enum SettingsError {
     Listen(String),
     #[error("shards must be 1 to 256, not {0}")]
     Shards(usize),
+    #[error("generation_bytes must be at least {GENERATION_BYTES_MIN}, not {0}")]
+    GenerationBytes(u64),
     #[error("operator_token must have at least {OPERATOR_TOKEN_BYTES_MIN} bytes of visible ASCII")]
     OperatorToken,
     #[error("installation_key must have 64 hex digits")]
@@ -112,12 +124,17 @@ impl Flags {
         };
         let listen = self.listen.or(file.listen).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
         let shards = self.shards.or(file.shards).unwrap_or(1);
+        let generation_bytes = self.generation_bytes.or(file.generation_bytes).unwrap_or(GENERATION_BYTES_DEFAULT);
+        if generation_bytes < GENERATION_BYTES_MIN {
+            return Err(SettingsError::GenerationBytes(generation_bytes));
+        }
         Ok(Settings {
             listen: listen.parse().map_err(|_| SettingsError::Listen(listen))?,
             data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR_DEFAULT.into()),
             shards: NonZeroUsize::new(shards)
                 .filter(|count| count.get() <= 256)
                 .ok_or(SettingsError::Shards(shards))?,
+            generation_bytes,
             operator_token: self.operator_token.or(file.operator_token).map(operator_token).transpose()?,
             installation_key: self
                 .installation_key
@@ -154,6 +171,7 @@ impl fmt::Display for Settings {
         writeln!(out, "listen = {}", self.listen)?;
         writeln!(out, "data_dir = {}", self.data_dir.display())?;
         writeln!(out, "shards = {}", self.shards)?;
+        writeln!(out, "generation_bytes = {}", self.generation_bytes)?;
         writeln!(out, "operator_token = {}", hidden(self.operator_token.is_some()))?;
         write!(out, "installation_key = {}", hidden(self.installation_key.is_some()))
     }

@@ -19,15 +19,17 @@ fn journal(criterion: &mut Criterion) {
     let record = book(&mut filled, command(1_000_000, 1_000));
     let mut bytes = Vec::new();
     codec::encode(&record.body, &mut bytes).expect("a small record");
-    println!("a record of a small purchase has {} bytes", bytes.len());
-    group.bench_function("encode", |bencher| {
+    let size = bytes.len();
+    group.bench_function(format!("encode a record of {size} bytes"), |bencher| {
         let mut buffer = Vec::with_capacity(1_024);
         bencher.iter(|| {
             buffer.clear();
             codec::encode(&record.body, &mut buffer)
         });
     });
-    group.bench_function("decode", |bencher| bencher.iter(|| codec::decode(record.seq, &bytes)));
+    group.bench_function(format!("decode a record of {size} bytes"), |bencher| {
+        bencher.iter(|| codec::decode(record.seq, &bytes))
+    });
     group.finish();
 
     let mut group = criterion.benchmark_group("sled journal, durable");

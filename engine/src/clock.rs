@@ -6,6 +6,7 @@ use kembali_core::Instant;
 
 /// Reads the wall clock.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the only reader of time")]
 pub fn now() -> Instant {
     let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),

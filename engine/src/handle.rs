@@ -15,9 +15,9 @@ use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
 use kembali_core::event::{Event, Record};
 use kembali_core::purchase::Purchase;
 use kembali_core::{CustomerId, PurchaseKey, RuleId, Seq, TenantId};
-use kembali_journal::{Frame, ProfileReader};
+use kembali_journal::ProfileReader;
 use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 
 use crate::journal_thread::{Work, WorkSender, alias_key};
 use crate::naming::Naming;
@@ -25,8 +25,9 @@ use crate::request::{
     Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, Overloaded, PurchaseRequest, ReadError,
     RecordAndRules, Stopped,
 };
-use crate::router_actor::{ReplyTo, RouterActor, Submit};
+use crate::router_actor::{ReplyTo, RouterActor, Stop, Submit};
 use crate::shared::{KeyOwner, Shared};
+use crate::tell::tell;
 
 /// Units of room: each command takes one, and one more for each KiB of its text.
 pub const IN_FLIGHT_UNITS: u32 = 65_536;
@@ -51,7 +52,8 @@ struct Inner {
     /// One change of keys at a time.
     keys: tokio::sync::Mutex<()>,
     room: Arc<Semaphore>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// The journal thread and the archiver, in the order in which they end.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -68,11 +70,11 @@ impl Engine {
         profiles: ProfileReader,
         journal: WorkSender,
         room: Arc<Semaphore>,
-        thread: JoinHandle<()>,
+        threads: Vec<JoinHandle<()>>,
     ) -> Engine {
-        let (keys, thread) = (tokio::sync::Mutex::new(()), Mutex::new(Some(thread)));
+        let (keys, threads) = (tokio::sync::Mutex::new(()), Mutex::new(threads));
         let profiles = RwLock::new(Some(profiles));
-        Engine { inner: Arc::new(Inner { router, naming, shared, profiles, journal, keys, room, thread }) }
+        Engine { inner: Arc::new(Inner { router, naming, shared, profiles, journal, keys, room, threads }) }
     }
 
     /// Books purchases that arrived together, or refuses at once when too much is in flight.
@@ -85,9 +87,12 @@ impl Engine {
         requests: Vec<PurchaseRequest>,
     ) -> Result<impl Future<Output = Result<Vec<Booking>, BookError>> + Send + 'static + use<>, Overloaded> {
         let units = units_of(&requests);
-        let permit = Arc::clone(&self.inner.room).try_acquire_many_owned(units).map_err(|_| Overloaded)?;
+        let permit = match Arc::clone(&self.inner.room).try_acquire_many_owned(units) {
+            Err(TryAcquireError::NoPermits) => return Err(Overloaded),
+            permit => permit,
+        };
         let engine = self.clone();
-        Ok(async move { engine.book_with(permit, requests).await })
+        Ok(async move { engine.book_with(permit.map_err(|_| Stopped)?, requests).await })
     }
 
     /// Books purchases that arrived together; waits for room. For streams, whose reader then stops reading.
@@ -143,7 +148,7 @@ impl Engine {
                 Outcome::WouldBook { body, catalogue } => return Ok(Booking::WouldBook { body, catalogue }),
                 Outcome::Refused { rejection, replayed } => return Ok(Booking::Refused { rejection, replayed }),
                 Outcome::Known(seq, mut command) => {
-                    let (record, catalogue) = self.durable_record(seq)?;
+                    let (record, catalogue) = self.durable_record(seq).await?;
                     match booked_as(&record, command.key) {
                         Some(fingerprint) if fingerprint == command.fingerprint => {
                             return Ok(Booking::Replayed { record, catalogue });
@@ -162,9 +167,9 @@ impl Engine {
         }
     }
 
-    fn durable_record(&self, seq: Seq) -> Result<RecordAndRules, ReadError> {
+    async fn durable_record(&self, seq: Seq) -> Result<RecordAndRules, ReadError> {
         let missing = || ReadError::Damaged(seq, "the index names it, the journal does not hold it".to_owned());
-        self.read_record(seq)?.ok_or_else(missing)
+        self.record(seq).await?.ok_or_else(missing)
     }
 
     fn read_record(&self, seq: Seq) -> Result<Option<RecordAndRules>, ReadError> {
@@ -258,7 +263,7 @@ impl Engine {
             unreachable!("a look for a purchase gives candidates")
         };
         for seq in candidates {
-            let found = self.durable_record(seq)?;
+            let found = self.durable_record(seq).await?;
             if booked_as(&found.0, key).is_some() {
                 return Ok(Some(found));
             }
@@ -271,10 +276,14 @@ impl Engine {
     /// # Errors
     ///
     /// [`ReadError`].
-    // Async because records that were archived are read from disk.
-    #[allow(clippy::unused_async)]
     pub async fn record(&self, seq: Seq) -> Result<Option<RecordAndRules>, ReadError> {
-        self.read_record(seq)
+        if !self.inner.shared.is_archived(seq) {
+            return self.read_record(seq);
+        }
+        // The archive is on disk: no thread of the network may wait for it.
+        let engine = self.clone();
+        let read = tokio::task::spawn_blocking(move || engine.read_record(seq)).await;
+        read.map_err(|error| ReadError::Damaged(seq, error.to_string()))?
     }
 
     /// Returns a tenant's rules at a version; `None` for the present one.
@@ -353,12 +362,6 @@ impl Engine {
         self.inner.shared.watch()
     }
 
-    /// Returns the durable frame that holds a record; `None` when it is not written yet.
-    #[must_use]
-    pub fn frame_of(&self, seq: Seq) -> Option<Frame> {
-        self.inner.shared.frame_of(seq)
-    }
-
     /// Waits until nothing is in flight, then stops the actors and closes the journal. Every later call is [`Stopped`].
     pub async fn stop(&self) {
         // Nobody else can enter once all of the room is taken; it is never given back.
@@ -367,16 +370,16 @@ impl Engine {
         }
         self.inner.room.close();
         let (done, stopped) = oneshot::channel();
-        self.inner.router.do_send(crate::router_actor::Stop(done));
+        tell(&self.inner.router, Stop(done));
         // An engine that had a fault is stopped already.
         let _ = stopped.await;
         let _ = self.inner.journal.send(Work::Close);
         self.inner.profiles.write().unwrap_or_else(PoisonError::into_inner).take();
-        let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
+        let threads = std::mem::take(&mut *self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;
             if !matches!(joined, Ok(Ok(()))) {
-                tracing::error!("the journal thread panicked");
+                tracing::error!("a thread of the journal panicked");
             }
         }
     }

@@ -10,11 +10,12 @@ use kembali_core::event::Record;
 use kembali_journal::codec::{self, EncodeError};
 use kembali_journal::{
     AppendError, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAME_RECORDS_MAX, Frame, FrameTooLarge, Journal, ProfileError,
-    ProfileKey, ProfileStore,
+    ProfileKey, ProfileStore, TrimError,
 };
 use kembali_machine::Group;
 use tokio::sync::oneshot;
 
+use crate::archiver::{self, ArchiveSender};
 use crate::shared::{KeyHash, KeyOwner, Shared};
 
 /// Why the engine stopped.
@@ -32,6 +33,17 @@ pub enum Fault {
     /// A record does not fit into any frame.
     #[error("a record is too large for a frame")]
     Frame(#[from] FrameTooLarge),
+    /// A sealed generation could not be archived.
+    #[error("generation {generation} could not be archived: {message}")]
+    Archive {
+        /// The generation.
+        generation: u64,
+        /// What failed.
+        message: String,
+    },
+    /// A generation that is archived could not be dropped.
+    #[error("a generation that is archived could not be dropped")]
+    Trim(#[from] TrimError),
 }
 
 /// What the thread does.
@@ -40,6 +52,8 @@ pub(crate) enum Work {
     Commit(Group),
     /// Makes partners' keys durable.
     PutKeys(Vec<(KeyHash, KeyOwner)>, oneshot::Sender<()>),
+    /// Drops a generation that is archived.
+    Trim(u64),
     /// Ends the thread and closes the journal.
     Close,
 }
@@ -52,11 +66,15 @@ pub(crate) enum Report {
     Failed(Fault),
 }
 
-/// A way to the thread. At most one group and one put are under way, so a send never waits.
+/// A way to the thread. A send never waits: at most one group, one put, one order to close and a few to trim are under
+/// way at a time.
 pub(crate) type WorkSender = SyncSender<Work>;
 
+/// Room for everything that can be under way: see [`WorkSender`] and [`archiver::SEALED_MAX`].
+const WORK_MAX: usize = 3 + archiver::SEALED_MAX + 2;
+
 pub(crate) fn channel() -> (WorkSender, Receiver<Work>) {
-    sync_channel(2)
+    sync_channel(WORK_MAX)
 }
 
 /// Starts the thread. It ends when every sender is gone or something has failed.
@@ -65,13 +83,17 @@ pub(crate) fn start(
     profiles: ProfileStore,
     shared: Arc<Shared>,
     work: Receiver<Work>,
+    archiver: ArchiveSender,
     report: impl Fn(Report) + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
-    let mut writer = Writer { journal, profiles, shared, encoded: Vec::new() };
+    let mut writer = Writer { journal, profiles, shared, encoded: Vec::new(), archiver, handed_over: 0 };
     thread::Builder::new().name("journal".into()).spawn(move || {
+        // A crash may have left generations that were sealed and not archived.
+        writer.hand_over_sealed();
         for work in work {
             let done = match work {
                 Work::Close => return,
+                Work::Trim(generation) => writer.journal.trim(generation).map_err(Fault::from),
                 Work::Commit(group) => writer.commit(&group).map(|()| report(Report::Committed)),
                 Work::PutKeys(keys, reply) => writer.put_keys(keys).map(|()| {
                     // Whoever asked may be gone; the keys stay.
@@ -100,6 +122,9 @@ struct Writer {
     shared: Arc<Shared>,
     /// The buffers of a frame's records, kept for the next one.
     encoded: Vec<Vec<u8>>,
+    archiver: ArchiveSender,
+    /// The last generation that the archiver was told of.
+    handed_over: u64,
 }
 
 impl Writer {
@@ -147,7 +172,22 @@ impl Writer {
         let frame = Frame::build(position.epoch, first.seq, position.hash, &self.encoded[..records.len()])?;
         self.journal.append(&frame)?;
         self.shared.publish(frame, records.iter().map(Arc::as_ref));
+        self.hand_over_sealed();
         Ok(())
+    }
+
+    /// Tells the archiver of generations that were sealed. Waits when it is behind: so admission slows, and neither
+    /// memory nor the journal grows without bound.
+    fn hand_over_sealed(&mut self) {
+        for generation in self.journal.generations() {
+            if generation.sealed && self.handed_over < generation.number {
+                self.handed_over = generation.number;
+                if self.archiver.send(generation).is_err() {
+                    // It ends only after it reported why; the report stops the engine.
+                    tracing::error!("the archiver is gone");
+                }
+            }
+        }
     }
 
     fn put_keys(&mut self, keys: Vec<(KeyHash, KeyOwner)>) -> Result<(), Fault> {

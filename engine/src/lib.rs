@@ -3,6 +3,7 @@
 //! [`Engine`] is all that a caller sees. Behind it: a router actor and a shard actor or more around the sans-io machine,
 //! and one thread that writes the journal. No type of the actor library crosses this surface, and no JSON comes in.
 
+mod archiver;
 mod clock;
 mod digest;
 mod handle;
@@ -15,6 +16,7 @@ mod router_actor;
 mod shard_actor;
 mod shared;
 mod start;
+mod tell;
 
 pub use clock::now;
 pub use digest::LedgerDigest;

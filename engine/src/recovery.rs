@@ -7,11 +7,14 @@ use kembali_core::event::Record;
 use kembali_core::ledger::{Inconsistency, Ledger};
 use kembali_journal::codec::{self, DecodeError};
 use kembali_journal::{Frame, OpenError, ReadError, read_only_frames, verify_copy};
+use kembali_snapshots::Archive;
 
 use crate::digest::LedgerDigest;
 
 /// The journal's directory within the data directory.
 pub(crate) const JOURNAL_DIR: &str = "journal";
+/// The archive's directory within the data directory.
+pub(crate) const ARCHIVE_DIR: &str = "archive";
 
 /// Why frames are no ledger.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +25,9 @@ pub enum FoldError {
     /// A frame could not be read from a copy.
     #[error(transparent)]
     Copy(#[from] OpenError),
+    /// The archive could not be read, or does not belong to the journal.
+    #[error(transparent)]
+    Archive(#[from] kembali_snapshots::ReadError),
     /// A record's bytes are whole and no record.
     #[error("the record at sequence number {} cannot be read: {source}", seq.0)]
     Decode {
@@ -40,6 +46,19 @@ pub enum FoldError {
     },
 }
 
+impl FoldError {
+    /// Returns true when bytes are damaged, as opposed to not being readable at all.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            FoldError::Frame(error) => !matches!(error, ReadError::Io { .. }),
+            FoldError::Copy(error) => matches!(error, OpenError::Damage { .. }),
+            FoldError::Archive(error) => matches!(error, kembali_snapshots::ReadError::Damage(_)),
+            FoldError::Decode { .. } | FoldError::Inconsistent { .. } => true,
+        }
+    }
+}
+
 /// Folds a frame into a ledger, and hands each record to `see`.
 pub(crate) fn fold_frame(ledger: &mut Ledger, frame: &Frame, mut see: impl FnMut(&Record)) -> Result<(), FoldError> {
     for (seq, bytes) in (frame.first_seq().0..).map(Seq).zip(frame.records()) {
@@ -48,6 +67,28 @@ pub(crate) fn fold_frame(ledger: &mut Ledger, frame: &Frame, mut see: impl FnMut
         see(&record);
     }
     Ok(())
+}
+
+/// Folds the archive into a ledger, and hands each record to `see`.
+pub(crate) fn fold_archive(
+    ledger: &mut Ledger,
+    archive: &Archive,
+    mut see: impl FnMut(&Record),
+) -> Result<(), FoldError> {
+    archive.frames(Seq(1)).try_for_each(|frame| fold_frame(ledger, &frame?, &mut see))
+}
+
+/// Says whether a frame of the journal comes after the archive. One that does not must be the same as the archived one.
+pub(crate) fn is_after(archive: &Archive, frame: &Frame) -> Result<bool, FoldError> {
+    if archive.last_seq() < frame.first_seq() {
+        // Only the first of them touches the archive; the journal's own chain holds for the others.
+        if archive.last_seq().next() == frame.first_seq() {
+            archive.meets(frame)?;
+        }
+        return Ok(true);
+    }
+    archive.meets(frame)?;
+    Ok(false)
 }
 
 /// What an offline check found: everything is whole.
@@ -110,11 +151,9 @@ impl VerifyError {
     pub fn is_damage(&self) -> bool {
         match self {
             VerifyError::NoLedger { .. } | VerifyError::Scratch { .. } => false,
-            VerifyError::Journal(error) | VerifyError::Fold(FoldError::Copy(error)) => {
-                matches!(error, OpenError::Damage { .. })
-            }
-            VerifyError::Fold(FoldError::Frame(error)) => matches!(error, ReadError::Damage { .. }),
-            VerifyError::Fold(_) | VerifyError::TrialBalance { .. } => true,
+            VerifyError::Journal(error) => matches!(error, OpenError::Damage { .. }),
+            VerifyError::Fold(error) => error.is_damage(),
+            VerifyError::TrialBalance { .. } => true,
         }
     }
 }
@@ -133,14 +172,19 @@ pub fn verify(dir: &Path, scratch: &Path) -> Result<Verified, VerifyError> {
     }
     std::fs::create_dir_all(scratch).map_err(|source| VerifyError::Scratch { path: scratch.to_path_buf(), source })?;
     let report = verify_copy(&journal, scratch)?;
+    let archive = Archive::open_for_reading(&dir.join(ARCHIVE_DIR)).map_err(FoldError::from)?;
+    archive.verify().map_err(FoldError::from)?;
     let mut ledger = Ledger::default();
+    fold_archive(&mut ledger, &archive, |_| ())?;
     for frame in read_only_frames(&journal, scratch)? {
         let frame = frame?;
         // Frames after the head were never acknowledged; the check has said which one is the last.
         if report.seq < frame.first_seq() {
             break;
         }
-        fold_frame(&mut ledger, &frame, |_| ())?;
+        if is_after(&archive, &frame)? {
+            fold_frame(&mut ledger, &frame, |_| ())?;
+        }
     }
     let mut trial_balances = Vec::new();
     for catalogue in ledger.desk.catalogues() {

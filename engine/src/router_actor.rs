@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::journal_thread::{Fault, Report, Work, WorkSender};
 use crate::shard_actor::{Batch, ShardActor};
+use crate::tell::tell;
 
 /// What a clock is: something that says which instant it is.
 pub type Clock = std::sync::Arc<dyn Fn() -> Instant + Send + Sync>;
@@ -73,8 +74,7 @@ impl RouterActor {
 
     fn pump(&mut self, ctx: &mut Context<Self>) {
         for (shard, batch) in self.machine.seal() {
-            // Unbounded by design of actix, bounded by the permits at the door.
-            self.shards[shard].do_send(Batch(batch));
+            tell(&self.shards[shard], Batch(batch));
         }
         if let Some(group) = self.machine.next_group()
             && self.journal.send(Work::Commit(group)).is_err()

@@ -4,6 +4,7 @@ use actix::{Actor, Addr, Context, Handler, Message};
 use kembali_machine::{Assigned, Shard};
 
 use crate::router_actor::{RouterActor, ShardAnswered};
+use crate::tell::tell;
 
 /// A batch of work, in the order of the tickets.
 #[derive(Message)]
@@ -24,7 +25,6 @@ impl Handler<Batch> for ShardActor {
     type Result = ();
 
     fn handle(&mut self, Batch(batch): Batch, _: &mut Self::Context) {
-        // Unbounded by design of actix, bounded by the permits at the door.
-        self.router.do_send(ShardAnswered(self.shard.work(batch)));
+        tell(&self.router, ShardAnswered(self.shard.work(batch)));
     }
 }

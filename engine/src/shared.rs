@@ -1,14 +1,16 @@
 //! What is durable, for everybody to look at: the records, the rules of every version, the callers' keys.
 //!
-//! Written by the journal thread alone, after the disk has what it shows. Readers never wait for a decision.
+//! The newest records are kept in memory, all others are read from the archive; nobody reads the journal while it is
+//! written. Written after the disk has what it shows; readers never wait for a decision.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kembali_core::catalogue::Catalogue;
 use kembali_core::event::{Event, Record};
 use kembali_core::{Seq, TenantId};
 use kembali_journal::{Frame, codec};
+use kembali_snapshots::Archive;
 use tokio::sync::watch;
 
 use crate::request::{Caller, ReadError};
@@ -25,7 +27,9 @@ pub(crate) struct KeyOwner {
 
 /// What is durable.
 pub(crate) struct Shared {
-    frames: RwLock<Vec<Frame>>,
+    /// The frames that are not archived yet. Bounded: rotation waits for the archive.
+    tail: RwLock<VecDeque<Frame>>,
+    archive: RwLock<Arc<Archive>>,
     rules: RwLock<Rules>,
     durable: watch::Sender<Seq>,
 }
@@ -68,9 +72,10 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new() -> Shared {
+    pub(crate) fn new(archive: Archive) -> Shared {
         Shared {
-            frames: RwLock::new(Vec::new()),
+            tail: RwLock::new(VecDeque::new()),
+            archive: RwLock::new(Arc::new(archive)),
             rules: RwLock::new(Rules::default()),
             durable: watch::Sender::new(Seq::ZERO),
         }
@@ -79,13 +84,36 @@ impl Shared {
     /// Shows a frame that is durable.
     pub(crate) fn publish<'a>(&self, frame: Frame, records: impl Iterator<Item = &'a Record>) {
         let last = frame.last_seq();
-        write(&self.frames).push(frame);
-        for event in records.flat_map(|record| &record.body.events) {
+        write(&self.tail).push_back(frame);
+        records.for_each(|record| self.publish_rules(record));
+        self.durable.send_replace(last);
+    }
+
+    /// Shows the rules that a record brought, if it brought any.
+    pub(crate) fn publish_rules(&self, record: &Record) {
+        for event in &record.body.events {
             if let Event::CatalogueApplied(catalogue) = event {
                 write(&self.rules).add(catalogue);
             }
         }
-        self.durable.send_replace(last);
+    }
+
+    /// Shows the archive after it has grown, and forgets the frames that it holds now.
+    pub(crate) fn archived(&self, archive: Archive) {
+        let last = archive.last_seq();
+        // The archive comes first: a record is always in one of the two.
+        *write(&self.archive) = Arc::new(archive);
+        let mut tail = write(&self.tail);
+        while tail.front().is_some_and(|frame| frame.last_seq() <= last) {
+            tail.pop_front();
+        }
+    }
+
+    /// Copies the frames of the tail from `first` to `last`; the frames themselves are shared.
+    pub(crate) fn tail(&self, first: Seq, last: Seq) -> Vec<Frame> {
+        let tail = read(&self.tail);
+        let fits = |frame: &&Frame| first <= frame.first_seq() && frame.last_seq() <= last;
+        tail.iter().filter(fits).cloned().collect()
     }
 
     /// Shows an API key that is durable.
@@ -114,16 +142,30 @@ impl Shared {
         all
     }
 
-    /// Returns the durable frame that holds `seq`.
-    pub(crate) fn frame_of(&self, seq: Seq) -> Option<Frame> {
-        let frames = read(&self.frames);
-        let at = frames.partition_point(|frame| frame.last_seq() < seq);
-        frames.get(at).filter(|frame| frame.first_seq() <= seq).cloned()
+    /// Returns the frame of the tail that holds `seq`.
+    fn frame_in_tail(&self, seq: Seq) -> Option<Frame> {
+        let tail = read(&self.tail);
+        let at = tail.partition_point(|frame| frame.last_seq() < seq);
+        tail.get(at).filter(|frame| frame.first_seq() <= seq).cloned()
+    }
+
+    /// Returns true when reading `seq` may have to wait for a disk.
+    pub(crate) fn is_archived(&self, seq: Seq) -> bool {
+        seq <= read(&self.archive).last_seq() && self.frame_in_tail(seq).is_none()
+    }
+
+    /// Returns the durable frame that holds `seq`, or `None` when it is not written yet.
+    pub(crate) fn frame_of(&self, seq: Seq) -> Result<Option<Frame>, ReadError> {
+        if let Some(frame) = self.frame_in_tail(seq) {
+            return Ok(Some(frame));
+        }
+        let archive = Arc::clone(&read(&self.archive));
+        archive.frame_of(seq).map_err(|error| ReadError::Damaged(seq, error.to_string()))
     }
 
     /// Reads a durable record.
     pub(crate) fn record(&self, seq: Seq) -> Result<Option<Record>, ReadError> {
-        let Some(frame) = self.frame_of(seq) else { return Ok(None) };
+        let Some(frame) = self.frame_of(seq)? else { return Ok(None) };
         let Some(bytes) = frame.record_by_seq(seq) else { return Ok(None) };
         let record = codec::decode(seq, bytes).map_err(|error| ReadError::Damaged(seq, error.to_string()))?;
         Ok(Some(record))

@@ -7,22 +7,25 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
 
-use actix::{Actor as _, Arbiter, System};
-use kembali_core::event::Record;
+use actix::{Actor as _, Addr, Arbiter, System};
+use kembali_core::event::{Event, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::{CustomerId, Seq, TenantId};
-use kembali_journal::{Journal, OpenError, Options, ProfileError, ProfileStore, SledJournal, SyncFault};
+use kembali_journal::{Journal, OpenError, Options, ProfileError, ProfileStore, SledJournal, SyncFault, TrimError};
 use kembali_machine::{Router, Shard, ShardOf};
+use kembali_snapshots::Archive;
 use tokio::sync::Semaphore;
 
+use crate::archiver;
 use crate::handle::{Engine, IN_FLIGHT_UNITS};
 use crate::installation::{KeyError, installation_key};
 use crate::journal_thread::{self, API_KEY_PREFIX, Fault};
 use crate::naming::Naming;
-use crate::recovery::{FoldError, JOURNAL_DIR, fold_frame};
+use crate::recovery::{ARCHIVE_DIR, FoldError, JOURNAL_DIR, fold_archive, fold_frame, is_after};
 use crate::router_actor::{Clock, JournalReport, RouterActor, Shards};
 use crate::shard_actor::ShardActor;
 use crate::shared::{KeyOwner, Shared};
+use crate::tell::tell;
 
 /// Slots that customers hash to; slots are spread over the shards at start.
 const SLOTS: usize = 256;
@@ -35,6 +38,8 @@ pub struct EngineConfig {
     pub data_dir: PathBuf,
     /// How many shards decide; the ledger is the same for any number.
     pub shards: NonZeroUsize,
+    /// Bytes of frames that a generation of the journal holds before it is archived.
+    pub generation_bytes_max: u64,
     /// A key to make a new ledger with, or to insist on; `None` draws one.
     pub installation_key: Option<[u8; 32]>,
     /// What reads the time.
@@ -79,6 +84,9 @@ pub enum StartError {
     /// The profile store cannot be read.
     #[error(transparent)]
     Profiles(#[from] ProfileError),
+    /// A generation that is archived could not be dropped.
+    #[error(transparent)]
+    Trim(#[from] TrimError),
     /// A thread could not be started.
     #[error("starting the {thread} thread")]
     Thread {
@@ -96,8 +104,9 @@ impl StartError {
         match self {
             StartError::Open(error) => matches!(error, OpenError::Damage { .. }),
             StartError::Key(error) => matches!(error, KeyError::Damaged { .. } | KeyError::Missing { .. }),
-            StartError::Fold(_) | StartError::Profiles(_) => true,
-            StartError::DataDir { .. } | StartError::Thread { .. } => false,
+            StartError::Fold(error) => error.is_damage(),
+            StartError::Profiles(error) => matches!(error, ProfileError::Damage(_)),
+            StartError::DataDir { .. } | StartError::Thread { .. } | StartError::Trim(_) => false,
         }
     }
 }
@@ -122,7 +131,8 @@ impl Engine {
     pub fn start(config: EngineConfig) -> Result<(Engine, StartReport), StartError> {
         let data_dir = config.data_dir.clone();
         std::fs::create_dir_all(&data_dir).map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
-        let (journal, report) = SledJournal::open(data_dir.join(JOURNAL_DIR), Options::default())?;
+        let options = Options { generation_bytes_max: config.generation_bytes_max, ..Options::default() };
+        let (journal, report) = SledJournal::open(data_dir.join(JOURNAL_DIR), options)?;
         let mended = report.mended.iter().map(ToString::to_string).collect();
         Engine::start_on(config, Box::new(journal), mended)
     }
@@ -134,7 +144,7 @@ impl Engine {
     /// [`StartError`].
     pub fn start_on(
         config: EngineConfig,
-        journal: Box<dyn Journal>,
+        mut journal: Box<dyn Journal>,
         mut mended: Vec<String>,
     ) -> Result<(Engine, StartReport), StartError> {
         let is_new = journal.position().seq == Seq::ZERO;
@@ -142,8 +152,11 @@ impl Engine {
         let (profiles, profiles_mended) = ProfileStore::open(&config.data_dir, &SyncFault::default())?;
         mended.extend(profiles_mended.iter().map(ToString::to_string));
 
-        let shared = Arc::new(Shared::new());
-        let ledger = recover(journal.as_ref(), &shared)?;
+        let archive_dir = config.data_dir.join(ARCHIVE_DIR);
+        let archive = Archive::open(&archive_dir).map_err(FoldError::from)?;
+        mended.extend(archive.removed().iter().map(|path| format!("{} was half-written", path.display())));
+        drop_archived(journal.as_mut(), &archive)?;
+        let (ledger, shared) = recover(journal.as_ref(), archive)?;
         for (key, owner) in profiles.list(API_KEY_PREFIX)? {
             let hash = key.as_bytes().get(API_KEY_PREFIX.len()..).and_then(|hash| hash.try_into().ok());
             let owner = std::str::from_utf8(&owner).ok().and_then(|owner| owner.split_once('\n'));
@@ -162,31 +175,63 @@ impl Engine {
         let (work, queue) = journal_thread::channel();
         let to_journal = work.clone();
         let router = start_actors(ledger, config.shards, config.clock, config.on_fault, work)?;
-        let report_to = router.clone();
-        let thread = journal_thread::start(journal, profiles, Arc::clone(&shared), queue, move |report| {
-            // One report a group, and one group at a time.
-            report_to.do_send(JournalReport(report));
-        })
-        .map_err(|source| StartError::Thread { thread: "journal", source })?;
+        // One report a group, and one group at a time.
+        let report_to = |router: Addr<RouterActor>| move |report| tell(&router, JournalReport(report));
+        let (sealed, to_archive) = archiver::channel();
+        let report_archived = report_to(router.clone());
+        let archiver =
+            archiver::start(archive_dir, Arc::clone(&shared), to_archive, to_journal.clone(), report_archived)
+                .map_err(|source| StartError::Thread { thread: "archiver", source })?;
+        let report_written = report_to(router.clone());
+        let writer = journal_thread::start(journal, profiles, Arc::clone(&shared), queue, sealed, report_written)
+            .map_err(|source| StartError::Thread { thread: "journal", source })?;
         let room = Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize));
-        let engine = Engine::new(router, Naming::new(&key), shared, profile_reader, to_journal, room, thread);
+        let engine =
+            Engine::new(router, Naming::new(&key), shared, profile_reader, to_journal, room, vec![writer, archiver]);
         Ok((engine, report))
     }
 }
 
-fn recover(journal: &dyn Journal, shared: &Shared) -> Result<Ledger, FoldError> {
+/// Drops generations that were archived before a crash kept them from being dropped.
+fn drop_archived(journal: &mut dyn Journal, archive: &Archive) -> Result<(), StartError> {
+    for generation in journal.generations() {
+        if generation.sealed && generation.last_seq <= archive.last_seq() {
+            for frame in journal.frames(generation.first_seq).map_err(FoldError::from)? {
+                let frame = frame.map_err(FoldError::from)?;
+                if generation.last_seq < frame.first_seq() {
+                    break;
+                }
+                // Where both exist they must agree.
+                archive.meets(&frame).map_err(FoldError::from)?;
+            }
+            journal.trim(generation.number)?;
+        }
+    }
+    Ok(())
+}
+
+/// Folds everything: the archive, then what the journal holds after it.
+fn recover(journal: &dyn Journal, archive: Archive) -> Result<(Ledger, Arc<Shared>), FoldError> {
     let mut ledger = Ledger::default();
+    let mut rules: Vec<Record> = Vec::new();
+    let mut keep_rules = |record: &Record| {
+        if record.body.events.iter().any(|event| matches!(event, Event::CatalogueApplied(_))) {
+            rules.push(record.clone());
+        }
+    };
+    fold_archive(&mut ledger, &archive, &mut keep_rules)?;
+    let mut tail = Vec::new();
     for frame in journal.frames(journal.first_seq())? {
         let frame = frame?;
-        let mut rules: Vec<Record> = Vec::new();
-        fold_frame(&mut ledger, &frame, |record| {
-            if record.body.customer.is_none() {
-                rules.push(record.clone());
-            }
-        })?;
-        shared.publish(frame, rules.iter());
+        if is_after(&archive, &frame)? {
+            fold_frame(&mut ledger, &frame, &mut keep_rules)?;
+            tail.push(frame);
+        }
     }
-    Ok(ledger)
+    let shared = Shared::new(archive);
+    tail.into_iter().for_each(|frame| shared.publish(frame, std::iter::empty()));
+    rules.iter().for_each(|record| shared.publish_rules(record));
+    Ok((ledger, Arc::new(shared)))
 }
 
 /// Starts the system on a thread of its own, the router on its arbiter, and each shard on one of its own.
@@ -196,7 +241,7 @@ fn start_actors(
     clock: Clock,
     on_fault: Box<dyn FnOnce(Fault) + Send>,
     journal: journal_thread::WorkSender,
-) -> Result<actix::Addr<RouterActor>, StartError> {
+) -> Result<Addr<RouterActor>, StartError> {
     let (address, started) = mpsc::sync_channel(1);
     let run = move || {
         let system = System::new();
@@ -217,7 +262,7 @@ fn start_actors(
                 let arbiter = Arbiter::new();
                 ShardActor::start_in_arbiter(&arbiter.handle(), move |_| ShardActor { shard: Shard::new(rows), router })
             });
-            router.do_send(Shards(shards.collect()));
+            tell(&router, Shards(shards.collect()));
             router
         });
         // The receiver waits for exactly this.

@@ -1,6 +1,6 @@
 //! The one registry of problem codes: what each means, its status, and what the caller can do about it.
 //!
-//! Codes are for ever; a new meaning is a new code. How a problem is written out is the business of [`crate::problem`].
+//! Codes are for ever; a new meaning is a new code. How a problem is written out is the business of `problem`.
 
 use kembali_core::RejectionCode;
 
@@ -22,8 +22,13 @@ pub struct Code {
 macro_rules! registry {
     ($($name:ident $status:literal $code:literal $retryable:ident $title:literal $remedy:literal)*) => {
         $(
-            pub(crate) static $name: Code =
-                Code { code: $code, status: $status, title: $title, retryable: registry!(@ $retryable), remedy: $remedy };
+            pub(crate) static $name: Code = Code {
+                code: $code,
+                status: $status,
+                title: $title,
+                retryable: registry!(@ $retryable),
+                remedy: $remedy,
+            };
         )*
         /// Every code.
         pub static ALL: &[&Code] = &[$(&$name),*];
@@ -48,6 +53,8 @@ registry! {
         "Name the customer by exactly one of `id` (a UUID), `email` and `ref` (1 to 128 characters)."
     QUERY_INVALID 400 "query_invalid" final "A query parameter is unknown, missing or malformed"
         "Correct the parameter that `parameter` names."
+    PATH_INVALID 400 "path_invalid" final "The path cannot be read"
+        "Send a path whose percent-encoded parts are UTF-8."
     CURSOR_INVALID 400 "cursor_invalid" final "The cursor does not belong to this list"
         "Take the cursor from `next_cursor` of the same list, or start without one."
     DRY_RUN_ON_STREAM 400 "dry_run_on_stream" final "A stream cannot be a dry run"

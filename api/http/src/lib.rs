@@ -1,6 +1,6 @@
 //! The server: HTTP in, the engine behind it, JSON out. No rule of the ledger is here, and no actor.
 //!
-//! Read in this order: [`routes`] (what there is), [`server`] (connections), `service` (one request), then `ingest`
+//! Read in this order: [`routes`] (what there is), `server` (connections), `service` (one request), then `ingest`
 //! (booking purchases), `reads` and `apply` (everything an operator does). [`wire`] is what crosses the network,
 //! [`codes`] what can go wrong.
 
@@ -11,6 +11,7 @@ mod body;
 pub mod codes;
 mod config;
 mod cursor;
+mod ingest;
 mod problem;
 mod query;
 mod reads;
@@ -19,8 +20,6 @@ pub mod routes;
 mod server;
 mod service;
 pub mod wire;
-
-mod ingest;
 
 pub use config::{Limits, Secret, ServerConfig};
 pub use server::{BindError, Server};

@@ -2,8 +2,6 @@
 //!
 //! A caller may bring its own; otherwise it is a UUID of version 7. It names nothing in the ledger.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use hyper::header::{HeaderMap, HeaderValue};
 
 /// The header, both ways.
@@ -29,8 +27,7 @@ impl RequestId {
     }
 
     fn new() -> RequestId {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let millis = u64::try_from(kembali_engine::now().0 / 1_000).unwrap_or(0);
         let mut random = [0; 10];
         // Without a source of chance the id is less unique; that is no reason to refuse a request.
         if let Err(error) = getrandom::fill(&mut random) {

@@ -4,13 +4,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, StatusCode};
 use tower::ServiceExt as _;
 
 use crate::app::App;
 use crate::auth::{Identity, identify};
-use crate::codes;
+use crate::codes::{self, Code};
 use crate::ingest;
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
@@ -57,13 +57,26 @@ async fn dispatch(
         _ => {
             request.extensions_mut().insert(identity);
             let mut response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
-            // The table above has answered for these; if the two ever differ, the answer must still be a problem.
-            if matches!(response.status(), StatusCode::METHOD_NOT_ALLOWED) && response.headers().contains_key(ALLOW) {
-                response.extensions_mut().insert(Problem::new(&codes::METHOD_NOT_ALLOWED));
+            if let Some(code) = unexplained(&response) {
+                response.extensions_mut().insert(Problem::new(code));
             }
             Ok(response)
         }
     }
+}
+
+/// Finds the code of an error that is the router's own, such as a path whose text is not UTF-8.
+fn unexplained(response: &Response) -> Option<&'static Code> {
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) || response.extensions().get::<Problem>().is_some() {
+        return None;
+    }
+    Some(match status {
+        StatusCode::BAD_REQUEST => &codes::PATH_INVALID,
+        StatusCode::NOT_FOUND => &codes::ROUTE_UNKNOWN,
+        StatusCode::METHOD_NOT_ALLOWED => &codes::METHOD_NOT_ALLOWED,
+        _ => &codes::INTERNAL,
+    })
 }
 
 fn status_ok() -> Response {

@@ -72,3 +72,28 @@ async fn nothing_is_refused_within_a_stream() {
     assert_eq!(harness.post(&purchase("S", 1_000, 1, 1)).await.header("idempotency-replayed"), None);
     harness.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_stops_in_mid_stream_breaks_the_answer_off() {
+    let harness = Harness::start().await;
+    let mut socket = TcpStream::connect(harness.address).await.unwrap();
+    let head = format!(
+        "POST /v1/purchases HTTP/1.1\r\nHost: test\r\nX-Api-Key: {KEY}\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    let chunk = |origin_id: &str| {
+        let line = purchase(origin_id, 1_000, 1, 1) + "\n";
+        format!("{:x}\r\n{line}\r\n", line.len())
+    };
+    socket.write_all((head + &chunk("E-1")).as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("E-1") {
+        assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0);
+    }
+    harness.engine.stop().await;
+    socket.write_all(chunk("E-2").as_bytes()).await.unwrap();
+    // A reset is as good a sign as a connection that just ends.
+    let _ = socket.read_to_end(&mut seen).await;
+    let reply = Reply::parse(&seen);
+    assert!(!reply.whole, "no end");
+    assert_eq!(reply.text().lines().count(), 1, "and no line that is none");
+}

@@ -53,9 +53,15 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a data directory, and waits until it listens.
     pub(crate) fn start(data_dir: &Path, shards: usize) -> Server {
+        Server::start_with(data_dir, &["--shards", &shards.to_string()])
+    }
+
+    /// Starts a server with some flags of its own.
+    pub(crate) fn start_with(data_dir: &Path, flags: &[&str]) -> Server {
         let mut child = binary()
-            .args(["serve", "--listen", "127.0.0.1:0", "--shards", &shards.to_string(), "--data-dir"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
+            .args(flags)
             .env("KEMBALI_INSTALLATION_KEY", INSTALLATION_KEY)
             .env("NO_COLOR", "1")
             .stderr(Stdio::piped())

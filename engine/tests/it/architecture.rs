@@ -11,7 +11,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("kembali-journal", &["kembali-core"]),
     ("kembali-machine", &["kembali-core"]),
     ("kembali-snapshots", &["kembali-core", "kembali-journal"]),
-    ("kembali-engine", &["kembali-core", "kembali-journal", "kembali-machine"]),
+    ("kembali-engine", &["kembali-core", "kembali-journal", "kembali-machine", "kembali-snapshots"]),
     ("kembali-http", &["kembali-core", "kembali-engine"]),
     ("kembali-api", &["kembali-engine", "kembali-http"]),
     ("kembali-benches", &["kembali-core", "kembali-journal", "kembali-machine"]),

@@ -40,6 +40,7 @@ impl Lab {
             data_dir: self.dir.path().to_path_buf(),
             shards: NonZeroUsize::new(shards).expect("at least one shard"),
             installation_key: Some(INSTALLATION_KEY),
+            generation_bytes_max: 128 * 1024 * 1024,
             clock: ticking_clock(),
             on_fault: Box::new(on_fault),
         }
@@ -48,6 +49,18 @@ impl Lab {
     pub(crate) fn start(&self, shards: usize) -> Engine {
         let on_fault = |fault| panic!("no fault is planned: {fault}");
         Engine::start(self.config(shards, on_fault)).expect("the engine starts").0
+    }
+
+    /// Starts with generations of so few bytes that they are sealed and archived all the time.
+    pub(crate) fn start_rotating(&self, shards: usize, generation_bytes_max: u64) -> Engine {
+        let on_fault = |fault| panic!("no fault is planned: {fault}");
+        let config = self.config(shards, on_fault);
+        Engine::start(EngineConfig { generation_bytes_max, ..config }).expect("the engine starts").0
+    }
+
+    /// Counts the segments of the archive.
+    pub(crate) fn segments(&self) -> usize {
+        std::fs::read_dir(self.dir.path().join("archive")).expect("the archive is there").count()
     }
 
     pub(crate) fn verify(&self) -> Verified {

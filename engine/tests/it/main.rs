@@ -5,4 +5,5 @@ mod faults;
 mod lab;
 mod once;
 mod quota;
+mod rotation;
 mod same;

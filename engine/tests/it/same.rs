@@ -6,7 +6,7 @@ use kembali_engine::{LedgerDigest, PurchaseRequest};
 use crate::lab::{Lab, MIDDLE, depth, open_shop, purchase, runtime};
 
 /// A few thousand purchases of some customers over half a year, with repeats, refusals and long gaps.
-fn input(shop: kembali_engine::Caller) -> Vec<PurchaseRequest> {
+pub(crate) fn input(shop: kembali_engine::Caller) -> Vec<PurchaseRequest> {
     let mut state: u64 = 0x9e37_79b9;
     let mut draw = move |below: u64| {
         // A plain linear congruential generator: the input must be the same for ever.

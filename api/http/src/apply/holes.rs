@@ -57,3 +57,47 @@ fn gaps(bands: &[&PromoBand]) -> Vec<String> {
 fn range(first: u32, last: u32) -> String {
     if first == last { first.to_string() } else { format!("{first} to {last}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use kembali_core::{Amount, Instant, Percent, RuleId};
+
+    use super::*;
+
+    /// Each band as quantity, `or_more`, smallest amount and end.
+    fn check(bands: &[(u32, bool, i64, Option<i64>)], expected: &[&str]) {
+        let amount = |value| Amount::new(value).unwrap();
+        let band = |&(quantity, or_more, amount_min, amount_end): &(u32, bool, i64, Option<i64>)| PromoBand {
+            id: RuleId(1),
+            quantity,
+            or_more,
+            amount_min: amount(amount_min),
+            amount_end: amount_end.map(amount),
+            percent: Percent::parse("1").unwrap(),
+        };
+        let (starts_at, ends_at, bands) = (Instant(0), Instant(1), bands.iter().map(band).collect());
+        let promo = Promo { id: RuleId(1), code: "P".into(), quota: 1, starts_at, ends_at, funded_by: None, bands };
+        let expected: Vec<String> = expected.iter().map(|text| format!("promo P: {text}")).collect();
+        assert_eq!(holes(&promo), expected);
+    }
+
+    #[test]
+    fn grids() {
+        check(&[(1, true, 0, None)], &[]);
+        check(&[], &["has no band and pays nothing"]);
+        check(&[(1, false, 0, None)], &["no band for quantities above 1"]);
+        check(&[(3, true, 0, None)], &["no band for quantities 1 to 2"]);
+        check(&[(1, true, 0, Some(10)), (1, true, 20, None)], &["quantity 1, amounts 10 to 19 meet no band"]);
+        check(&[(1, true, 20, None), (1, true, 0, Some(20))], &[]);
+        // What reaches down from a smaller quantity counts at the larger one.
+        check(&[(1, true, 100, None), (5, false, 0, Some(100))], &["quantity 1, amounts 1 to 99 meet no band"]);
+        check(
+            &[(1, false, 0, None), (4, false, 0, Some(7))],
+            &[
+                "no band for quantities 2 to 3",
+                "quantity 4, amounts from 7 meet no band",
+                "no band for quantities above 4",
+            ],
+        );
+    }
+}

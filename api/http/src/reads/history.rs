@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::{Path, State};
 use hyper::Uri;
-use kembali_core::accounts::{Direction, Entry, HouseAccount};
+use kembali_core::accounts::{Direction, Entry, HouseAccount, HouseLeg};
 use kembali_core::catalogue::{Catalogue, TierPolicy};
 use kembali_core::event::{Event, Record};
 use kembali_core::journey::{Standing, effective_level};
@@ -148,7 +148,10 @@ fn entry_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<Value>, Pro
     let booked = purchase_of(&record.body);
     let entry = |entry: &Entry| {
         let Unit::Money(currency) = entry.unit;
-        let leg = |leg: &kembali_core::accounts::HouseLeg| json!({ "account": account_name(leg.account, catalogue), "amount": leg.amount.minor_units() });
+        let leg = |leg: &HouseLeg| {
+            let account = account_name(leg.account, catalogue);
+            json!({ "account": account, "amount": leg.amount.minor_units() })
+        };
         json!({
             "seq": record.seq.0,
             "received_at": Rfc3339(record.body.received_at),

@@ -48,6 +48,7 @@ impl Harness {
             data_dir: dir.path().to_path_buf(),
             shards: NonZeroUsize::MIN,
             installation_key: Some([7; 32]),
+            generation_bytes_max: 128 * 1024 * 1024,
             clock: Arc::new(move || Instant(now.fetch_add(1, Ordering::Relaxed))),
             on_fault: Box::new(|fault| panic!("{fault:?}")),
         };
