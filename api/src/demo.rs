@@ -19,7 +19,7 @@ const PURCHASES: &[u8] = include_bytes!("../demo/purchases.ndjson.gz");
 const API_KEY: &str = "grocer-demo-key";
 const OPERATOR_TOKEN: &str = "demo-operator-token";
 /// A household of the sample whose journey is worth a look.
-const SHOWN_CUSTOMER: &str = "household-9";
+const SHOWN_CUSTOMER: &str = "household-72";
 
 /// Why the demo ended early.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +126,14 @@ fn write_table(summary: &Summary, report: &Value, customer: &Value, out: &mut im
     for (name, count) in report["tiers"].as_object().into_iter().flatten() {
         writeln!(out, "  tier {name:<17} {:>13}  customers", grouped(count))?;
     }
-    writeln!(out, "\n  {SHOWN_CUSTOMER}: {customer}")?;
+    for tier in customer["tiers"].as_array().into_iter().flatten() {
+        let (level, count) = (tier["level"].as_str().unwrap_or_default(), grouped(&tier["count"]));
+        let (balance, purchases) = (grouped(&customer["balance"]), grouped(&customer["purchases"]));
+        writeln!(
+            out,
+            "\n  {SHOWN_CUSTOMER} has {balance} IDR after {purchases} purchases, and stands at {level} with {count}"
+        )?;
+    }
     writeln!(out, "\n  as of position {} of the journal\n", report["as_of"])
 }
 

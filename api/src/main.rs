@@ -132,8 +132,8 @@ fn say_what_panicked(panic: &std::panic::PanicHookInfo<'_>) {
         }
     };
     let _ = writeln!(stderr, "kembali: the {name} thread stopped: {panic}\nkembali: {remedy}");
-    // While a store is being opened on a copy, a panic is caught and reported as damage by whoever opens it.
-    if cfg!(panic = "abort") {
+    // While a store is being opened, a panic that can unwind is caught and reported as damage by whoever opens it.
+    if cfg!(panic = "abort") || exit == Exit::Bug {
         std::process::exit(i32::from(exit as u8));
     }
 }
@@ -270,7 +270,9 @@ fn verify(dir: &std::path::Path, scratch: Option<PathBuf>, out: &mut impl Write)
             writeln!(out, "the next start will put right: {line}")?;
         }
         writeln!(out, "records        {}", verified.last.0)?;
-        writeln!(out, "frames         {}", verified.frames)?;
+        writeln!(out, "segments       {}", verified.segments)?;
+        writeln!(out, "snapshots      {}", verified.snapshots)?;
+        writeln!(out, "journal frames {}", verified.frames)?;
         writeln!(out, "customers      {}", verified.customers)?;
         writeln!(out, "purchases      {}", verified.purchases)?;
         for (tenant, unit, off) in &verified.trial_balances {

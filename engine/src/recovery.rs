@@ -1,13 +1,13 @@
 //! From a data directory to a ledger: everything is read, decoded and folded before anything is answered.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use kembali_core::Seq;
-use kembali_core::event::Record;
 use kembali_core::ledger::{Inconsistency, Ledger};
 use kembali_journal::codec::{self, DecodeError};
-use kembali_journal::{Frame, OpenError, ReadError, read_only_frames, verify_copy};
-use kembali_snapshots::Archive;
+use kembali_journal::{Frame, Journal, OpenError, ReadError, read_only_frames, verify_copy};
+use kembali_snapshots::{Archive, Snapshot, Snapshots, ledger_digest, snapshot_name};
 
 use crate::digest::LedgerDigest;
 
@@ -15,6 +15,8 @@ use crate::digest::LedgerDigest;
 pub(crate) const JOURNAL_DIR: &str = "journal";
 /// The archive's directory within the data directory.
 pub(crate) const ARCHIVE_DIR: &str = "archive";
+/// The snapshots' directory within the data directory.
+pub(crate) const SNAPSHOTS_DIR: &str = "snapshots";
 
 /// Why frames are no ledger.
 #[derive(Debug, thiserror::Error)]
@@ -59,27 +61,60 @@ impl FoldError {
     }
 }
 
-/// Folds a frame into a ledger, and hands each record to `see`.
-pub(crate) fn fold_frame(ledger: &mut Ledger, frame: &Frame, mut see: impl FnMut(&Record)) -> Result<(), FoldError> {
+/// Folds a frame into a ledger.
+fn fold_frame(ledger: &mut Ledger, frame: &Frame) -> Result<(), FoldError> {
     for (seq, bytes) in (frame.first_seq().0..).map(Seq).zip(frame.records()) {
         let record = codec::decode(seq, bytes).map_err(|source| FoldError::Decode { seq, source })?;
         ledger.evolve(&record).map_err(|what| FoldError::Inconsistent { seq, what })?;
-        see(&record);
     }
     Ok(())
 }
 
-/// Folds the archive into a ledger, and hands each record to `see`.
-pub(crate) fn fold_archive(
-    ledger: &mut Ledger,
-    archive: &Archive,
-    mut see: impl FnMut(&Record),
-) -> Result<(), FoldError> {
-    archive.frames(Seq(1)).try_for_each(|frame| fold_frame(ledger, &frame?, &mut see))
+/// What a start has to go on from.
+pub(crate) struct Recovered {
+    pub(crate) ledger: Ledger,
+    /// The frames that are not archived.
+    pub(crate) tail: VecDeque<Frame>,
+    /// Snapshots that could not be used, a line each.
+    pub(crate) bad_snapshots: Vec<String>,
+}
+
+/// Makes the ledger of the newest whole snapshot, what the archive holds after it, and what the journal holds after
+/// that.
+pub(crate) fn recover(journal: &dyn Journal, archive: &Archive, snapshots: &Snapshots) -> Result<Recovered, FoldError> {
+    let newest = snapshots.newest_valid_through(archive.last_seq());
+    let mut ledger = match newest.snapshot {
+        Some(snapshot) => of_snapshot(&snapshot, archive)?,
+        None => Ledger::default(),
+    };
+    for frame in archive.frames(ledger.desk.last().next()) {
+        fold_frame(&mut ledger, &frame?)?;
+    }
+    let mut tail = VecDeque::new();
+    for frame in journal.frames(journal.first_seq())? {
+        let frame = frame?;
+        if is_after(archive, &frame)? {
+            fold_frame(&mut ledger, &frame)?;
+            tail.push_back(frame);
+        }
+    }
+    let bad_snapshots = newest.bad.iter().map(|error| format!("an older snapshot is used: {error}")).collect();
+    Ok(Recovered { ledger, tail, bad_snapshots })
+}
+
+/// Loads a snapshot, and the keys that it leaves to the archive.
+fn of_snapshot(snapshot: &Snapshot, archive: &Archive) -> Result<Ledger, FoldError> {
+    let cut = snapshot.cut();
+    if let Some(frame) = archive.frame_of(cut.seq)? {
+        snapshot.meets(&frame)?;
+    }
+    let mut ledger = snapshot.load()?;
+    archive.keys(cut.archived, |key| ledger.desk.restore_key(key.prefix, key.seq))?;
+    Ok(ledger)
 }
 
 /// Says whether a frame of the journal comes after the archive. One that does not must be the same as the archived one.
-pub(crate) fn is_after(archive: &Archive, frame: &Frame) -> Result<bool, FoldError> {
+fn is_after(archive: &Archive, frame: &Frame) -> Result<bool, FoldError> {
     if archive.last_seq() < frame.first_seq() {
         // Only the first of them touches the archive; the journal's own chain holds for the others.
         if archive.last_seq().next() == frame.first_seq() {
@@ -96,8 +131,12 @@ pub(crate) fn is_after(archive: &Archive, frame: &Frame) -> Result<bool, FoldErr
 pub struct Verified {
     /// The last record.
     pub last: Seq,
-    /// Frames read.
+    /// Frames of the journal.
     pub frames: u64,
+    /// Segments of the archive.
+    pub segments: u64,
+    /// Snapshots, each held against the replay.
+    pub snapshots: u64,
     /// Customers.
     pub customers: u64,
     /// Booked purchases.
@@ -133,6 +172,18 @@ pub enum VerifyError {
     /// The journal's bytes are whole and no ledger.
     #[error(transparent)]
     Fold(#[from] FoldError),
+    /// The snapshots could not be listed.
+    #[error(transparent)]
+    Snapshots(#[from] kembali_snapshots::IoFault),
+    /// A snapshot is whole and not what the records say.
+    #[error(
+        "the snapshot at sequence number {} is not what the records say: move it away, the start then uses an older one",
+        seq.0
+    )]
+    SnapshotDiffers {
+        /// Its position.
+        seq: Seq,
+    },
     /// Debits and credits differ.
     #[error("the trial balance of tenant {tenant} is off by {off} {unit}")]
     TrialBalance {
@@ -150,11 +201,44 @@ impl VerifyError {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
-            VerifyError::NoLedger { .. } | VerifyError::Scratch { .. } => false,
+            VerifyError::NoLedger { .. } | VerifyError::Scratch { .. } | VerifyError::Snapshots(_) => false,
             VerifyError::Journal(error) => matches!(error, OpenError::Damage { .. }),
             VerifyError::Fold(error) => error.is_damage(),
-            VerifyError::TrialBalance { .. } => true,
+            VerifyError::SnapshotDiffers { .. } | VerifyError::TrialBalance { .. } => true,
         }
+    }
+}
+
+/// The snapshots that a replay has still to meet, the oldest last.
+struct SnapshotChecks {
+    dir: PathBuf,
+    left: Vec<Seq>,
+    met: u64,
+}
+
+impl SnapshotChecks {
+    fn open(dir: &Path) -> Result<SnapshotChecks, VerifyError> {
+        let left = Snapshots::open_for_reading(dir)?.positions().collect();
+        Ok(SnapshotChecks { dir: dir.to_path_buf(), left, met: 0 })
+    }
+
+    /// Holds the snapshot of the ledger's position, if there is one, against the ledger.
+    fn compare(&mut self, ledger: &Ledger) -> Result<(), VerifyError> {
+        let seq = ledger.desk.last();
+        if self.left.last() != Some(&seq) {
+            return Ok(());
+        }
+        self.left.pop();
+        self.met += 1;
+        let snapshot = Snapshot::open(&self.dir.join(snapshot_name(seq))).map_err(FoldError::from)?;
+        snapshot.verify().map_err(FoldError::from)?;
+        let same = snapshot.digest() == ledger_digest(ledger);
+        if same { Ok(()) } else { Err(VerifyError::SnapshotDiffers { seq }) }
+    }
+
+    /// Returns how many snapshots were met; one that was not is of a position that the ledger does not have.
+    fn finish(self) -> Result<u64, VerifyError> {
+        self.left.last().map_or(Ok(self.met), |seq| Err(VerifyError::SnapshotDiffers { seq: *seq }))
     }
 }
 
@@ -174,8 +258,12 @@ pub fn verify(dir: &Path, scratch: &Path) -> Result<Verified, VerifyError> {
     let report = verify_copy(&journal, scratch)?;
     let archive = Archive::open_for_reading(&dir.join(ARCHIVE_DIR)).map_err(FoldError::from)?;
     archive.verify().map_err(FoldError::from)?;
+    let mut snapshots = SnapshotChecks::open(&dir.join(SNAPSHOTS_DIR))?;
     let mut ledger = Ledger::default();
-    fold_archive(&mut ledger, &archive, |_| ())?;
+    for frame in archive.frames(Seq(1)) {
+        fold_frame(&mut ledger, &frame.map_err(FoldError::from)?)?;
+        snapshots.compare(&ledger)?;
+    }
     for frame in read_only_frames(&journal, scratch)? {
         let frame = frame?;
         // Frames after the head were never acknowledged; the check has said which one is the last.
@@ -183,9 +271,11 @@ pub fn verify(dir: &Path, scratch: &Path) -> Result<Verified, VerifyError> {
             break;
         }
         if is_after(&archive, &frame)? {
-            fold_frame(&mut ledger, &frame, |_| ())?;
+            fold_frame(&mut ledger, &frame)?;
+            snapshots.compare(&ledger)?;
         }
     }
+    let snapshots = snapshots.finish()?;
     let mut trial_balances = Vec::new();
     for catalogue in ledger.desk.catalogues() {
         let Some(totals) = ledger.totals.tenant(catalogue.tenant) else { continue };
@@ -203,6 +293,8 @@ pub fn verify(dir: &Path, scratch: &Path) -> Result<Verified, VerifyError> {
         frames: report.frames,
         customers: ledger.rows.len() as u64,
         purchases: ledger.desk.keys().len() as u64,
+        segments: archive.segments().len() as u64,
+        snapshots,
         would_mend: report.would_mend.iter().map(ToString::to_string).collect(),
         trial_balances,
         digest: LedgerDigest::of(&ledger),

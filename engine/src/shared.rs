@@ -72,12 +72,14 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new(archive: Archive) -> Shared {
+    /// Shows what a start has recovered.
+    pub(crate) fn new(archive: Archive, tail: VecDeque<Frame>) -> Shared {
+        let durable = tail.back().map_or(archive.last_seq(), Frame::last_seq);
         Shared {
-            tail: RwLock::new(VecDeque::new()),
+            tail: RwLock::new(tail),
             archive: RwLock::new(Arc::new(archive)),
             rules: RwLock::new(Rules::default()),
-            durable: watch::Sender::new(Seq::ZERO),
+            durable: watch::Sender::new(durable),
         }
     }
 
@@ -85,17 +87,17 @@ impl Shared {
     pub(crate) fn publish<'a>(&self, frame: Frame, records: impl Iterator<Item = &'a Record>) {
         let last = frame.last_seq();
         write(&self.tail).push_back(frame);
-        records.for_each(|record| self.publish_rules(record));
+        for event in records.flat_map(|record| &record.body.events) {
+            if let Event::CatalogueApplied(catalogue) = event {
+                self.publish_rules(catalogue);
+            }
+        }
         self.durable.send_replace(last);
     }
 
-    /// Shows the rules that a record brought, if it brought any.
-    pub(crate) fn publish_rules(&self, record: &Record) {
-        for event in &record.body.events {
-            if let Event::CatalogueApplied(catalogue) = event {
-                write(&self.rules).add(catalogue);
-            }
-        }
+    /// Shows rules that are durable.
+    pub(crate) fn publish_rules(&self, catalogue: &Arc<Catalogue>) {
+        write(&self.rules).add(catalogue);
     }
 
     /// Shows the archive after it has grown, and forgets the frames that it holds now.
@@ -107,6 +109,11 @@ impl Shared {
         while tail.front().is_some_and(|frame| frame.last_seq() <= last) {
             tail.pop_front();
         }
+    }
+
+    /// Returns the archive as it is now.
+    pub(crate) fn archive(&self) -> Arc<Archive> {
+        Arc::clone(&read(&self.archive))
     }
 
     /// Copies the frames of the tail from `first` to `last`; the frames themselves are shared.
@@ -159,8 +166,7 @@ impl Shared {
         if let Some(frame) = self.frame_in_tail(seq) {
             return Ok(Some(frame));
         }
-        let archive = Arc::clone(&read(&self.archive));
-        archive.frame_of(seq).map_err(|error| ReadError::Damaged(seq, error.to_string()))
+        self.archive().frame_of(seq).map_err(|error| ReadError::Damaged(seq, error.to_string()))
     }
 
     /// Reads a durable record.

@@ -8,20 +8,19 @@ use std::sync::mpsc;
 use std::thread;
 
 use actix::{Actor as _, Addr, Arbiter, System};
-use kembali_core::event::{Event, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::{CustomerId, Seq, TenantId};
 use kembali_journal::{Journal, OpenError, Options, ProfileError, ProfileStore, SledJournal, SyncFault, TrimError};
 use kembali_machine::{Router, Shard, ShardOf};
-use kembali_snapshots::Archive;
+use kembali_snapshots::{Archive, IoFault, Snapshots};
 use tokio::sync::Semaphore;
 
-use crate::archiver;
+use crate::archiver::{self, Archiver};
 use crate::handle::{Engine, IN_FLIGHT_UNITS};
 use crate::installation::{KeyError, installation_key};
 use crate::journal_thread::{self, API_KEY_PREFIX, Fault};
 use crate::naming::Naming;
-use crate::recovery::{ARCHIVE_DIR, FoldError, JOURNAL_DIR, fold_archive, fold_frame, is_after};
+use crate::recovery::{ARCHIVE_DIR, FoldError, JOURNAL_DIR, Recovered, SNAPSHOTS_DIR, recover};
 use crate::router_actor::{Clock, JournalReport, RouterActor, Shards};
 use crate::shard_actor::ShardActor;
 use crate::shared::{KeyOwner, Shared};
@@ -84,6 +83,9 @@ pub enum StartError {
     /// The profile store cannot be read.
     #[error(transparent)]
     Profiles(#[from] ProfileError),
+    /// The snapshots could not be listed.
+    #[error(transparent)]
+    Snapshots(#[from] IoFault),
     /// A generation that is archived could not be dropped.
     #[error(transparent)]
     Trim(#[from] TrimError),
@@ -106,7 +108,9 @@ impl StartError {
             StartError::Key(error) => matches!(error, KeyError::Damaged { .. } | KeyError::Missing { .. }),
             StartError::Fold(error) => error.is_damage(),
             StartError::Profiles(error) => matches!(error, ProfileError::Damage(_)),
-            StartError::DataDir { .. } | StartError::Thread { .. } | StartError::Trim(_) => false,
+            StartError::DataDir { .. } | StartError::Thread { .. } | StartError::Snapshots(_) | StartError::Trim(_) => {
+                false
+            }
         }
     }
 }
@@ -156,7 +160,13 @@ impl Engine {
         let archive = Archive::open(&archive_dir).map_err(FoldError::from)?;
         mended.extend(archive.removed().iter().map(|path| format!("{} was half-written", path.display())));
         drop_archived(journal.as_mut(), &archive)?;
-        let (ledger, shared) = recover(journal.as_ref(), archive)?;
+        let snapshots_dir = config.data_dir.join(SNAPSHOTS_DIR);
+        let snapshots = Snapshots::open(&snapshots_dir)?;
+        mended.extend(snapshots.removed().iter().map(|path| format!("{} was half-written", path.display())));
+        let Recovered { ledger, tail, bad_snapshots } = recover(journal.as_ref(), &archive, &snapshots)?;
+        mended.extend(bad_snapshots);
+        let shared = Arc::new(Shared::new(archive, tail));
+        ledger.desk.catalogue_versions().for_each(|catalogue| shared.publish_rules(catalogue));
         for (key, owner) in profiles.list(API_KEY_PREFIX)? {
             let hash = key.as_bytes().get(API_KEY_PREFIX.len()..).and_then(|hash| hash.try_into().ok());
             let owner = std::str::from_utf8(&owner).ok().and_then(|owner| owner.split_once('\n'));
@@ -179,9 +189,9 @@ impl Engine {
         let report_to = |router: Addr<RouterActor>| move |report| tell(&router, JournalReport(report));
         let (sealed, to_archive) = archiver::channel();
         let report_archived = report_to(router.clone());
-        let archiver =
-            archiver::start(archive_dir, Arc::clone(&shared), to_archive, to_journal.clone(), report_archived)
-                .map_err(|source| StartError::Thread { thread: "archiver", source })?;
+        let archiver = Archiver { archive_dir, snapshots, shared: Arc::clone(&shared), journal: to_journal.clone() };
+        let archiver = archiver::start(archiver, to_archive, report_archived)
+            .map_err(|source| StartError::Thread { thread: "archiver", source })?;
         let report_written = report_to(router.clone());
         let writer = journal_thread::start(journal, profiles, Arc::clone(&shared), queue, sealed, report_written)
             .map_err(|source| StartError::Thread { thread: "journal", source })?;
@@ -208,30 +218,6 @@ fn drop_archived(journal: &mut dyn Journal, archive: &Archive) -> Result<(), Sta
         }
     }
     Ok(())
-}
-
-/// Folds everything: the archive, then what the journal holds after it.
-fn recover(journal: &dyn Journal, archive: Archive) -> Result<(Ledger, Arc<Shared>), FoldError> {
-    let mut ledger = Ledger::default();
-    let mut rules: Vec<Record> = Vec::new();
-    let mut keep_rules = |record: &Record| {
-        if record.body.events.iter().any(|event| matches!(event, Event::CatalogueApplied(_))) {
-            rules.push(record.clone());
-        }
-    };
-    fold_archive(&mut ledger, &archive, &mut keep_rules)?;
-    let mut tail = Vec::new();
-    for frame in journal.frames(journal.first_seq())? {
-        let frame = frame?;
-        if is_after(&archive, &frame)? {
-            fold_frame(&mut ledger, &frame, &mut keep_rules)?;
-            tail.push(frame);
-        }
-    }
-    let shared = Shared::new(archive);
-    tail.into_iter().for_each(|frame| shared.publish(frame, std::iter::empty()));
-    rules.iter().for_each(|record| shared.publish_rules(record));
-    Ok((ledger, Arc::new(shared)))
 }
 
 /// Starts the system on a thread of its own, the router on its arbiter, and each shard on one of its own.

@@ -89,6 +89,10 @@ impl NewFile {
         })
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Returns how many bytes were put so far.
     pub(crate) fn offset(&self) -> u64 {
         self.written + self.pending.len() as u64

@@ -1,9 +1,7 @@
 //! The ledger digest of a state that is never in memory as a whole: fed with one row at a time.
 
 use kembali_core::customer::Row;
-use kembali_core::desk::Desk;
 use kembali_core::ledger::Ledger;
-use kembali_core::totals::Totals;
 
 use crate::damage::FileHash;
 
@@ -45,9 +43,9 @@ impl RowsDigest {
         self.one.rows.clear();
     }
 
-    pub(crate) fn finish(mut self, desk: &Desk, totals: &Totals) -> FileHash {
-        self.one = Ledger { desk: desk.clone(), totals: totals.clone(), ..Ledger::default() };
-        without_count(&mut self.hasher, &self.one);
+    /// Ends with `rest`, the ledger without its rows.
+    pub(crate) fn finish(mut self, rest: &Ledger) -> FileHash {
+        without_count(&mut self.hasher, rest);
         FileHash(*self.hasher.finalize().as_bytes())
     }
 }

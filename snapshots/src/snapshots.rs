@@ -51,12 +51,28 @@ impl Snapshots {
         Snapshots::open_with(dir, Steps::default())
     }
 
+    /// Lists the snapshots of `dir` and changes nothing: for a look at a ledger that nobody runs.
+    ///
+    /// A directory that is not there holds none.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    pub fn open_for_reading(dir: &Path) -> Result<Snapshots, IoFault> {
+        let files = if dir.exists() { list(dir, PREFIX, DIGITS, ENDING)?.files } else { Vec::new() };
+        Ok(Snapshots::of(dir, files, Vec::new(), Steps::default()))
+    }
+
     pub(crate) fn open_with(dir: &Path, steps: Steps) -> Result<Snapshots, IoFault> {
         create_dir(dir)?;
         let Listing { files, leftovers, .. } = list(dir, PREFIX, DIGITS, ENDING)?;
         remove(&leftovers, dir, &steps)?;
+        Ok(Snapshots::of(dir, files, leftovers, steps))
+    }
+
+    fn of(dir: &Path, files: Vec<(u64, PathBuf)>, removed: Vec<PathBuf>, steps: Steps) -> Snapshots {
         let files = files.into_iter().rev().map(|(seq, path)| (Seq(seq), path)).collect();
-        Ok(Snapshots { dir: dir.to_path_buf(), files, removed: leftovers, steps })
+        Snapshots { dir: dir.to_path_buf(), files, removed, steps }
     }
 
     /// Lists the half-written files that opening removed; each is worth a line in the log.
@@ -112,7 +128,7 @@ impl Snapshots {
         Ok(snapshot)
     }
 
-    /// Removes what is older than the newest `keep` whole snapshots, and returns it.
+    /// Removes what is older than the newest `keep` whole snapshots, at least one, and returns it.
     ///
     /// A snapshot that is damaged does not count; it stays until `keep` newer ones are whole.
     ///
@@ -122,7 +138,7 @@ impl Snapshots {
     pub fn retain(&mut self, keep: usize) -> Result<Vec<PathBuf>, IoFault> {
         let mut whole = 0;
         let kept = self.files.iter().take_while(|(seq, path)| {
-            let is_kept = whole < keep;
+            let is_kept = whole < keep.max(1);
             whole += usize::from(is_kept && open_whole(*seq, path).is_ok());
             is_kept
         });

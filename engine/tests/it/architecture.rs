@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("kembali-http", &["kembali-core", "kembali-engine"]),
     ("kembali-api", &["kembali-engine", "kembali-http"]),
     ("kembali-benches", &["kembali-core", "kembali-journal", "kembali-machine"]),
+    ("kembali-loadtest", &[]),
 ];
 
 /// Libraries that only these members may name, tests included.
@@ -23,8 +24,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sled", &["kembali-journal"]),
     ("bincode", &["kembali-journal"]),
     ("actix", &["kembali-engine"]),
-    ("hyper", &["kembali-http", "kembali-api"]),
-    ("hyper-util", &["kembali-http", "kembali-api"]),
+    ("hyper", &["kembali-http", "kembali-api", "kembali-loadtest"]),
+    ("hyper-util", &["kembali-http", "kembali-api", "kembali-loadtest"]),
     ("axum", &["kembali-http"]),
     ("tokio-tungstenite", &["kembali-http"]),
     ("criterion", &["kembali-benches"]),

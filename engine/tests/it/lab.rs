@@ -1,6 +1,7 @@
 //! What the tests share: an engine on a folder of its own, sample rules, purchases.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -58,9 +59,9 @@ impl Lab {
         Engine::start(EngineConfig { generation_bytes_max, ..config }).expect("the engine starts").0
     }
 
-    /// Counts the segments of the archive.
-    pub(crate) fn segments(&self) -> usize {
-        std::fs::read_dir(self.dir.path().join("archive")).expect("the archive is there").count()
+    /// Returns where everything is kept.
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
     }
 
     pub(crate) fn verify(&self) -> Verified {

@@ -1,7 +1,9 @@
 //! Generations that are sealed, archived and dropped under load: nothing that an outsider sees may change by it.
 
+use std::path::PathBuf;
+
 use kembali_core::Seq;
-use kembali_engine::{Booking, Engine, PurchaseRequest};
+use kembali_engine::{Booking, Engine, PurchaseRequest, StartReport, verify};
 
 use crate::lab::{Lab, open_shop, runtime, word};
 use crate::same::input;
@@ -31,7 +33,8 @@ fn the_archive_answers_as_memory_does_before_and_after_a_restart() {
         let first = book_all(&engine, &requests).await;
         let again = book_all(&engine, &requests).await;
         engine.stop().await;
-        assert!(rotating.segments() > 3, "{} segments", rotating.segments());
+        let verified = rotating.verify();
+        assert!(verified.segments > 3 && verified.snapshots == 2, "{verified:?}");
 
         let engine = rotating.start_rotating(1, GENERATION_BYTES);
         let after = book_all(&engine, &requests).await;
@@ -59,4 +62,81 @@ fn the_archive_answers_as_memory_does_before_and_after_a_restart() {
         }
     });
     assert_eq!(rotating.verify().digest, plain.verify().digest);
+}
+
+/// Lists the snapshots, the oldest first.
+fn snapshots(lab: &Lab) -> Vec<PathBuf> {
+    let listed = std::fs::read_dir(lab.path().join("snapshots")).expect("there are snapshots");
+    let mut files: Vec<PathBuf> = listed.map(|entry| entry.expect("listed").path()).collect();
+    files.sort();
+    files
+}
+
+fn filled() -> Lab {
+    let lab = Lab::new();
+    runtime().block_on(async {
+        let engine = lab.start_rotating(1, GENERATION_BYTES);
+        let shop = open_shop(&engine, 500).await;
+        book_all(&engine, &input(shop)).await;
+        engine.stop().await;
+    });
+    lab
+}
+
+fn start_and_stop(lab: &Lab) -> StartReport {
+    runtime().block_on(async {
+        let config = lab.config(1, |fault| panic!("no fault is planned: {fault}"));
+        let (engine, report) = Engine::start(config).expect("the engine starts");
+        engine.stop().await;
+        report
+    })
+}
+
+#[test]
+fn r28_a_start_from_a_snapshot_is_a_start_from_the_first_record() {
+    let lab = filled();
+    let digest = lab.verify().digest;
+    let with = start_and_stop(&lab);
+    std::fs::remove_dir_all(lab.path().join("snapshots")).expect("removable");
+    let without = start_and_stop(&lab);
+    assert_eq!((with.last, with.customers, with.purchases), (without.last, without.customers, without.purchases));
+    assert_eq!(lab.verify().digest, digest);
+}
+
+#[test]
+fn r27_a_damaged_snapshot_is_named_and_an_older_one_used() {
+    let lab = filled();
+    let whole = start_and_stop(&lab);
+    let newest = snapshots(&lab).pop().expect("there is a snapshot");
+    let mut bytes = std::fs::read(&newest).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&newest, bytes).expect("writable");
+
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let refused = verify(lab.path(), scratch.path()).expect_err("verify names it");
+    assert!(refused.is_damage() && refused.to_string().contains("snapshot-"), "{refused}");
+    let report = start_and_stop(&lab);
+    assert_eq!((report.last, report.purchases), (whole.last, whole.purchases));
+    assert!(report.mended.iter().any(|line| line.contains("snapshot-")), "{:?}", report.mended);
+}
+
+#[test]
+fn r26_a_damaged_segment_is_named_and_never_a_shorter_ledger() {
+    let lab = filled();
+    let segments = std::fs::read_dir(lab.path().join("archive")).expect("there is an archive");
+    for segment in segments {
+        let path = segment.expect("listed").path();
+        let whole = std::fs::read(&path).expect("readable");
+        for at in [0, whole.len() / 3, whole.len() - 9] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x10;
+            std::fs::write(&path, bytes).expect("writable");
+            let scratch = tempfile::tempdir().expect("a temporary folder");
+            let refused = verify(lab.path(), scratch.path()).expect_err("verify names it");
+            assert!(refused.is_damage() && refused.to_string().contains("segment-"), "byte {at}: {refused}");
+        }
+        std::fs::write(&path, whole).expect("writable");
+    }
+    lab.verify();
 }

@@ -254,8 +254,13 @@ impl Segment {
     }
 
     /// Returns where the footer starts: what the hash of the file covers ends there.
-    fn footer_start(&self) -> u64 {
+    pub(crate) fn footer_start(&self) -> u64 {
         self.footer.trailer.offset + self.footer.trailer.length
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bytes_behind_blocks(&self) -> usize {
+        (self.stored.size - self.footer.keys.offset) as usize
     }
 
     /// Returns what lies between the blocks and the footer, of all bytes of the file.

@@ -209,8 +209,8 @@ impl Blocks {
 
     fn close(&mut self) -> Result<(), IoFault> {
         let Some(block) = self.done.last_mut().filter(|_| 0 < self.frames) else { return Ok(()) };
-        let path = std::path::Path::new("a block of the archive");
-        let stored = zstd::bulk::compress(&self.raw, LEVEL).map_err(IoFault::new("compressing", path))?;
+        let stored = zstd::bulk::compress(&self.raw, LEVEL);
+        let stored = stored.map_err(IoFault::new("compressing a block of", self.file.path()))?;
         // Both fit: the layout bounds a block far below 4 GiB.
         (block.stored_bytes, block.raw_bytes) = (stored.len() as u32, self.raw.len() as u32);
         (block.crc, block.frames) = (crc32c::crc32c(&stored), self.frames);

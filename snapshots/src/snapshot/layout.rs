@@ -209,7 +209,9 @@ impl Footer {
             if blocks.last().is_some_and(|last| block.first <= last.first) {
                 return Err(Flaw::Order("row index"));
             }
-            if block.offset != at || block.rows == 0 {
+            // More rows than fit would make a reader reserve memory for them.
+            let rows_fit = u64::from(block.rows) * ROW_HEAD_BYTES as u64 <= u64::from(block.length);
+            if block.offset != at || block.rows == 0 || !rows_fit {
                 return Err(Flaw::OutOfRange("offset or count of a block of rows"));
             }
             // Cannot pass 64 bits: both are sums of 32-bit numbers over what fits a file.

@@ -155,8 +155,10 @@ impl Snapshot {
     /// [`ReadError`] when a part is damaged.
     pub fn load(&self) -> Result<Ledger, ReadError> {
         let mut ledger = Ledger { desk: self.desk()?, totals: self.totals()?, ..Ledger::default() };
-        // The count was held against the index.
-        ledger.rows.reserve(self.index.iter().map(|block| block.rows as usize).sum());
+        // The counts were held against the bytes of the blocks.
+        let count = self.index.iter().map(|block| block.rows as usize).sum();
+        ledger.rows.reserve(count);
+        ledger.desk.reserve_customers(count);
         for entry in self.rows()? {
             let StoredRow { row, last, .. } = entry?;
             ledger.desk.restore_customer(row.id, Known { tenant: row.tenant, last });
@@ -213,8 +215,8 @@ impl Snapshot {
         while 0 < fields.left() {
             let key = fields.u64().and_then(|prefix| Ok(BookedKey { prefix, seq: Seq(fields.u64()?) }));
             let key = key.and_then(|key| {
-                let after = keys.last().map_or(self.cut.archived, |last| last.seq);
-                if after < key.seq && key.seq <= self.cut.seq { Ok(key) } else { Err(Flaw::Order("keys")) }
+                let least = keys.last().map_or(self.cut.archived.next(), |last| last.seq);
+                if least <= key.seq && key.seq <= self.cut.seq { Ok(key) } else { Err(Flaw::Order("keys")) }
             });
             keys.push(key.map_err(|flaw| self.stored.damaged(Found::at(self.footer.keys.offset, flaw)))?);
         }
@@ -242,7 +244,7 @@ impl Snapshot {
     }
 
     /// Returns where the footer starts: what the hash of the file covers ends there.
-    fn footer_start(&self) -> u64 {
+    pub(crate) fn footer_start(&self) -> u64 {
         self.footer.keys.offset + self.footer.keys.length
     }
 
@@ -271,7 +273,8 @@ impl Snapshot {
             digest.row(entry?.row);
         }
         self.keys()?;
-        let (expected, found) = (self.footer.digest, digest.finish(&self.desk()?, &self.totals()?));
+        let rest = Ledger { desk: self.desk()?, totals: self.totals()?, ..Ledger::default() };
+        let (expected, found) = (self.footer.digest, digest.finish(&rest));
         if expected != found {
             return Err(self.stored.damaged(Found::whole(Flaw::Digest { expected, found })));
         }

@@ -16,7 +16,7 @@ use thiserror::Error;
 use super::layout::{BLOCK_BYTES, Footer, ROW_HEAD_BYTES, RowBlock, RowEntry, encode_header};
 use super::{Cut, Snapshot, StoredRow};
 use crate::damage::{Flaw, Found, IoFault, ReadError, Remedy};
-use crate::disk::{NewFile, Steps};
+use crate::disk::{NewFile, Reader, Steps};
 use crate::layout::Section;
 use crate::ledger_digest::RowsDigest;
 use crate::segment::BookedKey;
@@ -93,7 +93,7 @@ pub(crate) fn take<E: std::error::Error + 'static>(
 
 /// The state as far as the records since the previous snapshot touch it.
 struct Fold<'a> {
-    previous: Option<&'a Snapshot>,
+    previous: Option<(&'a Snapshot, Reader<'a>)>,
     cut: Cut,
     /// The desk without untouched customers and without archived keys, the sums, and the touched rows.
     ledger: Ledger,
@@ -112,7 +112,7 @@ impl<'a> Fold<'a> {
         // Keys of records after the cut are not the snapshot's business, wherever they are.
         let cut = Cut { archived: cut.archived.min(cut.seq), ..cut };
         let Some(snapshot) = previous else {
-            return Ok(Fold { previous, cut, ledger: Ledger::default(), row_count: 0, keys: Vec::new() });
+            return Ok(Fold { previous: None, cut, ledger: Ledger::default(), row_count: 0, keys: Vec::new() });
         };
         if cut.archived < snapshot.cut.archived {
             return Err(TakeError::ArchiveShrank { asked: cut.archived, previous: snapshot.cut.archived });
@@ -120,10 +120,12 @@ impl<'a> Fold<'a> {
         let read = || {
             let mut keys = snapshot.keys()?;
             keys.retain(|key| cut.archived < key.seq);
-            Ok((Ledger { desk: snapshot.desk()?, totals: snapshot.totals()?, ..Ledger::default() }, keys))
+            let ledger = Ledger { desk: snapshot.desk()?, totals: snapshot.totals()?, ..Ledger::default() };
+            Ok((snapshot.stored.reader()?, ledger, keys))
         };
-        let (ledger, keys) = read().map_err(TakeError::Previous)?;
-        Ok(Fold { previous, cut, ledger, row_count: snapshot.footer.row_count, keys })
+        let (reader, ledger, keys) = read().map_err(TakeError::Previous)?;
+        let row_count = snapshot.footer.row_count;
+        Ok(Fold { previous: Some((snapshot, reader)), cut, ledger, row_count, keys })
     }
 
     fn record<E: std::error::Error>(&mut self, record: &Record) -> Result<(), TakeError<E>> {
@@ -151,8 +153,8 @@ impl<'a> Fold<'a> {
         if self.ledger.rows.contains_key(&customer) {
             return Ok(());
         }
-        let found = self.previous.map(|previous| previous.row(customer)).transpose()?.flatten();
-        match found {
+        let found = self.previous.as_ref().map(|(previous, reader)| previous.row_by(reader, customer));
+        match found.transpose()?.flatten() {
             None => self.row_count += 1,
             Some((row, last)) => {
                 self.ledger.desk.restore_customer(customer, Known { tenant: row.tenant, last });
@@ -178,7 +180,7 @@ impl<'a> Fold<'a> {
             let row = ledger.rows.remove(&customer).expect("what was touched has a row");
             rows.put_new(row, ledger.desk.last_record_of(customer))
         };
-        let stored = previous.map(Snapshot::rows).transpose().map_err(TakeError::Previous)?;
+        let stored = previous.map(|(previous, _)| previous.rows()).transpose().map_err(TakeError::Previous)?;
         for stored in stored.into_iter().flatten() {
             let stored = stored.map_err(TakeError::Previous)?;
             while let Some(customer) = touched.next_if(|customer| *customer < stored.row.id) {
@@ -192,10 +194,10 @@ impl<'a> Fold<'a> {
         for customer in touched {
             put_touched(&mut rows, customer)?;
         }
-        let digest = rows.finish(&ledger, &keys, start, row_count)?;
-        let path = digest.file.publish()?;
+        let Whole { file, footer } = rows.finish(&ledger, &keys, start, row_count)?;
+        let path = file.publish()?;
         let snapshot = Snapshot::open(&path).map_err(TakeError::ReadBack)?;
-        let same = (snapshot.cut, &snapshot.footer) == (cut, &digest.footer);
+        let same = (snapshot.cut, &snapshot.footer) == (cut, &footer);
         let read_back = if same { snapshot.check_bytes() } else { Err(not_read_back(&path)) };
         read_back.map_err(TakeError::ReadBack)?;
         Ok(snapshot)
@@ -272,7 +274,7 @@ impl RowRun {
         let totals = ledger.totals.tenants().map(|tenant| value("totals", &tenant));
         let totals = put_section(&mut file, 4, totals)?;
         let keys = put_section(&mut file, 5, keys.iter().map(|key| Ok(key_entry(key))))?;
-        let digest = digest.finish(&ledger.desk, &ledger.totals);
+        let digest = digest.finish(ledger);
         let footer = Footer { rows, index, desk, totals, keys, row_count, digest, file_hash: file.hash() };
         file.put(&footer.encode())?;
         Ok(Whole { file, footer })

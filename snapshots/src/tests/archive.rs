@@ -99,6 +99,7 @@ fn r27_a_segment_missing() {
     let said = Archive::open(dir.path()).unwrap().meets(&next).unwrap_err().to_string();
     let first = archived.parts[3][0].first_seq().0;
     assert!(said.contains(&format!("at sequence number {first}")) && said.contains("restore archive and"), "{said}");
+    assert!(said.contains(&format!("{} was found where {first} belongs", next.first_seq().0)), "{said}");
 }
 
 #[test]

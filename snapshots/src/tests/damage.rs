@@ -34,7 +34,7 @@ fn small() -> (Archived, Vec<u8>, tempfile::TempDir) {
 
 #[test]
 fn r23_a_segment_cut_at_every_byte() {
-    let (_archived, bytes, dir) = small();
+    let (archived, bytes, dir) = small();
     let path = dir.path().join(segment_name(1));
     println!("{} bytes", bytes.len());
     for length in 0..bytes.len() {
@@ -44,6 +44,9 @@ fn r23_a_segment_cut_at_every_byte() {
         named(&path, &[bytes.as_slice(), &vec![0; more]].concat(), &format!("{more} bytes more"));
         named(&path, &[bytes.as_slice(), &bytes[bytes.len() - more..]].concat(), &format!("{more} bytes twice"));
         named(&path, &[&vec![0; more], bytes.as_slice()].concat(), &format!("{more} bytes before"));
+        // The footer is found from the end, so it would not miss them.
+        let (before, footer) = bytes.split_at(Segment::open(&archived.path(1)).unwrap().footer_start() as usize);
+        named(&path, &[before, &vec![0; more], footer].concat(), &format!("{more} bytes before the footer"));
     }
 }
 
@@ -56,6 +59,25 @@ fn r26_every_byte_of_a_segment_changed() {
         let mut changed = bytes.clone();
         changed[at] ^= 1 << chance.below(8);
         named(&path, &changed, &format!("byte {at}"));
+    }
+}
+
+#[test]
+fn r26_opening_a_segment_names_all_but_its_blocks_and_reading_names_these() {
+    let (archived, bytes, dir) = small();
+    let path = dir.path().join(segment_name(1));
+    let blocks = 72..bytes.len() - Segment::open(&archived.path(1)).unwrap().bytes_behind_blocks();
+    assert!(blocks.len() > 300 && bytes.len() - blocks.end > 300, "{blocks:?}");
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 16;
+        fs::write(&path, &changed).unwrap();
+        let opened = Segment::open(&path);
+        assert_eq!(opened.is_ok(), blocks.contains(&at), "byte {at}");
+        let Ok(segment) = opened else { continue };
+        let error = segment.frame_of(Seq(1)).unwrap_err();
+        assert!(error.to_string().contains("the checksum of the block"), "{error}");
+        assert_eq!(error.damage().map(|damage| (damage.at, damage.seq)), Some((Some(72), Some(Seq(1)))));
     }
 }
 

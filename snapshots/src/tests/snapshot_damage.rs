@@ -43,6 +43,9 @@ fn r23_a_snapshot_cut_at_every_byte() {
     for more in [1, 4, 12, 100] {
         named(&path, &[bytes.as_slice(), &vec![0; more]].concat(), &format!("{more} bytes more"));
         named(&path, &[bytes.as_slice(), &bytes[bytes.len() - more..]].concat(), &format!("{more} bytes twice"));
+        // The footer is found from the end, so it would not miss them.
+        let (before, footer) = bytes.split_at(taken.open(0).footer_start() as usize);
+        named(&path, &[before, &vec![0; more], footer].concat(), &format!("{more} bytes before the footer"));
     }
 }
 
@@ -55,6 +58,28 @@ fn r26_every_byte_of_a_snapshot_changed() {
         let mut changed = bytes.clone();
         changed[at] ^= 1 << chance.below(8);
         named(&path, &changed, &format!("byte {at}"));
+    }
+}
+
+#[test]
+fn r26_opening_a_snapshot_names_all_but_its_rows_and_reading_names_these() {
+    let (taken, bytes, dir) = small();
+    let path = dir.path().join(snapshot_name(taken.cuts[0].seq));
+    let stored = Stored::new(&taken.path(0), Remedy::MoveSnapshot).unwrap();
+    let rows = HEADER_BYTES..Footer::read(&stored).unwrap().index.offset as usize;
+    let expected = replay(&taken.records, taken.cuts[0].seq.0 as usize);
+    let customer = *expected.rows.keys().min().unwrap();
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 16;
+        fs::write(&path, &changed).unwrap();
+        let opened = Snapshot::open(&path);
+        assert_eq!(opened.is_ok(), rows.contains(&at), "byte {at}");
+        let Ok(snapshot) = opened else { continue };
+        for error in [snapshot.row(customer).unwrap_err(), snapshot.load().unwrap_err()] {
+            assert!(error.to_string().contains("the checksum of the block of rows"), "{error}");
+            assert_eq!(error.damage().unwrap().at, Some(HEADER_BYTES as u64));
+        }
     }
 }
 

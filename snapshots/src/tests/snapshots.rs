@@ -196,6 +196,7 @@ fn r27_a_snapshot_of_another_ledger() {
     let far = ours.frames.last().unwrap();
     let error = snapshot.meets(far).unwrap_err();
     assert_eq!(error.damage().unwrap().seq, Some(snapshot.cut().seq), "{error}");
+    assert!(error.to_string().contains(&format!("{} was found where", far.first_seq().0)), "{error}");
     let foreign = Frame::build(1, snapshot.cut().seq.next(), FrameHash([1; 32]), &[b"x"]).unwrap();
     let error = snapshot.meets(&foreign).unwrap_err();
     assert!(error.to_string().contains("but the ledger has 0101"), "{error}");
@@ -248,6 +249,8 @@ fn two_whole_snapshots_are_kept_and_damaged_ones_do_not_count() {
     assert_eq!(names(dir.path()).len(), 3);
     assert_eq!(snapshots.retain(2).unwrap(), Vec::<std::path::PathBuf>::new());
     assert_eq!(Snapshots::open(dir.path()).unwrap().positions().collect::<Vec<_>>(), kept);
+    snapshots.retain(0).unwrap();
+    assert_eq!(snapshots.positions().collect::<Vec<_>>(), [taken.cuts[4].seq]);
 }
 
 /// The stored shape, frozen: whoever changes it gives the format another version, and then this hash.

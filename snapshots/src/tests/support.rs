@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use kembali_core::catalogue::{AtMaximum, Currency, RuleClock, UnknownCustomer, UnknownPromo};
 use kembali_core::command::{ApplyCatalogue, PurchaseCommand};
 use kembali_core::customer::{Decision, decide};
-use kembali_core::desk::{self, Admission, Reservations};
+use kembali_core::desk::{self, Admission, Desk, Reservations};
 use kembali_core::draft::{BandDraft, CatalogueDraft, LevelDraft, PartnerDraft, ProgramDraft, PromoDraft};
 use kembali_core::event::{Body, Event, PurchaseRefused, Record};
 use kembali_core::ledger::Ledger;
@@ -308,6 +308,8 @@ pub(crate) fn assert_same(found: &Ledger, expected: &Ledger, records: &[Record])
     let pieces = |ledger: &Ledger| ledger.desk.pieces().collect::<Vec<_>>();
     assert_eq!(pieces(found), pieces(expected));
     assert_eq!(found.desk.keys().len(), expected.desk.keys().len());
+    // What the pieces should hold, asked for in another way.
+    assert_eq!(answers(&found.desk), answers(&expected.desk));
     for record in records {
         if let Some(customer) = record.body.customer {
             let name = CustomerName::Id(customer);
@@ -315,6 +317,9 @@ pub(crate) fn assert_same(found: &Ledger, expected: &Ledger, records: &[Record])
             assert_eq!(found.desk.find_customer(record.body.tenant, name), known);
         }
         for event in &record.body.events {
+            if let Event::PurchaseRefused(refused) = event {
+                assert_eq!(found.desk.receipt(refused.key), expected.desk.receipt(refused.key));
+            }
             if let Event::PurchaseBooked(booked) = event {
                 let candidates = |ledger: &Ledger| ledger.desk.keys().candidates(booked.key).collect::<Vec<_>>();
                 assert_eq!(candidates(found), candidates(expected));
@@ -322,6 +327,26 @@ pub(crate) fn assert_same(found: &Ledger, expected: &Ledger, records: &[Record])
         }
     }
     assert_eq!(crate::ledger_digest(found), crate::ledger_digest(expected));
+}
+
+/// Asks a desk what its tenants, counters, stamps and drafts come to.
+fn answers(desk: &Desk) -> String {
+    let mut answers = format!("{:?} {:?}", desk.last(), desk.last_received_at());
+    for rules in desk.catalogues() {
+        let (tenant, slug) = (rules.tenant, desk.tenant_by_slug(&rules.slug));
+        let versions: Vec<_> = (0..=rules.version + 1).map(|version| desk.catalogue_at(tenant, version)).collect();
+        answers += &format!("{slug:?} {:?} {versions:?}", desk.now(tenant, Instant(-1)));
+        // Which currency and which partner ids a draft may have hangs on what was booked and numbered before.
+        let mut draft = draft(&rules.slug, 7);
+        draft.currency.exponent = 2;
+        draft.partners.push(PartnerDraft { slug: "newcomer".into(), name: "newcomer".into() });
+        for draft in [CatalogueDraft { currency: rules.currency, ..draft.clone() }, draft] {
+            let command = ApplyCatalogue { draft, expected_version: None, dry_run: true };
+            answers += &format!("{:?}", desk::apply(desk, &command));
+        }
+    }
+    answers += &format!("{:?}", desk.promos_used().collect::<Vec<_>>());
+    answers
 }
 
 /// Says where a snapshot at the end of a frame is cut.

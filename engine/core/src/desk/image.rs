@@ -123,6 +123,11 @@ impl Desk {
         Ok(())
     }
 
+    /// Makes room in the directory for so many more customers.
+    pub fn reserve_customers(&mut self, count: usize) {
+        self.customers.reserve(count);
+    }
+
     /// Puts a customer back into the directory.
     pub fn restore_customer(&mut self, customer: CustomerId, known: Known) {
         self.customers.insert(customer, known);

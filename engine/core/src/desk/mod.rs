@@ -167,6 +167,11 @@ impl Desk {
         self.tenants.iter().filter_map(|tenant| tenant.versions.last())
     }
 
+    /// Lists every version of every tenant's rules, the older ones of a tenant first.
+    pub fn catalogue_versions(&self) -> impl Iterator<Item = &Arc<Catalogue>> {
+        self.tenants.iter().flat_map(|tenant| &tenant.versions)
+    }
+
     /// Returns a tenant's present rules.
     #[must_use]
     pub fn catalogue(&self, tenant: TenantId) -> Option<&Arc<Catalogue>> {
