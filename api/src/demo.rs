@@ -59,7 +59,7 @@ pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<
     runtime.block_on(fill_and_show(&url, &settings.data_dir, &mut out))?;
     if !exit {
         write_next_steps(&url, &mut out)?;
-        runtime.block_on(serve::told_to_stop());
+        runtime.block_on(async { serve::told_to_stop().await });
     }
     let _ = stop.send(());
     match runtime.block_on(server) {

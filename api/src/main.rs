@@ -87,7 +87,7 @@ enum Command {
     Verify {
         /// The data directory
         dir: PathBuf,
-        /// Where copies may be made [default: verify-scratch in the data directory, removed afterwards]
+        /// Where copies may be made [default: a folder in the data directory, removed afterwards]
         #[arg(long, value_name = "DIR")]
         scratch: Option<PathBuf>,
     },
@@ -235,6 +235,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 fn serve(settings: &settings::Settings) -> Result<(), serve::ServeError> {
     let runtime = serve::runtime()?;
     runtime.block_on(async {
+        // From the start on: a signal during a long recovery counts too.
+        let stop = serve::told_to_stop();
         let ready = serve::open(settings).await?;
         for line in &ready.report.mended {
             tracing::warn!("put right: {line}");
@@ -250,17 +252,21 @@ fn serve(settings: &settings::Settings) -> Result<(), serve::ServeError> {
             tracing::warn!("no operator token is set: operator routes are closed");
         }
         tracing::info!("listening on http://{}", ready.address);
-        ready.run(serve::told_to_stop()).await
+        ready.run(stop).await
     })
 }
 
 fn verify(dir: &std::path::Path, scratch: Option<PathBuf>, out: &mut impl Write) -> Result<(), Failure> {
     let (scratch, is_ours) = match scratch {
         Some(scratch) => (scratch, false),
-        None => (dir.join("verify-scratch"), true),
+        // One for each process: two checks at a time must not remove each other's copies.
+        None => (dir.join(format!("verify-{}", std::process::id())), true),
     };
     let checked = kembali_engine::verify(dir, &scratch);
-    if is_ours && let Err(error) = std::fs::remove_dir_all(&scratch) {
+    if is_ours
+        && scratch.exists()
+        && let Err(error) = std::fs::remove_dir_all(&scratch)
+    {
         tracing::warn!("{} is left over: {error}", scratch.display());
     }
     let verified =

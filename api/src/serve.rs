@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use kembali_engine::{Engine, EngineConfig, Fault, StartError, StartReport};
+use kembali_engine::{Engine, EngineConfig, Fault, StartError, StartReport, StopError};
 use kembali_http::{BindError, Secret, Server, ServerConfig};
 
 use crate::exit::Exit;
@@ -22,6 +22,8 @@ pub(crate) enum ServeError {
     Bind(#[from] BindError),
     #[error("the server failed: {0}")]
     Run(io::Error),
+    #[error(transparent)]
+    Stop(#[from] StopError),
 }
 
 impl ServeError {
@@ -29,6 +31,7 @@ impl ServeError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             ServeError::Start(error) if error.is_damage() => Exit::Damage,
+            ServeError::Stop(_) => Exit::DiskFault,
             _ => Exit::Failed,
         }
     }
@@ -71,8 +74,7 @@ impl Ready {
     /// Serves until `shutdown` is ready; what is in flight is finished first.
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
         self.server.run(shutdown).await.map_err(ServeError::Run)?;
-        self.engine.stop().await;
-        Ok(())
+        Ok(self.engine.stop().await?)
     }
 }
 
@@ -92,20 +94,21 @@ fn end_after_fault(fault: Fault) {
     std::process::exit(i32::from(Exit::DiskFault as u8));
 }
 
-/// Waits until the process is told to stop.
-pub(crate) async fn told_to_stop() {
-    let interrupt = tokio::signal::ctrl_c();
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            // Without a handler, the signal still ends the process; only the grace is lost.
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = interrupt => (),
-        () = terminate => (),
+/// Begins to listen for the signals that tell the process to stop; the future is ready when one came. Must be called on
+/// the runtime.
+pub(crate) fn told_to_stop() -> impl Future<Output = ()> + Send + 'static {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = [signal(SignalKind::interrupt()), signal(SignalKind::terminate())];
+    async move {
+        let waits = signals.into_iter().map(|signal| {
+            Box::pin(async move {
+                match signal {
+                    Ok(mut signal) => drop(signal.recv().await),
+                    // Without a handler the signal still ends the process; only the grace is lost.
+                    Err(_) => std::future::pending().await,
+                }
+            })
+        });
+        futures_util::future::select_all(waits).await;
     }
 }

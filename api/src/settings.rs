@@ -109,7 +109,9 @@ impl Flags {
     pub(crate) fn settings(self) -> Result<Settings, SettingsError> {
         let unknown = |(name, _): (std::ffi::OsString, std::ffi::OsString)| {
             let name = name.into_string().ok()?;
-            (name.starts_with("KEMBALI_") && !ENVIRONMENT.contains(&name.as_str())).then_some(name)
+            // An orchestrator sets these for a service of this name; nobody misspells a setting like that.
+            let is_service = name.starts_with("KEMBALI_SERVICE_") || name.starts_with("KEMBALI_PORT");
+            (name.starts_with("KEMBALI_") && !is_service && !ENVIRONMENT.contains(&name.as_str())).then_some(name)
         };
         if let Some(name) = std::env::vars_os().find_map(unknown) {
             return Err(SettingsError::UnknownVariable(name));

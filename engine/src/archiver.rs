@@ -15,7 +15,7 @@ use kembali_core::event::Record;
 use kembali_journal::{Frame, GenerationInfo, codec};
 use kembali_snapshots::{Archive, Cut, SNAPSHOTS_KEPT, Snapshots};
 
-use crate::journal_thread::{Fault, Report, Work, WorkSender};
+use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender};
 use crate::recovery::FoldError;
 use crate::shared::Shared;
 
@@ -42,14 +42,20 @@ pub(crate) fn start(
     mut archiver: Archiver,
     sealed: Receiver<GenerationInfo>,
     report: impl Fn(Report) + Send + 'static,
-) -> std::io::Result<JoinHandle<()>> {
+) -> std::io::Result<JoinHandle<Ended>> {
     let run = move || {
+        let mut ended = Ended::WhenTold;
         for generation in sealed {
             if let Err(error) = archiver.archive(&generation) {
-                report(Report::Failed(Fault::Archive { generation: generation.number, message: error.to_string() }));
-                return;
+                let (generation, message) = (generation.number, error.to_string());
+                report(Report::Failed(Fault::Archive { generation, message: message.clone() }));
+                ended = Ended::AfterFault(message);
+                break;
             }
         }
+        // The journal thread waits for this when it is told to end; after a fault it may be gone.
+        drop(archiver.journal.send(Work::ArchiverEnded));
+        ended
     };
     thread::Builder::new().name("archiver".into()).spawn(run)
 }
@@ -64,7 +70,7 @@ impl Archiver {
             archive.add(generation, frames.into_iter().map(Ok::<_, Infallible>), &[])?;
         }
         self.shared.archived(archive);
-        // The journal thread is gone when the engine is being stopped; the next start drops the generation.
+        // After a fault the journal thread may be gone; the next start drops the generation.
         drop(self.journal.send(Work::Trim(generation.number)));
         self.take_snapshot()
     }

@@ -19,11 +19,11 @@ use kembali_journal::ProfileReader;
 use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 
-use crate::journal_thread::{Work, WorkSender, alias_key};
+use crate::journal_thread::{Ended, Work, WorkSender, alias_key};
 use crate::naming::Naming;
 use crate::request::{
     Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, Overloaded, PurchaseRequest, ReadError,
-    RecordAndRules, Stopped,
+    RecordAndRules, StopError, Stopped,
 };
 use crate::router_actor::{ReplyTo, RouterActor, Stop, Submit};
 use crate::shared::{KeyOwner, Shared};
@@ -53,7 +53,7 @@ struct Inner {
     keys: tokio::sync::Mutex<()>,
     room: Arc<Semaphore>,
     /// The journal thread and the archiver, in the order in which they end.
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<Ended>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -70,7 +70,7 @@ impl Engine {
         profiles: ProfileReader,
         journal: WorkSender,
         room: Arc<Semaphore>,
-        threads: Vec<JoinHandle<()>>,
+        threads: Vec<JoinHandle<Ended>>,
     ) -> Engine {
         let (keys, threads) = (tokio::sync::Mutex::new(()), Mutex::new(threads));
         let profiles = RwLock::new(Some(profiles));
@@ -89,10 +89,12 @@ impl Engine {
         let units = units_of(&requests);
         let permit = match Arc::clone(&self.inner.room).try_acquire_many_owned(units) {
             Err(TryAcquireError::NoPermits) => return Err(Overloaded),
-            permit => permit,
+            permit => permit.map_err(|_| Stopped),
         };
         let engine = self.clone();
-        Ok(async move { engine.book_with(permit.map_err(|_| Stopped)?, requests).await })
+        // Under way at once: room is not taken by what waits to be looked at, and the order of the calls is the order.
+        let sent = permit.and_then(|permit| self.send(permit, self.commands(requests)));
+        Ok(async move { engine.bookings(sent?.await.map_err(|_| Stopped)?).await })
     }
 
     /// Books purchases that arrived together; waits for room. For streams, whose reader then stops reading.
@@ -110,8 +112,15 @@ impl Engine {
         permit: OwnedSemaphorePermit,
         requests: Vec<PurchaseRequest>,
     ) -> Result<Vec<Booking>, BookError> {
-        let commands = requests.into_iter().map(|request| Command::Purchase(Box::new(self.command(request)))).collect();
-        let outcomes = self.submit(permit, commands).await?;
+        let outcomes = self.submit(permit, self.commands(requests)).await?;
+        self.bookings(outcomes).await
+    }
+
+    fn commands(&self, requests: Vec<PurchaseRequest>) -> Vec<Command> {
+        requests.into_iter().map(|request| Command::Purchase(Box::new(self.command(request)))).collect()
+    }
+
+    async fn bookings(&self, outcomes: Vec<Outcome>) -> Result<Vec<Booking>, BookError> {
         let mut bookings = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
             bookings.push(self.booking(outcome).await?);
@@ -183,7 +192,7 @@ impl Engine {
 
     /// Makes a catalogue the tenant's next version, and gives API keys to its partners.
     ///
-    /// Keys are durable before the rules that need them.
+    /// The rules come first; an apply that was cut off in between is sent again, and then only gives the keys.
     ///
     /// # Errors
     ///
@@ -201,22 +210,18 @@ impl Engine {
             match self.inner.shared.key_owner(&hash) {
                 Some(present) if present != owner => return Err(ApplyError::KeyTaken { partner }),
                 Some(_) => (),
+                None if keys.iter().any(|(other, _)| *other == hash) => return Err(ApplyError::KeyTaken { partner }),
                 None => keys.push((hash, owner)),
             }
         }
-        // What is refused must leave no key behind, so the rules are judged before the keys are stored.
-        let command = |dry_run| {
-            let draft = draft.clone();
-            Command::ApplyCatalogue(Box::new(ApplyCatalogue { draft, expected_version, dry_run }))
-        };
-        let judged = self.apply_once(command(true)).await?;
-        if dry_run {
-            return Ok(judged);
-        }
-        if !keys.is_empty() {
+        let applied =
+            self.apply_once(Command::ApplyCatalogue(Box::new(ApplyCatalogue { draft, expected_version, dry_run })));
+        let applied = applied.await?;
+        // After the rules, since what is refused must leave no key behind. Whoever sees neither sends both again.
+        if !dry_run && !keys.is_empty() {
             self.put_keys(keys).await?;
         }
-        self.apply_once(command(false)).await
+        Ok(applied)
     }
 
     async fn apply_once(&self, command: Command) -> Result<Applied, ApplyError> {
@@ -363,7 +368,11 @@ impl Engine {
     }
 
     /// Waits until nothing is in flight, then stops the actors and closes the journal. Every later call is [`Stopped`].
-    pub async fn stop(&self) {
+    ///
+    /// # Errors
+    ///
+    /// [`StopError`] when something failed while the last of it was put away. Nothing acknowledged is lost.
+    pub async fn stop(&self) -> Result<(), StopError> {
         // Nobody else can enter once all of the room is taken; it is never given back.
         if let Ok(all) = Arc::clone(&self.inner.room).acquire_many_owned(IN_FLIGHT_UNITS).await {
             all.forget();
@@ -376,12 +385,15 @@ impl Engine {
         let _ = self.inner.journal.send(Work::Close);
         self.inner.profiles.write().unwrap_or_else(PoisonError::into_inner).take();
         let threads = std::mem::take(&mut *self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut failed = Ok(());
         for thread in threads {
-            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
-            if !matches!(joined, Ok(Ok(()))) {
-                tracing::error!("a thread of the journal panicked");
+            match tokio::task::spawn_blocking(move || thread.join()).await {
+                Ok(Ok(Ended::WhenTold)) => (),
+                Ok(Ok(Ended::AfterFault(message))) => failed = Err(StopError(message)),
+                Ok(Err(_)) | Err(_) => failed = Err(StopError("a thread of the journal panicked".to_owned())),
             }
         }
+        failed
     }
 
     async fn ask(&self, query: Query) -> Result<Outcome, Stopped> {
@@ -399,10 +411,18 @@ impl Engine {
     }
 
     async fn submit(&self, permit: OwnedSemaphorePermit, commands: Vec<Command>) -> Result<Vec<Outcome>, Stopped> {
+        self.send(permit, commands)?.await.map_err(|_| Stopped)
+    }
+
+    fn send(
+        &self,
+        permit: OwnedSemaphorePermit,
+        commands: Vec<Command>,
+    ) -> Result<oneshot::Receiver<Vec<Outcome>>, Stopped> {
         let (sender, outcomes) = oneshot::channel();
         let message = Submit { commands, reply: ReplyTo { sender, _permit: permit } };
         match self.inner.router.try_send(message) {
-            Ok(()) => outcomes.await.map_err(|_| Stopped),
+            Ok(()) => Ok(outcomes),
             // The mailbox holds more messages than there are units of room.
             Err(SendError::Full(_)) => unreachable!("the mailbox is larger than the room"),
             Err(SendError::Closed(_)) => Err(Stopped),

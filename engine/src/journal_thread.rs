@@ -3,7 +3,7 @@
 //! A group is one frame, or more when it is too large for one. After any failure nothing more is written or answered.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
 use kembali_core::event::Record;
@@ -15,7 +15,7 @@ use kembali_journal::{
 use kembali_machine::Group;
 use tokio::sync::oneshot;
 
-use crate::archiver::{self, ArchiveSender};
+use crate::archiver::ArchiveSender;
 use crate::shared::{KeyHash, KeyOwner, Shared};
 
 /// Why the engine stopped.
@@ -54,8 +54,20 @@ pub(crate) enum Work {
     PutKeys(Vec<(KeyHash, KeyOwner)>, oneshot::Sender<()>),
     /// Drops a generation that is archived.
     Trim(u64),
-    /// Ends the thread and closes the journal.
+    /// Ends the thread and closes the journal, once the archiver has put away what it was told of.
     Close,
+    /// The archiver has ended.
+    ArchiverEnded,
+}
+
+/// How a thread of the journal ended. A fault is reported at once, too; whoever stops the engine must see it even when
+/// nobody hears reports any more.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It was told to.
+    WhenTold,
+    /// Something failed.
+    AfterFault(String),
 }
 
 /// What the thread reports.
@@ -66,16 +78,11 @@ pub(crate) enum Report {
     Failed(Fault),
 }
 
-/// A way to the thread. A send never waits: at most one group, one put, one order to close and a few to trim are under
-/// way at a time.
-pub(crate) type WorkSender = SyncSender<Work>;
-
-/// Room for everything that can be under way: see [`WorkSender`] and [`archiver::SEALED_MAX`].
-const WORK_MAX: usize = 3 + archiver::SEALED_MAX + 2;
-
-pub(crate) fn channel() -> (WorkSender, Receiver<Work>) {
-    sync_channel(WORK_MAX)
-}
+/// A way to the thread. A send never waits, so that nobody who owes the thread something can be held up by it.
+///
+/// What is under way is bounded by who sends: one group of the router, one put at a time, one order to close, and one
+/// trim for each generation that the thread itself handed to the archiver.
+pub(crate) type WorkSender = Sender<Work>;
 
 /// Starts the thread. It ends when every sender is gone or something has failed.
 pub(crate) fn start(
@@ -85,14 +92,23 @@ pub(crate) fn start(
     work: Receiver<Work>,
     archiver: ArchiveSender,
     report: impl Fn(Report) + Send + 'static,
-) -> std::io::Result<JoinHandle<()>> {
-    let mut writer = Writer { journal, profiles, shared, encoded: Vec::new(), archiver, handed_over: 0 };
+) -> std::io::Result<JoinHandle<Ended>> {
+    let mut writer =
+        Writer { journal, profiles, shared, encoded: Vec::new(), archiver: Some(archiver), handed_over: 0 };
     thread::Builder::new().name("journal".into()).spawn(move || {
         // A crash may have left generations that were sealed and not archived.
         writer.hand_over_sealed();
+        let mut archiver_ended = false;
         for work in work {
             let done = match work {
-                Work::Close => return,
+                Work::Close => {
+                    writer.archiver = None;
+                    Ok(())
+                }
+                Work::ArchiverEnded => {
+                    archiver_ended = true;
+                    Ok(())
+                }
                 Work::Trim(generation) => writer.journal.trim(generation).map_err(Fault::from),
                 Work::Commit(group) => writer.commit(&group).map(|()| report(Report::Committed)),
                 Work::PutKeys(keys, reply) => writer.put_keys(keys).map(|()| {
@@ -101,10 +117,15 @@ pub(crate) fn start(
                 }),
             };
             if let Err(fault) = done {
+                let message = fault.to_string();
                 report(Report::Failed(fault));
-                return;
+                return Ended::AfterFault(message);
+            }
+            if archiver_ended && writer.archiver.is_none() {
+                return Ended::WhenTold;
             }
         }
+        Ended::WhenTold
     })
 }
 
@@ -122,7 +143,8 @@ struct Writer {
     shared: Arc<Shared>,
     /// The buffers of a frame's records, kept for the next one.
     encoded: Vec<Vec<u8>>,
-    archiver: ArchiveSender,
+    /// Gone once the thread was told to end.
+    archiver: Option<ArchiveSender>,
     /// The last generation that the archiver was told of.
     handed_over: u64,
 }
@@ -179,10 +201,11 @@ impl Writer {
     /// Tells the archiver of generations that were sealed. Waits when it is behind: so admission slows, and neither
     /// memory nor the journal grows without bound.
     fn hand_over_sealed(&mut self) {
+        let Some(archiver) = &self.archiver else { return };
         for generation in self.journal.generations() {
             if generation.sealed && self.handed_over < generation.number {
                 self.handed_over = generation.number;
-                if self.archiver.send(generation).is_err() {
+                if archiver.send(generation).is_err() {
                     // It ends only after it reported why; the report stops the engine.
                     tracing::error!("the archiver is gone");
                 }

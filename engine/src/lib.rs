@@ -28,7 +28,7 @@ pub use naming::Naming;
 pub use recovery::{FoldError, Verified, VerifyError, verify};
 pub use request::{
     Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, Overloaded, PurchaseRequest, ReadError,
-    RecordAndRules, Stopped,
+    RecordAndRules, StopError, Stopped,
 };
 pub use router_actor::Clock;
 pub use start::{EngineConfig, StartError, StartReport};

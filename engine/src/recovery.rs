@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use kembali_core::Seq;
 use kembali_core::ledger::{Inconsistency, Ledger};
 use kembali_journal::codec::{self, DecodeError};
-use kembali_journal::{Frame, Journal, OpenError, ReadError, read_only_frames, verify_copy};
+use kembali_journal::{Frame, Journal, OpenError, Position, ReadError, read_only_frames, verify_copy};
 use kembali_snapshots::{Archive, Snapshot, Snapshots, ledger_digest, snapshot_name};
 
 use crate::digest::LedgerDigest;
@@ -30,6 +30,28 @@ pub enum FoldError {
     /// The archive could not be read, or does not belong to the journal.
     #[error(transparent)]
     Archive(#[from] kembali_snapshots::ReadError),
+    /// Records are missing that something else proves to have been there.
+    #[error(
+        "the ledger ends at sequence number {} and must reach {}: archive or journal are incomplete; \
+         restore both from one backup, nothing was changed here",
+        found.0, expected.0
+    )]
+    Shorter {
+        /// Where it ends.
+        found: Seq,
+        /// Where it must end.
+        expected: Seq,
+    },
+    /// Archive and journal end at the same position in different frames.
+    #[error(
+        "archive and journal are of different ledgers at sequence number {}: restore both from one backup, \
+         nothing was changed here",
+        seq.0
+    )]
+    OtherLedger {
+        /// Where.
+        seq: Seq,
+    },
     /// A record's bytes are whole and no record.
     #[error("the record at sequence number {} cannot be read: {source}", seq.0)]
     Decode {
@@ -56,7 +78,10 @@ impl FoldError {
             FoldError::Frame(error) => !matches!(error, ReadError::Io { .. }),
             FoldError::Copy(error) => matches!(error, OpenError::Damage { .. }),
             FoldError::Archive(error) => matches!(error, kembali_snapshots::ReadError::Damage(_)),
-            FoldError::Decode { .. } | FoldError::Inconsistent { .. } => true,
+            FoldError::Shorter { .. }
+            | FoldError::OtherLedger { .. }
+            | FoldError::Decode { .. }
+            | FoldError::Inconsistent { .. } => true,
         }
     }
 }
@@ -93,13 +118,30 @@ pub(crate) fn recover(journal: &dyn Journal, archive: &Archive, snapshots: &Snap
     let mut tail = VecDeque::new();
     for frame in journal.frames(journal.first_seq())? {
         let frame = frame?;
-        if is_after(archive, &frame)? {
+        if is_after(archive, &ledger, &frame)? {
             fold_frame(&mut ledger, &frame)?;
             tail.push_back(frame);
         }
     }
+    if let Some(newer) = snapshots.positions().find(|seq| ledger.desk.last() < *seq) {
+        return Err(FoldError::Shorter { found: ledger.desk.last(), expected: newer });
+    }
+    meet_end(&ledger, archive, tail.is_empty(), journal.position())?;
     let bad_snapshots = newest.bad.iter().map(|error| format!("an older snapshot is used: {error}")).collect();
     Ok(Recovered { ledger, tail, bad_snapshots })
+}
+
+/// Checks that the ledger ends where the journal's head says: neither archive nor journal may be lost without a word.
+fn meet_end(ledger: &Ledger, archive: &Archive, is_tail_empty: bool, end: Position) -> Result<(), FoldError> {
+    let found = ledger.desk.last();
+    if found != end.seq {
+        return Err(FoldError::Shorter { found, expected: found.max(end.seq) });
+    }
+    // Otherwise the frames of the journal are the end, and the journal has checked them against its head.
+    if is_tail_empty && archive.last_hash() != end.hash {
+        return Err(FoldError::OtherLedger { seq: end.seq });
+    }
+    Ok(())
 }
 
 /// Loads a snapshot, and the keys that it leaves to the archive.
@@ -113,17 +155,14 @@ fn of_snapshot(snapshot: &Snapshot, archive: &Archive) -> Result<Ledger, FoldErr
     Ok(ledger)
 }
 
-/// Says whether a frame of the journal comes after the archive. One that does not must be the same as the archived one.
-fn is_after(archive: &Archive, frame: &Frame) -> Result<bool, FoldError> {
-    if archive.last_seq() < frame.first_seq() {
-        // Only the first of them touches the archive; the journal's own chain holds for the others.
-        if archive.last_seq().next() == frame.first_seq() {
-            archive.meets(frame)?;
-        }
-        return Ok(true);
+/// Says whether a frame of the journal comes after the archive. One that does not must be the same as the archived one;
+/// the first that does must follow the archive's end, and the journal's own chain holds for the others.
+fn is_after(archive: &Archive, ledger: &Ledger, frame: &Frame) -> Result<bool, FoldError> {
+    let is_after = archive.last_seq() < frame.first_seq();
+    if !is_after || ledger.desk.last() == archive.last_seq() {
+        archive.meets(frame)?;
     }
-    archive.meets(frame)?;
-    Ok(false)
+    Ok(is_after)
 }
 
 /// What an offline check found: everything is whole.
@@ -236,9 +275,14 @@ impl SnapshotChecks {
         if same { Ok(()) } else { Err(VerifyError::SnapshotDiffers { seq }) }
     }
 
-    /// Returns how many snapshots were met; one that was not is of a position that the ledger does not have.
-    fn finish(self) -> Result<u64, VerifyError> {
-        self.left.last().map_or(Ok(self.met), |seq| Err(VerifyError::SnapshotDiffers { seq: *seq }))
+    /// Returns how many snapshots were met. One that was not lies between two frames, or beyond the ledger's end: then
+    /// it proves that records are missing.
+    fn finish(self, end: Seq) -> Result<u64, VerifyError> {
+        match self.left.last() {
+            None => Ok(self.met),
+            Some(seq) if end < *seq => Err(FoldError::Shorter { found: end, expected: *seq }.into()),
+            Some(seq) => Err(VerifyError::SnapshotDiffers { seq: *seq }),
+        }
     }
 }
 
@@ -264,18 +308,23 @@ pub fn verify(dir: &Path, scratch: &Path) -> Result<Verified, VerifyError> {
         fold_frame(&mut ledger, &frame.map_err(FoldError::from)?)?;
         snapshots.compare(&ledger)?;
     }
+    let mut last_frame = None;
     for frame in read_only_frames(&journal, scratch)? {
         let frame = frame?;
         // Frames after the head were never acknowledged; the check has said which one is the last.
         if report.seq < frame.first_seq() {
             break;
         }
-        if is_after(&archive, &frame)? {
+        if is_after(&archive, &ledger, &frame)? {
             fold_frame(&mut ledger, &frame)?;
             snapshots.compare(&ledger)?;
         }
+        last_frame = Some(frame.last_seq());
     }
-    let snapshots = snapshots.finish()?;
+    let end = Position { seq: report.seq, hash: report.hash, epoch: report.epoch };
+    let is_tail_empty = last_frame.is_none_or(|last| last <= archive.last_seq());
+    meet_end(&ledger, &archive, is_tail_empty, end)?;
+    let snapshots = snapshots.finish(ledger.desk.last())?;
     let mut trial_balances = Vec::new();
     for catalogue in ledger.desk.catalogues() {
         let Some(totals) = ledger.totals.tenant(catalogue.tenant) else { continue };

@@ -137,6 +137,11 @@ pub enum ApplyError {
 #[error("the engine has stopped; the outcome is unknown, repeat the request with the same id")]
 pub struct Stopped;
 
+/// Something failed while the engine was being stopped. Nothing acknowledged is lost; the next start recovers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the engine stopped after a fault: {0}")]
+pub struct StopError(pub(crate) String);
+
 /// More is in flight than the engine takes. Nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("more is in flight than the engine takes; nothing was done, try again shortly")]

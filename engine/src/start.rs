@@ -151,13 +151,13 @@ impl Engine {
         mut journal: Box<dyn Journal>,
         mut mended: Vec<String>,
     ) -> Result<(Engine, StartReport), StartError> {
-        let is_new = journal.position().seq == Seq::ZERO;
+        let archive_dir = config.data_dir.join(ARCHIVE_DIR);
+        let archive = Archive::open(&archive_dir).map_err(FoldError::from)?;
+        let is_new = journal.position().seq == Seq::ZERO && archive.last_seq() == Seq::ZERO;
         let key = installation_key(&config.data_dir, config.installation_key, is_new)?;
         let (profiles, profiles_mended) = ProfileStore::open(&config.data_dir, &SyncFault::default())?;
         mended.extend(profiles_mended.iter().map(ToString::to_string));
 
-        let archive_dir = config.data_dir.join(ARCHIVE_DIR);
-        let archive = Archive::open(&archive_dir).map_err(FoldError::from)?;
         mended.extend(archive.removed().iter().map(|path| format!("{} was half-written", path.display())));
         drop_archived(journal.as_mut(), &archive)?;
         let snapshots_dir = config.data_dir.join(SNAPSHOTS_DIR);
@@ -182,7 +182,7 @@ impl Engine {
         };
 
         let profile_reader = profiles.reader();
-        let (work, queue) = journal_thread::channel();
+        let (work, queue) = mpsc::channel();
         let to_journal = work.clone();
         let router = start_actors(ledger, config.shards, config.clock, config.on_fault, work)?;
         // One report a group, and one group at a time.
@@ -248,8 +248,9 @@ fn start_actors(
                 let arbiter = Arbiter::new();
                 ShardActor::start_in_arbiter(&arbiter.handle(), move |_| ShardActor { shard: Shard::new(rows), router })
             });
-            tell(&router, Shards(shards.collect()));
-            router
+            // Once this is answered the router has started, and its mailbox has the room that callers count on.
+            let there = router.send(Shards(shards.collect())).await;
+            there.map(|()| router)
         });
         // The receiver waits for exactly this.
         let _ = address.send(router);
@@ -259,5 +260,6 @@ fn start_actors(
     };
     let failed = |source| StartError::Thread { thread: "router", source };
     thread::Builder::new().name("router".into()).spawn(run).map_err(failed)?;
-    started.recv().map_err(|_| failed(io::Error::other("it ended before it began")))
+    let router = started.recv().map_err(|_| failed(io::Error::other("it ended before it began")))?;
+    router.map_err(|error| failed(io::Error::other(error)))
 }

@@ -36,7 +36,6 @@ impl Default for Options {
 pub(crate) enum Prepared {
     None,
     Running(JoinHandle<io::Result<Generation>>),
-    Ready(Generation),
 }
 
 /// The journal in one data directory.
@@ -90,9 +89,8 @@ impl SledJournal {
         self.prepare();
         // Waits only when the generation filled up faster than the next one was made.
         let next = match std::mem::replace(&mut self.prepared, Prepared::None) {
-            Prepared::Ready(generation) => generation,
             Prepared::Running(thread) => join(thread)?,
-            Prepared::None => unreachable!("preparing leaves a thread or a generation"),
+            Prepared::None => unreachable!("preparing leaves a thread"),
         };
         self.generations.push(next);
         Ok(())
@@ -114,7 +112,6 @@ impl SledJournal {
             self.prepare();
         }
         let ready = match &self.prepared {
-            Prepared::Ready(_) => true,
             Prepared::Running(thread) => thread.is_finished(),
             Prepared::None => false,
         };

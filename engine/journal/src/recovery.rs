@@ -72,7 +72,7 @@ impl SledJournal {
         let mut generations = open_originals(&dir, &scans, &mut mended, &syncs)?;
         cut_torn_tail(&mut generations, &scans, &mut mended)?;
         report_head(&loaded, &end, &mut mended);
-        let (current, prepared) = split(generations, &dir, &options)?;
+        let current = with_current(generations, &dir, &options)?;
 
         // A lost slot may have named an epoch after this one, with which no frame that is left was written.
         let epoch = loaded.head.epoch.max(end.epoch) + 1 + u64::from(loaded.slot_lost.is_some());
@@ -82,8 +82,16 @@ impl SledJournal {
         for _ in 0..writes {
             head.write(named).map_err(io_at("writing", &dir.join(HEAD_NAME)))?;
         }
-        let journal =
-            SledJournal { dir, options, head, generations: current, prepared, position, fault: None, _lock: lock };
+        let journal = SledJournal {
+            dir,
+            options,
+            head,
+            generations: current,
+            prepared: Prepared::None,
+            position,
+            fault: None,
+            _lock: lock,
+        };
         let frames = scans.iter().map(|scan| scan.frames).sum();
         let report = OpenReport { position, first_seq: journal.first_seq(), frames, mended };
         Ok((journal, report))
@@ -343,24 +351,13 @@ pub(crate) fn report_head(loaded: &Loaded, end: &End, mended: &mut Vec<Mended>) 
     }
 }
 
-/// Tells the generations in use from the one that was prepared, and sees that there is a current one.
-fn split(
-    mut generations: Vec<Generation>,
-    dir: &Path,
-    options: &Options,
-) -> Result<(Vec<Generation>, Prepared), OpenError> {
-    let Some(last) = generations.pop() else {
+/// Sees that there is a current generation: the newest. One that was only prepared when its maker ended takes over too;
+/// the one before it is then sealed before it was full, whatever the present bound is.
+fn with_current(mut generations: Vec<Generation>, dir: &Path, options: &Options) -> Result<Vec<Generation>, OpenError> {
+    if generations.is_empty() {
         let first = Head::EMPTY.oldest;
         let created = create_and_open(dir, first, &options.syncs);
-        return Ok((vec![created.map_err(io_at("creating", &dir.join(directory_name(first))))?], Prepared::None));
-    };
-    let empty = last.extent().first_seq.is_none();
-    let before = generations.last().map(|generation| generation.extent().payload_bytes);
-    match before {
-        Some(payload) if empty && payload < options.generation_bytes_max => Ok((generations, Prepared::Ready(last))),
-        _ => {
-            generations.push(last);
-            Ok((generations, Prepared::None))
-        }
+        generations.push(created.map_err(io_at("creating", &dir.join(directory_name(first))))?);
     }
+    Ok(generations)
 }

@@ -206,6 +206,9 @@ impl<T> Router<T> {
     ///
     /// If an answer is to no open ticket.
     pub fn answered(&mut self, answers: Vec<Answered>) {
+        if self.is_poisoned {
+            return;
+        }
         for Answered { ticket, answer } in answers {
             let index = ticket.0.checked_sub(self.first_ticket).expect("an answer to a merged ticket");
             let slot = self.slots.get_mut(index as usize).expect("an answer to a ticket that was never given");

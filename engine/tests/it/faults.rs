@@ -34,13 +34,13 @@ fn r39_after_a_panic_in_the_write_path_nothing_is_acknowledged_and_nothing_ackno
         assert!(!acknowledged.is_empty());
         let later = engine.book(vec![purchase(shop, "P-later", "ann", 1_000)]).await;
         assert!(matches!(later, Err(BookError::Stopped(_))), "{later:?}");
-        engine.stop().await;
+        assert!(engine.stop().await.is_ok(), "the journal itself is well");
 
         let engine = lab.start(1);
         for id in &acknowledged {
             assert_eq!(word(&book(&engine, purchase(shop, id, "ann", 1_000)).await), "replayed", "{id}");
         }
-        engine.stop().await;
+        engine.stop().await.expect("it stops well");
     });
 }
 
@@ -74,7 +74,7 @@ fn r24_after_a_fault_nothing_is_acknowledged_and_nothing_acknowledged_is_lost() 
             // The outcome of this one was unknown; the retry makes it known and counts it once.
             let retried = word(&book(&engine, purchase(shop, "P-2", "ann", 1_000)).await);
             assert_eq!(retried, if stored { "replayed" } else { "booked" });
-            engine.stop().await;
+            engine.stop().await.expect("it stops well");
         });
     }
 }

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod faults;
+mod keys;
 mod lab;
 mod once;
 mod quota;

@@ -14,12 +14,12 @@ fn r07_a_repeat_gets_the_stored_result_before_and_after_a_restart() {
         let Booking::Booked { record, .. } = book(&engine, request.clone()).await else { panic!("a new purchase") };
         let Booking::Replayed { record: again, .. } = book(&engine, request.clone()).await else { panic!("a repeat") };
         assert_eq!(again, record);
-        engine.stop().await;
+        engine.stop().await.expect("it stops well");
 
         let engine = lab.start(2);
         let Booking::Replayed { record: after, .. } = book(&engine, request).await else { panic!("a late repeat") };
         assert_eq!(after, record);
-        engine.stop().await;
+        engine.stop().await.expect("it stops well");
     });
 }
 
@@ -49,7 +49,7 @@ fn r08_same_key_storm_has_one_effect_a_key() {
             });
         }
         let bookings: Vec<Booking> = tasks.join_all().await.into_iter().flatten().collect();
-        engine.stop().await;
+        engine.stop().await.expect("it stops well");
         let count = |wanted| bookings.iter().filter(|booking| word(booking) == wanted).count();
         (count("booked"), count("replayed"))
     });
@@ -72,7 +72,7 @@ fn r09_same_key_other_body_is_a_conflict_also_when_they_race() {
             words.sort_unstable();
             assert_eq!(words, ["booked", "conflict"]);
         }
-        engine.stop().await;
+        engine.stop().await.expect("it stops well");
     });
     assert_eq!(lab.verify().purchases, 50);
 }
@@ -91,7 +91,7 @@ fn r10_a_lost_reply_is_repeated_without_a_second_effect() {
         lost.abort();
         let word = word(&book(&engine, request).await);
         assert!(word == "booked" || word == "replayed", "{word}");
-        engine.stop().await;
+        engine.stop().await.expect("it stops well");
     });
     assert_eq!(lab.verify().purchases, 1);
 }
@@ -111,6 +111,6 @@ fn r13_a_refused_purchase_may_be_corrected_and_its_repeat_writes_nothing() {
         assert_eq!(word(&book(&engine, purchase(shop, "P-1", "ann", 0)).await), "conflict");
         let totals = engine.totals("shops").await.expect("answered").expect("there are sums").totals;
         assert_eq!((totals.accepted, totals.rejected.values().sum::<u64>()), (1, 0));
-        engine.stop().await;
+        engine.stop().await.expect("it stops well");
     });
 }

@@ -24,7 +24,7 @@ fn r18_of_1001_concurrent_purchases_exactly_1000_are_paid() {
                 tasks.spawn(async move { engine.book(vec![request]).await.expect("the engine answers").remove(0) });
             }
             let bookings = tasks.join_all().await;
-            engine.stop().await;
+            engine.stop().await.expect("it stops well");
             bookings.iter().filter(|booking| is_granted(booking)).count()
         });
         assert_eq!(granted, 1_000, "{shards} shards");
@@ -53,7 +53,7 @@ fn r18_ten_thousand_claims_on_a_few_units() {
         let promo = shop_rules.promo_by_code("TWO").expect("there is a promo").id;
         let promo_use = engine.promo_use(shop_rules.tenant, promo).await.expect("answered").expect("there is a promo");
         assert_eq!((promo_use.used, promo_use.reserved), (UNITS as u64, 0));
-        engine.stop().await;
+        engine.stop().await.expect("it stops well");
         granted
     });
     assert_eq!(granted, UNITS);

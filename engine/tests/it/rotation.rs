@@ -25,14 +25,14 @@ fn the_archive_answers_as_memory_does_before_and_after_a_restart() {
         let engine = plain.start(1);
         let shop = open_shop(&engine, 500).await;
         book_all(&engine, &input(shop)).await;
-        engine.stop().await;
+        engine.stop().await.expect("it stops well");
 
         let engine = rotating.start_rotating(2, GENERATION_BYTES);
         let shop = open_shop(&engine, 500).await;
         let requests = input(shop);
         let first = book_all(&engine, &requests).await;
         let again = book_all(&engine, &requests).await;
-        engine.stop().await;
+        engine.stop().await.expect("it stops well");
         let verified = rotating.verify();
         assert!(verified.segments > 3 && verified.snapshots == 2, "{verified:?}");
 
@@ -44,7 +44,7 @@ fn the_archive_answers_as_memory_does_before_and_after_a_restart() {
             assert_eq!(record.seq, Seq(seq));
         }
         assert!(engine.record(last.next()).await.expect("readable").is_none());
-        engine.stop().await;
+        engine.stop().await.expect("it stops well");
 
         for ((first, again), after) in first.iter().zip(&again).zip(&after) {
             match (first, again, after) {
@@ -78,7 +78,7 @@ fn filled() -> Lab {
         let engine = lab.start_rotating(1, GENERATION_BYTES);
         let shop = open_shop(&engine, 500).await;
         book_all(&engine, &input(shop)).await;
-        engine.stop().await;
+        engine.stop().await.expect("it stops well");
     });
     lab
 }
@@ -87,7 +87,7 @@ fn start_and_stop(lab: &Lab) -> StartReport {
     runtime().block_on(async {
         let config = lab.config(1, |fault| panic!("no fault is planned: {fault}"));
         let (engine, report) = Engine::start(config).expect("the engine starts");
-        engine.stop().await;
+        engine.stop().await.expect("it stops well");
         report
     })
 }
@@ -139,4 +139,65 @@ fn r26_a_damaged_segment_is_named_and_never_a_shorter_ledger() {
         std::fs::write(&path, whole).expect("writable");
     }
     lab.verify();
+}
+
+/// Fills generations until the last one is sealed, archived and dropped: the journal then holds no frame at all.
+fn archived_to_the_end() -> (Lab, Seq) {
+    let lab = Lab::new();
+    let last = runtime().block_on(async {
+        let engine = lab.start_rotating(1, 4_096);
+        let shop = open_shop(&engine, 500).await;
+        book_all(&engine, &input(shop)[..400]).await;
+        let last = engine.durable();
+        engine.stop().await.expect("it stops well");
+        last
+    });
+    // A generation that is full is sealed by the next append or the next start, and archived before the engine stops.
+    start_and_stop(&lab);
+    (lab, last)
+}
+
+#[test]
+fn r27_a_lost_archive_is_named_and_never_a_shorter_ledger() {
+    let (lab, last) = archived_to_the_end();
+    let archive = lab.path().join("archive");
+    let mut segments: Vec<PathBuf> =
+        std::fs::read_dir(&archive).expect("there is an archive").map(|entry| entry.expect("listed").path()).collect();
+    segments.sort();
+    // From the newest to the oldest: with each one less, the ledger must be refused, not served shorter.
+    while let Some(newest) = segments.pop() {
+        std::fs::remove_file(newest).expect("removable");
+        let config = lab.config(1, |fault| panic!("no fault is planned: {fault}"));
+        let refused = Engine::start(config).expect_err("the start is refused");
+        assert!(refused.is_damage(), "{refused}");
+        let scratch = tempfile::tempdir().expect("a temporary folder");
+        let refused = verify(lab.path(), scratch.path()).expect_err("verify refuses it");
+        assert!(refused.is_damage(), "{refused}");
+    }
+    assert!(last > Seq(300), "{last:?}");
+}
+
+#[test]
+fn r27_a_lost_journal_is_named_and_never_a_shorter_ledger() {
+    let (lab, _) = archived_to_the_end();
+    std::fs::remove_dir_all(lab.path().join("journal")).expect("removable");
+    let config = lab.config(1, |fault| panic!("no fault is planned: {fault}"));
+    let refused = Engine::start(config).expect_err("the start is refused");
+    assert!(refused.is_damage(), "{refused}");
+}
+
+#[test]
+fn a_larger_bound_after_a_restart_changes_nothing() {
+    let lab = Lab::new();
+    runtime().block_on(async {
+        let mut all = Vec::new();
+        for (from, bound) in [(0, 4_096), (400, 65_536), (800, 4_096), (1_200, 1_000_000)] {
+            let engine = lab.start_rotating(1, bound);
+            let shop = open_shop(&engine, 500).await;
+            all.extend(book_all(&engine, &input(shop)[from..from + 400]).await);
+            engine.stop().await.expect("it stops well");
+        }
+        assert_eq!(all.len(), 1_600);
+    });
+    assert!(lab.verify().segments > 3);
 }

@@ -33,7 +33,7 @@ fn run(shards: usize, batch: usize) -> LedgerDigest {
         for chunk in requests.chunks(batch) {
             engine.book(chunk.to_vec()).await.expect("the engine answers");
         }
-        engine.stop().await;
+        engine.stop().await.expect("it stops well");
     });
     lab.verify().digest
 }

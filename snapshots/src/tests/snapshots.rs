@@ -235,6 +235,21 @@ fn r27_a_damaged_missing_or_misnamed_newest_snapshot_is_named_and_the_older_one_
 }
 
 #[test]
+fn whoever_only_reads_changes_nothing() {
+    let taken = Taken::new(72, 40, 2);
+    let leftover = taken.dir.path().join(format!("{}.new", snapshot_name(Seq(7))));
+    fs::write(&leftover, b"half").unwrap();
+    let snapshots = Snapshots::open_for_reading(taken.dir.path()).unwrap();
+    assert_eq!(snapshots.positions().collect::<Vec<_>>(), [1, 0].map(|at: usize| taken.cuts[at].seq));
+    assert!(leftover.exists());
+    assert_eq!(Snapshots::open(taken.dir.path()).unwrap().removed(), std::slice::from_ref(&leftover));
+    assert!(!leftover.exists());
+    let nowhere = taken.dir.path().join("nowhere");
+    assert_eq!(Snapshots::open_for_reading(&nowhere).unwrap().positions().len(), 0);
+    assert!(!nowhere.exists());
+}
+
+#[test]
 fn two_whole_snapshots_are_kept_and_damaged_ones_do_not_count() {
     let taken = Taken::new(70, 150, 5);
     let dir = copy_dir(taken.dir.path());

@@ -386,22 +386,22 @@ fn a_second_owner_of_a_directory_is_refused() {
 }
 
 #[test]
-fn a_generation_that_was_prepared_waits_for_the_one_before_it_to_fill() {
-    let dir = scratch();
-    let (mut journal, _) = SledJournal::open(dir.path(), options(1000)).unwrap();
-    let mut frames = fill(&mut journal, 1, 1, 600);
-    // Dropping waits for the thread that prepares.
-    drop(journal);
-    assert!(dir.path().join("g2").is_dir());
-    let (mut journal, _) = SledJournal::open(dir.path(), options(1000)).unwrap();
-    let numbers = |journal: &SledJournal| journal.generations().iter().map(|info| info.number).collect::<Vec<_>>();
-    assert_eq!(numbers(&journal), [1]);
-    frames.extend(fill(&mut journal, 1, 1, 600));
-    assert_eq!(numbers(&journal), [1, 2], "a full generation is sealed at once when the next one is there");
-    frames.extend(fill(&mut journal, 1, 1, 10));
-    assert_eq!(journal.generations()[1].first_seq, Seq(3));
-    drop(journal);
-    assert_eq!(read_all(&SledJournal::open(dir.path(), options(1000)).unwrap().0), frames);
+fn a_generation_that_was_prepared_takes_over_at_the_next_start_whatever_the_bound() {
+    for bound in [1000, 100_000] {
+        let dir = scratch();
+        let (mut journal, _) = SledJournal::open(dir.path(), options(1000)).unwrap();
+        let mut frames = fill(&mut journal, 1, 1, 600);
+        // Dropping waits for the thread that prepares.
+        drop(journal);
+        assert!(dir.path().join("g2").is_dir());
+        let (mut journal, _) = SledJournal::open(dir.path(), options(bound)).unwrap();
+        let sealed: Vec<_> = journal.generations().iter().map(|info| (info.number, info.sealed)).collect();
+        assert_eq!(sealed, [(1, true), (2, false)]);
+        frames.extend(fill(&mut journal, 1, 1, 10));
+        assert_eq!(journal.generations()[1].first_seq, Seq(2));
+        drop(journal);
+        assert_eq!(read_all(&SledJournal::open(dir.path(), options(bound)).unwrap().0), frames);
+    }
 }
 
 #[test]
