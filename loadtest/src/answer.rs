@@ -1,0 +1,166 @@
+//! What the server answers for one purchase, read with as little work as possible: the client shares the processor with
+//! the server that it measures.
+//!
+//! The usual answer is searched for its three numbers; any other is read as JSON.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use serde::Deserialize;
+
+/// How the answer of a purchase that is booked now begins, in a stream.
+const BOOKED: &[u8] = br#"{"status":201,"replayed":false,"result":{"#;
+
+/// What became of a purchase.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer<'a> {
+    /// It is booked: now, or before if `replayed`.
+    Booked { replayed: bool, result: Booked<'a> },
+    /// It is refused, under this code.
+    Refused { code: Cow<'a, str> },
+}
+
+/// The part of a result that is checked.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+pub(crate) struct Booked<'a> {
+    #[serde(borrow)]
+    pub(crate) origin_id: Cow<'a, str>,
+    pub(crate) amount: i64,
+    pub(crate) point_total: i64,
+}
+
+/// The answer is none.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadAnswer {
+    #[error("an answer is no JSON of the expected form: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("an answer has status {status}, but neither a result nor a problem that fits")]
+    Status { status: u16 },
+}
+
+/// The part of a problem document that is counted, and shown if it ends the run.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Problem<'a> {
+    #[serde(borrow, default)]
+    pub(crate) code: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(crate) detail: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    status: u16,
+    replayed: bool,
+    #[serde(borrow)]
+    result: Option<Booked<'a>>,
+    #[serde(borrow)]
+    problem: Option<Problem<'a>>,
+}
+
+/// Reads a line of a stream's answer.
+///
+/// # Errors
+///
+/// [`BadAnswer`].
+pub(crate) fn of_line(line: &[u8]) -> Result<Answer<'_>, BadAnswer> {
+    if let Some(result) = line.strip_prefix(BOOKED).and_then(search) {
+        return Ok(Answer::Booked { replayed: false, result });
+    }
+    let read: Line<'_> = serde_json::from_slice(line)?;
+    match (read.result, read.problem) {
+        (Some(result), None) if read.status == 201 => Ok(Answer::Booked { replayed: read.replayed, result }),
+        (None, Some(problem)) if 400 <= read.status => Ok(Answer::Refused { code: problem.code }),
+        _ => Err(BadAnswer::Status { status: read.status }),
+    }
+}
+
+/// Reads the body that answers a single purchase that is booked.
+///
+/// # Errors
+///
+/// [`BadAnswer`].
+pub(crate) fn of_result(body: &[u8], replayed: bool) -> Result<Answer<'_>, BadAnswer> {
+    let result = match search(body) {
+        Some(result) => result,
+        None => serde_json::from_slice(body)?,
+    };
+    Ok(Answer::Booked { replayed, result })
+}
+
+/// Finds the members of a result. A quote within a text is escaped, so what is found here is never within one.
+fn search(result: &[u8]) -> Option<Booked<'_>> {
+    let rest = after(result, br#""origin_id":""#)?;
+    let (origin_id, rest) = rest.split_at_checked(memchr::memchr(b'"', rest)?)?;
+    if origin_id.contains(&b'\\') {
+        return None;
+    }
+    let rest = after(rest, br#""amount":"#)?;
+    let amount = number(rest)?;
+    let point_total = number(after(rest, br#""point_total":"#)?)?;
+    let origin_id = Cow::Borrowed(std::str::from_utf8(origin_id).ok()?);
+    Some(Booked { origin_id, amount, point_total })
+}
+
+fn after<'a>(bytes: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    bytes.get(memmem::find(bytes, key)? + key.len()..)
+}
+
+/// Reads a number up to what ends a member.
+fn number(bytes: &[u8]) -> Option<i64> {
+    let length = bytes.iter().position(|byte| matches!(byte, b',' | b'}'))?;
+    std::str::from_utf8(bytes.get(..length)?).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESULT: &str = concat!(
+        r#"{"id":"0197","seq":9,"tenant":"journey","partner":"grocer","origin_id":"load-7-0000000003","#,
+        r#""customer":"0198","amount":120000,"quantity":1,"currency":"IDR","tiers":[{"program":"\"amount\":5"}],"#,
+        r#""point_transaction":2100,"point_loyalty":15000,"point_total":17100,"#,
+        r#""effects":[{"points":2100}],"declined":[]}"#
+    );
+
+    fn expected() -> Booked<'static> {
+        Booked { origin_id: "load-7-0000000003".into(), amount: 120_000, point_total: 17_100 }
+    }
+
+    #[test]
+    fn the_search_finds_what_the_parser_reads() {
+        assert_eq!(search(RESULT.as_bytes()), Some(expected()));
+        assert_eq!(serde_json::from_str::<Booked<'_>>(RESULT).unwrap(), expected());
+    }
+
+    #[test]
+    fn lines_of_every_kind() {
+        let line = |replayed: bool| format!(r#"{{"status":201,"replayed":{replayed},"result":{RESULT}}}"#);
+        for replayed in [false, true] {
+            let line = line(replayed);
+            assert_eq!(of_line(line.as_bytes()).unwrap(), Answer::Booked { replayed, result: expected() });
+        }
+        let refused = br#"{"status":422,"replayed":false,"problem":{"type":"x","code":"promo_unknown","detail":"d"}}"#;
+        assert_eq!(of_line(refused).unwrap(), Answer::Refused { code: "promo_unknown".into() });
+    }
+
+    #[test]
+    fn an_unusual_form_is_read_as_json() {
+        let spaced = RESULT.replace(r#""amount":120000"#, r#""amount" : 120000"#).replace("load-7", r"lo\u0061d-7");
+        let line = format!(r#"{{"status":201,"replayed":false,"result":{spaced}}}"#);
+        assert_eq!(of_line(line.as_bytes()).unwrap(), Answer::Booked { replayed: false, result: expected() });
+        assert_eq!(of_result(spaced.as_bytes(), true).unwrap(), Answer::Booked { replayed: true, result: expected() });
+    }
+
+    #[test]
+    fn what_is_no_answer_is_told() {
+        for bad in
+            ["", "{}", "nonsense", r#"{"status":201,"replayed":false}"#, r#"{"status":201,"replayed":false,"result":{"#]
+        {
+            assert!(of_line(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(matches!(
+            of_line(br#"{"status":200,"replayed":false,"problem":{"code":"x"}}"#),
+            Err(BadAnswer::Status { status: 200 })
+        ));
+    }
+}

@@ -1,0 +1,264 @@
+//! The run: a closed loop. Every connection sends its share of the purchases in order, each request after the answer of
+//! the one before, until all are answered or the time is up.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use http_body_util::BodyExt as _;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderValue;
+use hyper::{Response, StatusCode};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinSet;
+
+use crate::answer::{self, BadAnswer, Problem};
+use crate::client::{Address, Client, ClientError, Media, refused, retry_after, whole};
+use crate::tally::{Sent, Tally};
+use crate::workload::{Order, Workload, Writer};
+
+/// How long the requests under way may take once the time is up.
+const GRACE: Duration = Duration::from_secs(30);
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+/// Bytes that a purchase is expected to take at most.
+const PURCHASE_BYTES: usize = 256;
+const REPLAYED_HEADER: &str = "idempotency-replayed";
+
+/// How purchases are sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) address: Address,
+    pub(crate) api_key: String,
+    pub(crate) connections: NonZeroU32,
+    /// Purchases a request.
+    pub(crate) batch: NonZeroU32,
+    pub(crate) time_max: Duration,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) tally: Tally,
+    pub(crate) elapsed: Duration,
+    /// How long every connection had something to send, and what was answered until then.
+    pub(crate) busy: (Duration, u64),
+}
+
+/// Why a run has no result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Answer(#[from] BadAnswer),
+    #[error("the server answered {answers} of {purchases} purchases of a request")]
+    Short { answers: usize, purchases: usize },
+    #[error("the server answered more than the {purchases} purchases of a request")]
+    Long { purchases: usize },
+    #[error("a request was not answered within {} s after the time was up", GRACE.as_secs())]
+    Late,
+    #[error("the latencies cannot be counted: {0}")]
+    Histogram(#[from] hdrhistogram::CreationError),
+    #[error("the progress bar cannot be shown: {0}")]
+    Progress(#[from] indicatif::style::TemplateError),
+    #[error("a connection failed by a mistake of this program: {0}")]
+    Bug(#[from] tokio::task::JoinError),
+}
+
+/// What all connections share.
+struct Shared {
+    workload: Workload,
+    batch: usize,
+    api_key: HeaderValue,
+    began: Instant,
+    ends: Instant,
+    answered: AtomicU64,
+    /// Some connection has failed.
+    stopped: AtomicBool,
+    /// When the first connection had nothing more to send, and what was answered then.
+    first_done: OnceLock<(Duration, u64)>,
+}
+
+impl Shared {
+    fn is_over(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed) || self.ends <= Instant::now()
+    }
+}
+
+/// Sends the purchases of `workload` and waits for all answers.
+pub(crate) async fn run(workload: Workload, plan: &Plan) -> Result<Outcome, RunError> {
+    let shares = workload.shares(plan.connections);
+    let count = shares.iter().map(|share| share.len() as u64).sum();
+    let mut api_key = HeaderValue::try_from(&plan.api_key).map_err(|_| ClientError::Secret)?;
+    api_key.set_sensitive(true);
+    let began = Instant::now();
+    let shared = Arc::new(Shared {
+        workload,
+        batch: plan.batch.get() as usize,
+        api_key,
+        began,
+        ends: began + plan.time_max,
+        answered: AtomicU64::new(0),
+        stopped: AtomicBool::new(false),
+        first_done: OnceLock::new(),
+    });
+    let mut connections = JoinSet::new();
+    for share in shares.into_iter().filter(|share| !share.is_empty()) {
+        let (shared, client) = (Arc::clone(&shared), Client::new(&plan.address));
+        connections.spawn(async move {
+            let result = send_share(&shared, client, &share).await;
+            if result.is_err() {
+                shared.stopped.store(true, Ordering::Relaxed);
+            }
+            result
+        });
+    }
+    let style = ProgressStyle::with_template("{bar:32} {percent:>3}%  {human_pos} purchases  {per_sec}  left: {eta}")?;
+    let bar = ProgressBar::new(count).with_style(style);
+    let mut tally = Tally::new()?;
+    let mut failed = None;
+    loop {
+        match tokio::time::timeout(PROGRESS_EVERY, connections.join_next()).await {
+            Ok(None) => break,
+            Ok(Some(result)) => match result? {
+                Ok(own) => tally.add(own),
+                Err(error) => failed = failed.or(Some(error)),
+            },
+            Err(_) => bar.set_position(shared.answered.load(Ordering::Relaxed)),
+        }
+    }
+    let elapsed = began.elapsed();
+    bar.finish_and_clear();
+    match failed {
+        Some(error) => Err(error),
+        None => {
+            let busy = shared.first_done.get().copied().unwrap_or((elapsed, tally.answered()));
+            Ok(Outcome { tally, elapsed, busy })
+        }
+    }
+}
+
+/// Sends the purchases of one connection.
+async fn send_share(shared: &Shared, mut client: Client, share: &[Order]) -> Result<Tally, RunError> {
+    let mut tally = Tally::new()?;
+    let mut writer = Writer::new(&shared.workload);
+    let mut origin_id = Vec::new();
+    for orders in share.chunks(shared.batch) {
+        if shared.is_over() {
+            break;
+        }
+        let mut body = Vec::with_capacity(PURCHASE_BYTES * orders.len());
+        for order in orders {
+            writer.write(*order, &mut body);
+            body.push(b'\n');
+        }
+        let mut count = |order: Order, answer: &answer::Answer<'_>, tally: &mut Tally| {
+            origin_id.clear();
+            shared.workload.write_origin_id(order, &mut origin_id);
+            let amount = shared.workload.amount(order);
+            tally.count(Sent { origin_id: &origin_id, amount }, answer);
+        };
+        let media = if shared.batch == 1 { Media::Json } else { Media::NdJson };
+        let began = Instant::now();
+        let request = request(shared, &mut client, media, body.into(), orders, &mut tally, &mut count);
+        let late = (shared.ends + GRACE).into();
+        tokio::time::timeout_at(late, request).await.map_err(|_| RunError::Late)??;
+        tally.count_request(began.elapsed());
+        shared.answered.fetch_add(orders.len() as u64, Ordering::Relaxed);
+    }
+    shared.first_done.get_or_init(|| (shared.began.elapsed(), shared.answered.load(Ordering::Relaxed)));
+    Ok(tally)
+}
+
+/// Sends a request, again while the server is overloaded, and counts its answers.
+async fn request(
+    shared: &Shared,
+    client: &mut Client,
+    media: Media,
+    body: Bytes,
+    orders: &[Order],
+    tally: &mut Tally,
+    count: &mut impl FnMut(Order, &answer::Answer<'_>, &mut Tally),
+) -> Result<(), RunError> {
+    let response = loop {
+        let response = client.purchases(&shared.api_key, media, body.clone()).await?;
+        let Some(pause) = retry_after(&response) else { break response };
+        tally.retries += 1;
+        match media {
+            Media::Json => drop(whole(response).await?),
+            // The server may have refused without reading the stream, so the connection cannot be used again.
+            Media::NdJson => client.disconnect(),
+        }
+        tokio::time::sleep(pause).await;
+    };
+    match (media, orders) {
+        (Media::Json, [order]) => {
+            let status = response.status();
+            let replayed = response.headers().get(REPLAYED_HEADER).is_some_and(|value| value == "true");
+            match status {
+                StatusCode::CREATED => {
+                    let body = whole(response).await?;
+                    count(*order, &answer::of_result(&body, replayed)?, tally);
+                }
+                // A purchase that cannot be booked; anything else is wrong with the run.
+                StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
+                    let body = whole(response).await?;
+                    let problem: Problem<'_> = serde_json::from_slice(&body).map_err(BadAnswer::Json)?;
+                    count(*order, &answer::Answer::Refused { code: problem.code }, tally);
+                }
+                _ => return Err(refused(response).await.into()),
+            }
+            Ok(())
+        }
+        _ if response.status() == StatusCode::OK => {
+            read_lines(response, orders, |order, answer| count(order, answer, tally)).await
+        }
+        _ => Err(refused(response).await.into()),
+    }
+}
+
+/// Reads the answers of a stream, one a line, in the order of its purchases.
+async fn read_lines(
+    response: Response<Incoming>,
+    orders: &[Order],
+    mut see: impl FnMut(Order, &answer::Answer<'_>),
+) -> Result<(), RunError> {
+    let purchases = orders.len();
+    let mut body = response.into_body();
+    let mut left = orders.iter();
+    let mut take = |line: &[u8]| -> Result<(), RunError> {
+        let order = left.next().ok_or(RunError::Long { purchases })?;
+        see(*order, &answer::of_line(line)?);
+        Ok(())
+    };
+    // The beginning of a line whose end has not come.
+    let mut rest: Vec<u8> = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(ClientError::Broken)?;
+        let Some(mut bytes) = frame.data_ref().map(|data| &**data) else { continue };
+        while let Some(length) = memchr::memchr(b'\n', bytes) {
+            let (line, after) = bytes.split_at(length);
+            if rest.is_empty() {
+                take(line)?;
+            } else {
+                rest.extend_from_slice(line);
+                take(&rest)?;
+                rest.clear();
+            }
+            bytes = &after[1..];
+        }
+        rest.extend_from_slice(bytes);
+    }
+    if !rest.is_empty() {
+        take(&rest)?;
+    }
+    match left.len() {
+        0 => Ok(()),
+        left => Err(RunError::Short { answers: purchases - left, purchases }),
+    }
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

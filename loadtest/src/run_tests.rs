@@ -1,0 +1,125 @@
+//! The closed loop against a server that says what the test tells it to.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::workload::Recipe;
+
+const OVERLOADED: &str = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 2\r\n\r\n{}";
+
+fn workload(count: u64) -> Workload {
+    Workload::new(Recipe {
+        seed: 7,
+        count,
+        customers: NonZeroU32::MIN,
+        skew: "0".parse().unwrap(),
+        duplicates: 0,
+        promo: "P".to_owned(),
+        start: "2017-07-01T00:00:00Z".parse().unwrap(),
+        step_ms: 1,
+    })
+}
+
+/// Makes the result of purchase `number`, with points.
+fn result(number: u32, points: i64) -> String {
+    let workload = workload(10);
+    let order = Order { number, customer: 0 };
+    let mut origin_id = Vec::new();
+    workload.write_origin_id(order, &mut origin_id);
+    let (origin_id, amount) = (String::from_utf8(origin_id).unwrap(), workload.amount(order));
+    format!(r#"{{"origin_id":"{origin_id}","amount":{amount},"point_total":{points}}}"#)
+}
+
+fn line(number: u32, points: i64) -> String {
+    format!("{{\"status\":201,\"replayed\":false,\"result\":{}}}\n", result(number, points))
+}
+
+fn response(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// Sends `count` purchases to a server that gives `responses`, one a request, over as many connections as are made.
+async fn outcome(count: u64, batch: u32, responses: Vec<String>) -> Result<Outcome, RunError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = Address::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let server = tokio::spawn(async move {
+        let mut responses = responses.into_iter();
+        let mut next = responses.next();
+        while next.is_some() {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            while let Some(response) = next.take() {
+                if !read_request(&mut stream).await {
+                    next = Some(response);
+                    break;
+                }
+                stream.write_all(response.as_bytes()).await.unwrap();
+                next = responses.next();
+            }
+        }
+    });
+    let plan = Plan {
+        address,
+        api_key: "key".to_owned(),
+        connections: NonZeroU32::MIN,
+        batch: NonZeroU32::new(batch).unwrap(),
+        time_max: Duration::from_secs(20),
+    };
+    let outcome = run(workload(count), &plan).await;
+    server.abort();
+    outcome
+}
+
+/// Reads a request with its body; returns false if the client has gone.
+async fn read_request(stream: &mut tokio::net::TcpStream) -> bool {
+    let mut read = Vec::new();
+    loop {
+        if let Some(head) = memchr::memmem::find(&read, b"\r\n\r\n") {
+            let text = String::from_utf8_lossy(&read[..head]).to_lowercase();
+            let length = text.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+            if head + 4 + length.unwrap_or(0_usize) <= read.len() {
+                return true;
+            }
+        }
+        if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
+            return false;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_overloaded_server_is_asked_again_and_that_is_counted() {
+    let booked = response("201 Created", &result(0, 3));
+    let single = outcome(1, 1, vec![OVERLOADED.to_owned(), OVERLOADED.to_owned(), booked]).await.unwrap().tally;
+    assert_eq!((single.booked, single.points, single.requests, single.retries), (1, 3, 1, 2));
+    let lines = response("200 OK", &[line(0, 3), line(1, 4)].concat());
+    let stream = outcome(2, 2, vec![OVERLOADED.to_owned(), lines]).await.unwrap().tally;
+    assert_eq!((stream.booked, stream.points, stream.requests, stream.retries), (2, 7, 1, 1));
+}
+
+#[tokio::test]
+async fn refusals_and_repeats_of_single_purchases_are_counted() {
+    let refused = response("422 Unprocessable Entity", r#"{"code":"promo_unknown"}"#);
+    let repeated = response("201 Created", &result(1, 3)).replacen("\r\n", "\r\nIdempotency-Replayed: true\r\n", 1);
+    let tally = outcome(2, 1, vec![refused, repeated]).await.unwrap().tally;
+    assert_eq!((tally.booked, tally.replayed, tally.refused["promo_unknown"], tally.points), (0, 1, 1, 0));
+}
+
+#[tokio::test]
+async fn too_few_too_many_and_foreign_answers_are_told() {
+    let short = outcome(2, 2, vec![response("200 OK", &line(0, 0))]).await;
+    assert!(matches!(short, Err(RunError::Short { answers: 1, purchases: 2 })), "{short:?}");
+    let long = outcome(1, 2, vec![response("200 OK", &[line(0, 0), line(1, 0)].concat())]).await;
+    assert!(matches!(long, Err(RunError::Long { purchases: 1 })), "{long:?}");
+    let swapped = outcome(2, 2, vec![response("200 OK", &[line(1, 0), line(0, 0)].concat())]).await;
+    assert_eq!(swapped.unwrap().tally.mismatches, 2);
+}
+
+#[tokio::test]
+async fn a_refused_key_and_a_broken_stream_end_the_run() {
+    let refused = outcome(1, 1, vec![response("401 Unauthorized", r#"{"code":"unauthenticated"}"#)]).await;
+    assert!(matches!(refused, Err(RunError::Client(ClientError::Refused { status: 401, .. }))), "{refused:?}");
+    let cut = response("200 OK", &line(0, 0)).replace("Content-Length: ", "Content-Length: 9");
+    let broken = outcome(2, 2, vec![cut]).await;
+    assert!(matches!(broken, Err(RunError::Client(ClientError::Broken(_)))), "{broken:?}");
+}
