@@ -1,7 +1,7 @@
 //! The ledger digest of a state that is never in memory as a whole: fed with one row at a time.
 
 use kembali_core::customer::Row;
-use kembali_core::ledger::Ledger;
+use kembali_core::ledger::{Ledger, canonical_rest, canonical_row};
 
 use crate::damage::FileHash;
 
@@ -20,13 +20,7 @@ pub fn ledger_digest(ledger: &Ledger) -> FileHash {
 }
 
 /// Computes the ledger digest of rows that come in order of their ids.
-///
-/// The canonical form is the count of the rows, the rows, and the rest, each independent of the others; so the form of
-/// a ledger with one row and nothing else is the count 1 and the form of that row.
-pub(crate) struct RowsDigest {
-    hasher: blake3::Hasher,
-    one: Ledger,
-}
+pub(crate) struct RowsDigest(blake3::Hasher);
 
 impl RowsDigest {
     /// Starts with the count of the rows.
@@ -34,27 +28,20 @@ impl RowsDigest {
         let mut hasher = blake3::Hasher::new();
         hasher.update(DOMAIN);
         hasher.update(&rows.to_be_bytes());
-        RowsDigest { hasher, one: Ledger::default() }
+        RowsDigest(hasher)
     }
 
-    pub(crate) fn row(&mut self, row: Row) {
-        self.one.rows.insert(row.id, row);
-        without_count(&mut self.hasher, &self.one);
-        self.one.rows.clear();
+    pub(crate) fn row(&mut self, row: &Row) {
+        canonical_row(row, &mut |piece: &[u8]| {
+            self.0.update(piece);
+        });
     }
 
-    /// Ends with `rest`, the ledger without its rows.
+    /// Ends with the rest of a ledger, whose own rows are not looked at.
     pub(crate) fn finish(mut self, rest: &Ledger) -> FileHash {
-        without_count(&mut self.hasher, rest);
-        FileHash(*self.hasher.finalize().as_bytes())
+        canonical_rest(&rest.desk, &rest.totals, &mut |piece: &[u8]| {
+            self.0.update(piece);
+        });
+        FileHash(*self.0.finalize().as_bytes())
     }
-}
-
-fn without_count(hasher: &mut blake3::Hasher, ledger: &Ledger) {
-    let mut is_count = true;
-    ledger.canonical(|piece| {
-        if !std::mem::replace(&mut is_count, false) {
-            hasher.update(piece);
-        }
-    });
 }

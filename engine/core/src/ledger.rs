@@ -10,9 +10,10 @@ use crate::customer::Row;
 use crate::desk::Desk;
 use crate::event::{Body, Event, Record};
 use crate::identity::{AliasKind, CustomerId, TenantId, Unit, WalletId};
+use crate::journey::Remark;
 use crate::maps::Map;
 use crate::quantity::{Amount, Seq};
-use crate::totals::Totals;
+use crate::totals::{TenantTotals, Totals};
 
 /// The whole state.
 #[derive(Clone, Debug, Default)]
@@ -122,43 +123,87 @@ impl Ledger {
 
     /// Hands the canonical form of the state to `write`, piece by piece: what the ledger digest is the hash of.
     ///
-    /// Rows in order of their ids, promo counters, sums. Positions, receive stamps and receipts are left out, so that
-    /// two runs of one input compare equal.
+    /// The number of rows, the rows in order of their ids ([`canonical_row`]), and the rest ([`canonical_rest`]).
+    /// Positions, receive stamps and receipts are left out, so that two runs of one input compare equal.
     pub fn canonical(&self, mut write: impl FnMut(&[u8])) {
         let mut rows: Vec<&Row> = self.rows.values().collect();
         rows.sort_unstable_by_key(|row| row.id);
         write(&(rows.len() as u64).to_be_bytes());
-        for row in rows {
-            canonical_row(row, &mut write);
-        }
-        for (tenant, promo, used) in self.desk.promos_used() {
-            write(&tenant.0.to_be_bytes());
-            write(&promo.0.to_be_bytes());
-            write(&used.to_be_bytes());
-        }
-        for (tenant, totals) in self.totals.tenants() {
-            write(&tenant.0.to_be_bytes());
-            write(&totals.accepted.to_be_bytes());
-            write(&totals.customers.to_be_bytes());
-            for sum in [totals.amount, totals.point_transaction, totals.point_loyalty] {
-                write(&sum.to_be_bytes());
-            }
-            for ((unit, account), sum) in &totals.house {
-                canonical_unit(*unit, &mut write);
-                match account {
-                    HouseAccount::PromoExpense(partner) => {
-                        write(&[0]);
-                        write(&partner.0.to_be_bytes());
-                    }
-                    HouseAccount::LoyaltyExpense => write(&[1]),
-                }
-                write(&sum.to_be_bytes());
-            }
-        }
+        rows.into_iter().for_each(|row| canonical_row(row, &mut write));
+        canonical_rest(&self.desk, &self.totals, &mut write);
     }
 }
 
-fn canonical_row(row: &Row, write: &mut impl FnMut(&[u8])) {
+/// Writes the canonical form of everything but the rows: the units used of each promo, and each tenant's sums. Each list
+/// says its length first.
+pub fn canonical_rest(desk: &Desk, totals: &Totals, write: &mut impl FnMut(&[u8])) {
+    write(&(desk.promos_used().count() as u64).to_be_bytes());
+    for (tenant, promo, used) in desk.promos_used() {
+        write(&tenant.0.to_be_bytes());
+        write(&promo.0.to_be_bytes());
+        write(&used.to_be_bytes());
+    }
+    write(&(totals.tenants().count() as u64).to_be_bytes());
+    for (tenant, totals) in totals.tenants() {
+        write(&tenant.0.to_be_bytes());
+        canonical_totals(totals, write);
+    }
+}
+
+fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
+    write(&totals.accepted.to_be_bytes());
+    write(&totals.customers.to_be_bytes());
+    for sum in [totals.amount, totals.point_transaction, totals.point_loyalty] {
+        write(&sum.to_be_bytes());
+    }
+    write(&(totals.promos.len() as u64).to_be_bytes());
+    for (promo, sums) in &totals.promos {
+        write(&promo.0.to_be_bytes());
+        write(&sums.granted.to_be_bytes());
+        write(&sums.points.to_be_bytes());
+        write(&sums.declined_exhausted.to_be_bytes());
+        write(&sums.declined_other.to_be_bytes());
+    }
+    write(&(totals.remarks.len() as u64).to_be_bytes());
+    for ((program, remark), count) in &totals.remarks {
+        write(&program.0.to_be_bytes());
+        write(&[match remark {
+            Remark::None => 0,
+            Remark::FirstTransaction => 1,
+            Remark::Upgrade => 2,
+            Remark::Downgrade => 3,
+            Remark::Reset => 4,
+            Remark::Maximum => 5,
+        }]);
+        write(&count.to_be_bytes());
+    }
+    write(&(totals.members.len() as u64).to_be_bytes());
+    for ((program, level), count) in &totals.members {
+        write(&program.0.to_be_bytes());
+        write(&level.0.to_be_bytes());
+        write(&count.to_be_bytes());
+    }
+    write(&(totals.wallets.len() as u64).to_be_bytes());
+    for (unit, sum) in &totals.wallets {
+        canonical_unit(*unit, write);
+        write(&sum.to_be_bytes());
+    }
+    write(&(totals.house.len() as u64).to_be_bytes());
+    for ((unit, account), sum) in &totals.house {
+        canonical_unit(*unit, write);
+        match account {
+            HouseAccount::PromoExpense(partner) => {
+                write(&[0]);
+                write(&partner.0.to_be_bytes());
+            }
+            HouseAccount::LoyaltyExpense => write(&[1]),
+        }
+        write(&sum.to_be_bytes());
+    }
+}
+
+/// Writes the canonical form of one row.
+pub fn canonical_row(row: &Row, write: &mut impl FnMut(&[u8])) {
     write(&row.id.0.to_be_bytes());
     write(&row.tenant.0.to_be_bytes());
     write(&[match row.alias.kind {

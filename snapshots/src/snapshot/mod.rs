@@ -270,7 +270,7 @@ impl Snapshot {
     pub fn verify(&self) -> Result<(), ReadError> {
         let mut digest = RowsDigest::new(self.footer.row_count);
         for entry in self.rows()? {
-            digest.row(entry?.row);
+            digest.row(&entry?.row);
         }
         self.keys()?;
         let rest = Ledger { desk: self.desk()?, totals: self.totals()?, ..Ledger::default() };

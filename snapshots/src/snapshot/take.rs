@@ -242,7 +242,7 @@ impl RowRun {
         if let Some(block) = self.index.last_mut() {
             block.rows += 1;
         }
-        self.digest.row(row);
+        self.digest.row(&row);
         if BLOCK_BYTES <= self.block.len() + ROW_HEAD_BYTES { self.close() } else { Ok(()) }
     }
 
