@@ -367,6 +367,16 @@ impl Engine {
         self.inner.shared.watch()
     }
 
+    /// Waits until nothing is in flight, and lets nothing in until what is returned is dropped: what comes meanwhile is
+    /// refused as overload, or waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn pause(&self) -> Result<Pause, Stopped> {
+        Ok(Pause { _room: self.room_for(IN_FLIGHT_UNITS).await? })
+    }
+
     /// Waits until nothing is in flight, then stops the actors and closes the journal. Every later call is [`Stopped`].
     ///
     /// # Errors
@@ -428,6 +438,12 @@ impl Engine {
             Err(SendError::Closed(_)) => Err(Stopped),
         }
     }
+}
+
+/// Keeps the door closed while it lives. See [`Engine::pause`].
+#[derive(Debug)]
+pub struct Pause {
+    _room: OwnedSemaphorePermit,
 }
 
 /// Returns the fingerprint of the purchase that a record books under `key`.

@@ -20,7 +20,7 @@ mod tell;
 
 pub use clock::now;
 pub use digest::LedgerDigest;
-pub use handle::{Engine, IN_FLIGHT_UNITS};
+pub use handle::{Engine, IN_FLIGHT_UNITS, Pause};
 pub use installation::KeyError;
 pub use journal_thread::Fault;
 pub use kembali_machine::{CustomerView, PromoUse, TotalsView};

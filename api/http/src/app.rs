@@ -7,6 +7,7 @@ use axum::routing::{MethodFilter, MethodRouter, get, on};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::{Seq, TenantId};
 use kembali_engine::Engine;
+use tokio::sync::Semaphore;
 
 use crate::auth::Identity;
 use crate::codes;
@@ -22,6 +23,8 @@ pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) operator_token: Option<Arc<Secret>>,
     pub(crate) limits: Limits,
+    /// Room for subscribers of the event stream.
+    pub(crate) subscribers: Arc<Semaphore>,
 }
 
 impl App {
@@ -73,7 +76,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
     let put = MethodFilter::PUT;
     Some(match endpoint {
         // Served before the router is asked.
-        Endpoint::BookPurchases | Endpoint::Health | Endpoint::Ready => return None,
+        Endpoint::BookPurchases | Endpoint::Health | Endpoint::Ready | Endpoint::Stream => return None,
         Endpoint::Problem => get(reads::problem_page),
         Endpoint::FindCustomer => get(reads::customers::find),
         Endpoint::Customer => get(reads::customers::show),

@@ -74,6 +74,15 @@ registry! {
     CONTENT_ENCODING_UNSUPPORTED 415 "content_encoding_unsupported" final "The content encoding is not supported"
         "Send the body as it is, or with `Content-Encoding: gzip`."
 
+    WEBSOCKET_HANDSHAKE_INVALID 400 "websocket_handshake_invalid" final "The WebSocket handshake is malformed"
+        "Correct the handshake as `detail` says."
+    OPERATION_UNKNOWN 400 "operation_unknown" final "The message is no operation of the stream"
+        "Send a text message of one JSON object whose `op` is `ping`, or nothing."
+    UPGRADE_REQUIRED 426 "upgrade_required" final "This route speaks WebSocket only"
+        "Send a WebSocket handshake: `Connection: Upgrade` and `Upgrade: websocket`."
+    WEBSOCKET_VERSION_UNSUPPORTED 426 "websocket_version_unsupported" final "This version of WebSocket is not spoken here"
+        "Send `Sec-WebSocket-Version: 13`."
+
     // The caller.
     API_KEY_MISSING 401 "api_key_missing" final "No API key was sent"
         "Send the partner's key in `X-Api-Key`."
@@ -119,6 +128,8 @@ registry! {
         "Choose another slug."
     POSITION_AHEAD 409 "position_ahead" retry "The ledger has not reached `min_seq`"
         "Ask again shortly, or without `min_seq`."
+    AFTER_AHEAD 409 "after_ahead" final "The ledger has not reached `after`"
+        "The position is of another ledger: read the state anew and go on from `head`."
 
     // The catalogue is refused.
     CATALOGUE_INVALID 422 "catalogue_invalid" final "The catalogue contradicts itself or the ledger"

@@ -38,6 +38,16 @@ pub struct Limits {
     pub stream_idle_max: Duration,
     /// How long requests in flight may take to finish once the server is told to stop.
     pub shutdown_time_max: Duration,
+    /// Subscribers of the event stream at one time; each is a connection too.
+    pub subscribers_max: usize,
+    /// Records that a subscriber may fall behind the head once it had caught up.
+    pub subscriber_lag_max: u64,
+    /// How long a subscriber's socket may take nothing of what is sent to it.
+    pub subscriber_stall_max: Duration,
+    /// How long a subscriber's connection may be silent before it is pinged, and the ping unanswered before it is cut.
+    pub subscriber_ping_every: Duration,
+    /// How long a subscriber that is being closed may take to read why.
+    pub subscriber_farewell_max: Duration,
 }
 
 impl Default for Limits {
@@ -48,6 +58,11 @@ impl Default for Limits {
             body_time_max: Duration::from_secs(30),
             stream_idle_max: Duration::from_secs(15 * 60),
             shutdown_time_max: Duration::from_secs(20),
+            subscribers_max: 256,
+            subscriber_lag_max: 10_000,
+            subscriber_stall_max: Duration::from_secs(30),
+            subscriber_ping_every: Duration::from_secs(30),
+            subscriber_farewell_max: Duration::from_secs(5),
         }
     }
 }

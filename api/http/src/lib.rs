@@ -1,8 +1,8 @@
 //! The server: HTTP in, the engine behind it, JSON out. No rule of the ledger is here, and no actor.
 //!
 //! Read in this order: [`routes`] (what there is), `server` (connections), `service` (one request), then `ingest`
-//! (booking purchases), `reads` and `apply` (everything an operator does). [`wire`] is what crosses the network,
-//! [`codes`] what can go wrong.
+//! (booking purchases), `reads` and `apply` (everything an operator does), `feed` (the event stream). [`wire`] is what
+//! crosses the network, [`codes`] what can go wrong.
 
 mod app;
 mod apply;
@@ -11,6 +11,7 @@ mod body;
 pub mod codes;
 mod config;
 mod cursor;
+mod feed;
 mod ingest;
 mod problem;
 mod query;

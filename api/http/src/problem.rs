@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
 use kembali_core::Rejection;
 use kembali_engine::{ApplyError, BookError, ReadError, Stopped};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
@@ -110,6 +112,11 @@ impl Problem {
         }
         if self.code.status == 401 {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer, ApiKey"));
+        }
+        if self.code.status == 426 {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         if let Some(allow) = self.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
             headers.insert(ALLOW, allow);

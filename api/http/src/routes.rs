@@ -66,6 +66,8 @@ pub enum Endpoint {
     Summary,
     /// Shows debits and credits of a tenant.
     TrialBalance,
+    /// Upgrades to WebSocket and sends events.
+    Stream,
 }
 
 /// One route.
@@ -112,6 +114,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::PUT, "/v1/catalogue", Operator, Endpoint::PutCatalogue),
     route(Method::GET, "/v1/reports/summary", Operator, Endpoint::Summary),
     route(Method::GET, "/v1/trial-balance", Operator, Endpoint::TrialBalance),
+    route(Method::GET, "/v1/stream", PartnerOrOperator, Endpoint::Stream),
 ];
 
 /// What a path and a method lead to.

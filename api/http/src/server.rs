@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::app::{App, router};
 use crate::config::{Limits, ServerConfig};
+use crate::feed::Switch;
 use crate::service::serve;
 
 /// How long to wait after the system refused a connection for want of something.
@@ -75,7 +76,12 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Server { listener, engine, config, .. } = self;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let app = App { engine, operator_token: config.operator_token.map(Arc::new), limits: config.limits };
+        let app = App {
+            engine,
+            operator_token: config.operator_token.map(Arc::new),
+            limits: config.limits,
+            subscribers: Arc::new(Semaphore::new(config.limits.subscribers_max)),
+        };
         let router = router(app.clone());
         let room = Arc::new(Semaphore::new(config.limits.connections_max));
         let (stop, stopping) = watch::channel(false);
@@ -130,9 +136,10 @@ async fn connection(
         tracing::debug!(%error, "setting TCP_NODELAY");
     }
     let head_time_max = app.limits.head_time_max;
+    let switch = Switch::default();
     let service = service_fn(|request| {
-        let (app, router) = (&app, &router);
-        async move { Ok::<_, Infallible>(serve(app, router, request).await) }
+        let (app, router, switch) = (&app, &router, &switch);
+        async move { Ok::<_, Infallible>(serve(app, router, switch, request).await) }
     });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
@@ -140,11 +147,12 @@ async fn connection(
             .header_read_timeout(head_time_max)
             .half_close(true)
             .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
     );
     let served = tokio::select! {
         served = connection.as_mut() => Some(served),
         // It is sent once; an error means that the server is gone, which stops too.
-        _ = stopping.changed() => None,
+        _ = stopping.wait_for(|stopping| *stopping) => None,
     };
     let served = match served {
         Some(served) => served,
@@ -155,5 +163,10 @@ async fn connection(
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended");
+        return;
+    }
+    // It is no HTTP any more: the task goes on as the subscriber's, so that it counts and stops like any other.
+    if let Some(subscriber) = switch.take() {
+        subscriber.run(stopping).await;
     }
 }

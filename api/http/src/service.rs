@@ -11,15 +11,16 @@ use tower::ServiceExt as _;
 use crate::app::App;
 use crate::auth::{Identity, identify};
 use crate::codes::{self, Code};
+use crate::feed::{self, Switch};
 use crate::ingest;
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
 use crate::routes::{self, Endpoint, Found};
 
 /// Serves one request.
-pub(crate) async fn serve(app: &App, router: &Router, request: Request<Incoming>) -> Response {
+pub(crate) async fn serve(app: &App, router: &Router, switch: &Switch, request: Request<Incoming>) -> Response {
     let request_id = RequestId::of(request.headers());
-    let mut response = match dispatch(app, router, request.map(Body::new), &request_id).await {
+    let mut response = match dispatch(app, router, switch, request.map(Body::new), &request_id).await {
         Ok(response) => response,
         Err(problem) => problem.into_http(&request_id),
     };
@@ -33,6 +34,7 @@ pub(crate) async fn serve(app: &App, router: &Router, request: Request<Incoming>
 async fn dispatch(
     app: &App,
     router: &Router,
+    switch: &Switch,
     mut request: Request<Body>,
     request_id: &RequestId,
 ) -> Result<Response, Problem> {
@@ -52,6 +54,7 @@ async fn dispatch(
             ingest::purchases(app, caller, request, request_id).await
         }
         (Endpoint::BookPurchases, _) => Err(Problem::new(&codes::ROLE_INSUFFICIENT)),
+        (Endpoint::Stream, identity) => feed::open(app, identity, request, switch).await,
         (Endpoint::Health, _) => Ok(status_ok()),
         (Endpoint::Ready, _) => app.engine.tenants().await.map(|_| status_ok()).map_err(Problem::from),
         _ => {

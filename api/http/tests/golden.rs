@@ -6,18 +6,20 @@
 
 mod support;
 
+use kembali_core::accounts::{Entry, HouseAccount, HouseLeg};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::draft::Numbering;
 use kembali_core::event::{
     Body, CustomerCreated, DeclineReason, Event, MilestoneReached, PromoDeclined, PromoGranted, PurchaseBooked,
-    TierStepped,
+    PurchaseRefused, TierStepped,
 };
 use kembali_core::journey::{Remark, Standing};
 use kembali_core::purchase::{Line, Purchase};
 use kembali_core::{
     Alias, AliasKind, Amount, CustomerId, Fingerprint, Instant, PartnerId, PurchaseKey, RejectionCode, RuleId, Seq,
-    TenantId,
+    TenantId, Unit, WalletId,
 };
+use kembali_http::wire::event::{self, Topics};
 use kembali_http::wire::result::{render, render_dry_run};
 
 /// 2017-03-01T03:00:00Z.
@@ -133,6 +135,65 @@ fn an_upgrade_a_milestone_and_a_quota_that_is_used_up() {
     let mut out = Vec::new();
     render(&mut out, Seq(u64::from(u32::MAX) + 7), &body, &catalogue).unwrap();
     check("upgrade_and_quota.json", &out);
+}
+
+#[test]
+fn the_events_of_one_purchase() {
+    let catalogue = catalogue();
+    let promo = &catalogue.promos[0];
+    let (before, after) = (standing(&catalogue, "BRONZE", 7), standing(&catalogue, "SILVER", 1));
+    let silver = catalogue.programs[0].level(after.level).unwrap();
+    let declined = |reason| Event::PromoDeclined(PromoDeclined { promo: promo.id, reason });
+    let exhausted = DeclineReason::QuotaExhausted { band: promo.bands[6].id, quota: 10_000, points: amount(50_250) };
+    let legs = [HouseLeg { account: HouseAccount::PromoExpense(PartnerId(1)), amount: amount(3_500) }];
+    let entry = Entry::credit(WalletId(0), Unit::Money(catalogue.currency.code), amount(17_500), &legs).unwrap();
+    let purchase = Purchase { origin_id: "A-2".into(), amount: 1_500_000, quantity: 5, ..Purchase::default() };
+    let body = body(
+        purchase,
+        21_000,
+        vec![
+            Event::CustomerCreated(CustomerCreated { alias: Alias { kind: AliasKind::Email, hash: 9 } }),
+            Event::PromoGranted(PromoGranted { promo: promo.id, band: promo.bands[1].id, points: amount(3_500) }),
+            declined(exhausted),
+            declined(DeclineReason::NoBand),
+            // One more within the level is not public, and its number is not given to another.
+            Event::TierStepped(TierStepped { before: Some(before), after: before, remark: Remark::None }),
+            Event::TierStepped(TierStepped { before: Some(before), after, remark: Remark::Upgrade }),
+            Event::MilestoneReached(MilestoneReached {
+                program: after.program,
+                level: silver.id,
+                milestone: silver.milestones[0].id,
+                at_count: 3,
+                points: amount(17_500),
+            }),
+            Event::WalletEntry(entry),
+        ],
+    );
+    let frame = event::render(Seq(42), &body, &catalogue, Topics::ALL).unwrap().unwrap();
+    check("events_of_a_purchase.json", frame.as_bytes());
+    let tiers = event::render(Seq(42), &body, &catalogue, Topics::parse("tier.*").unwrap()).unwrap().unwrap();
+    assert!(tiers.contains(r#""id":"42-6""#) && frame.contains(r#""id":"42-6""#), "a filter changes no id");
+    assert_eq!(event::render(Seq(42), &body, &catalogue, Topics::parse("catalogue.*").unwrap()).unwrap(), None);
+}
+
+#[test]
+fn the_events_of_a_change_of_rules_and_of_a_refusal() {
+    let catalogue = std::sync::Arc::new(catalogue());
+    let mut body = body(Purchase::default(), 0, Vec::new());
+    body.customer = None;
+    body.events = vec![Event::CatalogueApplied(std::sync::Arc::clone(&catalogue))];
+    let frame = event::render(Seq(1), &body, &catalogue, Topics::ALL).unwrap().unwrap();
+    check("events_of_a_catalogue.json", frame.as_bytes());
+    body.events = vec![Event::PurchaseRefused(Box::new(PurchaseRefused {
+        partner: PartnerId(1),
+        key: PurchaseKey(0x0921_f285_50c6_8e5f_9e54_f8c3_7352_3e66),
+        fingerprint: Fingerprint { version: 1, hash: 5 },
+        origin_id: "A-9".into(),
+        code: RejectionCode::PromoUnknown,
+        replaces: None,
+    }))];
+    let frame = event::render(Seq(2), &body, &catalogue, Topics::ALL).unwrap().unwrap();
+    check("events_of_a_refusal.json", frame.as_bytes());
 }
 
 #[test]

@@ -72,7 +72,7 @@ async fn routes_methods_ids_and_pages() {
     let head = harness.call("HEAD", "/healthz", &[], b"").await;
     assert_eq!((head.status, head.text()), (200, ""));
     let engine = harness.engine.clone();
-    engine.stop().await;
+    engine.stop().await.expect("it stops well");
     assert_eq!(harness.call("GET", "/healthz", &[], b"").await.status, 200);
     let gone = harness.call("GET", "/readyz", &[], b"").await;
     assert_eq!(gone.problem(), "503 engine_stopped -");

@@ -3,31 +3,9 @@
 
 mod support;
 
-use kembali_core::purchase::Purchase;
-use kembali_engine::{CustomerRef, PurchaseRequest};
 use support::{Harness, KEY, Reply, purchase};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-
-/// Takes all of the engine's room, until what is returned is dropped: nothing is submitted before it is polled.
-async fn take_all_room(harness: &Harness) -> Vec<impl Sized + use<>> {
-    let mut taken = Vec::new();
-    // One submission takes a quarter at most.
-    while taken.len() < 4 {
-        let request = PurchaseRequest {
-            caller: harness.engine.partner_of_key(KEY).unwrap(),
-            customer: CustomerRef::Ref("C1".to_owned()),
-            purchase: Purchase { tags: vec!["x".repeat(32 * 1024 * 1024)], ..Purchase::default() },
-            dry_run: false,
-        };
-        match harness.engine.try_book(vec![request]) {
-            Ok(booked) => taken.push(booked),
-            // The room of what was answered just now is given back a moment after the answer.
-            Err(_) => tokio::task::yield_now().await,
-        }
-    }
-    taken
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_refused_within_a_stream() {
@@ -46,7 +24,7 @@ async fn nothing_is_refused_within_a_stream() {
         assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0);
     }
 
-    let room = take_all_room(&harness).await;
+    let room = harness.engine.pause().await.unwrap();
     for number in 2..=5 {
         socket.write_all(chunk(&format!("O-{number}")).as_bytes()).await.unwrap();
         let single = harness.post(&purchase("S", 1_000, 1, 1)).await;
@@ -89,7 +67,7 @@ async fn an_engine_that_stops_in_mid_stream_breaks_the_answer_off() {
     while !String::from_utf8_lossy(&seen).contains("E-1") {
         assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0);
     }
-    harness.engine.stop().await;
+    harness.engine.stop().await.expect("it stops well");
     socket.write_all(chunk("E-2").as_bytes()).await.unwrap();
     // A reset is as good a sign as a connection that just ends.
     let _ = socket.read_to_end(&mut seen).await;

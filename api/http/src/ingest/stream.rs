@@ -180,7 +180,7 @@ impl Stream {
             self.in_flight.push_back(std::future::ready((places, Ok(Vec::new()))).boxed());
             return Ok(());
         }
-        // The room is taken here, and the set polls what was pushed first to last: chunks stay in order.
+        // It is under way from here on: chunks are booked in the order of these calls.
         let booked = self.engine.try_book(requests)?;
         self.in_flight.push_back(async move { (places, booked.await) }.boxed());
         Ok(())

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use kembali_core::catalogue::{Catalogue, TierProgram};
 use kembali_core::event::{Body, DeclineReason, Event, PromoDeclined, PromoGranted, PurchaseBooked, TierStepped};
 use kembali_core::journey::{Remark, Standing};
-use kembali_core::{RuleId, Seq};
+use kembali_core::{PartnerId, RuleId, Seq};
 use serde::Serialize;
 
 use super::instant::{Rfc3339, UuidText};
@@ -23,8 +23,9 @@ pub enum RenderError {
     Json(#[from] serde_json::Error),
 }
 
+/// What is said of a booked purchase.
 #[derive(Serialize)]
-struct PurchaseResult<'a> {
+pub(crate) struct PurchaseResult<'a> {
     id: Option<UuidText>,
     seq: Option<u64>,
     tenant: &'a str,
@@ -94,7 +95,7 @@ enum Effect<'a> {
 }
 
 #[derive(Serialize)]
-struct Declined<'a> {
+pub(crate) struct Declined<'a> {
     rule: u32,
     promo: Cow<'a, str>,
     version: u32,
@@ -154,7 +155,8 @@ pub(crate) const fn remark_text(remark: Remark) -> &'static str {
     }
 }
 
-fn result_of<'a>(seq: Option<Seq>, body: &'a Body, catalogue: &'a Catalogue) -> Option<PurchaseResult<'a>> {
+/// Puts the result together; `seq` is `None` of a dry run.
+pub(crate) fn result_of<'a>(seq: Option<Seq>, body: &'a Body, catalogue: &'a Catalogue) -> Option<PurchaseResult<'a>> {
     let booked = purchase_of(body)?;
     let currency = catalogue.currency.code.as_str();
     let names = Names { catalogue };
@@ -162,7 +164,7 @@ fn result_of<'a>(seq: Option<Seq>, body: &'a Body, catalogue: &'a Catalogue) -> 
         id: seq.map(|_| UuidText(booked.key.0)),
         seq: seq.map(|seq| seq.0),
         tenant: &catalogue.slug,
-        partner: names.or_number(catalogue.partner(booked.partner).map(|partner| &*partner.slug), booked.partner.0),
+        partner: names.partner(booked.partner),
         origin_id: &booked.purchase.origin_id,
         customer: body.customer.map(|customer| UuidText(customer.0)),
         amount: booked.purchase.amount,
@@ -226,7 +228,11 @@ impl<'a> Names<'a> {
         name.map_or_else(|| Cow::Owned(format!("#{number}")), Cow::Borrowed)
     }
 
-    fn promo(&self, id: RuleId) -> Cow<'a, str> {
+    pub(crate) fn partner(&self, id: PartnerId) -> Cow<'a, str> {
+        self.or_number(self.catalogue.partner(id).map(|partner| &*partner.slug), id.0)
+    }
+
+    pub(crate) fn promo(&self, id: RuleId) -> Cow<'a, str> {
         self.or_number(self.catalogue.promo(id).map(|promo| &*promo.code), id.0)
     }
 
@@ -238,20 +244,24 @@ impl<'a> Names<'a> {
         self.or_number(program.and_then(|program| program.level(id)).map(|level| &*level.name), id.0)
     }
 
+    /// Returns the share that a band pays; `None` of a band that is gone from the catalogue.
+    pub(crate) fn percent(&self, granted: &PromoGranted) -> Option<String> {
+        let bands = &self.catalogue.promo(granted.promo)?.bands;
+        bands.iter().find(|band| band.id == granted.band).map(|band| band.percent.to_string())
+    }
+
     fn cashback(&self, granted: &PromoGranted) -> Effect<'a> {
-        let promo = self.catalogue.promo(granted.promo);
-        let band = promo.and_then(|promo| promo.bands.iter().find(|band| band.id == granted.band));
         Effect::Cashback {
             promo: self.promo(granted.promo),
             rule: granted.promo.0,
             band: granted.band.0,
             version: self.catalogue.version,
-            percent: band.map(|band| band.percent.to_string()).unwrap_or_default(),
+            percent: self.percent(granted).unwrap_or_default(),
             points: granted.points.minor_units(),
         }
     }
 
-    fn declined(&self, declined: &PromoDeclined) -> Declined<'a> {
+    pub(crate) fn declined(&self, declined: &PromoDeclined) -> Declined<'a> {
         let (reason, band, quota, points) = match declined.reason {
             DeclineReason::OutsidePeriod => ("outside_period", None, None, None),
             DeclineReason::NoBand => ("no_band", None, None, None),

@@ -27,7 +27,7 @@ pub struct Harness {
     pub engine: Engine,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<std::io::Result<()>>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// The sample catalogue, as it lies in the repository.
@@ -36,26 +36,40 @@ pub fn sample() -> CatalogueFile {
     toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// Makes `file` the next version of its tenant's rules.
+pub async fn apply(engine: &Engine, file: &CatalogueFile) {
+    let (draft, partner_keys) = (file.to_draft().unwrap(), file.partner_keys());
+    engine.apply(ApplyRequest { draft, partner_keys, expected_version: None, dry_run: false }).await.unwrap();
+}
+
 impl Harness {
     pub async fn start() -> Harness {
         Harness::start_with(|_| ()).await
     }
 
     pub async fn start_with(configure: impl FnOnce(&mut ServerConfig)) -> Harness {
-        let dir = tempfile::tempdir().unwrap();
+        Harness::start_in(tempfile::tempdir().unwrap(), 128 * 1024 * 1024, configure).await
+    }
+
+    /// Starts with what lies in `dir`; a new directory gets the sample catalogue.
+    pub async fn start_in(
+        dir: tempfile::TempDir,
+        generation_bytes_max: u64,
+        configure: impl FnOnce(&mut ServerConfig),
+    ) -> Harness {
         let now = AtomicI64::new(NOW_US);
         let config = EngineConfig {
             data_dir: dir.path().to_path_buf(),
             shards: NonZeroUsize::MIN,
             installation_key: Some([7; 32]),
-            generation_bytes_max: 128 * 1024 * 1024,
+            generation_bytes_max,
             clock: Arc::new(move || Instant(now.fetch_add(1, Ordering::Relaxed))),
             on_fault: Box::new(|fault| panic!("{fault:?}")),
         };
         let engine = tokio::task::spawn_blocking(move || Engine::start(config)).await.unwrap().unwrap().0;
-        let file = sample();
-        let (draft, partner_keys) = (file.to_draft().unwrap(), file.partner_keys());
-        engine.apply(ApplyRequest { draft, partner_keys, expected_version: None, dry_run: false }).await.unwrap();
+        if engine.tenants().await.unwrap().is_empty() {
+            apply(&engine, &sample()).await;
+        }
         let mut config = ServerConfig::new("127.0.0.1:0".parse().unwrap());
         config.operator_token = Some(Secret::new(TOKEN));
         configure(&mut config);
@@ -65,13 +79,15 @@ impl Harness {
         let served = tokio::spawn(server.run(async move {
             let _ = stopped.await;
         }));
-        Harness { address, engine, stop: Some(stop), served, _dir: dir }
+        Harness { address, engine, stop: Some(stop), served, dir }
     }
 
-    pub async fn stop(mut self) {
+    /// Stops server and engine, and hands back what they leave.
+    pub async fn stop(mut self) -> tempfile::TempDir {
         self.tell_to_stop();
         self.served().await;
-        self.engine.stop().await;
+        self.engine.stop().await.expect("it stops well");
+        self.dir
     }
 
     pub fn tell_to_stop(&mut self) {

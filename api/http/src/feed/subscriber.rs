@@ -1,0 +1,365 @@
+//! One subscriber: reads durable records one after the other, writes them to its socket, and knows when to give up.
+//!
+//! The task holds one record at a time. Whatever it waits for (the socket, the next record, the client), it hears that
+//! the server stops, and once it has caught up it hears that it has fallen too far behind.
+
+use bytes::Bytes;
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use kembali_core::Seq;
+use kembali_engine::Engine;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::io::{AsyncWriteExt as _, copy, sink};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::Subscription;
+use crate::codes::{self, Code};
+use crate::config::Limits;
+use crate::wire::event::render;
+
+/// Bytes that a message of a client may have.
+const INCOMING_BYTES_MAX: usize = 4 * 1024;
+/// Bytes that wait for the socket at most. One record is written at a time, and the largest that rules can make fits.
+const OUTGOING_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Records after which others get their turn, although none of them was written.
+const RECORDS_PER_TURN: u32 = 64;
+/// The close code of a subscriber that was too slow.
+const TOO_SLOW: u16 = 4008;
+
+/// A subscriber whose connection is about to become a WebSocket.
+pub(crate) struct Subscriber {
+    engine: Engine,
+    limits: Limits,
+    subscription: Subscription,
+    upgrade: OnUpgrade,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Subscriber {
+    pub(super) const fn new(
+        engine: Engine,
+        limits: Limits,
+        subscription: Subscription,
+        upgrade: OnUpgrade,
+        permit: OwnedSemaphorePermit,
+    ) -> Subscriber {
+        Subscriber { engine, limits, subscription, upgrade, _permit: permit }
+    }
+
+    /// Serves until the client leaves, falls behind, or the server stops.
+    pub(crate) async fn run(self, stopping: watch::Receiver<bool>) {
+        let Subscriber { engine, limits, subscription, upgrade, _permit } = self;
+        let upgraded = match upgrade.await {
+            Ok(upgraded) => upgraded,
+            Err(error) => {
+                tracing::debug!(%error, "an upgrade failed");
+                return;
+            }
+        };
+        let config = WebSocketConfig::default()
+            .read_buffer_size(INCOMING_BYTES_MAX)
+            .write_buffer_size(0)
+            .max_write_buffer_size(OUTGOING_BYTES_MAX)
+            .max_message_size(Some(INCOMING_BYTES_MAX))
+            .max_frame_size(Some(INCOMING_BYTES_MAX));
+        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+        let durable = engine.watch_durable();
+        let session = Session {
+            socket,
+            engine,
+            limits,
+            subscription,
+            stopping,
+            durable,
+            position: subscription.after,
+            has_caught_up: false,
+            quiet_since: Instant::now(),
+            is_pinged: false,
+        };
+        session.run().await;
+    }
+}
+
+/// Why a session ends.
+#[derive(Debug)]
+enum End {
+    /// The connection is gone.
+    Gone,
+    /// The client sent a close frame.
+    Left,
+    /// The server stops.
+    Stopping,
+    /// The subscriber is too slow.
+    TooSlow,
+    /// The client broke the protocol.
+    Broken(CloseCode, &'static str),
+    /// The ledger cannot be read.
+    Failed,
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> End {
+        match error {
+            Error::Capacity(_) => End::Broken(CloseCode::Size, "a message is at most 4096 bytes"),
+            Error::Protocol(_) | Error::AttackAttempt => End::Broken(CloseCode::Protocol, "the protocol is broken"),
+            Error::Utf8(_) => End::Broken(CloseCode::Invalid, "text is UTF-8"),
+            Error::WriteBufferFull(_) => {
+                tracing::error!("a record is larger than a subscriber's buffer");
+                End::Failed
+            }
+            _ => End::Gone,
+        }
+    }
+}
+
+/// What ended a wait.
+enum Next {
+    Stop,
+    Heard(Option<Result<Message, Error>>),
+    Record,
+    Silence,
+}
+
+struct Session {
+    socket: WebSocketStream<TokioIo<Upgraded>>,
+    engine: Engine,
+    limits: Limits,
+    subscription: Subscription,
+    stopping: watch::Receiver<bool>,
+    durable: watch::Receiver<Seq>,
+    /// Everything up to here that is for this subscriber is written, or waits in the socket's buffer.
+    position: Seq,
+    has_caught_up: bool,
+    /// When something went over the connection last.
+    quiet_since: Instant,
+    /// A ping is the last thing that went over it.
+    is_pinged: bool,
+}
+
+impl Session {
+    async fn run(mut self) {
+        let end = match self.serve().await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        };
+        tracing::debug!(?end, position = self.position.0, "a subscriber is done");
+        let farewell_max = self.limits.subscriber_farewell_max;
+        // Whoever does not read the farewell in time is cut off without it.
+        let _ = timeout(farewell_max, self.say_farewell(&end)).await;
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
+        let Subscription { after, head, .. } = self.subscription;
+        let ready = json!({ "op": "ready", "head": head.0, "after": after.0, "resume": "exact" });
+        self.send(ready.to_string()).await?;
+        let mut turn = 0;
+        loop {
+            let head = *self.durable.borrow();
+            if head <= self.position {
+                self.has_caught_up = true;
+                self.wait().await?;
+                continue;
+            }
+            if self.has_caught_up && is_too_far(self.position, head, self.limits) {
+                return Err(End::TooSlow);
+            }
+            if *self.stopping.borrow() {
+                return Err(End::Stopping);
+            }
+            // While there is much to send the client is heard too, a message at a time.
+            if let Some(heard) = self.socket.next().now_or_never() {
+                self.hear(heard).await?;
+            }
+            self.forward(Seq(self.position.0 + 1)).await?;
+            turn += 1;
+            if turn % RECORDS_PER_TURN == 0 {
+                yield_now().await;
+            }
+        }
+    }
+
+    /// Waits until there is a new record; hears the client and keeps the connection alive meanwhile.
+    async fn wait(&mut self) -> Result<(), End> {
+        let position = self.position;
+        let ping_at = self.quiet_since + self.limits.subscriber_ping_every;
+        let next = tokio::select! {
+            biased;
+            () = told(&mut self.stopping, |stopping| *stopping) => Next::Stop,
+            heard = self.socket.next() => Next::Heard(heard),
+            () = told(&mut self.durable, |head| position < *head) => Next::Record,
+            () = sleep_until(ping_at) => Next::Silence,
+        };
+        match next {
+            Next::Stop => Err(End::Stopping),
+            Next::Heard(heard) => self.hear(heard).await,
+            Next::Record => Ok(()),
+            Next::Silence if self.is_pinged => Err(End::Gone),
+            Next::Silence => {
+                self.write(Message::Ping(Bytes::new())).await?;
+                self.is_pinged = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends the record at `seq`, if it is for this subscriber.
+    async fn forward(&mut self, seq: Seq) -> Result<(), End> {
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::error!(%error, seq = seq.0, "a record cannot be sent");
+            End::Failed
+        };
+        let found = self.engine.record(seq).await.map_err(|error| failed(&error))?;
+        let (record, catalogue) = found.ok_or_else(|| failed(&"a durable record is not there"))?;
+        let Subscription { scope, topics, .. } = self.subscription;
+        let frame = match scope.has(&record) {
+            true => render(seq, &record.body, &catalogue, topics).map_err(|error| failed(&error))?,
+            false => None,
+        };
+        let Some(frame) = frame else {
+            self.position = seq;
+            return Ok(());
+        };
+        // The buffer is empty here, so this takes the frame at once; only the flush waits.
+        self.socket.feed(Message::text(frame)).await?;
+        self.position = seq;
+        self.flush().await
+    }
+
+    async fn send(&mut self, text: String) -> Result<(), End> {
+        self.write(Message::text(text)).await
+    }
+
+    async fn write(&mut self, message: Message) -> Result<(), End> {
+        self.socket.feed(message).await?;
+        self.flush().await
+    }
+
+    /// Waits until the socket has taken everything.
+    async fn flush(&mut self) -> Result<(), End> {
+        let Session { socket, durable, stopping, limits, position, has_caught_up, .. } = self;
+        let falls_behind = told(durable, |head| *has_caught_up && is_too_far(*position, *head, *limits));
+        let flushed = tokio::select! {
+            biased;
+            flushed = timeout(limits.subscriber_stall_max, socket.flush()) => flushed,
+            () = falls_behind => return Err(End::TooSlow),
+            () = told(stopping, |stopping| *stopping) => return Err(End::Stopping),
+        };
+        flushed.map_err(|_| End::TooSlow)??;
+        self.is_heard();
+        Ok(())
+    }
+
+    fn is_heard(&mut self) {
+        self.quiet_since = Instant::now();
+        self.is_pinged = false;
+    }
+
+    /// Answers what the client sent.
+    async fn hear(&mut self, heard: Option<Result<Message, Error>>) -> Result<(), End> {
+        self.is_heard();
+        match heard {
+            None => Err(End::Gone),
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(Message::Close(_))) => Err(End::Left),
+            // The answer is queued already.
+            Some(Ok(Message::Ping(_))) => self.flush().await,
+            Some(Ok(Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            Some(Ok(Message::Text(text))) => self.send(answer(text.as_bytes())).await,
+            Some(Ok(Message::Binary(_))) => self.send(error(&codes::OPERATION_UNKNOWN)).await,
+        }
+    }
+
+    /// Tells the client why it is over, and where to go on.
+    async fn say_farewell(&mut self, end: &End) -> Result<(), Error> {
+        let (code, reason) = match end {
+            End::Gone => return Ok(()),
+            End::Left => (None, String::new()),
+            End::Stopping => (Some(CloseCode::Away), "the server stops".to_owned()),
+            End::TooSlow => {
+                let resume_after = self.position.0;
+                let lag = json!({ "op": "lag", "resume_after": resume_after });
+                self.socket.send(Message::text(lag.to_string())).await?;
+                (Some(CloseCode::from(TOO_SLOW)), format!("resume_after={resume_after}"))
+            }
+            End::Broken(code, reason) => (Some(*code), (*reason).to_owned()),
+            End::Failed => (Some(CloseCode::Error), "internal".to_owned()),
+        };
+        if let Some(code) = code {
+            self.socket.close(Some(CloseFrame { code, reason: reason.into() })).await?;
+        }
+        // Until the client's close frame has come and both are answered.
+        while self.socket.next().await.transpose()?.is_some() {}
+        let connection = self.socket.get_mut();
+        connection.shutdown().await?;
+        if matches!(end, End::Broken(..)) {
+            // What is left of the fault is read: a socket that is closed with something unread in it takes back what
+            // the client has not read either.
+            copy(connection, &mut sink()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits until a value is as wanted. One whose owner is gone never is.
+async fn told<T>(watched: &mut watch::Receiver<T>, is_wanted: impl FnMut(&T) -> bool) {
+    if watched.wait_for(is_wanted).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn is_too_far(position: Seq, head: Seq, limits: Limits) -> bool {
+    limits.subscriber_lag_max < head.0.saturating_sub(position.0)
+}
+
+/// What a client may say.
+#[derive(Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+enum Operation {
+    Ping {},
+}
+
+fn answer(text: &[u8]) -> String {
+    match serde_json::from_slice::<Operation>(text) {
+        Ok(Operation::Ping {}) => json!({ "op": "pong" }).to_string(),
+        Err(fault) if fault.is_syntax() || fault.is_eof() => error(&codes::MALFORMED_JSON),
+        Err(_) => error(&codes::OPERATION_UNKNOWN),
+    }
+}
+
+fn error(code: &Code) -> String {
+    json!({ "op": "error", "code": code.code, "title": code.title, "detail": code.remedy }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_may_say() {
+        assert_eq!(answer(br#"{"op":"ping"}"#), r#"{"op":"pong"}"#);
+        for (text, code) in [
+            ("", "malformed_json"),
+            ("{", "malformed_json"),
+            ("ping", "malformed_json"),
+            ("[]", "operation_unknown"),
+            ("{}", "operation_unknown"),
+            (r#"{"op":"sub"}"#, "operation_unknown"),
+            (r#"{"op":"ping","id":1}"#, "operation_unknown"),
+            (r#"{"op":1}"#, "operation_unknown"),
+        ] {
+            assert!(
+                answer(text.as_bytes()).contains(&format!(r#""code":"{code}""#)),
+                "{text}: {}",
+                answer(text.as_bytes())
+            );
+        }
+    }
+}
