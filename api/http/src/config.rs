@@ -36,6 +36,8 @@ pub struct Limits {
     pub body_time_max: Duration,
     /// How long a stream of which everything is answered may send nothing before it is broken off.
     pub stream_idle_max: Duration,
+    /// How long a connection may take no byte of what is written to it, before it is cut off.
+    pub write_stall_max: Duration,
     /// How long requests in flight may take to finish once the server is told to stop.
     pub shutdown_time_max: Duration,
     /// Subscribers of the event stream at one time; each is a connection too.
@@ -57,6 +59,7 @@ impl Default for Limits {
             head_time_max: Duration::from_secs(30),
             body_time_max: Duration::from_secs(30),
             stream_idle_max: Duration::from_secs(15 * 60),
+            write_stall_max: Duration::from_secs(60),
             shutdown_time_max: Duration::from_secs(20),
             subscribers_max: 256,
             subscriber_lag_max: 10_000,

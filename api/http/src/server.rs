@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 
 use crate::app::{App, router};
 use crate::config::{Limits, ServerConfig};
@@ -135,6 +136,10 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "setting TCP_NODELAY");
     }
+    // Who asks and never reads must not keep a place, nor the answers that wait for it, for ever.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(app.limits.write_stall_max));
+    let stream = Box::pin(stream);
     let head_time_max = app.limits.head_time_max;
     let switch = Switch::default();
     let service = service_fn(|request| {

@@ -3,6 +3,7 @@
 
 mod support;
 
+use kembali_http::Limits;
 use support::{Harness, KEY, Reply, purchase};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -74,4 +75,18 @@ async fn an_engine_that_stops_in_mid_stream_breaks_the_answer_off() {
     let reply = Reply::parse(&seen);
     assert!(!reply.whole, "no end");
     assert_eq!(reply.text().lines().count(), 1, "and no line that is none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_and_never_reads_is_cut_off_and_leaves_its_place() {
+    let limits =
+        Limits { connections_max: 1, write_stall_max: std::time::Duration::from_millis(100), ..Limits::default() };
+    let harness = Harness::start_with(|config| config.limits = limits).await;
+    let mut hog = TcpStream::connect(harness.address).await.unwrap();
+    let requests = b"GET /problems/overloaded HTTP/1.1\r\nHost: test\r\n\r\n".repeat(64);
+    // Until the server stops reading because nobody takes its answers, and then ends the connection for it.
+    while hog.write_all(&requests).await.is_ok() {}
+    // The only place is free again.
+    assert_eq!(harness.post(&purchase("O-1", 1_000, 1, 1)).await.status, 201);
+    harness.stop().await;
 }

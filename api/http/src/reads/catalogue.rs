@@ -20,8 +20,9 @@ pub(crate) async fn show(
     uri: Uri,
 ) -> Result<Json, Problem> {
     let query = Query::parse(&uri, &["tenant", "version", "min_seq"])?;
-    let present = app.tenant(identity, &query).await?;
+    // Looked at first: the rules may be newer than this position says, never older.
     let as_of = app.engine.durable();
+    let present = app.tenant(identity, &query).await?;
     check_min_seq(&query, as_of)?;
     let catalogue = match query.number::<u32>("version")? {
         None => present,
@@ -46,8 +47,9 @@ pub(crate) async fn tier_programs(
     uri: Uri,
 ) -> Result<Json, Problem> {
     let query = Query::parse(&uri, &["tenant", "min_seq"])?;
-    let catalogue = app.tenant(identity, &query).await?;
+    // Looked at first: the rules may be newer than this position says, never older.
     let as_of = app.engine.durable();
+    let catalogue = app.tenant(identity, &query).await?;
     check_min_seq(&query, as_of)?;
     let data: Vec<Value> = catalogue.programs.iter().map(|program| json!(program_file(program))).collect();
     let version = catalogue.version;
@@ -61,8 +63,9 @@ pub(crate) async fn partners(
     uri: Uri,
 ) -> Result<Json, Problem> {
     let query = Query::parse(&uri, &["tenant", "min_seq"])?;
-    let catalogue = app.tenant(identity, &query).await?;
+    // Looked at first: the rules may be newer than this position says, never older.
     let as_of = app.engine.durable();
+    let catalogue = app.tenant(identity, &query).await?;
     check_min_seq(&query, as_of)?;
     let data: Vec<Value> = catalogue
         .partners
