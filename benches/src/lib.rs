@@ -15,6 +15,9 @@ use kembali_core::{
 /// The start of the benches' time.
 pub const START: Instant = Instant(1_673_740_800_000_000);
 
+/// When the rules' benches receive everything: after any purchase that they make up has occurred.
+const RECEIVED: Instant = Instant(START.0 + 2_000_000_000 * 1_000_000);
+
 fn amount(minor_units: i64) -> Amount {
     Amount::new(minor_units).expect("an amount")
 }
@@ -133,7 +136,7 @@ pub fn command(number: u64, customers: u64) -> PurchaseCommand {
 /// If it is not booked.
 pub fn book(ledger: &mut Ledger, command: PurchaseCommand) -> Record {
     let open = Reservations::default();
-    let Admission::Admitted(terms) = admit(&ledger.desk, &open, START, &command) else { panic!("it is admitted") };
+    let Admission::Admitted(terms) = admit(&ledger.desk, &open, RECEIVED, &command) else { panic!("it is admitted") };
     let decision = kembali_core::customer::decide(ledger.rows.get(&terms.customer), &terms, Box::new(command));
     let kembali_core::customer::Decision::Decided(mut body) = decision else { panic!("it is decided") };
     body.previous = ledger.desk.last_record_of(terms.customer);
