@@ -22,10 +22,10 @@ use crate::shared::{KeyHash, KeyOwner, Shared};
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The journal failed.
-    #[error("the journal failed")]
+    #[error(transparent)]
     Journal(#[from] AppendError),
     /// The profile store failed.
-    #[error("the profile store failed")]
+    #[error(transparent)]
     Profiles(#[from] ProfileError),
     /// A record could not be written down.
     #[error("a record could not be encoded")]

@@ -13,7 +13,7 @@ const FINGERPRINT_VERSION: u8 = 1;
 
 /// Makes ids and fingerprints. One for each installation.
 #[derive(Clone)]
-pub struct Naming {
+pub(crate) struct Naming {
     alias_key: [u8; 32],
     purchase_key: [u8; 32],
     fingerprint_key: [u8; 32],
@@ -23,7 +23,7 @@ pub struct Naming {
 impl Naming {
     /// Derives what is needed from the installation's key.
     #[must_use]
-    pub fn new(installation_key: &[u8; 32]) -> Naming {
+    pub(crate) fn new(installation_key: &[u8; 32]) -> Naming {
         Naming {
             alias_key: blake3::derive_key("kembali customer alias v1", installation_key),
             purchase_key: blake3::derive_key("kembali purchase key v1", installation_key),
@@ -34,7 +34,7 @@ impl Naming {
 
     /// Names a customer. An e-mail address is case-folded, a reference is exact.
     #[must_use]
-    pub fn customer(&self, tenant: TenantId, customer: &CustomerRef) -> CustomerName {
+    pub(crate) fn customer(&self, tenant: TenantId, customer: &CustomerRef) -> CustomerName {
         let (kind, mark, text) = match customer {
             CustomerRef::Id(id) => return CustomerName::Id(*id),
             CustomerRef::Email(email) => (AliasKind::Email, 1, email.to_lowercase()),
@@ -47,7 +47,7 @@ impl Naming {
 
     /// Names a purchase.
     #[must_use]
-    pub fn purchase(&self, partner: PartnerId, origin_id: &str) -> PurchaseKey {
+    pub(crate) fn purchase(&self, partner: PartnerId, origin_id: &str) -> PurchaseKey {
         let mut hasher = blake3::Hasher::new_keyed(&self.purchase_key);
         hasher.update(&partner.0.to_le_bytes()).update(origin_id.as_bytes());
         PurchaseKey::from_hash(first_half(&hasher))
@@ -55,13 +55,13 @@ impl Naming {
 
     /// Hashes an API key for the profile store.
     #[must_use]
-    pub fn api_key(&self, api_key: &str) -> [u8; 32] {
+    pub(crate) fn api_key(&self, api_key: &str) -> [u8; 32] {
         *blake3::keyed_hash(&self.api_key_key, api_key.as_bytes()).as_bytes()
     }
 
     /// Hashes the content of a purchase: equal content, however it was written, has one fingerprint.
     #[must_use]
-    pub fn fingerprint(&self, customer: CustomerName, purchase: &Purchase) -> Fingerprint {
+    pub(crate) fn fingerprint(&self, customer: CustomerName, purchase: &Purchase) -> Fingerprint {
         let mut canonical = Vec::with_capacity(512);
         match customer {
             CustomerName::Id(id) => {

@@ -1,5 +1,6 @@
 //! The program as its users have it: the real binary, real sockets, a real disk, and models that share no code with it.
 
+mod damage;
 mod kills;
 mod model;
 mod program;
