@@ -22,8 +22,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, wat
 use crate::journal_thread::{Ended, Work, WorkSender, alias_key};
 use crate::naming::Naming;
 use crate::request::{
-    Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, Overloaded, PurchaseRequest, ReadError,
-    RecordAndRules, StopError, Stopped,
+    ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, Overloaded,
+    PurchaseRequest, ReadError, RecordAndRules, StopError, Stopped,
 };
 use crate::router_actor::{ReplyTo, RouterActor, Stop, Submit};
 use crate::shared::{KeyOwner, Shared};
@@ -206,8 +206,9 @@ impl Engine {
                 return Err(ApplyError::KeyMalformed { partner });
             }
             let hash = self.inner.naming.api_key(&api_key);
-            let owner = KeyOwner { tenant: draft.slug.clone(), partner: partner.clone() };
+            let owner = KeyOwner { tenant: draft.slug.clone(), partner: partner.clone(), is_revoked: false };
             match self.inner.shared.key_owner(&hash) {
+                Some(present) if present.is_revoked => return Err(ApplyError::KeyRevoked { partner }),
                 Some(present) if present != owner => return Err(ApplyError::KeyTaken { partner }),
                 Some(_) => (),
                 None if keys.iter().any(|(other, _)| *other == hash) => return Err(ApplyError::KeyTaken { partner }),
@@ -239,6 +240,29 @@ impl Engine {
         // At most one group is queued beside this, so the send does not wait.
         journal.send(Work::PutKeys(keys, reply)).map_err(|_| Stopped)?;
         stored.await.map_err(|_| Stopped)
+    }
+
+    /// Lists the API keys of a partner, the revoked ones too, in order of their ids.
+    #[must_use]
+    pub fn api_keys(&self, tenant: &str, partner: &str) -> Vec<ApiKey> {
+        self.inner.shared.keys_of(tenant, partner).into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Revokes an API key of a partner, for ever: it opens nothing from the moment that this is durable. What is in
+    /// flight is finished. Returns false when the partner has no such key.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn revoke_api_key(&self, tenant: &str, partner: &str, id: ApiKeyId) -> Result<bool, Stopped> {
+        let _one_at_a_time = self.inner.keys.lock().await;
+        let keys = self.inner.shared.keys_of(tenant, partner);
+        let Some((hash, key)) = keys.into_iter().find(|(_, key)| key.id == id) else { return Ok(false) };
+        if !key.is_revoked {
+            let owner = KeyOwner { tenant: tenant.to_owned(), partner: partner.to_owned(), is_revoked: true };
+            self.put_keys(vec![(hash, owner)]).await?;
+        }
+        Ok(true)
     }
 
     /// Looks at a customer. Nobody is created by looking.
@@ -334,6 +358,12 @@ impl Engine {
             Outcome::Totals(totals) => Ok(totals),
             other => unreachable!("a look at sums cannot end as {other:?}"),
         }
+    }
+
+    /// Returns true while the key that a caller showed is not revoked: for connections that live long.
+    #[must_use]
+    pub fn is_admitted(&self, caller: Caller) -> bool {
+        self.inner.shared.is_admitted(caller)
     }
 
     /// Finds the partner that an API key belongs to.

@@ -50,7 +50,7 @@ pub enum Fault {
 pub(crate) enum Work {
     /// Makes a group durable.
     Commit(Group),
-    /// Makes partners' keys durable.
+    /// Makes durable what partners' keys are now.
     PutKeys(Vec<(KeyHash, KeyOwner)>, oneshot::Sender<()>),
     /// Drops a generation that is archived.
     Trim(u64),
@@ -218,12 +218,12 @@ impl Writer {
             .iter()
             .map(|(hash, owner)| {
                 let key = ProfileKey::new([API_KEY_PREFIX, hash].concat())?;
-                Ok((key, format!("{}\n{}", owner.tenant, owner.partner).into_bytes()))
+                Ok((key, owner.stored()))
             })
             .collect();
         self.profiles.put(&entries?)?;
         for (hash, owner) in keys {
-            self.shared.add_key(hash, owner);
+            self.shared.set_key(hash, owner);
         }
         Ok(())
     }

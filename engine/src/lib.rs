@@ -26,8 +26,8 @@ pub use journal_thread::Fault;
 pub use kembali_machine::{CustomerView, PromoUse, TotalsView};
 pub use recovery::{FoldError, Verified, VerifyError, verify};
 pub use request::{
-    Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, Overloaded, PurchaseRequest, ReadError,
-    RecordAndRules, StopError, Stopped,
+    ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, Overloaded,
+    PurchaseRequest, ReadError, RecordAndRules, StopError, Stopped,
 };
 pub use router_actor::Clock;
 pub use start::{EngineConfig, StartError, StartReport};

@@ -10,13 +10,28 @@ use kembali_core::event::{Body, Record};
 use kembali_core::purchase::Purchase;
 use kembali_core::{CatalogueRejection, CustomerId, PartnerId, Rejection, Seq, TenantId};
 
-/// Who sends purchases: a partner, within its tenant.
+/// Who sends purchases: a partner, within its tenant, by one of its API keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
     /// The tenant.
     pub tenant: TenantId,
     /// The partner.
     pub partner: PartnerId,
+    /// The key that was shown.
+    pub key: ApiKeyId,
+}
+
+/// An API key as it may be shown to anybody: half of its keyed hash, of which the key cannot be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ApiKeyId(pub u128);
+
+/// An API key of a partner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// True once it opens nothing any more. It never does again.
+    pub is_revoked: bool,
 }
 
 /// A customer, as a caller names one.
@@ -117,6 +132,12 @@ pub enum ApplyError {
     /// An API key belongs to somebody else.
     #[error("the API key given to partner {partner} is taken by another partner")]
     KeyTaken {
+        /// The partner's slug.
+        partner: String,
+    },
+    /// An API key was revoked. It never opens anything again, for anybody.
+    #[error("the API key given to partner {partner} was revoked")]
+    KeyRevoked {
         /// The partner's slug.
         partner: String,
     },

@@ -13,7 +13,7 @@ use kembali_journal::{Frame, codec};
 use kembali_snapshots::Archive;
 use tokio::sync::watch;
 
-use crate::request::{Caller, ReadError};
+use crate::request::{ApiKey, ApiKeyId, Caller, ReadError};
 
 /// The hash of an API key.
 pub(crate) type KeyHash = [u8; 32];
@@ -23,6 +23,37 @@ pub(crate) type KeyHash = [u8; 32];
 pub(crate) struct KeyOwner {
     pub(crate) tenant: String,
     pub(crate) partner: String,
+    /// It opens nothing any more. It is kept all the same: a catalogue file that still names it must not give it back.
+    pub(crate) is_revoked: bool,
+}
+
+impl KeyOwner {
+    /// Writes this down for the profile store: tenant and partner, a line each, and a third one once it is revoked.
+    pub(crate) fn stored(&self) -> Vec<u8> {
+        let mark = if self.is_revoked { REVOKED_MARK } else { "" };
+        format!("{}\n{}{mark}", self.tenant, self.partner).into_bytes()
+    }
+
+    /// Reads what [`KeyOwner::stored`] wrote.
+    pub(crate) fn parse(stored: &[u8]) -> Option<KeyOwner> {
+        let text = std::str::from_utf8(stored).ok()?;
+        let (text, is_revoked) = match text.strip_suffix(REVOKED_MARK) {
+            Some(text) => (text, true),
+            None => (text, false),
+        };
+        let (tenant, partner) = text.split_once('\n')?;
+        Some(KeyOwner { tenant: tenant.to_owned(), partner: partner.to_owned(), is_revoked })
+    }
+}
+
+/// No slug has a line feed.
+const REVOKED_MARK: &str = "\nrevoked";
+
+/// Returns the id under which an API key may be shown.
+pub(crate) fn key_id(hash: &KeyHash) -> ApiKeyId {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash[..16]);
+    ApiKeyId(u128::from_be_bytes(half))
 }
 
 /// What is durable.
@@ -41,7 +72,8 @@ struct Rules {
     /// The present rules, by slug.
     present: HashMap<String, Arc<Catalogue>>,
     key_owners: HashMap<KeyHash, KeyOwner>,
-    callers: HashMap<KeyHash, Caller>,
+    /// Who may come in, by the ids of the keys that are not revoked; each with the whole hash.
+    callers: HashMap<ApiKeyId, (KeyHash, Caller)>,
 }
 
 impl Rules {
@@ -55,9 +87,14 @@ impl Rules {
 
     fn resolve(&mut self, hash: KeyHash) {
         let Some(owner) = self.key_owners.get(&hash) else { return };
+        if owner.is_revoked {
+            self.callers.remove(&key_id(&hash));
+            return;
+        }
         let Some(catalogue) = self.present.get(&owner.tenant) else { return };
         if let Some(partner) = catalogue.partner_by_slug(&owner.partner) {
-            self.callers.insert(hash, Caller { tenant: catalogue.tenant, partner: partner.id });
+            let key = key_id(&hash);
+            self.callers.insert(key, (hash, Caller { tenant: catalogue.tenant, partner: partner.id, key }));
         }
     }
 }
@@ -123,8 +160,8 @@ impl Shared {
         tail.iter().filter(fits).cloned().collect()
     }
 
-    /// Shows an API key that is durable.
-    pub(crate) fn add_key(&self, hash: KeyHash, owner: KeyOwner) {
+    /// Shows what an API key is now that this is durable.
+    pub(crate) fn set_key(&self, hash: KeyHash, owner: KeyOwner) {
         let mut rules = write(&self.rules);
         rules.key_owners.insert(hash, owner);
         rules.resolve(hash);
@@ -134,8 +171,23 @@ impl Shared {
         read(&self.rules).key_owners.get(hash).cloned()
     }
 
+    /// Lists the keys of a partner, in order of their ids.
+    pub(crate) fn keys_of(&self, tenant: &str, partner: &str) -> Vec<(KeyHash, ApiKey)> {
+        let rules = read(&self.rules);
+        let owned = rules.key_owners.iter().filter(|(_, owner)| owner.tenant == tenant && owner.partner == partner);
+        let key =
+            |(hash, owner): (&KeyHash, &KeyOwner)| (*hash, ApiKey { id: key_id(hash), is_revoked: owner.is_revoked });
+        let mut keys: Vec<(KeyHash, ApiKey)> = owned.map(key).collect();
+        keys.sort_unstable_by_key(|(hash, _)| *hash);
+        keys
+    }
+
+    pub(crate) fn is_admitted(&self, caller: Caller) -> bool {
+        read(&self.rules).callers.contains_key(&caller.key)
+    }
+
     pub(crate) fn caller(&self, hash: &KeyHash) -> Option<Caller> {
-        read(&self.rules).callers.get(hash).copied()
+        read(&self.rules).callers.get(&key_id(hash)).filter(|(whole, _)| whole == hash).map(|(_, caller)| *caller)
     }
 
     pub(crate) fn catalogue_at(&self, tenant: TenantId, version: u32) -> Option<Arc<Catalogue>> {

@@ -169,9 +169,8 @@ impl Engine {
         ledger.desk.catalogue_versions().for_each(|catalogue| shared.publish_rules(catalogue));
         for (key, owner) in profiles.list(API_KEY_PREFIX)? {
             let hash = key.as_bytes().get(API_KEY_PREFIX.len()..).and_then(|hash| hash.try_into().ok());
-            let owner = std::str::from_utf8(&owner).ok().and_then(|owner| owner.split_once('\n'));
-            if let (Some(hash), Some((tenant, partner))) = (hash, owner) {
-                shared.add_key(hash, KeyOwner { tenant: tenant.to_owned(), partner: partner.to_owned() });
+            if let (Some(hash), Some(owner)) = (hash, KeyOwner::parse(&owner)) {
+                shared.set_key(hash, owner);
             }
         }
         let report = StartReport {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{MethodFilter, MethodRouter, get, on};
+use kembali_core::TenantId;
 use kembali_core::catalogue::Catalogue;
-use kembali_core::{Seq, TenantId};
 use kembali_engine::Engine;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::auth::Identity;
 use crate::codes;
@@ -49,15 +50,25 @@ impl App {
         let own = tenants.into_iter().find(|catalogue| catalogue.tenant == tenant);
         own.ok_or_else(|| Problem::new(&codes::TENANT_NOT_FOUND))
     }
-}
 
-/// Refuses an answer that is older than the caller asked for.
-pub(crate) fn check_min_seq(query: &Query, as_of: Seq) -> Result<(), Problem> {
-    match query.number::<u64>("min_seq")? {
-        Some(min_seq) if as_of.0 < min_seq => {
-            Err(Problem::new(&codes::POSITION_AHEAD).member("min_seq", min_seq).member("as_of", as_of.0))
+    /// Waits until the ledger has reached the position that the caller has seen, if it names one (`min_seq`): whatever
+    /// is looked at afterwards is of that position or a later one.
+    ///
+    /// # Errors
+    ///
+    /// 409 when it takes too long: the position may be of another ledger.
+    pub(crate) async fn reach_min_seq(&self, query: &Query) -> Result<(), Problem> {
+        let Some(min_seq) = query.number::<u64>("min_seq")? else { return Ok(()) };
+        let mut durable = self.engine.watch_durable();
+        let reached = timeout(self.limits.min_seq_wait_max, durable.wait_for(|durable| min_seq <= durable.0)).await;
+        match reached {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Problem::new(&codes::ENGINE_STOPPED)),
+            Err(_) => {
+                let as_of = self.engine.durable().0;
+                Err(Problem::new(&codes::POSITION_AHEAD).member("min_seq", min_seq).member("as_of", as_of))
+            }
         }
-        _ => Ok(()),
     }
 }
 
@@ -93,6 +104,9 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::PutTierProgram => on(put, apply::tier_programs::put),
         Endpoint::Partners => get(reads::catalogue::partners),
         Endpoint::PostPartner => on(MethodFilter::POST, apply::partners::post),
+        Endpoint::ApiKeys => get(apply::api_keys::list),
+        Endpoint::PostApiKey => on(MethodFilter::POST, apply::api_keys::post),
+        Endpoint::DeleteApiKey => on(MethodFilter::DELETE, apply::api_keys::delete),
         Endpoint::Catalogue => get(reads::catalogue::show),
         Endpoint::PutCatalogue => on(put, apply::catalogue::put),
         Endpoint::Summary => get(reads::reports::summary),

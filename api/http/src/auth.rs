@@ -76,10 +76,11 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
 mod tests {
     use hyper::header::HeaderValue;
     use kembali_core::{PartnerId, TenantId};
+    use kembali_engine::ApiKeyId;
 
     use super::*;
 
-    const CALLER: Caller = Caller { tenant: TenantId(1), partner: PartnerId(2) };
+    const CALLER: Caller = Caller { tenant: TenantId(1), partner: PartnerId(2), key: ApiKeyId(3) };
 
     /// Says who is found, or the code.
     fn check(role: Role, with_token: bool, key: Option<&'static str>, bearer: Option<&'static str>) -> String {

@@ -40,6 +40,8 @@ pub struct Limits {
     pub write_stall_max: Duration,
     /// How long requests in flight may take to finish once the server is told to stop.
     pub shutdown_time_max: Duration,
+    /// How long a read waits for the position that its caller has seen elsewhere.
+    pub min_seq_wait_max: Duration,
     /// Subscribers of the event stream at one time; each is a connection too.
     pub subscribers_max: usize,
     /// Records that a subscriber may fall behind the head once it had caught up.
@@ -61,6 +63,7 @@ impl Default for Limits {
             stream_idle_max: Duration::from_secs(15 * 60),
             write_stall_max: Duration::from_secs(60),
             shutdown_time_max: Duration::from_secs(20),
+            min_seq_wait_max: Duration::from_secs(5),
             subscribers_max: 256,
             subscriber_lag_max: 10_000,
             subscriber_stall_max: Duration::from_secs(30),

@@ -209,6 +209,7 @@ impl From<ApplyError> for Problem {
                 let detail = format!("{place}: {problem}");
                 Problem::new(&codes::CATALOGUE_INVALID).detail(detail).member("place", place)
             }
+            ApplyError::KeyRevoked { partner } => Problem::new(&codes::API_KEY_REVOKED).member("partner", partner),
             ApplyError::KeyTaken { partner } => Problem::new(&codes::API_KEY_TAKEN).member("partner", partner),
             ApplyError::KeyMalformed { partner } => Problem::new(&codes::API_KEY_MALFORMED).member("partner", partner),
             ApplyError::Stopped(stopped) => stopped.into(),

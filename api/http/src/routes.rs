@@ -58,6 +58,12 @@ pub enum Endpoint {
     Partners,
     /// Creates a partner.
     PostPartner,
+    /// Lists a partner's API keys.
+    ApiKeys,
+    /// Gives a partner one more API key.
+    PostApiKey,
+    /// Revokes an API key.
+    DeleteApiKey,
     /// Shows the rules.
     Catalogue,
     /// Makes rules the next version.
@@ -110,6 +116,9 @@ pub static ROUTES: &[Route] = &[
     route(Method::PUT, "/v1/tier-programs/{name}", Operator, Endpoint::PutTierProgram),
     route(Method::GET, "/v1/partners", Operator, Endpoint::Partners),
     route(Method::POST, "/v1/partners", Operator, Endpoint::PostPartner),
+    route(Method::GET, "/v1/partners/{slug}/api-keys", Operator, Endpoint::ApiKeys),
+    route(Method::POST, "/v1/partners/{slug}/api-keys", Operator, Endpoint::PostApiKey),
+    route(Method::DELETE, "/v1/partners/{slug}/api-keys/{id}", Operator, Endpoint::DeleteApiKey),
     route(Method::GET, "/v1/catalogue", Operator, Endpoint::Catalogue),
     route(Method::PUT, "/v1/catalogue", Operator, Endpoint::PutCatalogue),
     route(Method::GET, "/v1/reports/summary", Operator, Endpoint::Summary),

@@ -136,7 +136,7 @@ async fn pages(harness: &Harness, path: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_404_and_is_not_created() {
-    let harness = Harness::start().await;
+    let harness = Harness::start_with(|config| config.limits.min_seq_wait_max = std::time::Duration::ZERO).await;
     let nobody = "/v1/customers/4df5900c-22c4-4373-875d-f1172048e1b4";
     for (path, expected) in [
         (format!("{nobody}?tenant=journey"), "404 customer_not_found -"),

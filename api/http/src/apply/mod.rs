@@ -2,6 +2,7 @@
 //!
 //! What is reported: [`diff`], the changes for people, and [`holes`], purchases that no band of a promo is for.
 
+pub(crate) mod api_keys;
 pub(crate) mod catalogue;
 mod diff;
 mod holes;

@@ -9,7 +9,7 @@ use kembali_core::draft::PartnerDraft;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{PARAMETERS, change, read_body, report};
+use super::{PARAMETERS, api_keys, change, read_body, report};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
@@ -36,7 +36,7 @@ pub(crate) async fn post(
     let dry_run = query.flag("dry_run")?;
     let (head, body) = request.into_parts();
     let NewPartner { slug, name, api_key } = read_body(&app, &head.headers, body).await?;
-    let api_key = api_key.map_or_else(new_key, Ok)?;
+    let api_key = api_key.map_or_else(api_keys::draw, Ok)?;
     let applied = change(&app, identity, &query, vec![(slug.clone(), api_key.clone())], |present, draft| {
         if present.partner_by_slug(&slug).is_some() {
             return Err(Problem::new(&codes::PARTNER_EXISTS).member("partner", slug.as_str()));
@@ -53,11 +53,4 @@ pub(crate) async fn post(
     }
     let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
     Ok(json_response(status, report.to_string()))
-}
-
-/// Makes a key: 32 random bytes in hexadecimal.
-fn new_key() -> Result<String, Problem> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| Problem::internal(&error))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::Subscription;
+use super::{Scope, Subscription};
 use crate::codes::{self, Code};
 use crate::config::Limits;
 use crate::wire::event::render;
@@ -174,6 +174,7 @@ impl Session {
             if *self.stopping.borrow() {
                 return Err(End::Stopping);
             }
+            self.check_admitted()?;
             // While there is much to send the client is heard too, a message at a time.
             if let Some(heard) = self.socket.next().now_or_never() {
                 self.hear(heard).await?;
@@ -183,6 +184,16 @@ impl Session {
             if turn % RECORDS_PER_TURN == 0 {
                 yield_now().await;
             }
+        }
+    }
+
+    /// Ends the session of a partner whose key was revoked since.
+    fn check_admitted(&self) -> Result<(), End> {
+        match self.subscription.scope {
+            Scope::Partner(caller) if !self.engine.is_admitted(caller) => {
+                Err(End::Broken(CloseCode::Policy, "the API key was revoked"))
+            }
+            Scope::Partner(_) | Scope::Tenant(_) => Ok(()),
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) enum StreamFault {
     Broken(#[source] axum::Error),
     #[error("the compressed stream is damaged")]
     Damaged(#[source] io::Error),
+    #[error("the API key was revoked")]
+    KeyRevoked,
 }
 
 /// Whole lines that arrived together, without the empty ones.

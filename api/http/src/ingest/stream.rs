@@ -57,6 +57,7 @@ pub(super) async fn book(
             return Err(Problem::new(&codes::CONTENT_ENCODING_INVALID).detail(error.to_string()));
         }
         Err(StreamFault::Broken(_)) => return Err(Problem::new(&codes::BODY_INCOMPLETE)),
+        Err(StreamFault::KeyRevoked) => return Err(Problem::new(&codes::API_KEY_UNKNOWN)),
     }
     let answers = unfold(Some(stream), |stream| async {
         let mut stream = stream?;
@@ -131,10 +132,8 @@ impl Stream {
                     return self.fault.take().map_or(Ok(None), |fault| Err(fault.into()));
                 }
                 let read = timeout(self.idle_max, self.reader.next());
-                match read.await.map_err(|_| Fault::Idle)?? {
-                    Some(chunk) => self.submit_or_keep(chunk),
-                    None => self.ended = true,
-                }
+                let read = read.await.map_err(|_| Fault::Idle)?;
+                self.take(read);
                 continue;
             }
             if !may_read {
@@ -154,15 +153,22 @@ impl Stream {
             if let Some(booked) = booked {
                 return self.render_booked(booked).map(Some);
             }
-            match read {
-                Some(Ok(Some(chunk))) => self.submit_or_keep(chunk),
-                Some(Ok(None)) => self.ended = true,
-                Some(Err(fault)) => {
-                    // What was read before the fault is booked and answered first.
-                    self.ended = true;
-                    self.fault = Some(fault);
-                }
-                None => (),
+            if let Some(read) = read {
+                self.take(read);
+            }
+        }
+    }
+
+    /// Takes what was read. A fault ends the stream once what was read before it is booked and answered.
+    fn take(&mut self, read: Result<Option<Chunk>, StreamFault>) {
+        // A stream may live for hours: the key that opened it may be revoked meanwhile.
+        let admitted = if self.engine.is_admitted(self.caller) { Ok(()) } else { Err(StreamFault::KeyRevoked) };
+        match admitted.and(read) {
+            Ok(Some(chunk)) => self.submit_or_keep(chunk),
+            Ok(None) => self.ended = true,
+            Err(fault) => {
+                self.ended = true;
+                self.fault = Some(fault);
             }
         }
     }

@@ -6,7 +6,7 @@ use hyper::Uri;
 use serde_json::{Value, json};
 
 use super::Json;
-use crate::app::{App, check_min_seq};
+use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
 use crate::problem::Problem;
@@ -20,10 +20,10 @@ pub(crate) async fn show(
     uri: Uri,
 ) -> Result<Json, Problem> {
     let query = Query::parse(&uri, &["tenant", "version", "min_seq"])?;
+    app.reach_min_seq(&query).await?;
     // Looked at first: the rules may be newer than this position says, never older.
     let as_of = app.engine.durable();
     let present = app.tenant(identity, &query).await?;
-    check_min_seq(&query, as_of)?;
     let catalogue = match query.number::<u32>("version")? {
         None => present,
         Some(version) => {
@@ -47,10 +47,10 @@ pub(crate) async fn tier_programs(
     uri: Uri,
 ) -> Result<Json, Problem> {
     let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    app.reach_min_seq(&query).await?;
     // Looked at first: the rules may be newer than this position says, never older.
     let as_of = app.engine.durable();
     let catalogue = app.tenant(identity, &query).await?;
-    check_min_seq(&query, as_of)?;
     let data: Vec<Value> = catalogue.programs.iter().map(|program| json!(program_file(program))).collect();
     let version = catalogue.version;
     Ok(Json(json!({ "data": data, "next_cursor": null, "version": version, "as_of": as_of.0 })))
@@ -63,10 +63,10 @@ pub(crate) async fn partners(
     uri: Uri,
 ) -> Result<Json, Problem> {
     let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    app.reach_min_seq(&query).await?;
     // Looked at first: the rules may be newer than this position says, never older.
     let as_of = app.engine.durable();
     let catalogue = app.tenant(identity, &query).await?;
-    check_min_seq(&query, as_of)?;
     let data: Vec<Value> = catalogue
         .partners
         .iter()

@@ -11,7 +11,7 @@ use kembali_engine::{CustomerRef, CustomerView};
 use serde_json::{Value, json};
 
 use super::Json;
-use crate::app::{App, check_min_seq};
+use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
 use crate::problem::Problem;
@@ -27,6 +27,7 @@ pub(crate) async fn find(
     uri: Uri,
 ) -> Result<Json, Problem> {
     let query = Query::parse(&uri, &["tenant", "min_seq", "id", "email", "ref"])?;
+    app.reach_min_seq(&query).await?;
     let customer = match (query.text("id"), query.text("email"), query.text("ref")) {
         (Some(id), None, None) => customer_by_id(id),
         (None, Some(email), None) => customer_by_email(email),
@@ -46,6 +47,7 @@ pub(crate) async fn show(
     uri: Uri,
 ) -> Result<Json, Problem> {
     let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     customer_json(&app, identity, &view).map(Json)
 }
@@ -58,6 +60,7 @@ pub(crate) async fn wallets(
     uri: Uri,
 ) -> Result<Json, Problem> {
     let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     let wallet = |wallet: &Wallet| {
         let Unit::Money(currency) = wallet.unit;
@@ -86,8 +89,6 @@ async fn view(
 ) -> Result<Box<CustomerView>, Problem> {
     let tenant = app.tenant(identity, query).await?.tenant;
     let view = app.engine.customer(tenant, customer).await?;
-    // A caller that has seen a later position is told to wait, not that there is no such customer.
-    check_min_seq(query, view.as_ref().map_or_else(|| app.engine.durable(), |view| view.as_of))?;
     view.filter(|view| view.row.tenant == tenant).ok_or_else(|| Problem::new(&codes::CUSTOMER_NOT_FOUND))
 }
 

@@ -33,6 +33,7 @@ pub(crate) async fn tiers(
     uri: Uri,
 ) -> Result<Json, Problem> {
     let query = Query::parse(&uri, &["tenant", "min_seq", "limit", "cursor"])?;
+    app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     let page = page(&app, &view, &query, List::Tiers, tier_items).await?;
     let catalogue: &Catalogue = &view.catalogue;
@@ -63,6 +64,7 @@ pub(crate) async fn entries(
     uri: Uri,
 ) -> Result<Json, Problem> {
     let query = Query::parse(&uri, &["tenant", "min_seq", "limit", "cursor"])?;
+    app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     let page = page(&app, &view, &query, List::Entries, entry_items).await?;
     Ok(Json(page.to_json(&view, None)))
@@ -76,6 +78,7 @@ pub(crate) async fn purchases(
     uri: Uri,
 ) -> Result<Json, Problem> {
     let query = Query::parse(&uri, &["tenant", "min_seq", "limit", "cursor"])?;
+    app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     let page = page(&app, &view, &query, List::Purchases, purchase_items).await?;
     Ok(Json(page.to_json(&view, None)))

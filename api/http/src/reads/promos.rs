@@ -7,7 +7,7 @@ use kembali_core::catalogue::{Catalogue, Promo, PromoBand};
 use serde_json::{Value, json};
 
 use super::Json;
-use crate::app::{App, check_min_seq};
+use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
 use crate::problem::Problem;
@@ -22,9 +22,9 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Json, Problem> {
     let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    app.reach_min_seq(&query).await?;
     let slug = app.tenant(identity, &query).await?.slug.clone();
     let view = app.engine.totals(&slug).await?.ok_or_else(|| Problem::new(&codes::TENANT_NOT_FOUND))?;
-    check_min_seq(&query, view.as_of)?;
     let promo = |(index, promo): (usize, &Promo)| {
         let used = view.totals.promos.get(&promo.id).map_or(0, |totals| totals.granted);
         let reserved = view.reserved.get(index).copied().unwrap_or(0);
@@ -42,15 +42,11 @@ pub(crate) async fn show(
     uri: Uri,
 ) -> Result<Json, Problem> {
     let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    app.reach_min_seq(&query).await?;
     let unknown = || Problem::new(&codes::PROMO_NOT_FOUND);
     let catalogue = app.tenant(identity, &query).await?;
-    let id = catalogue.promo_by_code(&code).map(|promo| promo.id);
-    let Some(id) = id else {
-        check_min_seq(&query, app.engine.durable())?;
-        return Err(unknown());
-    };
+    let id = catalogue.promo_by_code(&code).ok_or_else(unknown)?.id;
     let promo_use = app.engine.promo_use(catalogue.tenant, id).await?.ok_or_else(unknown)?;
-    check_min_seq(&query, promo_use.as_of)?;
     let promo = promo_use.catalogue.promo(id).ok_or_else(unknown)?;
     let mut shown = promo_json(promo, &promo_use.catalogue, promo_use.used, promo_use.reserved);
     if let Some(members) = shown.as_object_mut() {

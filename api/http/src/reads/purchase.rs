@@ -7,7 +7,7 @@ use hyper::{StatusCode, Uri};
 use kembali_core::PurchaseKey;
 
 use super::json_response;
-use crate::app::{App, check_min_seq};
+use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
 use crate::problem::Problem;
@@ -23,10 +23,10 @@ pub(crate) async fn show(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["min_seq"])?;
+    app.reach_min_seq(&query).await?;
     let unknown = || Problem::new(&codes::PURCHASE_NOT_FOUND);
     let key = PurchaseKey(parse_uuid(&id).ok_or_else(unknown)?);
     let found = app.engine.purchase(key).await?;
-    check_min_seq(&query, app.engine.durable())?;
     let (record, catalogue) = found.ok_or_else(unknown)?;
     let booked = purchase_of(&record.body).ok_or_else(unknown)?;
     match identity {

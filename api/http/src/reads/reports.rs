@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::Json;
 use super::history::account_name;
 use super::promos::remaining;
-use crate::app::{App, check_min_seq};
+use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
 use crate::problem::Problem;
@@ -109,8 +109,8 @@ pub(crate) async fn trial_balance(
 
 async fn totals(app: &App, identity: Identity, uri: &Uri) -> Result<Box<TotalsView>, Problem> {
     let query = Query::parse(uri, &["tenant", "min_seq"])?;
+    app.reach_min_seq(&query).await?;
     let slug = app.tenant(identity, &query).await?.slug.clone();
     let view = app.engine.totals(&slug).await?.ok_or_else(|| Problem::new(&codes::TENANT_NOT_FOUND))?;
-    check_min_seq(&query, view.as_of)?;
     Ok(view)
 }

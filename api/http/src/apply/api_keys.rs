@@ -1,0 +1,111 @@
+//! A partner's API keys: listed by their ids, given, and revoked for ever.
+//!
+//! Rotation is a new key, then the old one revoked once nobody uses it any more. A key itself is shown once, in the
+//! answer that gives it.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use hyper::{Request, StatusCode, Uri};
+use kembali_core::catalogue::Catalogue;
+use kembali_engine::{ApiKey, ApiKeyId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{PARAMETERS, change, read_body};
+use crate::app::App;
+use crate::auth::Identity;
+use crate::codes;
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::reads::{Json, json_response};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewKey {
+    #[serde(default)]
+    api_key: Option<String>,
+}
+
+/// Lists the keys of a partner, the revoked ones too.
+pub(crate) async fn list(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(slug): Path<String>,
+    uri: Uri,
+) -> Result<Json, Problem> {
+    let query = Query::parse(&uri, &["tenant"])?;
+    let tenant = app.tenant(identity, &query).await?;
+    check_partner(&tenant, &slug)?;
+    let data: Vec<Value> = app.engine.api_keys(&tenant.slug, &slug).iter().map(shown).collect();
+    Ok(Json(json!({ "data": data, "next_cursor": null })))
+}
+
+/// Gives a partner one more key. It is in this answer and never in another.
+pub(crate) async fn post(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(slug): Path<String>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let query = Query::parse(request.uri(), &PARAMETERS)?;
+    let dry_run = query.flag("dry_run")?;
+    let (head, body) = request.into_parts();
+    let NewKey { api_key } = read_body(&app, &head.headers, body).await?;
+    let api_key = api_key.map_or_else(draw, Ok)?;
+    let given = vec![(slug.clone(), api_key.clone())];
+    change(&app, identity, &query, given, |present, _| check_partner(present, &slug)).await?;
+    let mut answer = json!({ "partner": slug, "dry_run": dry_run });
+    if let (false, Some(members)) = (dry_run, answer.as_object_mut()) {
+        members.remove("dry_run");
+        let id = app.engine.partner_of_key(&api_key).map(|caller| Value::from(shown_id(caller.key)));
+        members.insert("id".to_owned(), id.unwrap_or_default());
+        members.insert("api_key".to_owned(), Value::from(api_key));
+    }
+    let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(json_response(status, answer.to_string()))
+}
+
+/// Revokes a key. Doing it again changes nothing.
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path((slug, id)): Path<(String, String)>,
+    uri: Uri,
+) -> Result<Json, Problem> {
+    let query = Query::parse(&uri, &["tenant"])?;
+    let tenant = app.tenant(identity, &query).await?;
+    check_partner(&tenant, &slug)?;
+    let unknown = || Problem::new(&codes::API_KEY_NOT_FOUND).member("id", id.as_str());
+    let key = parse_id(&id).ok_or_else(unknown)?;
+    if !app.engine.revoke_api_key(&tenant.slug, &slug, key).await? {
+        return Err(unknown());
+    }
+    Ok(Json(json!({ "partner": slug, "id": shown_id(key), "revoked": true })))
+}
+
+fn check_partner(tenant: &Catalogue, slug: &str) -> Result<(), Problem> {
+    let unknown = || Problem::new(&codes::PARTNER_NOT_FOUND).member("partner", slug);
+    tenant.partner_by_slug(slug).map(|_| ()).ok_or_else(unknown)
+}
+
+fn shown(key: &ApiKey) -> Value {
+    json!({ "id": shown_id(key.id), "revoked": key.is_revoked })
+}
+
+fn shown_id(ApiKeyId(id): ApiKeyId) -> String {
+    format!("{id:032x}")
+}
+
+fn parse_id(text: &str) -> Option<ApiKeyId> {
+    let is_plain = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if is_plain { u128::from_str_radix(text, 16).ok().map(ApiKeyId) } else { None }
+}
+
+/// Makes a key: 32 random bytes in hexadecimal.
+pub(super) fn draw() -> Result<String, Problem> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| Problem::internal(&error))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
