@@ -18,6 +18,8 @@ const CATALOGUE: &str = include_str!("../demo/journey.toml");
 const PURCHASES: &[u8] = include_bytes!("../demo/purchases.ndjson.gz");
 const API_KEY: &str = "grocer-demo-key";
 const OPERATOR_TOKEN: &str = "demo-operator-token";
+/// Known to everybody, so that the ids and the digest of every demo are the same. No ledger of anybody's money has it.
+const INSTALLATION_KEY: &[u8; 32] = b"demo key known to all, no secret";
 /// A household of the sample whose journey is worth a look.
 const SHOWN_CUSTOMER: &str = "household-72";
 
@@ -44,7 +46,7 @@ pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<
         shards: NonZeroUsize::MIN,
         generation_bytes: 128 * 1024 * 1024,
         operator_token: Some(OPERATOR_TOKEN.to_owned()),
-        installation_key: None,
+        installation_key: Some(*INSTALLATION_KEY),
     };
     let runtime = serve::runtime()?;
     let ready = runtime.block_on(serve::open(&settings))?;

@@ -67,7 +67,7 @@ impl Archiver {
         let mut archive = Archive::open(&self.archive_dir)?;
         if archive.last_seq() < generation.last_seq {
             let frames = self.shared.tail(generation.first_seq, generation.last_seq);
-            archive.add(generation, frames.into_iter().map(Ok::<_, Infallible>), &[])?;
+            archive.add(generation, frames.into_iter().map(Ok::<_, Infallible>))?;
         }
         self.shared.archived(archive);
         // After a fault the journal thread may be gone; the next start drops the generation.

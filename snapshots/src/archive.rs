@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kembali_core::totals::Totals;
 use kembali_core::{CustomerId, Seq};
 use kembali_journal::{Frame, FrameHash, GenerationInfo};
 
@@ -106,8 +107,7 @@ impl Archive {
 
     /// Archives a sealed generation, durably, and reads it back before it returns.
     ///
-    /// `frames` are those of the generation and no others. `trailer` is kept as it is: what the writer wants to find
-    /// again at the generation's end.
+    /// `frames` are those of the generation and no others.
     ///
     /// # Errors
     ///
@@ -116,7 +116,6 @@ impl Archive {
         &mut self,
         generation: &GenerationInfo,
         frames: impl IntoIterator<Item = Result<Frame, E>>,
-        trailer: &[u8],
     ) -> Result<&Segment, AddError<E>> {
         let &GenerationInfo { number, first_seq, last_seq, sealed, .. } = generation;
         if !sealed || last_seq < first_seq {
@@ -134,7 +133,9 @@ impl Archive {
         }
         let expected = Expected { generation: number, first_seq, last_seq, previous: self.last_hash() };
         let path = self.dir.join(segment_name(number));
-        let segment = segment::write(&path, &self.steps, expected, frames, trailer)?;
+        let sums = self.segments.last().map_or_else(|| Ok(Totals::default()), Segment::sums);
+        let sums = sums.map_err(AddError::SumsBefore)?;
+        let segment = segment::write(&path, &self.steps, expected, frames, sums)?;
         self.segments.push(segment);
         Ok(&self.segments[self.segments.len() - 1])
     }
@@ -234,11 +235,12 @@ impl Archive {
     pub fn verify(&self) -> Result<Vec<SegmentReport>, ReadError> {
         let mut last: Option<&Segment> = None;
         let mut reports = Vec::with_capacity(self.segments.len());
+        let mut sums = Totals::default();
         for segment in &self.segments {
             // Opened anew: what was checked when the archive was opened may have changed since.
             let present = Segment::open(segment.path())?;
             follow(&self.dir, last, &present)?;
-            reports.push(present.verify()?);
+            reports.push(present.verify(&mut sums)?);
             last = Some(segment);
         }
         Ok(reports)

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod faults;
+mod golden;
 mod keys;
 mod lab;
 mod once;

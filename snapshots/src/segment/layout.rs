@@ -1,6 +1,6 @@
 //! The bytes of a segment. Knows no file.
 //!
-//! All numbers are little-endian. A segment is its header, its blocks, the key table, the customer table, the trailer
+//! All numbers are little-endian. A segment is its header, its blocks, the key table, the customer table, the sums
 //! and the footer, one right behind the other.
 //!
 //! The header:
@@ -21,7 +21,11 @@
 //!
 //! An entry of the key table has 16 bytes: the prefix of a booked purchase's key (8), the record that booked it (8). An
 //! entry of the customer table has 24: the customer (16), the last record of the segment that names it (8). Entries
-//! rise. The trailer is its writer's own business.
+//! rise.
+//!
+//! The sums are those of all records from the first of the ledger to the last of this segment: version (2), 1; then for
+//! each tenant the length of its value (4) and the value of its id and its sums, as
+//! `kembali_journal::codec::encode_value` writes it. So a report as of a past position needs no more than one segment.
 //!
 //! The footer starts with an entry of 32 bytes for each block:
 //!
@@ -41,7 +45,7 @@
 //! | 0 | 8 | count of blocks |
 //! | 8 | 24 | key table, as described in [`crate::layout`] |
 //! | 32 | 24 | customer table |
-//! | 56 | 24 | trailer |
+//! | 56 | 24 | sums |
 //! | 80 | 32 | hash of the last frame |
 //! | 112 | 32 | BLAKE3 of all bytes before the footer |
 //! | 144 | 12 | the end of every footer, with the magic `KMBa` |
@@ -101,7 +105,7 @@ pub(crate) struct Footer {
     pub(crate) blocks: Vec<Block>,
     pub(crate) keys: Section,
     pub(crate) customers: Section,
-    pub(crate) trailer: Section,
+    pub(crate) sums: Section,
     pub(crate) last_hash: FrameHash,
     pub(crate) file_hash: FileHash,
 }
@@ -167,7 +171,7 @@ impl Footer {
             }
         }
         out.extend_from_slice(&(self.blocks.len() as u64).to_le_bytes());
-        for section in [self.keys, self.customers, self.trailer] {
+        for section in [self.keys, self.customers, self.sums] {
             section.encode(&mut out);
         }
         out.extend_from_slice(&self.last_hash.0);
@@ -206,7 +210,7 @@ impl Footer {
             blocks,
             keys: Section::decode(&mut fields)?,
             customers: Section::decode(&mut fields)?,
-            trailer: Section::decode(&mut fields)?,
+            sums: Section::decode(&mut fields)?,
             last_hash: FrameHash(fields.array()?),
             file_hash: fields.hash()?,
         })
@@ -232,7 +236,7 @@ impl Footer {
         if self.blocks.is_empty() {
             return Err(Flaw::OutOfRange("count of blocks"));
         }
-        for (section, entry_bytes) in [(self.keys, KEY_BYTES), (self.customers, CUSTOMER_BYTES), (self.trailer, 1)] {
+        for (section, entry_bytes) in [(self.keys, KEY_BYTES), (self.customers, CUSTOMER_BYTES), (self.sums, 1)] {
             at = section.end(at)?;
             if !section.length.is_multiple_of(entry_bytes as u64) || section.kind != 0 {
                 return Err(Flaw::OutOfRange("length or kind of a section"));

@@ -4,11 +4,13 @@
 //! [`Segment::verify`] reads everything.
 
 pub(crate) mod layout;
+mod sums;
 mod verify;
 mod write;
 
 use std::path::Path;
 
+use kembali_core::totals::Totals;
 use kembali_core::{CustomerId, Seq};
 use kembali_journal::{FRAME_HEADER_BYTES, Frame, FrameDamage, FrameHash};
 pub use verify::SegmentReport;
@@ -41,7 +43,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Opens a segment and checks header, footer, sizes, tables and trailer; no block is read.
+    /// Opens a segment and checks header, footer, sizes, tables and sums; no block is read.
     ///
     /// # Errors
     ///
@@ -57,7 +59,7 @@ impl Segment {
         let footer = Footer::read(&stored, &header)?;
         footer.keys.check(&stored, "key table")?;
         footer.customers.check(&stored, "customer table")?;
-        footer.trailer.check(&stored, "trailer")?;
+        footer.sums.check(&stored, "sums")?;
         Ok(Segment { stored, header, footer })
     }
 
@@ -244,18 +246,20 @@ impl Segment {
         Ok(None)
     }
 
-    /// Reads what its writer left at its end.
+    /// Reads the sums of all records up to its last one.
     ///
     /// # Errors
     ///
-    /// [`ReadError`] when it is damaged.
-    pub fn trailer(&self) -> Result<Vec<u8>, ReadError> {
-        self.footer.trailer.read(&self.stored, "trailer")
+    /// [`ReadError`] when they are damaged.
+    pub fn sums(&self) -> Result<Totals, ReadError> {
+        let bytes = self.footer.sums.read(&self.stored, "sums")?;
+        let sums = sums::decode(&bytes, self.last_seq());
+        sums.map_err(|flaw| self.stored.damaged(Found::at(self.footer.sums.offset, flaw)))
     }
 
     /// Returns where the footer starts: what the hash of the file covers ends there.
     pub(crate) fn footer_start(&self) -> u64 {
-        self.footer.trailer.offset + self.footer.trailer.length
+        self.footer.sums.offset + self.footer.sums.length
     }
 
     #[cfg(test)]

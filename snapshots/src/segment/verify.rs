@@ -1,5 +1,7 @@
 //! Reads all of a segment: every frame, the chain, every record, the tables, the hash of the file.
 
+use kembali_core::totals::Totals;
+
 use super::layout::{CUSTOMER_BYTES, KEY_BYTES};
 use super::write::{Tables, customer_entry, key_entry, records};
 use super::{Segment, chain};
@@ -22,12 +24,14 @@ pub struct SegmentReport {
 }
 
 impl Segment {
-    /// Reads everything: every block, the chain, every record, the tables, the hash of the file.
+    /// Reads everything: every block, the chain, every record, the tables, the sums, the hash of the file.
+    ///
+    /// `sums` are those of all records before the segment, and then those up to its last one.
     ///
     /// # Errors
     ///
     /// [`ReadError`] of the first thing that is wrong, with the sequence number where records are concerned.
-    pub fn verify(&self) -> Result<SegmentReport, ReadError> {
+    pub fn verify(&self, sums: &mut Totals) -> Result<SegmentReport, ReadError> {
         let mut tables = Tables::default();
         let mut report = SegmentReport { frames: 0, records: 0, keys: 0, customers: 0, raw_bytes: 0 };
         let mut last: Option<kembali_journal::Frame> = None;
@@ -40,7 +44,9 @@ impl Segment {
             }
             for frame in &frames {
                 for record in records(frame) {
-                    tables.see(&record.map_err(|(seq, source)| placed(Found::of(seq, Flaw::Decode(source))))?);
+                    let record = record.map_err(|(seq, source)| placed(Found::of(seq, Flaw::Decode(source))))?;
+                    tables.see(&record);
+                    sums.evolve(&record);
                 }
                 report.frames += 1;
                 report.records += frame.count() as u64;
@@ -52,7 +58,10 @@ impl Segment {
         (report.keys, report.customers) = (keys.len() as u64, customers.len() as u64);
         self.compare::<KEY_BYTES>(&self.footer.keys, "key table", keys.iter().map(key_entry))?;
         self.compare::<CUSTOMER_BYTES>(&self.footer.customers, "customer table", customers.iter().map(customer_entry))?;
-        self.footer.trailer.check(&self.stored, "trailer")?;
+        if self.sums()? != *sums {
+            let flaw = Flaw::Table { table: "sums", entry: 0 };
+            return Err(self.stored.damaged(Found::at(self.footer.sums.offset, flaw)));
+        }
         let (expected, found) = (self.footer.file_hash, self.stored.hash(self.footer_start())?);
         if expected != found {
             return Err(self.stored.damaged(Found::whole(Flaw::FileHash { expected, found })));

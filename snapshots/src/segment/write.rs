@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use kembali_core::event::{Event, Record};
+use kembali_core::totals::Totals;
 use kembali_core::{CustomerId, Map, Seq};
 use kembali_journal::codec::{self, DecodeError};
 use kembali_journal::{Frame, FrameHash};
 use thiserror::Error;
 
 use super::layout::{BLOCK_BYTES, Block, CUSTOMER_BYTES, Footer, Header, KEY_BYTES};
-use super::{BookedKey, Segment};
+use super::{BookedKey, Segment, sums};
 use crate::damage::{IoFault, ReadError};
 use crate::disk::{NewFile, Steps};
 use crate::layout::Section;
@@ -68,6 +69,9 @@ pub enum AddError<E: std::error::Error + 'static> {
         /// Why. Displayed as part of the error, since start-up prints one line.
         source: DecodeError,
     },
+    /// The sums of the segment before could not be read.
+    #[error("reading the sums at the end of the segment before: {0}")]
+    SumsBefore(ReadError),
     /// A file could not be written. The archive is as it was, or has the segment at its next open.
     #[error(transparent)]
     Io(#[from] IoFault),
@@ -118,13 +122,13 @@ pub(super) fn records(frame: &Frame) -> impl Iterator<Item = Result<Record, (Seq
     seqs.zip(frame.records()).map(|(seq, bytes)| codec::decode(seq, bytes).map_err(|source| (seq, source)))
 }
 
-/// Writes the segment of `expected` at `path`, durably, and reads it back.
+/// Writes the segment of `expected` at `path`, durably, and reads it back. `sums` are those of all records before it.
 pub(crate) fn write<E: std::error::Error + 'static>(
     path: &Path,
     steps: &Steps,
     expected: Expected,
     frames: impl IntoIterator<Item = Result<Frame, E>>,
-    trailer: &[u8],
+    mut sums: Totals,
 ) -> Result<Segment, AddError<E>> {
     let Expected { generation, first_seq, last_seq, previous } = expected;
     let header = Header { generation, first_seq, last_seq, previous };
@@ -141,7 +145,9 @@ pub(crate) fn write<E: std::error::Error + 'static>(
             return Err(AddError::Chain { first: next, expected: hash, found: frame.previous() });
         }
         for record in records(&frame) {
-            tables.see(&record.map_err(|(seq, source)| AddError::Record { seq, source })?);
+            let record = record.map_err(|(seq, source)| AddError::Record { seq, source })?;
+            tables.see(&record);
+            sums.evolve(&record);
         }
         blocks.put(&frame)?;
         (next, hash) = (frame.last_seq().next(), frame.hash());
@@ -154,8 +160,8 @@ pub(crate) fn write<E: std::error::Error + 'static>(
     let (keys, customers) = tables.sorted();
     let keys = put_section(&mut file, keys.iter().map(key_entry))?;
     let customers = put_section(&mut file, customers.iter().map(customer_entry))?;
-    let trailer = put_section(&mut file, [trailer])?;
-    let footer = Footer { blocks: done, keys, customers, trailer, last_hash: hash, file_hash: file.hash() };
+    let sums = put_section(&mut file, [sums::encode(&sums)])?;
+    let footer = Footer { blocks: done, keys, customers, sums, last_hash: hash, file_hash: file.hash() };
     file.put(&footer.encode())?;
     let path = file.publish()?;
     let segment = Segment::open(&path).map_err(AddError::ReadBack)?;

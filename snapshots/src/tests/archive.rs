@@ -144,11 +144,11 @@ fn r27_a_segment_of_another_ledger() {
     let half = mine.len() / 2;
     let dir = tempfile::tempdir().unwrap();
     let mut archive = Archive::open(dir.path()).unwrap();
-    archive.add(&super::support::generation(1, &mine[..half]), super::support::whole(&mine[..half]), &[]).unwrap();
+    archive.add(&super::support::generation(1, &mine[..half]), super::support::whole(&mine[..half])).unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     let mut their = Archive::open(elsewhere.path()).unwrap();
     for (number, part) in [(1, &other[..half]), (2, &other[half..])] {
-        their.add(&super::support::generation(number, part), super::support::whole(part), &[]).unwrap();
+        their.add(&super::support::generation(number, part), super::support::whole(part)).unwrap();
     }
     fs::copy(elsewhere.path().join(segment_name(2)), dir.path().join(segment_name(2))).unwrap();
     let said = refusal(dir.path());

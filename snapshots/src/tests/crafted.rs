@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use kembali_core::totals::Totals;
 use kembali_core::{CustomerId, Seq};
 
 use super::support::{Archived, Chance, Taken, depth};
@@ -49,13 +50,13 @@ fn craft(path: &Path, bytes: &[u8], range: std::ops::Range<usize>, mend: impl Fn
 }
 
 fn use_segment(dir: &Path, path: &Path, unchanged: bool) {
-    let verified = Segment::open(path).and_then(|segment| segment.verify());
+    let verified = Segment::open(path).and_then(|segment| segment.verify(&mut Totals::default()));
     assert_eq!(verified.is_ok(), unchanged, "{verified:?}");
     let _ = Archive::open(dir).map(|archive| archive.verify().map(drop));
     let Ok(segment) = Segment::open(path) else { return };
     let _ = segment.frames().count();
     let _ = segment.frame_of(segment.last_seq());
-    let _ = (segment.keys(), segment.trailer(), segment.last_record_of(CustomerId(1 << 127)));
+    let _ = (segment.keys(), segment.sums(), segment.last_record_of(CustomerId(1 << 127)));
 }
 
 #[test]
@@ -65,7 +66,7 @@ fn r45_made_up_numbers_in_a_segment() {
     let header = Header::decode(&bytes[..72]).unwrap();
     let stored = Stored::new(&archived.path(1), Remedy::RestoreSegment).unwrap();
     let footer = SegmentFooter::read(&stored, &header).unwrap();
-    let footer_at = (footer.trailer.offset + footer.trailer.length) as usize;
+    let footer_at = (footer.sums.offset + footer.sums.length) as usize;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(segment_name(1));
     // Without its last field, the checksum, which is mended, and without the header's first, the magic.

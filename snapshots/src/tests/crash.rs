@@ -42,7 +42,7 @@ fn r28_a_crash_at_each_step_of_archiving() {
         let dir = copy_dir(base.path());
         let steps = Steps::stop_after(steps_left);
         let mut archive = Archive::open_with(dir.path(), steps.clone()).unwrap();
-        let added = archive.add(&info, whole(&archived.parts[1]), b"counters at the end of 2").is_ok();
+        let added = archive.add(&info, whole(&archived.parts[1])).is_ok();
         let synced = steps.passed().ends_with(&["sync dir"]) || steps.passed().contains(&"clean up");
         for left in after_power_cut(dir.path(), &segment_name(2), synced) {
             let mut archive = Archive::open(left.path()).unwrap();
@@ -50,7 +50,7 @@ fn r28_a_crash_at_each_step_of_archiving() {
             match archive.segments().len() {
                 1 => {
                     assert!(!added, "what was acknowledged is gone");
-                    archive.add(&info, whole(&archived.parts[1]), b"counters at the end of 2").unwrap();
+                    archive.add(&info, whole(&archived.parts[1])).unwrap();
                     old += 1;
                 }
                 2 => new += 1,
@@ -77,12 +77,12 @@ fn r28_a_failed_step_leaves_the_archive_as_it_was() {
     // A directory stands where the file should go: a step fails and the process lives on.
     let in_the_way = dir.path().join(segment_name(2));
     fs::create_dir_all(in_the_way.join("full")).unwrap();
-    let said = archive.add(&generation(2, &archived.parts[1]), whole(&archived.parts[1]), &[]).unwrap_err();
+    let said = archive.add(&generation(2, &archived.parts[1]), whole(&archived.parts[1])).unwrap_err();
     assert!(said.to_string().contains("renaming") && said.to_string().contains(&segment_name(2)), "{said}");
     assert_eq!(archive.last_seq(), archived.parts[0].last().unwrap().last_seq());
     assert_eq!(names(dir.path()).len(), 2, "the half-written file was removed");
     fs::remove_dir_all(in_the_way).unwrap();
-    archive.add(&generation(2, &archived.parts[1]), whole(&archived.parts[1]), &[]).unwrap();
+    archive.add(&generation(2, &archived.parts[1]), whole(&archived.parts[1])).unwrap();
     archive.verify().unwrap();
 }
 

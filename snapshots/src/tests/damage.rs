@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use kembali_core::event::Event;
+use kembali_core::event::{Event, PurchaseBooked};
+use kembali_core::totals::Totals;
 use kembali_core::{Amount, Seq};
 use kembali_journal::{Frame, FrameHash};
 
@@ -14,7 +15,7 @@ use crate::{Archive, Segment, SegmentReport, segment_name};
 
 /// Opens and reads all.
 fn check(path: &Path) -> Result<SegmentReport, ReadError> {
-    Segment::open(path)?.verify()
+    Segment::open(path)?.verify(&mut Totals::default())
 }
 
 fn named(path: &Path, bytes: &[u8], how: &str) {
@@ -155,9 +156,9 @@ fn tamper(path: &Path, changed: &Frame, mend: Mend) -> Vec<u8> {
     let raw: Vec<u8> = frames.iter().flat_map(|frame| frame.bytes().to_vec()).collect();
     let block = zstd::bulk::compress(&raw, 3).unwrap();
     let old_end = (72 + footer.blocks[0].stored_bytes) as usize;
-    let tables = bytes[old_end..(footer.trailer.offset + footer.trailer.length) as usize].to_vec();
+    let tables = bytes[old_end..(footer.sums.offset + footer.sums.length) as usize].to_vec();
     let moved = (block.len() as u64 + 72).wrapping_sub(old_end as u64);
-    for section in [&mut footer.keys, &mut footer.customers, &mut footer.trailer] {
+    for section in [&mut footer.keys, &mut footer.customers, &mut footer.sums] {
         section.offset = section.offset.wrapping_add(moved);
     }
     footer.blocks[0].stored_bytes = block.len() as u32;
@@ -173,6 +174,14 @@ fn tamper(path: &Path, changed: &Frame, mend: Mend) -> Vec<u8> {
 
 /// Makes a frame in which the record `seq` says another amount and every checksum fits.
 fn edited(archived: &Archived, part: usize, seq: Seq) -> Option<Frame> {
+    edited_by(archived, part, seq, |booked| {
+        booked.purchase.amount += 1;
+        booked.balance_after = Amount::new(booked.balance_after.minor_units() + 1).unwrap();
+    })
+}
+
+/// Makes a frame in which `edit` has changed the purchase of the record `seq` and every checksum fits.
+fn edited_by(archived: &Archived, part: usize, seq: Seq, edit: fn(&mut PurchaseBooked)) -> Option<Frame> {
     let old = archived.parts[part].iter().find(|frame| frame.record_by_seq(seq).is_some()).unwrap();
     let range = old.first_seq().0 as usize - 1..old.last_seq().0 as usize;
     let mut records = archived.world.records[range].to_vec();
@@ -181,8 +190,7 @@ fn edited(archived: &Archived, part: usize, seq: Seq) -> Option<Frame> {
         Event::PurchaseBooked(booked) => Some(booked),
         _ => None,
     })?;
-    booked.purchase.amount += 1;
-    booked.balance_after = Amount::new(booked.balance_after.minor_units() + 1).unwrap();
+    edit(booked);
     Some(frame(&records, old.previous()))
 }
 
@@ -220,7 +228,12 @@ fn r41_an_edited_last_record_is_named_by_what_follows() {
         fs::write(&path, tamper(&archived.path(1), &changed, mend)).unwrap();
         assert_eq!(check(&path).unwrap_err().damage().unwrap().seq, Some(changed.first_seq()));
     }
-    // With the last hash mended too, the segment is whole by itself; the one that follows names another frame.
+    // With the last hash mended too, the sums tell.
+    fs::write(&path, tamper(&archived.path(1), &changed, Mend::LastHash)).unwrap();
+    assert!(check(&path).unwrap_err().to_string().contains("entry 0 of the sums is not what the records say"));
+    // What the sums do not see leaves the segment whole by itself; the one that follows names another frame.
+    let seqs = (last.first_seq().0..=last.last_seq().0).map(Seq);
+    let changed = seqs.filter_map(|seq| edited_by(&archived, 0, seq, |booked| booked.at.0 += 1)).next_back().unwrap();
     let bytes = tamper(&archived.path(1), &changed, Mend::LastHash);
     fs::write(&path, &bytes).unwrap();
     check(&path).unwrap();
@@ -241,12 +254,12 @@ fn r41_an_edited_table_is_named_although_its_checksums_fit() {
     let stored = crate::disk::Stored::new(&archived.path(1), crate::Remedy::RestoreSegment).unwrap();
     let clean = Footer::read(&stored, &header).unwrap();
     let path = dir.path().join(segment_name(1));
-    let end = (clean.trailer.offset + clean.trailer.length) as usize;
-    for (section, said) in [(clean.keys, "key table"), (clean.customers, "customer table")] {
+    let end = (clean.sums.offset + clean.sums.length) as usize;
+    for (section, said) in [(clean.keys, "key table"), (clean.customers, "customer table"), (clean.sums, "")] {
         for at in section.offset..section.offset + section.length {
             let (mut changed, mut footer) = (bytes[..end].to_vec(), clean.clone());
             changed[at as usize] ^= 1;
-            for section in [&mut footer.keys, &mut footer.customers] {
+            for section in [&mut footer.keys, &mut footer.customers, &mut footer.sums] {
                 let (start, length) = (section.offset as usize, section.length as usize);
                 section.crc = crc32c::crc32c(&changed[start..start + length]);
             }

@@ -1,0 +1,92 @@
+//! R29: ledgers that earlier builds wrote. Each must open, verify and fold to the digest that it had when it was made.
+//!
+//! `KEMBALI_BLESS=1` makes a golden ledger that is missing; one that is there is never made anew, and its digest never
+//! changes: a build that cannot reproduce it has broken what it promises for every ledger in the field.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use kembali_engine::{ApplyRequest, verify};
+
+use crate::lab::{API_KEY, Lab, book, open_shop, rules, runtime, word};
+use crate::same::input;
+
+/// Every format of a data directory that was ever released.
+const FORMATS: [u32; 1] = [1];
+/// So small that the ledger has archive segments and snapshots, and a tail.
+const GENERATION_BYTES: u64 = 64 * 1024;
+const PURCHASES: usize = 700;
+
+fn golden(format: u32, ending: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("ledger-{format}.{ending}"))
+}
+
+/// Two versions of the rules, refusals, repeats, a revoked key, an exhausted quota; then the present format's files.
+fn make(archive: &Path) {
+    let lab = Lab::new();
+    runtime().block_on(async {
+        let engine = lab.start_rotating(2, GENERATION_BYTES);
+        let shop = open_shop(&engine, 100).await;
+        let requests = input(shop);
+        for (index, chunk) in requests[..PURCHASES].chunks(50).enumerate() {
+            if index == 7 {
+                let partner_keys = vec![("shop".into(), "a-key-to-be-revoked".into())];
+                let draft = rules(300);
+                let request = ApplyRequest { draft, partner_keys, expected_version: None, dry_run: false };
+                engine.apply(request).await.expect("the rules are applied");
+                let leaked = engine.partner_of_key("a-key-to-be-revoked").expect("the key is known");
+                assert!(engine.revoke_api_key("shops", "shop", leaked.key).await.expect("the engine answers"));
+            }
+            engine.book(chunk.to_vec()).await.expect("the engine answers");
+        }
+        engine.stop().await.expect("it stops well");
+    });
+    fs::create_dir_all(archive.parent().expect("a folder")).expect("the folder is made");
+    let packed = GzEncoder::new(File::create(archive).expect("the file is made"), Compression::best());
+    let mut tar = tar::Builder::new(packed);
+    tar.append_dir_all(".", lab.path()).expect("the ledger is packed");
+    tar.into_inner().and_then(GzEncoder::finish).expect("the file is written");
+}
+
+fn unpacked(archive: &Path) -> Lab {
+    let lab = Lab::new();
+    tar::Archive::new(GzDecoder::new(File::open(archive).expect("the golden ledger is there")))
+        .unpack(lab.path())
+        .expect("it unpacks");
+    lab
+}
+
+#[test]
+fn r29_golden_ledgers_fold_to_their_golden_digests() {
+    for format in FORMATS {
+        let (archive, digest) = (golden(format, "tar.gz"), golden(format, "digest"));
+        if !archive.exists() && std::env::var_os("KEMBALI_BLESS").is_some() {
+            make(&archive);
+            fs::write(&digest, format!("{}\n", unpacked(&archive).verify().digest)).expect("the digest is written");
+        }
+        let expected = fs::read_to_string(&digest).expect("the golden digest is there");
+        let lab = unpacked(&archive);
+        let verified = lab.verify();
+        assert!(verified.segments > 0 && verified.snapshots > 0 && verified.would_mend.is_empty(), "{verified:?}");
+        assert_eq!(format!("{}\n", verified.digest), expected, "format {format}");
+
+        // The engine comes to the same ledger, with any number of shards, and knows what was booked.
+        for shards in [1, 2, 8] {
+            let lab = unpacked(&archive);
+            runtime().block_on(async {
+                let engine = lab.start(shards);
+                let shop = engine.partner_of_key(API_KEY).expect("the key is known");
+                assert_eq!(engine.partner_of_key("a-key-to-be-revoked"), None);
+                let first = input(shop).remove(0);
+                assert_eq!(word(&book(&engine, first).await), "replayed");
+                engine.stop().await.expect("it stops well");
+            });
+            let scratch = tempfile::tempdir().expect("a temporary folder");
+            let verified = verify(lab.path(), scratch.path()).expect("the ledger is whole");
+            assert_eq!(format!("{}\n", verified.digest), expected, "format {format}, {shards} shards");
+        }
+    }
+}
