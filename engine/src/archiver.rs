@@ -14,6 +14,7 @@ use kembali_core::Seq;
 use kembali_core::event::Record;
 use kembali_journal::{Frame, GenerationInfo, codec};
 use kembali_snapshots::{Archive, Cut, SNAPSHOTS_KEPT, Snapshots};
+use tokio::sync::oneshot;
 
 use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender};
 use crate::recovery::FoldError;
@@ -22,10 +23,18 @@ use crate::shared::Shared;
 /// Sealed generations that may wait beside the one that is being archived; then the journal waits.
 pub(crate) const SEALED_MAX: usize = 1;
 
-/// A way to the thread.
-pub(crate) type ArchiveSender = SyncSender<GenerationInfo>;
+/// What the thread is told.
+pub(crate) enum Order {
+    /// Archive a generation that is sealed, and take a snapshot.
+    Archive(GenerationInfo),
+    /// Take a snapshot of what is archived, and tell where that is.
+    Snapshot(oneshot::Sender<Seq>),
+}
 
-pub(crate) fn channel() -> (ArchiveSender, Receiver<GenerationInfo>) {
+/// A way to the thread.
+pub(crate) type ArchiveSender = SyncSender<Order>;
+
+pub(crate) fn channel() -> (ArchiveSender, Receiver<Order>) {
     sync_channel(SEALED_MAX)
 }
 
@@ -40,14 +49,14 @@ pub(crate) struct Archiver {
 /// Starts the thread. It ends when the journal thread is gone, or after a failure, which it reports.
 pub(crate) fn start(
     mut archiver: Archiver,
-    sealed: Receiver<GenerationInfo>,
+    orders: Receiver<Order>,
     report: impl Fn(Report) + Send + 'static,
 ) -> std::io::Result<JoinHandle<Ended>> {
     let run = move || {
         let mut ended = Ended::WhenTold;
-        for generation in sealed {
-            if let Err(error) = archiver.archive(&generation) {
-                let (generation, message) = (generation.number, error.to_string());
+        for order in orders {
+            if let Err((generation, error)) = archiver.carry_out(order) {
+                let message = error.to_string();
                 report(Report::Failed(Fault::Archive { generation, message: message.clone() }));
                 ended = Ended::AfterFault(message);
                 break;
@@ -63,6 +72,21 @@ pub(crate) fn start(
 type Failure = Box<dyn std::error::Error>;
 
 impl Archiver {
+    fn carry_out(&mut self, order: Order) -> Result<(), (Option<u64>, Failure)> {
+        match order {
+            Order::Archive(generation) => {
+                let archived = self.archive(&generation).and_then(|()| self.take_snapshot());
+                archived.map(|_| ()).map_err(|error| (Some(generation.number), error))
+            }
+            Order::Snapshot(asked) => {
+                let at = self.take_snapshot().map_err(|error| (None, error))?;
+                // Whoever asked may be gone; the snapshot stays.
+                let _ = asked.send(at);
+                Ok(())
+            }
+        }
+    }
+
     fn archive(&mut self, generation: &GenerationInfo) -> Result<(), Failure> {
         let mut archive = Archive::open(&self.archive_dir)?;
         if archive.last_seq() < generation.last_seq {
@@ -72,11 +96,11 @@ impl Archiver {
         self.shared.archived(archive);
         // After a fault the journal thread may be gone; the next start drops the generation.
         drop(self.journal.send(Work::Trim(generation.number)));
-        self.take_snapshot()
+        Ok(())
     }
 
-    /// Takes a snapshot where the archive ends.
-    fn take_snapshot(&mut self) -> Result<(), Failure> {
+    /// Takes a snapshot where the archive ends, unless there is one, and returns where that is.
+    fn take_snapshot(&mut self) -> Result<Seq, Failure> {
         let archive = self.shared.archive();
         let cut = Cut { seq: archive.last_seq(), hash: archive.last_hash(), archived: archive.last_seq() };
         let newest = self.snapshots.newest_valid_through(cut.seq);
@@ -89,7 +113,7 @@ impl Archiver {
             self.snapshots.take(newest.snapshot.as_ref(), records, cut)?;
         }
         self.snapshots.retain(SNAPSHOTS_KEPT)?;
-        Ok(())
+        Ok(cut.seq)
     }
 }
 

@@ -51,6 +51,8 @@ struct Inner {
     journal: WorkSender,
     /// One change of keys at a time.
     keys: tokio::sync::Mutex<()>,
+    /// One snapshot at a time.
+    snapshots: tokio::sync::Mutex<()>,
     room: Arc<Semaphore>,
     /// The journal thread and the archiver, in the order in which they end.
     threads: Mutex<Vec<JoinHandle<Ended>>>,
@@ -72,9 +74,9 @@ impl Engine {
         room: Arc<Semaphore>,
         threads: Vec<JoinHandle<Ended>>,
     ) -> Engine {
-        let (keys, threads) = (tokio::sync::Mutex::new(()), Mutex::new(threads));
+        let (keys, snapshots, threads) = (Default::default(), Default::default(), Mutex::new(threads));
         let profiles = RwLock::new(Some(profiles));
-        Engine { inner: Arc::new(Inner { router, naming, shared, profiles, journal, keys, room, threads }) }
+        Engine { inner: Arc::new(Inner { router, naming, shared, profiles, journal, keys, snapshots, room, threads }) }
     }
 
     /// Books purchases that arrived together, or refuses at once when too much is in flight.
@@ -263,6 +265,19 @@ impl Engine {
             self.put_keys(vec![(hash, owner)]).await?;
         }
         Ok(true)
+    }
+
+    /// Archives all that is durable now, takes a snapshot of it, and returns its position. Nobody waits for it but the
+    /// caller.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn snapshot(&self) -> Result<Seq, Stopped> {
+        let _one_at_a_time = self.inner.snapshots.lock().await;
+        let (asked, taken) = oneshot::channel();
+        self.inner.journal.send(Work::Snapshot(asked)).map_err(|_| Stopped)?;
+        taken.await.map_err(|_| Stopped)
     }
 
     /// Looks at a customer. Nobody is created by looking.

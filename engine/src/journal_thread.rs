@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
+use kembali_core::Seq;
 use kembali_core::event::Record;
 use kembali_journal::codec::{self, EncodeError};
 use kembali_journal::{
     AppendError, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAME_RECORDS_MAX, Frame, FrameTooLarge, Journal, ProfileError,
-    ProfileKey, ProfileStore, TrimError,
+    ProfileKey, ProfileStore, SealError, TrimError,
 };
 use kembali_machine::Group;
 use tokio::sync::oneshot;
 
-use crate::archiver::ArchiveSender;
+use crate::archiver::{ArchiveSender, Order};
 use crate::shared::{KeyHash, KeyOwner, Shared};
 
 /// Why the engine stopped.
@@ -33,17 +34,24 @@ pub enum Fault {
     /// A record does not fit into any frame.
     #[error("a record is too large for a frame")]
     Frame(#[from] FrameTooLarge),
-    /// A sealed generation could not be archived.
-    #[error("generation {generation} could not be archived: {message}")]
+    /// A sealed generation could not be archived, or a snapshot not be taken.
+    #[error("{} failed: {message}", archiving(*.generation))]
     Archive {
-        /// The generation.
-        generation: u64,
+        /// The generation; none for a snapshot that was asked for.
+        generation: Option<u64>,
         /// What failed.
         message: String,
     },
+    /// A generation could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// A generation that is archived could not be dropped.
     #[error("a generation that is archived could not be dropped")]
     Trim(#[from] TrimError),
+}
+
+fn archiving(generation: Option<u64>) -> String {
+    generation.map_or_else(|| "taking a snapshot".to_owned(), |number| format!("archiving generation {number}"))
 }
 
 /// What the thread does.
@@ -52,6 +60,8 @@ pub(crate) enum Work {
     Commit(Group),
     /// Makes durable what partners' keys are now.
     PutKeys(Vec<(KeyHash, KeyOwner)>, oneshot::Sender<()>),
+    /// Seals what there is, so that it is archived and a snapshot taken; tells where that was.
+    Snapshot(oneshot::Sender<Seq>),
     /// Drops a generation that is archived.
     Trim(u64),
     /// Ends the thread and closes the journal, once the archiver has put away what it was told of.
@@ -80,8 +90,8 @@ pub(crate) enum Report {
 
 /// A way to the thread. A send never waits, so that nobody who owes the thread something can be held up by it.
 ///
-/// What is under way is bounded by who sends: one group of the router, one put at a time, one order to close, and one
-/// trim for each generation that the thread itself handed to the archiver.
+/// What is under way is bounded by who sends: one group of the router, one put and one snapshot at a time, one order to
+/// close, and one trim for each generation that the thread itself handed to the archiver.
 pub(crate) type WorkSender = Sender<Work>;
 
 /// Starts the thread. It ends when every sender is gone or something has failed.
@@ -109,6 +119,7 @@ pub(crate) fn start(
                     archiver_ended = true;
                     Ok(())
                 }
+                Work::Snapshot(asked) => writer.snapshot(asked),
                 Work::Trim(generation) => writer.journal.trim(generation).map_err(Fault::from),
                 Work::Commit(group) => writer.commit(&group).map(|()| report(Report::Committed)),
                 Work::PutKeys(keys, reply) => writer.put_keys(keys).map(|()| {
@@ -201,15 +212,28 @@ impl Writer {
     /// Tells the archiver of generations that were sealed. Waits when it is behind: so admission slows, and neither
     /// memory nor the journal grows without bound.
     fn hand_over_sealed(&mut self) {
-        let Some(archiver) = &self.archiver else { return };
         for generation in self.journal.generations() {
             if generation.sealed && self.handed_over < generation.number {
                 self.handed_over = generation.number;
-                if archiver.send(generation).is_err() {
-                    // It ends only after it reported why; the report stops the engine.
-                    tracing::error!("the archiver is gone");
-                }
+                self.tell_archiver(Order::Archive(generation));
             }
+        }
+    }
+
+    /// Seals what there is. The archiver answers once the snapshot behind it is taken.
+    fn snapshot(&mut self, asked: oneshot::Sender<Seq>) -> Result<(), Fault> {
+        self.journal.seal()?;
+        self.hand_over_sealed();
+        self.tell_archiver(Order::Snapshot(asked));
+        Ok(())
+    }
+
+    fn tell_archiver(&self, order: Order) {
+        // Gone once the thread was told to end: the next start hands over what is left.
+        let Some(archiver) = &self.archiver else { return };
+        if archiver.send(order).is_err() {
+            // It ends only after it reported why; the report stops the engine.
+            tracing::error!("the archiver is gone");
         }
     }
 

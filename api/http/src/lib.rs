@@ -20,6 +20,7 @@ mod request_id;
 pub mod routes;
 mod server;
 mod service;
+mod snapshots;
 pub mod wire;
 
 pub use config::{Limits, Secret, ServerConfig};

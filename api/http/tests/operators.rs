@@ -213,6 +213,8 @@ async fn sums_and_the_trial_balance() {
             "as_of": summary["as_of"],
         })
     );
+    let taken = harness.operator("POST", "/v1/snapshots", "").await;
+    assert_eq!((taken.status, &taken.json()["seq"]), (200, &summary["as_of"]));
     let balance = harness.get("/v1/trial-balance?tenant=journey").await.json();
     assert_eq!(balance["totals"], json!([{ "unit": "IDR", "total": 0 }]));
     let accounts = balance["accounts"].as_array().unwrap();

@@ -10,7 +10,9 @@ use kembali_core::Seq;
 use crate::files::{SyncFault, remove_tree};
 use crate::frame::Frame;
 use crate::head::{Head, HeadFile};
-use crate::journal::{AppendError, Frames, GenerationInfo, Journal, JournalFault, Position, ReadError, TrimError};
+use crate::journal::{
+    AppendError, Frames, GenerationInfo, Journal, JournalFault, Position, ReadError, SealError, TrimError,
+};
 use crate::sled_dir::{Purpose, StoreError};
 use crate::sled_generation::{Broken, Generation, GenerationFrames, directory_name};
 
@@ -83,9 +85,10 @@ impl SledJournal {
     }
 
     fn rotate_when_full(&mut self) -> io::Result<()> {
-        if !self.is_full() {
-            return Ok(());
-        }
+        if self.is_full() { self.rotate() } else { Ok(()) }
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
         self.prepare();
         // Waits only when the generation filled up faster than the next one was made.
         let next = match std::mem::replace(&mut self.prepared, Prepared::None) {
@@ -201,6 +204,20 @@ impl Journal for SledJournal {
     fn generations(&self) -> Vec<GenerationInfo> {
         let (next, last) = (self.position.seq.next(), self.generations.len() - 1);
         self.generations.iter().enumerate().map(|(at, generation)| generation.info(next, at < last)).collect()
+    }
+
+    fn seal(&mut self) -> Result<(), SealError> {
+        if let Some(fault) = &self.fault {
+            return Err(SealError::Poisoned(fault.clone()));
+        }
+        if self.current_info().extent().first_seq.is_none() {
+            return Ok(());
+        }
+        self.rotate().map_err(|error| {
+            let fault = JournalFault::new("starting a generation", error);
+            self.fault = Some(fault.clone());
+            SealError::Failed(fault)
+        })
     }
 
     fn trim(&mut self, generation: u64) -> Result<(), TrimError> {

@@ -135,6 +135,17 @@ pub enum ReadError {
     },
 }
 
+/// Why a generation was not sealed.
+#[derive(Debug, Error)]
+pub enum SealError {
+    /// A write or a sync failed. The journal takes no more frames.
+    #[error("the journal failed")]
+    Failed(#[source] JournalFault),
+    /// An earlier operation failed; nothing was tried.
+    #[error("the journal does nothing more since an earlier failure")]
+    Poisoned(#[source] JournalFault),
+}
+
 /// Why a generation was not dropped.
 #[derive(Debug, Error)]
 pub enum TrimError {
@@ -190,6 +201,13 @@ pub trait Journal: Send {
 
     /// Lists the generations, oldest first; the last one takes the frames.
     fn generations(&self) -> Vec<GenerationInfo>;
+
+    /// Seals the generation that takes the frames, however full it is; an empty one stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// A failed write or sync poisons the journal.
+    fn seal(&mut self) -> Result<(), SealError>;
 
     /// Drops the oldest generation, which must be sealed.
     ///

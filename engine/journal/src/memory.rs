@@ -11,7 +11,9 @@ use crate::damage::{Flaw, Mended, OpenError};
 use crate::durable::Options;
 use crate::frame::{Frame, FrameDamage, frame_length};
 use crate::head::Head;
-use crate::journal::{AppendError, Frames, GenerationInfo, Journal, JournalFault, Position, ReadError, TrimError};
+use crate::journal::{
+    AppendError, Frames, GenerationInfo, Journal, JournalFault, Position, ReadError, SealError, TrimError,
+};
 use crate::recovery::OpenReport;
 
 /// How an append fails. After it the journal takes no more frames, until a new owner opens the disk.
@@ -235,7 +237,14 @@ impl MemoryJournal {
 
     fn rotate_when_full(&mut self) {
         let current = self.generations.last().expect("a journal has a current generation");
-        if current.frames.is_empty() || current.payload_bytes < self.generation_bytes_max {
+        if self.generation_bytes_max <= current.payload_bytes {
+            self.rotate();
+        }
+    }
+
+    fn rotate(&mut self) {
+        let current = self.generations.last().expect("a journal has a current generation");
+        if current.frames.is_empty() {
             return;
         }
         let number = current.number + 1;
@@ -329,6 +338,14 @@ impl Journal for MemoryJournal {
     fn generations(&self) -> Vec<GenerationInfo> {
         let (next, last) = (self.position.seq.next(), self.generations.len() - 1);
         self.generations.iter().enumerate().map(|(at, generation)| generation.info(next, at < last)).collect()
+    }
+
+    fn seal(&mut self) -> Result<(), SealError> {
+        if let Some(fault) = &self.fault {
+            return Err(SealError::Poisoned(fault.clone()));
+        }
+        self.rotate();
+        Ok(())
     }
 
     fn trim(&mut self, generation: u64) -> Result<(), TrimError> {

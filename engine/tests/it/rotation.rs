@@ -201,3 +201,28 @@ fn a_larger_bound_after_a_restart_changes_nothing() {
     });
     assert!(lab.verify().segments > 3);
 }
+
+#[test]
+fn a_snapshot_on_request_is_of_what_was_acknowledged() {
+    let lab = Lab::new();
+    runtime().block_on(async {
+        let engine = lab.start(2);
+        assert_eq!(engine.snapshot().await.expect("the engine answers"), Seq::ZERO, "there is nothing yet");
+        let shop = open_shop(&engine, 500).await;
+        let requests = input(shop);
+        book_all(&engine, &requests[..200]).await;
+        let acknowledged = engine.durable();
+        assert_eq!(engine.snapshot().await.expect("the engine answers"), acknowledged);
+        assert_eq!(engine.snapshot().await.expect("the engine answers"), acknowledged, "asked again");
+        // Asked for in the middle of bookings, twice at once: each is of what its caller had seen, or later.
+        let (first, second, bookings) =
+            tokio::join!(engine.snapshot(), engine.snapshot(), book_all(&engine, &requests[200..400]));
+        assert!(acknowledged <= first.expect("taken") && acknowledged <= second.expect("taken"));
+        assert_eq!(bookings.len(), 200);
+        engine.stop().await.expect("it stops well");
+    });
+    assert!(snapshots(&lab).len() <= 2);
+    let verified = lab.verify();
+    assert!(verified.snapshots > 0 && verified.segments > 0, "{verified:?}");
+    start_and_stop(&lab);
+}

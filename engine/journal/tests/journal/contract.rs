@@ -3,8 +3,8 @@
 use kembali_core::Seq;
 use kembali_journal::{
     AppendError, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, Frame, FrameHash, Journal, MemoryDisk, MemoryFault,
-    MemoryJournal, Mended, OpenError, OpenReport, Options, Position, RECORD_BYTES_MAX, ReadError, SledJournal,
-    SyncFault, TrimError,
+    MemoryJournal, Mended, OpenError, OpenReport, Options, Position, RECORD_BYTES_MAX, ReadError, SealError,
+    SledJournal, SyncFault, TrimError,
 };
 use tempfile::TempDir;
 
@@ -257,6 +257,30 @@ fn rotates_and_trims<L: Lab>() {
     assert_eq!(read_all(&journal), kept(before[before.len() - 1].first_seq));
 }
 
+fn seals_on_request<L: Lab>() {
+    let mut lab = L::new();
+    let (mut journal, _) = lab.open(WIDE).unwrap();
+    journal.seal().unwrap();
+    assert_eq!(journal.generations().len(), 1, "an empty generation stays");
+    let mut frames = fill(&mut journal, 3, 2, 100);
+    for _ in 0..2 {
+        journal.seal().unwrap();
+        let generations = journal.generations();
+        assert_eq!(generations.iter().map(|generation| generation.sealed).collect::<Vec<_>>(), [true, false]);
+        assert_eq!((generations[0].last_seq, generations[1].first_seq), (Seq(6), Seq(7)));
+    }
+    frames.extend(fill(&mut journal, 2, 2, 100));
+    journal.trim(1).unwrap();
+    lab.kill(journal);
+    let (mut journal, report) = lab.open(WIDE).unwrap();
+    assert_eq!((lost(&report), read_all(&journal)), (Vec::new(), frames[3..].to_vec()));
+
+    lab.fail_next_append(Step::FrameSync);
+    let frame = next_frame(&journal, 1, 10);
+    assert!(matches!(journal.append(&frame), Err(AppendError::Failed(_))));
+    assert!(matches!(journal.seal(), Err(SealError::Poisoned(_))));
+}
+
 fn continues_when_all_frames_are_trimmed<L: Lab>() {
     let mut lab = L::new();
     let (mut journal, _) = lab.open(1).unwrap();
@@ -315,6 +339,10 @@ macro_rules! contract {
         mod $name {
             use super::*;
 
+            #[test]
+            fn seals_on_request() {
+                super::seals_on_request::<$lab>();
+            }
             #[test]
             fn starts_empty() {
                 super::starts_empty::<$lab>();

@@ -1,0 +1,17 @@
+//! A snapshot on request: before a backup, an upgrade, or a restart that must be quick.
+
+use axum::extract::State;
+use hyper::Uri;
+use serde_json::json;
+
+use crate::app::App;
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::reads::Json;
+
+/// Archives all that is durable, takes a snapshot of it, and says up to which position it reaches.
+pub(crate) async fn post(State(app): State<App>, uri: Uri) -> Result<Json, Problem> {
+    Query::parse(&uri, &[])?;
+    let seq = app.engine.snapshot().await?.0;
+    Ok(Json(json!({ "seq": seq })))
+}
