@@ -1,11 +1,17 @@
 //! A journal that fails: nothing more is acknowledged, the fault is named, and recovery has what was acknowledged.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Waker};
 
-use kembali_core::Instant;
-use kembali_engine::{BookError, Engine, EngineConfig, Fault};
-use kembali_journal::{MemoryDisk, MemoryFault, MemoryJournal, Options};
+use kembali_core::{Instant, Seq};
+use kembali_engine::{BookError, CustomerRef, Engine, EngineConfig, Fault};
+use kembali_journal::{
+    AppendError, Frame, Frames, GenerationInfo, Journal, MemoryDisk, MemoryFault, MemoryJournal, Options, Position,
+    ReadError, SealError, TrimError,
+};
 
 use crate::lab::{Lab, MIDDLE, book, open_shop, purchase, runtime, word};
 
@@ -77,4 +83,112 @@ fn r24_after_a_fault_nothing_is_acknowledged_and_nothing_acknowledged_is_lost() 
             engine.stop().await.expect("it stops well");
         });
     }
+}
+
+/// A journal whose every append tells that it was called, and goes on only when it is told to.
+struct Gate {
+    journal: MemoryJournal,
+    called: mpsc::Sender<()>,
+    go_on: mpsc::Receiver<()>,
+}
+
+impl Journal for Gate {
+    fn position(&self) -> Position {
+        self.journal.position()
+    }
+
+    fn append(&mut self, frame: &Frame) -> Result<(), AppendError> {
+        // The test may be over.
+        let _ = (self.called.send(()), self.go_on.recv());
+        self.journal.append(frame)
+    }
+
+    fn frames(&self, from: Seq) -> Result<Frames<'_>, ReadError> {
+        self.journal.frames(from)
+    }
+
+    fn first_seq(&self) -> Seq {
+        self.journal.first_seq()
+    }
+
+    fn generations(&self) -> Vec<GenerationInfo> {
+        self.journal.generations()
+    }
+
+    fn seal(&mut self) -> Result<(), SealError> {
+        self.journal.seal()
+    }
+
+    fn trim(&mut self, generation: u64) -> Result<(), TrimError> {
+        self.journal.trim(generation)
+    }
+}
+
+fn is_pending<T>(future: impl Future<Output = T> + Unpin) -> bool {
+    matches!(pin!(future).poll(&mut Context::from_waker(Waker::noop())), Poll::Pending)
+}
+
+/// A purchase is decided and with the journal, and its sync has not come back: whatever asks, nothing of it is seen. Then
+/// the power goes, and it never was.
+#[test]
+fn r34_nothing_is_shown_that_a_power_cut_could_undo() {
+    let lab = Lab::new();
+    let disk = MemoryDisk::default();
+    runtime().block_on(async {
+        let (called, calls) = mpsc::channel();
+        let (tell, go_on) = mpsc::channel();
+        let journal = MemoryJournal::open(&disk, &Options::default()).expect("a new disk").0;
+        // The router looks at the clock once a submission: so the test knows how many it has taken.
+        let looks = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&looks);
+        let clock = Arc::new(move || Instant(MIDDLE.0 + seen.fetch_add(1, Ordering::SeqCst) as i64));
+        let config = EngineConfig { clock, ..lab.config(2, |_| ()) };
+        let gate = Gate { journal, called, go_on };
+        let (engine, _) = Engine::start_on(config, Box::new(gate), Vec::new()).expect("the engine starts");
+        tell.send(()).expect("the journal listens");
+        let shop = open_shop(&engine, 1).await;
+        calls.recv().expect("the rules were appended");
+        let (durable, watch) = (engine.durable(), engine.watch_durable());
+        let before = looks.load(Ordering::SeqCst);
+
+        let mut booked = Box::pin(engine.try_book(vec![purchase(shop, "P-1", "ann", 1_000)]).expect("there is room"));
+        calls.recv().expect("the purchase is with the journal");
+        // Everything that could tell of it, each taken by the router while the purchase is not durable.
+        let ann = CustomerRef::Ref("ann".into());
+        let dry = purchase(shop, "P-2", "ann", 1_000);
+        let mut replay = Box::pin(engine.try_book(vec![purchase(shop, "P-1", "ann", 1_000)]).expect("there is room"));
+        let mut conflict = Box::pin(engine.try_book(vec![purchase(shop, "P-1", "ann", 2_000)]).expect("there is room"));
+        let mut dry_run = Box::pin(
+            engine.try_book(vec![kembali_engine::PurchaseRequest { dry_run: true, ..dry }]).expect("there is room"),
+        );
+        let mut customer = Box::pin(engine.customer(shop.tenant, &ann));
+        let mut totals = Box::pin(engine.totals("shops"));
+        assert!(is_pending(&mut customer) && is_pending(&mut totals), "these are sent by the first look at them");
+        while looks.load(Ordering::SeqCst) < before + 6 {
+            tokio::task::yield_now().await;
+        }
+        assert!(is_pending(&mut booked) && is_pending(&mut replay) && is_pending(&mut conflict));
+        assert!(is_pending(&mut dry_run) && is_pending(&mut customer) && is_pending(&mut totals));
+        assert_eq!((engine.durable(), watch.has_changed().expect("the engine is there")), (durable, false));
+        assert!(engine.record(durable.next()).await.expect("it reads").is_none());
+
+        disk.fail_append(1, MemoryFault::BeforeSync);
+        tell.send(()).expect("the journal listens");
+        assert!(matches!(booked.await, Err(BookError::Stopped(_))));
+        assert!(matches!(replay.await, Err(BookError::Stopped(_))));
+        assert!(matches!(conflict.await, Err(BookError::Stopped(_))));
+        assert!(matches!(dry_run.await, Err(BookError::Stopped(_))));
+        assert!(customer.await.is_err() && totals.await.is_err());
+        assert_eq!(engine.durable(), durable);
+        disk.crash();
+    });
+    runtime().block_on(async {
+        let journal = MemoryJournal::open(&disk, &Options::default()).expect("the disk is whole").0;
+        let config = lab.config(1, |fault| panic!("no fault is planned: {fault}"));
+        let (engine, report) = Engine::start_on(config, Box::new(journal), Vec::new()).expect("the engine starts");
+        assert_eq!(report.purchases, 0, "it never was");
+        let shop = open_shop(&engine, 1).await;
+        assert_eq!(word(&book(&engine, purchase(shop, "P-1", "ann", 2_000)).await), "booked");
+        engine.stop().await.expect("it stops well");
+    });
 }
