@@ -108,3 +108,14 @@ fn r29_shards_and_batches_do_not_show_in_the_digest() {
         assert_eq!(run.0["point_total"], runs[0].0["point_total"]);
     }
 }
+
+/// The digest is committed: a debug build, a release build (checked in CI) and any machine come to the same ledger.
+#[test]
+fn r29_the_demo_gives_its_golden_digest() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let data_dir = dir.path().to_string_lossy();
+    run_well(&["demo", "--exit", "--listen", "127.0.0.1:0", "--data-dir", &data_dir]);
+    let verified = run_well(&["verify", &data_dir]);
+    let expected = std::fs::read_to_string(sample("ledger.digest")).expect("the golden digest is there");
+    assert_eq!(verified.split_whitespace().last(), Some(expected.trim_end()));
+}
