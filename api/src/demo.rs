@@ -12,7 +12,7 @@ use crate::apply::{self, ApplyError};
 use crate::client::{Client, ClientError};
 use crate::send::{self, Plan, SendError, Source, Summary};
 use crate::serve::{self, ServeError};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 const CATALOGUE: &str = include_str!("../demo/journey.toml");
 const PURCHASES: &[u8] = include_bytes!("../demo/purchases.ndjson.gz");
@@ -44,7 +44,8 @@ pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<
         listen,
         data_dir,
         shards: NonZeroUsize::MIN,
-        generation_bytes: 128 * 1024 * 1024,
+        generation_bytes: settings::GENERATION_BYTES_DEFAULT,
+        free_bytes_min: settings::free_bytes_min_default(settings::GENERATION_BYTES_DEFAULT),
         operator_token: Some(OPERATOR_TOKEN.to_owned()),
         installation_key: Some(*INSTALLATION_KEY),
     };

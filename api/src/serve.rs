@@ -57,6 +57,8 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
         shards: settings.shards,
         installation_key: settings.installation_key,
         generation_bytes_max: settings.generation_bytes,
+        free_bytes: kembali_engine::free_bytes_of(&settings.data_dir),
+        free_bytes_min: settings.free_bytes_min,
         clock: Arc::new(kembali_engine::now),
         on_fault: Box::new(end_after_fault),
     };

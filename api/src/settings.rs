@@ -14,18 +14,19 @@ use serde::Deserialize;
 
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
 const DATA_DIR_DEFAULT: &str = "kembali-data";
-const GENERATION_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
+pub(crate) const GENERATION_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
 const GENERATION_BYTES_MIN: u64 = 4_096;
 const OPERATOR_TOKEN_BYTES_MIN: usize = 16;
 
 /// The names that the environment may use. The last four are not settings of a server: two are of the client commands,
 /// two of the tests.
-const ENVIRONMENT: [&str; 11] = [
+const ENVIRONMENT: [&str; 12] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
     "KEMBALI_SHARDS",
     "KEMBALI_GENERATION_BYTES",
+    "KEMBALI_FREE_BYTES_MIN",
     "KEMBALI_OPERATOR_TOKEN",
     "KEMBALI_INSTALLATION_KEY",
     "KEMBALI_URL",
@@ -37,7 +38,8 @@ const ENVIRONMENT: [&str; 11] = [
 /// Flags and environment.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Flags {
-    /// A TOML file with any of: listen, data_dir, shards, generation_bytes, operator_token, installation_key
+    /// A TOML file with any of: listen, data_dir, shards, generation_bytes, free_bytes_min, operator_token,
+    /// installation_key
     #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -52,6 +54,10 @@ pub(crate) struct Flags {
     /// How many bytes of frames the journal collects before it archives them, 4096 or more [default: 134217728]
     #[arg(long, env = "KEMBALI_GENERATION_BYTES", value_name = "BYTES")]
     generation_bytes: Option<u64>,
+    /// With fewer bytes free on the disk the server is read-only; 0 turns the guard off [default: twice
+    /// generation_bytes and 256 MiB]
+    #[arg(long, env = "KEMBALI_FREE_BYTES_MIN", value_name = "BYTES")]
+    free_bytes_min: Option<u64>,
     /// What operators send as Bearer token, 16 bytes or more; without it no operator route is open
     #[arg(long, env = "KEMBALI_OPERATOR_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     operator_token: Option<String>,
@@ -68,6 +74,7 @@ struct File {
     data_dir: Option<PathBuf>,
     shards: Option<usize>,
     generation_bytes: Option<u64>,
+    free_bytes_min: Option<u64>,
     operator_token: Option<String>,
     installation_key: Option<String>,
 }
@@ -79,6 +86,7 @@ pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     pub(crate) shards: NonZeroUsize,
     pub(crate) generation_bytes: u64,
+    pub(crate) free_bytes_min: u64,
     pub(crate) operator_token: Option<String>,
     pub(crate) installation_key: Option<[u8; 32]>,
 }
@@ -137,6 +145,10 @@ impl Flags {
                 .filter(|count| count.get() <= 256)
                 .ok_or(SettingsError::Shards(shards))?,
             generation_bytes,
+            free_bytes_min: self
+                .free_bytes_min
+                .or(file.free_bytes_min)
+                .unwrap_or_else(|| free_bytes_min_default(generation_bytes)),
             operator_token: self.operator_token.or(file.operator_token).map(operator_token).transpose()?,
             installation_key: self
                 .installation_key
@@ -145,6 +157,12 @@ impl Flags {
                 .transpose()?,
         })
     }
+}
+
+/// What is under way when the disk runs low must still fit: the rest of a generation, which the store writes more than
+/// once, its segment, a snapshot.
+pub(crate) fn free_bytes_min_default(generation_bytes: u64) -> u64 {
+    generation_bytes.saturating_mul(2).saturating_add(256 * 1024 * 1024)
 }
 
 /// Takes a token that is long enough to be a secret.
@@ -174,6 +192,7 @@ impl fmt::Display for Settings {
         writeln!(out, "data_dir = {}", self.data_dir.display())?;
         writeln!(out, "shards = {}", self.shards)?;
         writeln!(out, "generation_bytes = {}", self.generation_bytes)?;
+        writeln!(out, "free_bytes_min = {}", self.free_bytes_min)?;
         writeln!(out, "operator_token = {}", hidden(self.operator_token.is_some()))?;
         write!(out, "installation_key = {}", hidden(self.installation_key.is_some()))
     }

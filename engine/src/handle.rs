@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use actix::Addr;
 use actix::prelude::SendError;
@@ -19,11 +20,12 @@ use kembali_journal::ProfileReader;
 use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 
+use crate::free_space::FreeSpace;
 use crate::journal_thread::{Ended, Work, WorkSender, alias_key};
 use crate::naming::Naming;
 use crate::request::{
-    ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, Overloaded,
-    PurchaseRequest, ReadError, RecordAndRules, StopError, Stopped,
+    ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, NotTaken,
+    PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
 };
 use crate::router_actor::{ReplyTo, RouterActor, Stop, Submit};
 use crate::shared::{KeyOwner, Shared};
@@ -31,6 +33,8 @@ use crate::tell::tell;
 
 /// Units of room: each command takes one, and one more for each KiB of its text.
 pub const IN_FLIGHT_UNITS: u32 = 65_536;
+/// How often a stream that waits for room on the disk looks again.
+const DISK_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The most units that one submission may take, so that it always fits.
 pub(crate) const SUBMISSION_UNITS_MAX: u32 = IN_FLIGHT_UNITS / 4;
 
@@ -54,6 +58,7 @@ struct Inner {
     /// One snapshot at a time.
     snapshots: tokio::sync::Mutex<()>,
     room: Arc<Semaphore>,
+    space: Arc<FreeSpace>,
     /// The journal thread and the archiver, in the order in which they end.
     threads: Mutex<Vec<JoinHandle<Ended>>>,
 }
@@ -72,25 +77,30 @@ impl Engine {
         profiles: ProfileReader,
         journal: WorkSender,
         room: Arc<Semaphore>,
+        space: Arc<FreeSpace>,
         threads: Vec<JoinHandle<Ended>>,
     ) -> Engine {
         let (keys, snapshots, threads) = (Default::default(), Default::default(), Mutex::new(threads));
         let profiles = RwLock::new(Some(profiles));
-        Engine { inner: Arc::new(Inner { router, naming, shared, profiles, journal, keys, snapshots, room, threads }) }
+        let inner = Inner { router, naming, shared, profiles, journal, keys, snapshots, room, space, threads };
+        Engine { inner: Arc::new(inner) }
     }
 
-    /// Books purchases that arrived together, or refuses at once when too much is in flight.
+    /// Books purchases that arrived together, or refuses at once when too much is in flight or the disk is nearly full.
     ///
     /// # Errors
     ///
-    /// [`Overloaded`]: nothing was done. The future's [`BookError`]: the outcome is unknown.
+    /// [`NotTaken`]: nothing was done. The future's [`BookError`]: the outcome is unknown.
     pub fn try_book(
         &self,
         requests: Vec<PurchaseRequest>,
-    ) -> Result<impl Future<Output = Result<Vec<Booking>, BookError>> + Send + 'static + use<>, Overloaded> {
+    ) -> Result<impl Future<Output = Result<Vec<Booking>, BookError>> + Send + 'static + use<>, NotTaken> {
+        if requests.iter().any(|request| !request.dry_run) {
+            self.check_room_on_disk()?;
+        }
         let units = units_of(&requests);
         let permit = match Arc::clone(&self.inner.room).try_acquire_many_owned(units) {
-            Err(TryAcquireError::NoPermits) => return Err(Overloaded),
+            Err(TryAcquireError::NoPermits) => return Err(NotTaken::Overloaded),
             permit => permit.map_err(|_| Stopped),
         };
         let engine = self.clone();
@@ -99,14 +109,32 @@ impl Engine {
         Ok(async move { engine.bookings(sent?.await.map_err(|_| Stopped)?).await })
     }
 
-    /// Books purchases that arrived together; waits for room. For streams, whose reader then stops reading.
+    /// Books purchases that arrived together; waits for room, in flight and on the disk. For streams, whose reader then
+    /// stops reading.
     ///
     /// # Errors
     ///
     /// [`BookError`]: the outcome is unknown.
     pub async fn book(&self, requests: Vec<PurchaseRequest>) -> Result<Vec<Booking>, BookError> {
+        while self.check_room_on_disk().is_err() {
+            // Nobody tells when an operator has made room.
+            tokio::time::sleep(DISK_LOOK_EVERY).await;
+            if !self.inner.router.connected() {
+                return Err(Stopped.into());
+            }
+        }
         let permit = self.room_for(units_of(&requests)).await?;
         self.book_with(permit, requests).await
+    }
+
+    fn check_room_on_disk(&self) -> Result<(), ReadOnly> {
+        if self.inner.space.is_enough() { Ok(()) } else { Err(ReadOnly) }
+    }
+
+    /// Returns true while the disk is so full that nothing is taken; reads go on.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.check_room_on_disk().is_err()
     }
 
     async fn book_with(
@@ -201,6 +229,9 @@ impl Engine {
     /// [`ApplyError`].
     pub async fn apply(&self, request: ApplyRequest) -> Result<Applied, ApplyError> {
         let ApplyRequest { draft, partner_keys, expected_version, dry_run } = request;
+        if !dry_run {
+            self.check_room_on_disk()?;
+        }
         let _one_at_a_time = self.inner.keys.lock().await;
         let mut keys = Vec::new();
         for (partner, api_key) in partner_keys {
@@ -272,12 +303,13 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`Stopped`].
-    pub async fn snapshot(&self) -> Result<Seq, Stopped> {
+    /// [`SnapshotError`].
+    pub async fn snapshot(&self) -> Result<Seq, SnapshotError> {
+        self.check_room_on_disk()?;
         let _one_at_a_time = self.inner.snapshots.lock().await;
         let (asked, taken) = oneshot::channel();
         self.inner.journal.send(Work::Snapshot(asked)).map_err(|_| Stopped)?;
-        taken.await.map_err(|_| Stopped)
+        Ok(taken.await.map_err(|_| Stopped)?)
     }
 
     /// Looks at a customer. Nobody is created by looking.

@@ -17,6 +17,7 @@ use kembali_machine::Group;
 use tokio::sync::oneshot;
 
 use crate::archiver::{ArchiveSender, Order};
+use crate::free_space::FreeSpace;
 use crate::shared::{KeyHash, KeyOwner, Shared};
 
 /// Why the engine stopped.
@@ -94,17 +95,24 @@ pub(crate) enum Report {
 /// close, and one trim for each generation that the thread itself handed to the archiver.
 pub(crate) type WorkSender = Sender<Work>;
 
+/// What the thread writes to, and where it shows that.
+pub(crate) struct Stores {
+    pub(crate) journal: Box<dyn Journal>,
+    pub(crate) profiles: ProfileStore,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) space: Arc<FreeSpace>,
+}
+
 /// Starts the thread. It ends when every sender is gone or something has failed.
 pub(crate) fn start(
-    journal: Box<dyn Journal>,
-    profiles: ProfileStore,
-    shared: Arc<Shared>,
+    stores: Stores,
     work: Receiver<Work>,
     archiver: ArchiveSender,
     report: impl Fn(Report) + Send + 'static,
 ) -> std::io::Result<JoinHandle<Ended>> {
+    let Stores { journal, profiles, shared, space } = stores;
     let mut writer =
-        Writer { journal, profiles, shared, encoded: Vec::new(), archiver: Some(archiver), handed_over: 0 };
+        Writer { journal, profiles, shared, space, encoded: Vec::new(), archiver: Some(archiver), handed_over: 0 };
     thread::Builder::new().name("journal".into()).spawn(move || {
         // A crash may have left generations that were sealed and not archived.
         writer.hand_over_sealed();
@@ -152,6 +160,7 @@ struct Writer {
     journal: Box<dyn Journal>,
     profiles: ProfileStore,
     shared: Arc<Shared>,
+    space: Arc<FreeSpace>,
     /// The buffers of a frame's records, kept for the next one.
     encoded: Vec<Vec<u8>>,
     /// Gone once the thread was told to end.
@@ -177,6 +186,7 @@ impl Writer {
             self.append(now)?;
             rest = later;
         }
+        self.space.look();
         Ok(())
     }
 

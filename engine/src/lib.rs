@@ -6,6 +6,7 @@
 mod archiver;
 mod clock;
 mod digest;
+mod free_space;
 mod handle;
 mod installation;
 mod journal_thread;
@@ -20,14 +21,15 @@ mod tell;
 
 pub use clock::now;
 pub use digest::LedgerDigest;
+pub use free_space::{FreeBytes, free_bytes_of};
 pub use handle::{Engine, IN_FLIGHT_UNITS, Pause};
 pub use installation::KeyError;
 pub use journal_thread::Fault;
 pub use kembali_machine::{CustomerView, PromoUse, TotalsView};
 pub use recovery::{FoldError, Verified, VerifyError, verify};
 pub use request::{
-    ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, Overloaded,
-    PurchaseRequest, ReadError, RecordAndRules, StopError, Stopped,
+    ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, NotTaken,
+    PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
 };
 pub use router_actor::Clock;
 pub use start::{EngineConfig, StartError, StartReport};

@@ -147,6 +147,9 @@ pub enum ApplyError {
         /// The partner's slug.
         partner: String,
     },
+    /// See [`ReadOnly`].
+    #[error(transparent)]
+    ReadOnly(#[from] ReadOnly),
     /// The engine has stopped.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -163,10 +166,32 @@ pub struct Stopped;
 #[error("the engine stopped after a fault: {0}")]
 pub struct StopError(pub(crate) String);
 
-/// More is in flight than the engine takes. Nothing was done.
+/// There is too little room on the disk: the engine answers questions and takes nothing. Nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("more is in flight than the engine takes; nothing was done, try again shortly")]
-pub struct Overloaded;
+#[error("there is too little room on the disk; nothing was done, try again once there is more")]
+pub struct ReadOnly;
+
+/// Why the engine does not take purchases now. Nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// More is in flight than the engine takes.
+    #[error("more is in flight than the engine takes; nothing was done, try again shortly")]
+    Overloaded,
+    /// See [`ReadOnly`].
+    #[error(transparent)]
+    ReadOnly(#[from] ReadOnly),
+}
+
+/// Why no snapshot was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// See [`ReadOnly`].
+    #[error(transparent)]
+    ReadOnly(#[from] ReadOnly),
+    /// The engine has stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
 
 /// Why history could not be read.
 #[derive(Debug, thiserror::Error)]

@@ -16,9 +16,10 @@ use kembali_snapshots::{Archive, IoFault, Snapshots};
 use tokio::sync::Semaphore;
 
 use crate::archiver::{self, Archiver};
+use crate::free_space::{FreeBytes, FreeSpace};
 use crate::handle::{Engine, IN_FLIGHT_UNITS};
 use crate::installation::{KeyError, installation_key};
-use crate::journal_thread::{self, API_KEY_PREFIX, Fault};
+use crate::journal_thread::{self, API_KEY_PREFIX, Fault, Stores};
 use crate::naming::Naming;
 use crate::recovery::{ARCHIVE_DIR, FoldError, JOURNAL_DIR, Recovered, SNAPSHOTS_DIR, recover};
 use crate::router_actor::{Clock, JournalReport, RouterActor, Shards};
@@ -41,6 +42,10 @@ pub struct EngineConfig {
     pub generation_bytes_max: u64,
     /// A key to make a new ledger with, or to insist on; `None` draws one.
     pub installation_key: Option<[u8; 32]>,
+    /// What says how many bytes are free on the disk; see [`crate::free_bytes_of`].
+    pub free_bytes: FreeBytes,
+    /// With fewer bytes free the ledger is read-only; 0 to go on until the disk is full.
+    pub free_bytes_min: u64,
     /// What reads the time.
     pub clock: Clock,
     /// What to do after a fault, once nothing is answered any more. A server ends its process here.
@@ -192,11 +197,22 @@ impl Engine {
         let archiver = archiver::start(archiver, to_archive, report_archived)
             .map_err(|source| StartError::Thread { thread: "archiver", source })?;
         let report_written = report_to(router.clone());
-        let writer = journal_thread::start(journal, profiles, Arc::clone(&shared), queue, sealed, report_written)
+        let space = Arc::new(FreeSpace::new(config.free_bytes, config.free_bytes_min));
+        space.look();
+        let stores = Stores { journal, profiles, shared: Arc::clone(&shared), space: Arc::clone(&space) };
+        let writer = journal_thread::start(stores, queue, sealed, report_written)
             .map_err(|source| StartError::Thread { thread: "journal", source })?;
         let room = Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize));
-        let engine =
-            Engine::new(router, Naming::new(&key), shared, profile_reader, to_journal, room, vec![writer, archiver]);
+        let engine = Engine::new(
+            router,
+            Naming::new(&key),
+            shared,
+            profile_reader,
+            to_journal,
+            room,
+            space,
+            vec![writer, archiver],
+        );
         Ok((engine, report))
     }
 }

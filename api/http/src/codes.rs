@@ -172,6 +172,8 @@ registry! {
         "Tell the operator the `request_id`."
     OVERLOADED 503 "overloaded" retry "More is in flight than the ledger takes"
         "Nothing was done: send it again after `Retry-After` seconds."
+    READ_ONLY 503 "read_only" retry "The disk of the ledger is nearly full"
+        "Nothing was done. Reads go on; send it again once the operator has made room."
     ENGINE_STOPPED 503 "engine_stopped" retry "The ledger has stopped"
         "The outcome is unknown: send it again with the same origin id once the server is ready."
 }

@@ -11,7 +11,7 @@ use hyper::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use kembali_core::Rejection;
-use kembali_engine::{ApplyError, BookError, ReadError, Stopped};
+use kembali_engine::{ApplyError, BookError, NotTaken, ReadError, ReadOnly, SnapshotError, Stopped};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::Value;
 
@@ -180,6 +180,30 @@ impl From<Stopped> for Problem {
     }
 }
 
+impl From<ReadOnly> for Problem {
+    fn from(_: ReadOnly) -> Problem {
+        Problem::new(&codes::READ_ONLY)
+    }
+}
+
+impl From<NotTaken> for Problem {
+    fn from(not_taken: NotTaken) -> Problem {
+        match not_taken {
+            NotTaken::Overloaded => Problem::new(&codes::OVERLOADED),
+            NotTaken::ReadOnly(read_only) => read_only.into(),
+        }
+    }
+}
+
+impl From<SnapshotError> for Problem {
+    fn from(error: SnapshotError) -> Problem {
+        match error {
+            SnapshotError::ReadOnly(read_only) => read_only.into(),
+            SnapshotError::Stopped(stopped) => stopped.into(),
+        }
+    }
+}
+
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Problem {
         match error {
@@ -212,6 +236,7 @@ impl From<ApplyError> for Problem {
             ApplyError::KeyRevoked { partner } => Problem::new(&codes::API_KEY_REVOKED).member("partner", partner),
             ApplyError::KeyTaken { partner } => Problem::new(&codes::API_KEY_TAKEN).member("partner", partner),
             ApplyError::KeyMalformed { partner } => Problem::new(&codes::API_KEY_MALFORMED).member("partner", partner),
+            ApplyError::ReadOnly(read_only) => read_only.into(),
             ApplyError::Stopped(stopped) => stopped.into(),
         }
     }

@@ -55,8 +55,12 @@ async fn dispatch(
         }
         (Endpoint::BookPurchases, _) => Err(Problem::new(&codes::ROLE_INSUFFICIENT)),
         (Endpoint::Stream, identity) => feed::open(app, identity, request, switch).await,
-        (Endpoint::Health, _) => Ok(status_ok()),
-        (Endpoint::Ready, _) => app.engine.tenants().await.map(|_| status_ok()).map_err(Problem::from),
+        (Endpoint::Health, _) => Ok(status("ok")),
+        (Endpoint::Ready, _) => {
+            app.engine.tenants().await?;
+            // Ready all the same: reads go on, and a balancer that turned everybody away would stop them too.
+            Ok(status(if app.engine.is_read_only() { "read_only" } else { "ok" }))
+        }
         _ => {
             request.extensions_mut().insert(identity);
             let mut response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
@@ -82,8 +86,8 @@ fn unexplained(response: &Response) -> Option<&'static Code> {
     })
 }
 
-fn status_ok() -> Response {
-    let mut response = Response::new(Body::from(r#"{"status":"ok"}"#));
+fn status(status: &str) -> Response {
+    let mut response = Response::new(Body::from(format!(r#"{{"status":"{status}"}}"#)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

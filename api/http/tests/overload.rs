@@ -1,10 +1,12 @@
-//! A server whose engine has no room: single purchases and new streams are refused, a running stream waits.
+//! A server whose engine or disk has no room: single purchases and new streams are refused, a running stream waits.
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
+use std::sync::atomic::Ordering;
+
 use kembali_http::Limits;
-use support::{Harness, KEY, Reply, purchase};
+use support::{FREE_BYTES_MIN, Harness, KEY, Reply, purchase};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -88,5 +90,51 @@ async fn who_asks_and_never_reads_is_cut_off_and_leaves_its_place() {
     while hog.write_all(&requests).await.is_ok() {}
     // The only place is free again.
     assert_eq!(harness.post(&purchase("O-1", 1_000, 1, 1)).await.status, 201);
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_a_disk_that_runs_low_makes_the_server_read_only_until_there_is_room() {
+    let harness = Harness::start().await;
+    let mut socket = TcpStream::connect(harness.address).await.unwrap();
+    let head = format!(
+        "POST /v1/purchases HTTP/1.1\r\nHost: test\r\nX-Api-Key: {KEY}\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    );
+    let chunk = |origin_id: &str| {
+        let line = purchase(origin_id, 1_000, 1, 1) + "\n";
+        format!("{:x}\r\n{line}\r\n", line.len())
+    };
+    socket.write_all((head + &chunk("F-1")).as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("F-1") {
+        assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0);
+    }
+
+    harness.free_bytes.store(FREE_BYTES_MIN - 1, Ordering::SeqCst);
+    // The disk is looked at after a commit, while there is room for what is under way.
+    assert_eq!(harness.post(&purchase("F-2", 1_000, 1, 1)).await.status, 201);
+    let refused = harness.post(&purchase("F-3", 1_000, 1, 1)).await;
+    assert_eq!((refused.problem().as_str(), refused.header("retry-after")), ("503 read_only -", Some("1")));
+    let body = purchase("F-3", 1_000, 1, 1);
+    let stream = harness.post_to("/v1/purchases", "application/x-ndjson", &[], body.as_bytes()).await;
+    assert_eq!(stream.problem(), "503 read_only -");
+    let partner = r#"{"slug":"baker","name":"The Baker"}"#;
+    assert_eq!(harness.operator("POST", "/v1/partners?tenant=journey", partner).await.problem(), "503 read_only -");
+    assert_eq!(harness.operator("POST", "/v1/snapshots", "").await.problem(), "503 read_only -");
+    // Reads go on, and so do questions.
+    assert_eq!(harness.get("/v1/reports/summary?tenant=journey").await.json()["accepted"], 2);
+    assert_eq!(harness.call("GET", "/readyz", &[], b"").await.text(), r#"{"status":"read_only"}"#);
+    let dry_run = harness.post_to("/v1/purchases?dry_run=true", "application/json", &[], body.as_bytes()).await;
+    assert_eq!(dry_run.status, 200);
+    // A stream that is under way is not refused: it waits.
+    socket.write_all((chunk("F-4") + "0\r\n\r\n").as_bytes()).await.unwrap();
+
+    harness.free_bytes.store(FREE_BYTES_MIN * 2, Ordering::SeqCst);
+    assert_eq!(harness.post(&body).await.status, 201, "it resumes by itself");
+    socket.read_to_end(&mut seen).await.unwrap();
+    let reply = Reply::parse(&seen);
+    assert!(reply.whole && reply.text().contains("F-4"), "{}", reply.text());
+    assert_eq!(harness.call("GET", "/readyz", &[], b"").await.text(), r#"{"status":"ok"}"#);
+    assert_eq!(harness.get("/v1/reports/summary?tenant=journey").await.json()["accepted"], 4);
     harness.stop().await;
 }

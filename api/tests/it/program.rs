@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
@@ -12,12 +12,20 @@ pub(crate) const OPERATOR_TOKEN: &str = "operator-token-of-tests";
 pub(crate) const API_KEY: &str = "grocer-demo-key";
 
 /// The key that ids are hashed under: fixed, so that ledgers of separate runs can be compared.
-const INSTALLATION_KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+pub(crate) const INSTALLATION_KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+
+/// Gives a command that runs the program its environment.
+pub(crate) fn with_environment(mut command: Command) -> Command {
+    command
+        .env("KEMBALI_OPERATOR_TOKEN", OPERATOR_TOKEN)
+        .env("KEMBALI_API_KEY", API_KEY)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
+    command
+}
 
 fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kembali"));
-    command.env("KEMBALI_OPERATOR_TOKEN", OPERATOR_TOKEN).env("KEMBALI_API_KEY", API_KEY).stdin(Stdio::null());
-    command
+    with_environment(Command::new(env!("CARGO_BIN_EXE_kembali")))
 }
 
 /// Where the sample data lies.
@@ -47,6 +55,8 @@ pub(crate) fn run_well(arguments: &[&str]) -> String {
 /// A running server.
 pub(crate) struct Server {
     child: Child,
+    /// Reads its log to the end.
+    log: Option<JoinHandle<String>>,
     pub(crate) url: String,
 }
 
@@ -58,15 +68,19 @@ impl Server {
 
     /// Starts a server with some flags of its own.
     pub(crate) fn start_with(data_dir: &Path, flags: &[&str]) -> Server {
-        let mut child = binary()
+        let child = binary()
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
             .args(flags)
             .env("KEMBALI_INSTALLATION_KEY", INSTALLATION_KEY)
-            .env("NO_COLOR", "1")
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server starts");
+        Server::of(child)
+    }
+
+    /// Waits until a server that was started listens.
+    pub(crate) fn of(mut child: Child) -> Server {
         let mut log = BufReader::new(child.stderr.take().expect("its log is piped"));
         let mut seen = String::new();
         let url = loop {
@@ -78,8 +92,15 @@ impl Server {
             }
         };
         // Its log must go on being read, or it would block.
-        thread::spawn(move || log.lines().map_while(Result::ok).for_each(drop));
-        Server { child, url }
+        let rest = thread::spawn(move || log.lines().map_while(Result::ok).collect::<Vec<String>>().join("\n"));
+        Server { child, log: Some(rest), url }
+    }
+
+    /// Waits until it has ended by itself, and returns its exit code and what it logged since it listened.
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().expect("it ended");
+        let log = self.log.take().and_then(|log| log.join().ok());
+        (status.code(), log.unwrap_or_default())
     }
 
     /// Makes the sample catalogue its rules.

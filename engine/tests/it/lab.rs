@@ -42,6 +42,8 @@ impl Lab {
             shards: NonZeroUsize::new(shards).expect("at least one shard"),
             installation_key: Some(INSTALLATION_KEY),
             generation_bytes_max: 128 * 1024 * 1024,
+            free_bytes: Arc::new(|| Ok(u64::MAX)),
+            free_bytes_min: 1,
             clock: ticking_clock(),
             on_fault: Box::new(on_fault),
         }

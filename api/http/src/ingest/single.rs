@@ -9,7 +9,6 @@ use kembali_engine::{Caller, PurchaseRequest};
 use super::{Answer, answer};
 use crate::app::App;
 use crate::body::read_json;
-use crate::codes;
 use crate::config::BODY_BYTES_MAX;
 use crate::problem::{Problem, REPLAYED_HEADER};
 use crate::wire::purchase::parse;
@@ -24,7 +23,7 @@ pub(super) async fn book(
     let document = read_json(&head.headers, body, BODY_BYTES_MAX, app.limits.body_time_max).await?;
     let (customer, purchase) = parse(&document).map_err(|problem| *problem)?;
     let requests = vec![PurchaseRequest { caller, customer, purchase, dry_run }];
-    let booked = app.engine.try_book(requests).map_err(|_| Problem::new(&codes::OVERLOADED))?;
+    let booked = app.engine.try_book(requests).map_err(Problem::from)?;
     let bookings = booked.await?;
     let booking = bookings.first().ok_or_else(|| Problem::internal(&"the engine answered nothing"))?;
     let mut out = Vec::with_capacity(1024);

@@ -12,7 +12,7 @@ use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::{FuturesOrdered, unfold};
 use futures_util::{FutureExt as _, StreamExt as _};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use kembali_engine::{BookError, Booking, Caller, Engine, Overloaded, PurchaseRequest};
+use kembali_engine::{BookError, Booking, Caller, Engine, NotTaken, PurchaseRequest};
 use tokio::time::timeout;
 
 use super::lines::{Chunk, ChunkReader, StreamFault};
@@ -51,7 +51,7 @@ pub(super) async fn book(
         return Err(Problem::new(&codes::REQUEST_TIMEOUT));
     };
     match read {
-        Ok(Some(chunk)) => stream.submit(&chunk).map_err(|Overloaded| Problem::new(&codes::OVERLOADED))?,
+        Ok(Some(chunk)) => stream.submit(&chunk).map_err(Problem::from)?,
         Ok(None) => stream.ended = true,
         Err(StreamFault::Damaged(error)) => {
             return Err(Problem::new(&codes::CONTENT_ENCODING_INVALID).detail(error.to_string()));
@@ -180,7 +180,7 @@ impl Stream {
     }
 
     /// Submits a chunk behind those in flight, if there is room.
-    fn submit(&mut self, chunk: &Chunk) -> Result<(), Overloaded> {
+    fn submit(&mut self, chunk: &Chunk) -> Result<(), NotTaken> {
         let (places, requests) = self.read(chunk);
         if requests.is_empty() {
             self.in_flight.push_back(std::future::ready((places, Ok(Vec::new()))).boxed());

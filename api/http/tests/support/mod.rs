@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use kembali_core::Instant;
 use kembali_engine::{ApplyRequest, Engine, EngineConfig};
@@ -19,12 +19,16 @@ use tokio::task::JoinHandle;
 pub const KEY: &str = "grocer-demo-key";
 pub const TOKEN: &str = "operator-token-of-tests";
 
+pub const FREE_BYTES_MIN: u64 = 1_000;
+
 /// 2018-01-01T00:00:00Z: after the year of the sample promo.
 const NOW_US: i64 = 1_514_764_800_000_000;
 
 pub struct Harness {
     pub address: SocketAddr,
     pub engine: Engine,
+    /// What the disk says it has free; with less than [`FREE_BYTES_MIN`] the ledger is read-only.
+    pub free_bytes: Arc<AtomicU64>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<std::io::Result<()>>,
     dir: tempfile::TempDir,
@@ -58,11 +62,15 @@ impl Harness {
         configure: impl FnOnce(&mut ServerConfig),
     ) -> Harness {
         let now = AtomicI64::new(NOW_US);
+        let free_bytes = Arc::new(AtomicU64::new(u64::MAX));
+        let seen = Arc::clone(&free_bytes);
         let config = EngineConfig {
             data_dir: dir.path().to_path_buf(),
             shards: NonZeroUsize::MIN,
             installation_key: Some([7; 32]),
             generation_bytes_max,
+            free_bytes: Arc::new(move || Ok(seen.load(Ordering::SeqCst))),
+            free_bytes_min: FREE_BYTES_MIN,
             clock: Arc::new(move || Instant(now.fetch_add(1, Ordering::Relaxed))),
             on_fault: Box::new(|fault| panic!("{fault:?}")),
         };
@@ -79,7 +87,7 @@ impl Harness {
         let served = tokio::spawn(server.run(async move {
             let _ = stopped.await;
         }));
-        Harness { address, engine, stop: Some(stop), served, dir }
+        Harness { address, engine, free_bytes, stop: Some(stop), served, dir }
     }
 
     /// Stops server and engine, and hands back what they leave.
