@@ -80,7 +80,7 @@ enum Command {
         #[arg(long, default_value_t = 10, value_name = "N")]
         show: usize,
     },
-    /// Checks a ledger that no server runs: checksums, chain, every record, every balance
+    /// Checks a ledger that no server runs: its key, checksums, chain, every record, every balance, every profile
     ///
     /// Works on copies and changes nothing. The last line printed is the ledger digest. Ends with 3 on damage, and says
     /// what is damaged and where.
@@ -104,6 +104,9 @@ enum Command {
         exit: bool,
     },
 }
+
+/// The folder of copies that a check made for itself, to be removed even when it ends by a panic.
+static SCRATCH: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(say_what_panicked));
@@ -132,6 +135,10 @@ fn say_what_panicked(panic: &std::panic::PanicHookInfo<'_>) {
         }
     };
     let _ = writeln!(stderr, "kembali: the {name} thread stopped: {panic}\nkembali: {remedy}");
+    if let Some(scratch) = SCRATCH.get().filter(|_| cfg!(panic = "abort")) {
+        // The copy that the check was at; there is nobody to tell when it cannot be removed.
+        let _ = std::fs::remove_dir_all(scratch);
+    }
     // While a store is being opened, a panic that can unwind is caught and reported as damage by whoever opens it.
     if cfg!(panic = "abort") || exit == Exit::Bug {
         std::process::exit(i32::from(exit as u8));
@@ -262,6 +269,10 @@ fn verify(dir: &std::path::Path, scratch: Option<PathBuf>, out: &mut impl Write)
         // One for each process: two checks at a time must not remove each other's copies.
         None => (dir.join(format!("verify-{}", std::process::id())), true),
     };
+    if is_ours {
+        // One check a process: it is set once.
+        let _ = SCRATCH.set(scratch.clone());
+    }
     let checked = kembali_engine::verify(dir, &scratch);
     if is_ours
         && scratch.exists()
@@ -279,6 +290,7 @@ fn verify(dir: &std::path::Path, scratch: Option<PathBuf>, out: &mut impl Write)
         writeln!(out, "segments       {}", verified.segments)?;
         writeln!(out, "snapshots      {}", verified.snapshots)?;
         writeln!(out, "journal frames {}", verified.frames)?;
+        writeln!(out, "profile writes {}", verified.profile_commits)?;
         writeln!(out, "customers      {}", verified.customers)?;
         writeln!(out, "purchases      {}", verified.purchases)?;
         for (tenant, unit, off) in &verified.trial_balances {

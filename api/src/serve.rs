@@ -37,6 +37,10 @@ impl ServeError {
     }
 }
 
+/// Files that the ledger opens beside the connections, with room to spare: two generations, the archive, snapshots, a
+/// copy at start, and what the runtime keeps.
+const LEDGER_FILES: usize = 256;
+
 /// A server that listens and is ready to run.
 pub(crate) struct Ready {
     engine: Engine,
@@ -66,10 +70,26 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     let started = tokio::task::spawn_blocking(move || Engine::start(config)).await;
     let (engine, report) = started.map_err(|error| ServeError::Runtime(io::Error::other(error)))??;
     let mut config = ServerConfig::new(settings.listen);
+    config.limits.connections_max = connections_max(config.limits.connections_max);
     config.operator_token = settings.operator_token.clone().map(Secret::new);
     let server = Server::bind(config, engine.clone())?;
     let address = server.local_addr();
     Ok(Ready { engine, server, report, address })
+}
+
+/// Lets the process open as many files as the system allows, and leaves room for those of the ledger: strangers who
+/// hold connections must never keep the journal or the archive from opening a file.
+fn connections_max(wanted: usize) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    let files = current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    let fit = files.saturating_sub(LEDGER_FILES).max(1);
+    if fit < wanted {
+        tracing::warn!("the system lets this process open {files} files: at most {fit} connections are taken");
+    }
+    fit.min(wanted)
 }
 
 impl Ready {
@@ -91,9 +111,15 @@ fn end_after_fault(fault: Fault) {
         source = cause.source();
     }
     tracing::error!(
-        "{message}. Nothing more is acknowledged and nothing acknowledged is lost. See to the disk, then start again."
+        "{message}. Nothing more is acknowledged, and what was acknowledged before is on disk. {}",
+        if fault.is_damage() {
+            "Restore what is damaged, then start again."
+        } else {
+            "See to the disk, then start again."
+        }
     );
-    std::process::exit(i32::from(Exit::DiskFault as u8));
+    let exit = if fault.is_damage() { Exit::Damage } else { Exit::DiskFault };
+    std::process::exit(i32::from(exit as u8));
 }
 
 /// Begins to listen for the signals that tell the process to stop; the future is ready when one came. Must be called on

@@ -21,13 +21,14 @@ use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 
 use crate::free_space::FreeSpace;
-use crate::journal_thread::{Ended, Work, WorkSender, alias_key};
+use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender, alias_key};
 use crate::naming::Naming;
 use crate::request::{
     ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, NotTaken,
     PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
 };
-use crate::router_actor::{ReplyTo, RouterActor, Stop, Submit};
+use crate::router_actor::{JournalReport, ReplyTo, RouterActor, Stop, Submit};
+use crate::scrub;
 use crate::shared::{KeyOwner, Shared};
 use crate::tell::tell;
 
@@ -46,6 +47,19 @@ pub struct Engine {
     inner: Arc<Inner>,
 }
 
+/// What a start has made for the handle.
+pub(crate) struct Parts {
+    pub(crate) router: Addr<RouterActor>,
+    pub(crate) naming: Naming,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) profiles: ProfileReader,
+    pub(crate) journal: WorkSender,
+    pub(crate) space: Arc<FreeSpace>,
+    /// The journal thread, the archiver and the scrub, in the order in which they end.
+    pub(crate) threads: Vec<JoinHandle<Ended>>,
+    pub(crate) scrub: scrub::Stop,
+}
+
 struct Inner {
     router: Addr<RouterActor>,
     naming: Naming,
@@ -59,8 +73,10 @@ struct Inner {
     snapshots: tokio::sync::Mutex<()>,
     room: Arc<Semaphore>,
     space: Arc<FreeSpace>,
-    /// The journal thread and the archiver, in the order in which they end.
+    /// The journal thread, the archiver and the scrub, in the order in which they end.
     threads: Mutex<Vec<JoinHandle<Ended>>>,
+    /// Ends the scrub.
+    scrub: Mutex<Option<scrub::Stop>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -70,20 +86,23 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(
-        router: Addr<RouterActor>,
-        naming: Naming,
-        shared: Arc<Shared>,
-        profiles: ProfileReader,
-        journal: WorkSender,
-        room: Arc<Semaphore>,
-        space: Arc<FreeSpace>,
-        threads: Vec<JoinHandle<Ended>>,
-    ) -> Engine {
-        let (keys, snapshots, threads) = (Default::default(), Default::default(), Mutex::new(threads));
-        let profiles = RwLock::new(Some(profiles));
-        let inner = Inner { router, naming, shared, profiles, journal, keys, snapshots, room, space, threads };
-        Engine { inner: Arc::new(inner) }
+    pub(crate) fn new(parts: Parts) -> Engine {
+        let Parts { router, naming, shared, profiles, journal, space, threads, scrub } = parts;
+        Engine {
+            inner: Arc::new(Inner {
+                router,
+                naming,
+                shared,
+                profiles: RwLock::new(Some(profiles)),
+                journal,
+                keys: tokio::sync::Mutex::default(),
+                snapshots: tokio::sync::Mutex::default(),
+                room: Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize)),
+                space,
+                threads: Mutex::new(threads),
+                scrub: Mutex::new(Some(scrub)),
+            }),
+        }
     }
 
     /// Books purchases that arrived together, or refuses at once when too much is in flight or the disk is nearly full.
@@ -353,13 +372,19 @@ impl Engine {
     ///
     /// [`ReadError`].
     pub async fn record(&self, seq: Seq) -> Result<Option<RecordAndRules>, ReadError> {
-        if !self.inner.shared.is_archived(seq) {
-            return self.read_record(seq);
+        let read = if self.inner.shared.is_archived(seq) {
+            // The archive is on disk: no thread of the network may wait for it.
+            let engine = self.clone();
+            let read = tokio::task::spawn_blocking(move || engine.read_record(seq)).await;
+            read.map_err(|error| ReadError::Unreadable(seq, error.to_string()))?
+        } else {
+            self.read_record(seq)
+        };
+        if let Err(error @ ReadError::Damaged(..)) = &read {
+            // A ledger that is known to be damaged answers nobody. One message a read, and the first one ends it all.
+            tell(&self.inner.router, JournalReport(Report::Failed(Fault::Damage { message: error.to_string() })));
         }
-        // The archive is on disk: no thread of the network may wait for it.
-        let engine = self.clone();
-        let read = tokio::task::spawn_blocking(move || engine.read_record(seq)).await;
-        read.map_err(|error| ReadError::Damaged(seq, error.to_string()))?
+        read
     }
 
     /// Returns a tenant's rules at a version; `None` for the present one.
@@ -470,6 +495,7 @@ impl Engine {
         // An engine that had a fault is stopped already.
         let _ = stopped.await;
         let _ = self.inner.journal.send(Work::Close);
+        drop(self.inner.scrub.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.inner.profiles.write().unwrap_or_else(PoisonError::into_inner).take();
         let threads = std::mem::take(&mut *self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let mut failed = Ok(());

@@ -1,13 +1,20 @@
 //! The installation's key: 32 secret bytes under which every id of the ledger is hashed. Made once, at first start.
 //!
-//! Losing it does no harm to balances, but no customer and no purchase could be found by name any more: it belongs to
-//! every backup.
+//! Without it no customer and no purchase can be found by name, and a repeat would be booked again: so the stores are
+//! bound to it, and none of them is opened under another one's. It belongs to every backup.
+//!
+//! A first start writes the key under another name, makes the stores, and then gives it its own: a key that has its name
+//! says that everything else was there.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use kembali_journal::LedgerId;
+
 const FILE_NAME: &str = "installation.key";
+/// The name while the first start is under way.
+const FIRST_NAME: &str = "installation.first";
 const MAGIC: &[u8; 8] = b"KMBKEY01";
 const LENGTH: usize = 8 + 32 + 4;
 
@@ -30,11 +37,13 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is gone although the ledger holds records.
-    #[error("{path} is missing although the ledger holds records: restore it from a backup")]
+    /// A part of the ledger is gone although others are there.
+    #[error("{path} is missing although {there} is there: restore the whole data directory from one backup")]
     Missing {
-        /// The file.
+        /// What is gone.
         path: PathBuf,
+        /// What is not.
+        there: PathBuf,
     },
     /// The configuration fixes another key than the one that the ledger was made with.
     #[error("the configured installation key is not the one that {path} holds")]
@@ -44,35 +53,114 @@ pub enum KeyError {
     },
 }
 
-/// Reads the key of the data directory, or makes it where the ledger is new.
-///
-/// # Errors
-///
-/// [`KeyError`].
-pub(crate) fn installation_key(dir: &Path, fixed: Option<[u8; 32]>, ledger_is_new: bool) -> Result<[u8; 32], KeyError> {
-    let path = dir.join(FILE_NAME);
-    let io_error = |doing| {
-        let path = path.clone();
-        move |source| KeyError::Io { doing, path, source }
-    };
-    match fs::read(&path) {
-        Ok(bytes) => {
-            let key = parse(&bytes).ok_or_else(|| KeyError::Damaged { path: path.clone() })?;
-            if fixed.is_some_and(|fixed| fixed != key) {
-                return Err(KeyError::Different { path });
-            }
-            Ok(key)
+impl KeyError {
+    /// Returns true when bytes are damaged or gone, as opposed to not being readable at all.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, KeyError::Damaged { .. } | KeyError::Missing { .. })
+    }
+}
+
+/// The key of a data directory.
+pub(crate) struct InstallationKey {
+    pub(crate) bytes: [u8; 32],
+    dir: PathBuf,
+    /// The first start is under way: nothing else needs to be there.
+    is_first: bool,
+}
+
+impl InstallationKey {
+    /// Reads the key of the data directory `dir`, or draws one where there is no ledger. `parts` are the files that a
+    /// ledger has beside its key: with the key all of them must be there, without it none.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`].
+    pub(crate) fn open(dir: &Path, fixed: Option<[u8; 32]>, parts: &[PathBuf]) -> Result<InstallationKey, KeyError> {
+        let dir = dir.to_path_buf();
+        if let Some(bytes) = read(&dir.join(FILE_NAME))? {
+            check_fixed(&dir.join(FILE_NAME), bytes, fixed)?;
+            check_parts(&dir, parts)?;
+            return Ok(InstallationKey { bytes, dir, is_first: false });
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound && ledger_is_new => {
-            let key = match fixed {
-                Some(fixed) => fixed,
-                None => random_key().map_err(io_error("drawing a key for"))?,
-            };
-            write(dir, &path, &key).map_err(io_error("writing"))?;
-            Ok(key)
+        // A first start that was broken off goes on with its own key: its stores may be bound to it already.
+        if let Some(bytes) = read(&dir.join(FIRST_NAME))? {
+            check_fixed(&dir.join(FIRST_NAME), bytes, fixed)?;
+            return Ok(InstallationKey { bytes, dir, is_first: true });
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(KeyError::Missing { path }),
-        Err(error) => Err(io_error("reading")(error)),
+        if let Some(there) = parts.iter().find(|part| part.exists()) {
+            return Err(KeyError::Missing { path: dir.join(FILE_NAME), there: there.clone() });
+        }
+        let bytes = match fixed {
+            Some(fixed) => fixed,
+            None => random_key().map_err(io_error("drawing a key for", &dir.join(FILE_NAME)))?,
+        };
+        write(&dir, &bytes).map_err(io_error("writing", &dir.join(FIRST_NAME)))?;
+        Ok(InstallationKey { bytes, dir, is_first: true })
+    }
+
+    /// Reads the key of a ledger that nobody runs, all of whose `parts` must be there.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`].
+    pub(crate) fn of_ledger(dir: &Path, parts: &[PathBuf]) -> Result<InstallationKey, KeyError> {
+        let path = dir.join(FILE_NAME);
+        let there = || parts.iter().find(|part| part.exists()).cloned().unwrap_or_else(|| dir.to_path_buf());
+        let bytes = read(&path)?.ok_or_else(|| KeyError::Missing { path, there: there() })?;
+        check_parts(dir, parts)?;
+        Ok(InstallationKey { bytes, dir: dir.to_path_buf(), is_first: false })
+    }
+
+    /// Returns true when there is a key.
+    pub(crate) fn is_there(dir: &Path) -> bool {
+        dir.join(FILE_NAME).exists()
+    }
+
+    /// Returns what the stores are bound to. The key cannot be told from it.
+    pub(crate) fn ledger(&self) -> LedgerId {
+        let mut id = [0; 16];
+        id.copy_from_slice(&blake3::derive_key("kembali ledger id v1", &self.bytes)[..16]);
+        LedgerId(id)
+    }
+
+    /// Gives the key its name, once all stores are there.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Io`].
+    pub(crate) fn keep(&self) -> Result<(), KeyError> {
+        if !self.is_first {
+            return Ok(());
+        }
+        let path = self.dir.join(FILE_NAME);
+        let kept = fs::rename(self.dir.join(FIRST_NAME), &path).and_then(|()| File::open(&self.dir)?.sync_all());
+        kept.map_err(io_error("writing", &path))
+    }
+}
+
+fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeyError {
+    let path = path.to_path_buf();
+    move |source| KeyError::Io { doing, path, source }
+}
+
+fn check_fixed(path: &Path, key: [u8; 32], fixed: Option<[u8; 32]>) -> Result<(), KeyError> {
+    let is_other = fixed.is_some_and(|fixed| fixed != key);
+    if is_other { Err(KeyError::Different { path: path.to_path_buf() }) } else { Ok(()) }
+}
+
+fn check_parts(dir: &Path, parts: &[PathBuf]) -> Result<(), KeyError> {
+    match parts.iter().find(|part| !part.exists()) {
+        Some(path) => Err(KeyError::Missing { path: path.clone(), there: dir.join(FILE_NAME) }),
+        None => Ok(()),
+    }
+}
+
+fn read(path: &Path) -> Result<Option<[u8; 32]>, KeyError> {
+    match fs::read(path) {
+        Ok(bytes) => parse(&bytes).map(Some).ok_or_else(|| KeyError::Damaged { path: path.to_path_buf() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error("reading", path)(error)),
     }
 }
 
@@ -90,17 +178,17 @@ fn parse(bytes: &[u8]) -> Option<[u8; 32]> {
 }
 
 /// Writes under a temporary name, syncs, renames, syncs the directory: the key is whole on disk or not there.
-fn write(dir: &Path, path: &Path, key: &[u8; 32]) -> io::Result<()> {
+fn write(dir: &Path, key: &[u8; 32]) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(LENGTH);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(key);
     bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
-    let temporary = path.with_extension("new");
+    let temporary = dir.join("installation.new");
     let mut file = File::create(&temporary)?;
     restrict(&file)?;
     file.write_all(&bytes)?;
     file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    fs::rename(&temporary, dir.join(FIRST_NAME))?;
     File::open(dir)?.sync_all()
 }
 

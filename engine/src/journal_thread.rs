@@ -43,12 +43,26 @@ pub enum Fault {
         /// What failed.
         message: String,
     },
+    /// What is stored was found to be damaged, by a read or by the scrub.
+    #[error("{message}")]
+    Damage {
+        /// What, where and what to do.
+        message: String,
+    },
     /// A generation could not be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
     /// A generation that is archived could not be dropped.
     #[error("a generation that is archived could not be dropped")]
     Trim(#[from] TrimError),
+}
+
+impl Fault {
+    /// Returns true when bytes are damaged, as opposed to the disk or the system having failed.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Fault::Damage { .. })
+    }
 }
 
 fn archiving(generation: Option<u64>) -> String {

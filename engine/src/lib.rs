@@ -14,6 +14,7 @@ mod naming;
 mod recovery;
 mod request;
 mod router_actor;
+mod scrub;
 mod shard_actor;
 mod shared;
 mod start;

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use kembali_core::Seq;
 use kembali_core::ledger::{Inconsistency, Ledger};
 use kembali_journal::codec::{self, DecodeError};
-use kembali_journal::{Frame, Journal, OpenError, Position, ReadError, read_only_frames, verify_copy};
+use kembali_journal::{Frame, Journal, OpenError, Position, ReadError, read_only_frames, verify_copy, verify_profiles};
 use kembali_snapshots::{Archive, Snapshot, Snapshots, ledger_digest, snapshot_name};
 
 use crate::digest::LedgerDigest;
+use crate::installation::{InstallationKey, KeyError};
 
 /// The journal's directory within the data directory.
 pub(crate) const JOURNAL_DIR: &str = "journal";
@@ -17,6 +18,14 @@ pub(crate) const JOURNAL_DIR: &str = "journal";
 pub(crate) const ARCHIVE_DIR: &str = "archive";
 /// The snapshots' directory within the data directory.
 pub(crate) const SNAPSHOTS_DIR: &str = "snapshots";
+
+/// The head of the profile store, within the data directory.
+pub(crate) const PROFILES_HEAD: &str = "profiles-head";
+
+/// Lists what every ledger has beside its key, from its first start on.
+pub(crate) fn parts_of(dir: &Path) -> Vec<PathBuf> {
+    vec![dir.join(JOURNAL_DIR).join("head"), dir.join(PROFILES_HEAD)]
+}
 
 /// Why frames are no ledger.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +50,18 @@ pub enum FoldError {
         found: Seq,
         /// Where it must end.
         expected: Seq,
+    },
+    /// The archive reaches further than the head of the journal, which is always ahead of it.
+    #[error(
+        "the archive reaches sequence number {} and the journal's head {}: they are of different times; \
+         restore both from one backup, nothing was changed here",
+        archived.0, head.0
+    )]
+    OtherTime {
+        /// Where the archive ends.
+        archived: Seq,
+        /// Where the journal's head says that the ledger ends.
+        head: Seq,
     },
     /// Archive and journal end at the same position in different frames.
     #[error(
@@ -79,6 +100,7 @@ impl FoldError {
             FoldError::Copy(error) => matches!(error, OpenError::Damage { .. }),
             FoldError::Archive(error) => matches!(error, kembali_snapshots::ReadError::Damage(_)),
             FoldError::Shorter { .. }
+            | FoldError::OtherTime { .. }
             | FoldError::OtherLedger { .. }
             | FoldError::Decode { .. }
             | FoldError::Inconsistent { .. } => true,
@@ -134,8 +156,11 @@ pub(crate) fn recover(journal: &dyn Journal, archive: &Archive, snapshots: &Snap
 /// Checks that the ledger ends where the journal's head says: neither archive nor journal may be lost without a word.
 fn meet_end(ledger: &Ledger, archive: &Archive, is_tail_empty: bool, end: Position) -> Result<(), FoldError> {
     let found = ledger.desk.last();
-    if found != end.seq {
-        return Err(FoldError::Shorter { found, expected: found.max(end.seq) });
+    if found < end.seq {
+        return Err(FoldError::Shorter { found, expected: end.seq });
+    }
+    if end.seq < found {
+        return Err(FoldError::OtherTime { archived: found, head: end.seq });
     }
     // Otherwise the frames of the journal are the end, and the journal has checked them against its head.
     if is_tail_empty && archive.last_hash() != end.hash {
@@ -176,6 +201,8 @@ pub struct Verified {
     pub segments: u64,
     /// Snapshots, each held against the replay.
     pub snapshots: u64,
+    /// Commits of the profile store.
+    pub profile_commits: u64,
     /// Customers.
     pub customers: u64,
     /// Booked purchases.
@@ -205,6 +232,9 @@ pub enum VerifyError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The installation's key is not to be had, or a part of the ledger is missing.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The journal cannot be opened, or is damaged.
     #[error(transparent)]
     Journal(#[from] OpenError),
@@ -241,6 +271,7 @@ impl VerifyError {
     pub fn is_damage(&self) -> bool {
         match self {
             VerifyError::NoLedger { .. } | VerifyError::Scratch { .. } | VerifyError::Snapshots(_) => false,
+            VerifyError::Key(error) => error.is_damage(),
             VerifyError::Journal(error) => matches!(error, OpenError::Damage { .. }),
             VerifyError::Fold(error) => error.is_damage(),
             VerifyError::SnapshotDiffers { .. } | VerifyError::TrialBalance { .. } => true,
@@ -286,7 +317,14 @@ impl SnapshotChecks {
     }
 }
 
-/// Checks the ledger of a data directory that no engine runs: checksums, chain, head, every record, every balance.
+/// Returns true when there is any part of a ledger.
+fn is_ledger(dir: &Path) -> bool {
+    let stores = [JOURNAL_DIR, PROFILES_HEAD, ARCHIVE_DIR, SNAPSHOTS_DIR].map(|name| dir.join(name));
+    stores.iter().any(|store| store.exists()) || InstallationKey::is_there(dir)
+}
+
+/// Checks the ledger of a data directory that no engine runs: the key, checksums, chain, heads, every record, every
+/// balance, every profile.
 ///
 /// Works on copies in `scratch` and changes nothing in `dir`.
 ///
@@ -295,11 +333,13 @@ impl SnapshotChecks {
 /// [`VerifyError`]: what is wrong, and where.
 pub fn verify(dir: &Path, scratch: &Path) -> Result<Verified, VerifyError> {
     let journal = dir.join(JOURNAL_DIR);
-    if !journal.exists() {
-        return Err(VerifyError::NoLedger { path: journal });
+    if !is_ledger(dir) {
+        return Err(VerifyError::NoLedger { path: dir.to_path_buf() });
     }
+    let key = InstallationKey::of_ledger(dir, &parts_of(dir))?;
     std::fs::create_dir_all(scratch).map_err(|source| VerifyError::Scratch { path: scratch.to_path_buf(), source })?;
-    let report = verify_copy(&journal, scratch)?;
+    let report = verify_copy(&journal, key.ledger(), scratch)?;
+    let profile_commits = verify_profiles(dir, key.ledger(), scratch)?;
     let archive = Archive::open_for_reading(&dir.join(ARCHIVE_DIR)).map_err(FoldError::from)?;
     archive.verify().map_err(FoldError::from)?;
     let mut snapshots = SnapshotChecks::open(&dir.join(SNAPSHOTS_DIR))?;
@@ -340,6 +380,7 @@ pub fn verify(dir: &Path, scratch: &Path) -> Result<Verified, VerifyError> {
     Ok(Verified {
         last: ledger.desk.last(),
         frames: report.frames,
+        profile_commits,
         customers: ledger.rows.len() as u64,
         purchases: ledger.desk.keys().len() as u64,
         segments: archive.segments().len() as u64,

@@ -199,6 +199,9 @@ pub enum ReadError {
     /// A stored record is damaged.
     #[error("the record at {0:?} is damaged: {1}")]
     Damaged(Seq, String),
+    /// The system could not read it.
+    #[error("the record at {0:?} cannot be read: {1}")]
+    Unreadable(Seq, String),
     /// The profile store cannot be read.
     #[error("reading a profile: {0}")]
     Profile(String),

@@ -218,7 +218,10 @@ impl Shared {
         if let Some(frame) = self.frame_in_tail(seq) {
             return Ok(Some(frame));
         }
-        self.archive().frame_of(seq).map_err(|error| ReadError::Damaged(seq, error.to_string()))
+        self.archive().frame_of(seq).map_err(|error| match error {
+            kembali_snapshots::ReadError::Damage(damage) => ReadError::Damaged(seq, damage.to_string()),
+            kembali_snapshots::ReadError::Io(fault) => ReadError::Unreadable(seq, fault.to_string()),
+        })
     }
 
     /// Reads a durable record.

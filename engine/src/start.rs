@@ -2,7 +2,7 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -13,16 +13,18 @@ use kembali_core::{CustomerId, Seq, TenantId};
 use kembali_journal::{Journal, OpenError, Options, ProfileError, ProfileStore, SledJournal, SyncFault, TrimError};
 use kembali_machine::{Router, Shard, ShardOf};
 use kembali_snapshots::{Archive, IoFault, Snapshots};
-use tokio::sync::Semaphore;
 
 use crate::archiver::{self, Archiver};
 use crate::free_space::{FreeBytes, FreeSpace};
-use crate::handle::{Engine, IN_FLIGHT_UNITS};
-use crate::installation::{KeyError, installation_key};
+use crate::handle::{Engine, IN_FLIGHT_UNITS, Parts};
+use crate::installation::{InstallationKey, KeyError};
 use crate::journal_thread::{self, API_KEY_PREFIX, Fault, Stores};
 use crate::naming::Naming;
-use crate::recovery::{ARCHIVE_DIR, FoldError, JOURNAL_DIR, Recovered, SNAPSHOTS_DIR, recover};
+use crate::recovery::{
+    ARCHIVE_DIR, FoldError, JOURNAL_DIR, PROFILES_HEAD, Recovered, SNAPSHOTS_DIR, parts_of, recover,
+};
 use crate::router_actor::{Clock, JournalReport, RouterActor, Shards};
+use crate::scrub;
 use crate::shard_actor::ShardActor;
 use crate::shared::{KeyOwner, Shared};
 use crate::tell::tell;
@@ -110,7 +112,7 @@ impl StartError {
     pub fn is_damage(&self) -> bool {
         match self {
             StartError::Open(error) => matches!(error, OpenError::Damage { .. }),
-            StartError::Key(error) => matches!(error, KeyError::Damaged { .. } | KeyError::Missing { .. }),
+            StartError::Key(error) => error.is_damage(),
             StartError::Fold(error) => error.is_damage(),
             StartError::Profiles(error) => matches!(error, ProfileError::Damage(_)),
             StartError::DataDir { .. } | StartError::Thread { .. } | StartError::Snapshots(_) | StartError::Trim(_) => {
@@ -139,11 +141,13 @@ impl Engine {
     /// [`StartError`]. Damage leaves the files as they were.
     pub fn start(config: EngineConfig) -> Result<(Engine, StartReport), StartError> {
         let data_dir = config.data_dir.clone();
-        std::fs::create_dir_all(&data_dir).map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
-        let options = Options { generation_bytes_max: config.generation_bytes_max, ..Options::default() };
+        create_private_dir(&data_dir).map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
+        let key = InstallationKey::open(&data_dir, config.installation_key, &parts_of(&data_dir))?;
+        let (ledger, generation_bytes_max) = (key.ledger(), config.generation_bytes_max);
+        let options = Options { generation_bytes_max, ledger, ..Options::default() };
         let (journal, report) = SledJournal::open(data_dir.join(JOURNAL_DIR), options)?;
         let mended = report.mended.iter().map(ToString::to_string).collect();
-        Engine::start_on(config, Box::new(journal), mended)
+        Engine::start_with(config, &key, Box::new(journal), mended)
     }
 
     /// Starts on a journal that is open already. Profiles and the installation's key lie in the data directory.
@@ -153,14 +157,24 @@ impl Engine {
     /// [`StartError`].
     pub fn start_on(
         config: EngineConfig,
+        journal: Box<dyn Journal>,
+        mended: Vec<String>,
+    ) -> Result<(Engine, StartReport), StartError> {
+        let profiles = vec![config.data_dir.join(PROFILES_HEAD)];
+        let key = InstallationKey::open(&config.data_dir, config.installation_key, &profiles)?;
+        Engine::start_with(config, &key, journal, mended)
+    }
+
+    fn start_with(
+        config: EngineConfig,
+        key: &InstallationKey,
         mut journal: Box<dyn Journal>,
         mut mended: Vec<String>,
     ) -> Result<(Engine, StartReport), StartError> {
         let archive_dir = config.data_dir.join(ARCHIVE_DIR);
         let archive = Archive::open(&archive_dir).map_err(FoldError::from)?;
-        let is_new = journal.position().seq == Seq::ZERO && archive.last_seq() == Seq::ZERO;
-        let key = installation_key(&config.data_dir, config.installation_key, is_new)?;
-        let (profiles, profiles_mended) = ProfileStore::open(&config.data_dir, &SyncFault::default())?;
+        let (profiles, profiles_mended) = ProfileStore::open(&config.data_dir, key.ledger(), &SyncFault::default())?;
+        key.keep()?;
         mended.extend(profiles_mended.iter().map(ToString::to_string));
 
         mended.extend(archive.removed().iter().map(|path| format!("{} was half-written", path.display())));
@@ -202,19 +216,29 @@ impl Engine {
         let stores = Stores { journal, profiles, shared: Arc::clone(&shared), space: Arc::clone(&space) };
         let writer = journal_thread::start(stores, queue, sealed, report_written)
             .map_err(|source| StartError::Thread { thread: "journal", source })?;
-        let room = Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize));
-        let engine = Engine::new(
+        let (scrub, stop_scrub) = scrub::start(Arc::clone(&shared), report_to(router.clone()))
+            .map_err(|source| StartError::Thread { thread: "scrub", source })?;
+        let engine = Engine::new(Parts {
             router,
-            Naming::new(&key),
+            naming: Naming::new(&key.bytes),
             shared,
-            profile_reader,
-            to_journal,
-            room,
+            profiles: profile_reader,
+            journal: to_journal,
             space,
-            vec![writer, archiver],
-        );
+            threads: vec![writer, archiver, scrub],
+            scrub: stop_scrub,
+        });
         Ok((engine, report))
     }
+}
+
+/// Makes the data directory where it is missing. It holds names of people and secrets: nobody else may look into it.
+fn create_private_dir(dir: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
 }
 
 /// Drops generations that were archived before a crash kept them from being dropped.

@@ -34,6 +34,7 @@ pub(crate) fn remedy_of(flaw: &Flaw) -> Remedy {
         | Flaw::HeadMissing
         | Flaw::HeadSize { .. } => Remedy::RestoreHead,
         Flaw::HeadVersion { .. } | Flaw::ConfForeign { .. } => Remedy::UseOtherVersion,
+        Flaw::OtherLedger { .. } => Remedy::RestoreWhole,
         Flaw::CommitsLost { .. } | Flaw::Value { .. } => Remedy::RestoreProfiles,
         _ => Remedy::RestoreGeneration,
     }

@@ -7,6 +7,7 @@ use kembali_core::Seq;
 use thiserror::Error;
 
 use crate::frame::{FrameDamage, FrameHash};
+use crate::head::LedgerId;
 
 /// What is wrong with stored bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -130,6 +131,14 @@ pub enum Flaw {
         /// Bytes found.
         found: u64,
     },
+    /// The store was made under another installation's key.
+    #[error("it belongs to ledger {found}, and the installation's key is that of {expected}")]
+    OtherLedger {
+        /// The ledger of the installation's key.
+        expected: LedgerId,
+        /// The ledger that the head names.
+        found: LedgerId,
+    },
     /// A version of the head that this build does not read.
     #[error("the head has format version {found}, this build reads {expected}")]
     HeadVersion {
@@ -201,6 +210,9 @@ pub enum Remedy {
     /// The profile store cannot be trusted.
     #[error("restore the profile store from a backup; nothing was changed here")]
     RestoreProfiles,
+    /// Files of two ledgers lie together.
+    #[error("restore the whole data directory from one backup, installation.key included; nothing was changed here")]
+    RestoreWhole,
     /// Another build made it.
     #[error("start the version of the program that wrote it")]
     UseOtherVersion,

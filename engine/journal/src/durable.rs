@@ -9,7 +9,7 @@ use kembali_core::Seq;
 
 use crate::files::{SyncFault, remove_tree};
 use crate::frame::Frame;
-use crate::head::{Head, HeadFile};
+use crate::head::{Head, HeadFile, LedgerId};
 use crate::journal::{
     AppendError, Frames, GenerationInfo, Journal, JournalFault, Position, ReadError, SealError, TrimError,
 };
@@ -24,13 +24,19 @@ pub const GENERATION_BYTES_MAX_DEFAULT: u64 = 128 * 1024 * 1024;
 pub struct Options {
     /// A generation that holds at least so many bytes of frames is sealed.
     pub generation_bytes_max: u64,
+    /// The ledger that the journal belongs to.
+    pub ledger: LedgerId,
     /// Counts syncs, and makes them fail in tests.
     pub syncs: SyncFault,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { generation_bytes_max: GENERATION_BYTES_MAX_DEFAULT, syncs: SyncFault::default() }
+        Options {
+            generation_bytes_max: GENERATION_BYTES_MAX_DEFAULT,
+            ledger: LedgerId::default(),
+            syncs: SyncFault::default(),
+        }
     }
 }
 

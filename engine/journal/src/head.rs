@@ -17,8 +17,10 @@
 //! | 32 | 8 | generation that holds the last frame |
 //! | 40 | 8 | oldest generation that is kept |
 //! | 48 | 32 | hash of the last frame |
-//! | 80 | 4 | CRC32C of bytes 0 to 80 |
+//! | 80 | 16 | the ledger that it belongs to |
+//! | 96 | 4 | CRC32C of bytes 0 to 96 |
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -36,11 +38,21 @@ const COPY_STRIDE: usize = 2048;
 const COPIES: usize = SLOT_BYTES / COPY_STRIDE;
 const MAGIC: [u8; 4] = *b"KMBH";
 const VERSION: u16 = 1;
-const CHECKED_BYTES: usize = 80;
+const CHECKED_BYTES: usize = 96;
 const COPY_BYTES: usize = CHECKED_BYTES + 4;
 
 const _: () = assert!(COPY_BYTES <= 512);
 const _: () = assert!(512 <= COPY_STRIDE);
+
+/// Which ledger a store belongs to: made of the installation's key, from which it cannot be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerId(pub [u8; 16]);
+
+impl fmt::Display for LedgerId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
 
 /// What one write of the head says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +63,20 @@ pub(crate) struct Head {
     pub(crate) generation: u64,
     pub(crate) oldest: u64,
     pub(crate) hash: FrameHash,
+    pub(crate) ledger: LedgerId,
 }
 
 impl Head {
-    /// The head of a ledger without records.
-    pub(crate) const EMPTY: Head =
-        Head { counter: 1, seq: Seq::ZERO, epoch: 0, generation: 1, oldest: 1, hash: FrameHash::GENESIS };
+    /// The head of a ledger without records, nobody's yet.
+    pub(crate) const EMPTY: Head = Head {
+        counter: 1,
+        seq: Seq::ZERO,
+        epoch: 0,
+        generation: 1,
+        oldest: 1,
+        hash: FrameHash::GENESIS,
+        ledger: LedgerId([0; 16]),
+    };
 
     fn encode(&self) -> [u8; SLOT_BYTES] {
         let mut copy = [0; COPY_BYTES];
@@ -68,6 +88,7 @@ impl Head {
             copy[at..at + 8].copy_from_slice(&number.to_le_bytes());
         }
         copy[48..80].copy_from_slice(&self.hash.0);
+        copy[80..96].copy_from_slice(&self.ledger.0);
         let checksum = crc32c::crc32c(&copy[..CHECKED_BYTES]);
         copy[CHECKED_BYTES..].copy_from_slice(&checksum.to_le_bytes());
         let mut slot = [0; SLOT_BYTES];
@@ -84,7 +105,7 @@ impl Head {
             bytes.copy_from_slice(&copy[at..at + 8]);
             u64::from_le_bytes(bytes)
         };
-        let stored = u32::from_le_bytes([copy[80], copy[81], copy[82], copy[83]]);
+        let stored = u32::from_le_bytes([copy[96], copy[97], copy[98], copy[99]]);
         if copy[0..4] != MAGIC || stored != crc32c::crc32c(&copy[..CHECKED_BYTES]) {
             return None;
         }
@@ -94,6 +115,8 @@ impl Head {
         }
         let mut hash = [0; 32];
         hash.copy_from_slice(&copy[48..80]);
+        let mut ledger = [0; 16];
+        ledger.copy_from_slice(&copy[80..96]);
         Some(Ok(Head {
             counter: number(8),
             seq: Seq(number(16)),
@@ -101,6 +124,7 @@ impl Head {
             generation: number(32),
             oldest: number(40),
             hash: FrameHash(hash),
+            ledger: LedgerId(ledger),
         }))
     }
 }
@@ -132,30 +156,36 @@ pub(crate) struct HeadFile {
 }
 
 impl HeadFile {
-    /// Creates `dir/name` with both slots saying [`Head::EMPTY`], durably.
-    pub(crate) fn create(dir: &Path, name: &str, syncs: &SyncFault) -> io::Result<()> {
-        let older = Head { counter: Head::EMPTY.counter - 1, ..Head::EMPTY };
-        create_file_durably(dir, name, &[older.encode(), Head::EMPTY.encode()].concat(), syncs)
+    /// Creates `dir/name` with both slots saying [`Head::EMPTY`] of `ledger`, durably.
+    pub(crate) fn create(dir: &Path, name: &str, ledger: LedgerId, syncs: &SyncFault) -> io::Result<()> {
+        let empty = Head { ledger, ..Head::EMPTY };
+        let older = Head { counter: empty.counter - 1, ..empty };
+        create_file_durably(dir, name, &[older.encode(), empty.encode()].concat(), syncs)
     }
 
-    /// Opens `path` to write it, and says what it holds; `None` when there is no such file.
-    pub(crate) fn open(path: &Path, syncs: &SyncFault) -> Result<Option<(HeadFile, Loaded)>, HeadError> {
+    /// Opens `path` to write it, and says what it holds; `None` when there is no such file. A head of another ledger
+    /// than `ledger` is a flaw.
+    pub(crate) fn open(
+        path: &Path,
+        ledger: LedgerId,
+        syncs: &SyncFault,
+    ) -> Result<Option<(HeadFile, Loaded)>, HeadError> {
         let file = match OpenOptions::new().read(true).write(true).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(HeadError::Io)?,
         };
         // What a crashed owner wrote may still be in memory only, and will be relied on from here.
         syncs.all(&file).map_err(HeadError::Io)?;
-        let loaded = load(&file)?;
+        let loaded = load(&file, ledger)?;
         Ok(Some((HeadFile { file, newest: loaded.head, syncs: syncs.clone() }, loaded)))
     }
 
     /// Reads `path` without opening it to write; `None` when there is no such file.
-    pub(crate) fn read(path: &Path) -> Result<Option<Loaded>, HeadError> {
+    pub(crate) fn read(path: &Path, ledger: LedgerId) -> Result<Option<Loaded>, HeadError> {
         match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(HeadError::Io(error)),
-            Ok(file) => load(&file).map(Some),
+            Ok(file) => load(&file, ledger).map(Some),
         }
     }
 
@@ -174,7 +204,7 @@ impl HeadFile {
     }
 }
 
-fn load(file: &File) -> Result<Loaded, HeadError> {
+fn load(file: &File, ledger: LedgerId) -> Result<Loaded, HeadError> {
     let expected = (SLOTS * SLOT_BYTES) as u64;
     let found = file.metadata().map_err(HeadError::Io)?.len();
     if found != expected {
@@ -205,6 +235,9 @@ fn load(file: &File) -> Result<Loaded, HeadError> {
         [None, Some(b)] => (b, Some(0)),
         [None, None] => return Err(HeadError::Flaw(Flaw::HeadLost)),
     };
+    if head.ledger != ledger {
+        return Err(HeadError::Flaw(Flaw::OtherLedger { expected: ledger, found: head.ledger }));
+    }
     copies_lost.retain(|(slot, _)| Some(*slot) != slot_lost);
     Ok(Loaded { head, slot_lost, copies_lost })
 }

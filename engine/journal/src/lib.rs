@@ -27,12 +27,14 @@ pub use frame::{
     FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAME_RECORDS_MAX, FRAME_VERSION, Frame, FrameDamage, FrameHash,
     FrameTooLarge, RECORD_BYTES_MAX,
 };
+pub use head::LedgerId;
 pub use journal::{
     AppendError, Frames, GenerationInfo, Journal, JournalFault, Position, ReadError, SealError, TrimError,
 };
 pub use memory::{MemoryDisk, MemoryFault, MemoryJournal};
 pub use profiles::{
     PROFILE_KEY_BYTES_MAX, PROFILE_VALUE_BYTES_MAX, ProfileError, ProfileKey, ProfileReader, ProfileStore,
+    verify_profiles,
 };
 pub use recovery::OpenReport;
 pub use verify::{FramesOnCopy, VerifyReport, read_only_frames, verify_copy};

@@ -208,6 +208,14 @@ impl MemoryJournal {
     /// When what is stored does not hold everything that was acknowledged.
     pub fn open(disk: &MemoryDisk, options: &Options) -> Result<(MemoryJournal, OpenReport), OpenError> {
         let mut stored = disk.stored();
+        if stored.head == Head::EMPTY {
+            stored.head.ledger = options.ledger;
+        }
+        if stored.head.ledger != options.ledger {
+            let what = Box::new(Flaw::OtherLedger { expected: options.ledger, found: stored.head.ledger });
+            let remedy = crate::chain::remedy_of(&what);
+            return Err(OpenError::Damage { generation: None, file: PathBuf::from("memory"), seq: None, what, remedy });
+        }
         let mut walker = Walker::new(stored.head, false);
         let mut generations = Vec::new();
         let mut mended = Vec::new();

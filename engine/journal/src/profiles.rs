@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::damage::{Flaw, Mended, OpenError, Remedy};
 use crate::files::{SyncFault, copy_tree, create_dir_durably, remove_tree};
-use crate::head::{Head, HeadFile, Loaded};
+use crate::head::{Head, HeadFile, LedgerId, Loaded};
 use crate::journal::JournalFault;
 use crate::recovery::{head_error, io_at, store_error};
 use crate::sled_dir::{Purpose, SledDir, VALUE_BYTES_MAX, io_error, unwinding};
@@ -112,7 +112,7 @@ pub struct ProfileStore {
 }
 
 impl ProfileStore {
-    /// Opens the profile store in the data directory `dir`, making it when there is none.
+    /// Opens the profile store of `ledger` in the data directory `dir`, making it when there is none.
     ///
     /// The caller owns the data directory, as it does while it has the journal open.
     ///
@@ -120,13 +120,13 @@ impl ProfileStore {
     ///
     /// When a file cannot be read or written, or when the store does not hold everything that was acknowledged; damage
     /// leaves the original as it was.
-    pub fn open(dir: &Path, syncs: &SyncFault) -> Result<(ProfileStore, Vec<Mended>), OpenError> {
+    pub fn open(dir: &Path, ledger: LedgerId, syncs: &SyncFault) -> Result<(ProfileStore, Vec<Mended>), OpenError> {
         create_dir_durably(dir, syncs).map_err(io_at("creating", dir))?;
         let path = dir.join(STORE_NAME);
         for name in ["new-profiles", "new-profiles-head", "check-profiles"] {
             remove_tree(&dir.join(name)).map_err(io_at("removing", &dir.join(name)))?;
         }
-        let (mut head, loaded) = open_head(dir, &path, syncs)?;
+        let (mut head, loaded) = open_head(dir, ledger, &path, syncs)?;
         if loaded.head.seq == Seq::ZERO && !path.exists() {
             SledDir::create(dir, STORE_NAME, syncs).map_err(io_at("creating", &path))?;
         }
@@ -297,14 +297,14 @@ fn read_commits(dir: &SledDir) -> io::Result<u64> {
     Ok(value.and_then(|value| Some(u64::from_le_bytes(value.try_into().ok()?))).unwrap_or(0))
 }
 
-fn open_head(dir: &Path, store: &Path, syncs: &SyncFault) -> Result<(HeadFile, Loaded), OpenError> {
+fn open_head(dir: &Path, ledger: LedgerId, store: &Path, syncs: &SyncFault) -> Result<(HeadFile, Loaded), OpenError> {
     let path = dir.join(HEAD_NAME);
-    let open = || HeadFile::open(&path, syncs).map_err(|error| head_error(error, &path));
+    let open = || HeadFile::open(&path, ledger, syncs).map_err(|error| head_error(error, &path));
     if let Some(opened) = open()? {
         return Ok(opened);
     }
     if !store.exists() {
-        HeadFile::create(dir, HEAD_NAME, syncs).map_err(io_at("creating", &path))?;
+        HeadFile::create(dir, HEAD_NAME, ledger, syncs).map_err(io_at("creating", &path))?;
         if let Some(opened) = open()? {
             return Ok(opened);
         }
@@ -322,12 +322,26 @@ fn damage(what: Flaw, path: &Path) -> OpenError {
     }
 }
 
-/// Opens a copy and reads all of it before sled touches the original.
-fn check_copy(dir: &Path, path: &Path, loaded: &Loaded) -> Result<(), OpenError> {
+/// Checks everything in the profile store of `ledger` in the data directory `dir` against its head, on a copy in
+/// `scratch`, and returns how many commits were acknowledged.
+///
+/// # Errors
+///
+/// As [`ProfileStore::open`]; nothing in `dir` is changed either way.
+pub fn verify_profiles(dir: &Path, ledger: LedgerId, scratch: &Path) -> Result<u64, OpenError> {
+    let path = dir.join(HEAD_NAME);
+    let loaded = HeadFile::read(&path, ledger).map_err(|error| head_error(error, &path))?;
+    let loaded = loaded.ok_or_else(|| damage(Flaw::HeadMissing, &path))?;
+    check_copy(scratch, &dir.join(STORE_NAME), &loaded)?;
+    Ok(loaded.head.seq.0)
+}
+
+/// Opens a copy, made in `scratch`, and reads all of it before sled touches the original.
+fn check_copy(scratch: &Path, path: &Path, loaded: &Loaded) -> Result<(), OpenError> {
     if !path.exists() {
         return Err(damage(Flaw::StoreRefused { said: "the store is missing".to_owned() }, path));
     }
-    let copy = dir.join("check-profiles");
+    let copy = scratch.join("check-profiles");
     copy_tree(path, &copy).map_err(io_at("copying, to check it before it is opened,", path))?;
     let read = unwinding(path, || {
         let dir = SledDir::open(&copy, Purpose::Copy, &mut Vec::new(), &SyncFault::default())

@@ -14,7 +14,7 @@ use crate::damage::{Flaw, Mended, OpenError};
 use crate::durable::{Options, Prepared, SledJournal, create_and_open, retire};
 use crate::files::{SyncFault, copy_tree, create_dir_durably, remove_tree};
 use crate::frame::FrameHash;
-use crate::head::{Head, HeadError, HeadFile, Loaded};
+use crate::head::{Head, HeadError, HeadFile, LedgerId, Loaded};
 use crate::journal::{Journal, Position};
 use crate::sled_dir::{Purpose, StoreError, unwinding};
 use crate::sled_generation::{Broken, Extent, Generation, directory_name};
@@ -63,7 +63,7 @@ impl SledJournal {
         create_dir_durably(&dir, &syncs).map_err(io_at("creating", &dir))?;
         let lock = take_lock(&dir.join(LOCK_NAME))?;
         let mut mended = Vec::new();
-        let (mut head, loaded) = open_head(&dir, &syncs)?;
+        let (mut head, loaded) = open_head(&dir, options.ledger, &syncs)?;
         let numbers = complete_numbers(&dir, &loaded.head)?;
         let (scans, end) = check_copies(&dir, &numbers, &loaded)?;
         // Only now: under a head of another ledger these would remove what is still needed.
@@ -188,17 +188,17 @@ pub(crate) fn list_numbers(dir: &Path) -> Result<Vec<u64>, OpenError> {
     Ok(numbers)
 }
 
-fn open_head(dir: &Path, syncs: &SyncFault) -> Result<(HeadFile, Loaded), OpenError> {
+fn open_head(dir: &Path, ledger: LedgerId, syncs: &SyncFault) -> Result<(HeadFile, Loaded), OpenError> {
     let path = dir.join(HEAD_NAME);
-    if let Some(opened) = HeadFile::open(&path, syncs).map_err(|error| head_error(error, &path))? {
+    if let Some(opened) = HeadFile::open(&path, ledger, syncs).map_err(|error| head_error(error, &path))? {
         return Ok(opened);
     }
     // The head is made before the first generation, so generations without it have lost it.
     if !list_numbers(dir)?.is_empty() {
         return Err(head_missing(dir)?);
     }
-    HeadFile::create(dir, HEAD_NAME, syncs).map_err(io_at("creating", &path))?;
-    let opened = HeadFile::open(&path, syncs).map_err(|error| head_error(error, &path))?;
+    HeadFile::create(dir, HEAD_NAME, ledger, syncs).map_err(io_at("creating", &path))?;
+    let opened = HeadFile::open(&path, ledger, syncs).map_err(|error| head_error(error, &path))?;
     opened.ok_or_else(|| flaw_at(Flaw::HeadMissing, None, path, None))
 }
 

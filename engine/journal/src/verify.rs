@@ -10,7 +10,7 @@ use crate::damage::{Mended, OpenError};
 use crate::durable::read_generation;
 use crate::files::{SyncFault, copy_tree, remove_tree};
 use crate::frame::{Frame, FrameHash};
-use crate::head::{HeadFile, Loaded};
+use crate::head::{HeadFile, LedgerId, Loaded};
 use crate::journal::ReadError;
 use crate::recovery::{
     HEAD_NAME, check_copy, complete_numbers, head_error, head_missing, io_at, list_numbers, lock_for_reading,
@@ -36,15 +36,15 @@ pub struct VerifyReport {
     pub would_mend: Vec<Mended>,
 }
 
-/// Checks everything in `dir` against its head, on copies made one at a time in `scratch`.
+/// Checks everything in `dir`, the journal of `ledger`, against its head, on copies made one at a time in `scratch`.
 ///
 /// # Errors
 ///
 /// As [`crate::SledJournal::open`]; nothing in `dir` is changed either way.
-pub fn verify_copy(dir: &Path, scratch: &Path) -> Result<VerifyReport, OpenError> {
+pub fn verify_copy(dir: &Path, ledger: LedgerId, scratch: &Path) -> Result<VerifyReport, OpenError> {
     let _lock = lock_for_reading(dir)?;
     let path = dir.join(HEAD_NAME);
-    let loaded = read_head(dir, &path)?;
+    let loaded = read_head(dir, ledger, &path)?;
     let numbers = complete_numbers(dir, &loaded.head)?;
     let mut walker = Walker::new(loaded.head, loaded.slot_lost.is_some());
     let mut frames = 0;
@@ -174,8 +174,8 @@ fn read_error(error: ReadError, original: &Path) -> OpenError {
     }
 }
 
-fn read_head(dir: &Path, path: &Path) -> Result<Loaded, OpenError> {
-    match HeadFile::read(path).map_err(|error| head_error(error, path))? {
+fn read_head(dir: &Path, ledger: LedgerId, path: &Path) -> Result<Loaded, OpenError> {
+    match HeadFile::read(path, ledger).map_err(|error| head_error(error, path))? {
         Some(loaded) => Ok(loaded),
         None => Err(head_missing(dir)?),
     }

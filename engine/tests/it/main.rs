@@ -6,6 +6,7 @@ mod golden;
 mod keys;
 mod lab;
 mod once;
+mod parts;
 mod quota;
 mod rotation;
 mod same;

@@ -279,6 +279,19 @@ impl Segment {
         self.footer.file_hash
     }
 
+    /// Reads all bytes and checks their hash, without understanding them.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when they are not those that were written.
+    pub fn check_bytes(&self) -> Result<(), ReadError> {
+        let (expected, found) = (self.footer.file_hash, self.stored.hash(self.footer_start())?);
+        if expected == found {
+            return Ok(());
+        }
+        Err(self.stored.damaged(Found::whole(Flaw::FileHash { expected, found })))
+    }
+
     /// Checks that the file holds the bytes whose hash is `written`.
     pub(crate) fn check_read_back(&self, written: FileHash) -> Result<(), ReadError> {
         let read = self.stored.hash(self.footer_start())?;

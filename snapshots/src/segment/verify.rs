@@ -62,10 +62,7 @@ impl Segment {
             let flaw = Flaw::Table { table: "sums", entry: 0 };
             return Err(self.stored.damaged(Found::at(self.footer.sums.offset, flaw)));
         }
-        let (expected, found) = (self.footer.file_hash, self.stored.hash(self.footer_start())?);
-        if expected != found {
-            return Err(self.stored.damaged(Found::whole(Flaw::FileHash { expected, found })));
-        }
+        self.check_bytes()?;
         Ok(report)
     }
 

@@ -5,15 +5,15 @@ use std::path::Path;
 
 use kembali_core::Seq;
 
-use super::{COPY_STRIDE, Head, HeadError, HeadFile, SLOT_BYTES};
+use super::{COPY_STRIDE, Head, HeadError, HeadFile, LedgerId, SLOT_BYTES};
 use crate::damage::Flaw;
 use crate::files::SyncFault;
 use crate::frame::FrameHash;
 
 fn written(dir: &Path, writes: u64) -> Vec<u8> {
     let syncs = SyncFault::default();
-    HeadFile::create(dir, "head", &syncs).unwrap();
-    let (mut head, _) = HeadFile::open(&dir.join("head"), &syncs).unwrap().unwrap();
+    HeadFile::create(dir, "head", LedgerId::default(), &syncs).unwrap();
+    let (mut head, _) = HeadFile::open(&dir.join("head"), LedgerId::default(), &syncs).unwrap().unwrap();
     for seq in 1..=writes {
         head.write(Head { seq: Seq(seq), hash: FrameHash([seq as u8; 32]), epoch: 7, ..*head.newest() }).unwrap();
     }
@@ -22,7 +22,7 @@ fn written(dir: &Path, writes: u64) -> Vec<u8> {
 
 fn loaded(dir: &Path, bytes: &[u8]) -> Result<super::Loaded, HeadError> {
     fs::write(dir.join("head"), bytes).unwrap();
-    Ok(HeadFile::read(&dir.join("head"))?.unwrap())
+    Ok(HeadFile::read(&dir.join("head"), LedgerId::default())?.unwrap())
 }
 
 #[test]
@@ -81,8 +81,8 @@ fn a_version_of_later_is_not_taken_for_damage() {
     let mut bytes = written(dir.path(), 1);
     for at in [0, COPY_STRIDE, SLOT_BYTES, SLOT_BYTES + COPY_STRIDE] {
         bytes[at + 4] = 2;
-        let checksum = crc32c::crc32c(&bytes[at..at + 80]);
-        bytes[at + 80..at + 84].copy_from_slice(&checksum.to_le_bytes());
+        let checksum = crc32c::crc32c(&bytes[at..at + 96]);
+        bytes[at + 96..at + 100].copy_from_slice(&checksum.to_le_bytes());
     }
     let refused = loaded(dir.path(), &bytes);
     assert!(matches!(refused, Err(HeadError::Flaw(Flaw::HeadVersion { expected: 1, found: 2 }))));
@@ -92,8 +92,8 @@ fn a_version_of_later_is_not_taken_for_damage() {
 fn a_failed_sync_of_the_head_counts_as_no_write() {
     let dir = tempfile::tempdir().unwrap();
     let syncs = SyncFault::default();
-    HeadFile::create(dir.path(), "head", &syncs).unwrap();
-    let (mut head, _) = HeadFile::open(&dir.path().join("head"), &syncs).unwrap().unwrap();
+    HeadFile::create(dir.path(), "head", LedgerId::default(), &syncs).unwrap();
+    let (mut head, _) = HeadFile::open(&dir.path().join("head"), LedgerId::default(), &syncs).unwrap().unwrap();
     syncs.fail_after(1);
     let before = *head.newest();
     head.write(Head { seq: Seq(1), ..before }).unwrap_err();

@@ -9,6 +9,7 @@ use crate::damage::{Flaw, Mended, OpenError};
 use crate::durable::{Options, SledJournal};
 use crate::files::{SyncFault, copy_tree};
 use crate::frame::Frame;
+use crate::head::LedgerId;
 use crate::journal::Journal;
 use crate::recovery::OpenReport;
 use crate::sled_dir::{Purpose, VALUE_BYTES_MAX};
@@ -175,7 +176,7 @@ fn r41_edited_record_with_a_mended_checksum_is_named() {
             generation.dir().commit(batch).unwrap();
         });
         let scratch = scratch();
-        let (seq, what) = damage(verify_copy(&dir, scratch.path()).unwrap_err());
+        let (seq, what) = damage(verify_copy(&dir, LedgerId::default(), scratch.path()).unwrap_err());
         let seq = seq.unwrap();
         assert!(frame.first_seq() <= seq && seq <= frame.last_seq(), "{seq:?} named for frame {at}");
         let expected = match what {
@@ -194,7 +195,7 @@ fn r41_cut_tail_is_found_against_the_head() {
     for left in (0..4).rev() {
         rewrite(dir.path(), 1, left, &[]);
         let scratch = scratch();
-        let (seq, what) = damage(verify_copy(dir.path(), scratch.path()).unwrap_err());
+        let (seq, what) = damage(verify_copy(dir.path(), LedgerId::default(), scratch.path()).unwrap_err());
         assert_eq!(seq, Some(Seq(left * 2 + 1)));
         assert_eq!(what, Flaw::Shorter { expected: Seq(7), found: Seq(left * 2) });
     }

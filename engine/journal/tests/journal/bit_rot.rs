@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use kembali_journal::{Frame, OpenError, ProfileKey, ProfileStore, SledJournal, SyncFault};
+use kembali_journal::{Frame, LedgerId, OpenError, ProfileKey, ProfileStore, SledJournal, SyncFault};
 use tempfile::TempDir;
 
 use super::support::{Chance, copy_tree, depth, files, fill, open_holding, options, scratch, seed};
@@ -229,7 +229,7 @@ fn r26_flips_in_the_profile_store() {
     let original = scratch();
     let key = |n: u8| ProfileKey::new([n]).unwrap();
     {
-        let (mut store, _) = ProfileStore::open(original.path(), &SyncFault::default()).unwrap();
+        let (mut store, _) = ProfileStore::open(original.path(), LedgerId::default(), &SyncFault::default()).unwrap();
         for n in 0..30 {
             store.put(&[(key(n), vec![n; 60])]).unwrap();
         }
@@ -244,7 +244,7 @@ fn r26_flips_in_the_profile_store() {
         let used: Vec<usize> = bytes.iter().enumerate().filter(|(_, byte)| **byte != 0).map(|(at, _)| at).collect();
         bytes[*chance.pick(&used)] ^= 1 << chance.below(8);
         fs::write(&damaged, bytes).unwrap();
-        let outcome = match ProfileStore::open(image.path(), &SyncFault::default()) {
+        let outcome = match ProfileStore::open(image.path(), LedgerId::default(), &SyncFault::default()) {
             Ok((store, mended)) => {
                 for n in 0..30 {
                     assert_eq!(store.get(&key(n)).unwrap().unwrap(), vec![n; 60]);

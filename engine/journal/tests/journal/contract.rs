@@ -72,7 +72,7 @@ impl Lab for SledLab {
 
     fn open(&mut self, generation_bytes_max: u64) -> Result<(SledJournal, OpenReport), OpenError> {
         self.syncs = SyncFault::default();
-        SledJournal::open(self.dir.path(), Options { generation_bytes_max, syncs: self.syncs.clone() })
+        SledJournal::open(self.dir.path(), Options { syncs: self.syncs.clone(), ..options(generation_bytes_max) })
     }
 
     fn fail_next_append(&mut self, step: Step) {
@@ -439,7 +439,7 @@ fn r24_every_sync_of_a_run_may_be_the_one_that_fails() {
         let dir = scratch();
         let syncs = SyncFault::default();
         let (mut journal, _) =
-            SledJournal::open(dir.path(), Options { generation_bytes_max: 1500, syncs: syncs.clone() }).unwrap();
+            SledJournal::open(dir.path(), Options { syncs: syncs.clone(), ..options(1500) }).unwrap();
         let mut acknowledged = fill(&mut journal, 3, 1, 400);
         syncs.fail_after(failing);
         let (mut trimmed, mut failed) = (Seq(1), false);

@@ -4,7 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use kembali_core::Seq;
-use kembali_journal::{Flaw, Frame, Journal, Mended, SledJournal, read_only_frames, verify_copy};
+use kembali_journal::{
+    Flaw, Frame, Journal, LedgerId, Mended, Options, ProfileStore, SledJournal, SyncFault, read_only_frames,
+    verify_copy, verify_profiles,
+};
 use tempfile::TempDir;
 
 use super::support::{copy_tree, damage, files, fill, open_holding, options, read_all, scratch};
@@ -25,7 +28,7 @@ fn flaw_after(change: impl FnOnce(&Path)) -> Flaw {
     let (dir, frames) = journal();
     change(dir.path());
     let scratch = scratch();
-    let verified = damage(verify_copy(dir.path(), scratch.path()).unwrap_err());
+    let verified = damage(verify_copy(dir.path(), LedgerId::default(), scratch.path()).unwrap_err());
     let opened = damage(open_holding(dir.path(), BOUND, &frames, 0).unwrap_err());
     assert_eq!(verified, opened);
     opened.2
@@ -224,7 +227,7 @@ fn verify_reads_everything_and_changes_nothing() {
         |dir: &Path| files(dir).into_iter().map(|file| (file.clone(), fs::read(file).unwrap())).collect::<Vec<_>>();
     let before = contents(dir.path());
     let scratch = scratch();
-    let report = verify_copy(dir.path(), scratch.path()).unwrap();
+    let report = verify_copy(dir.path(), LedgerId::default(), scratch.path()).unwrap();
     assert_eq!((report.seq, report.frames, report.epoch), (Seq(44), 22, 1));
     assert_eq!(report.would_mend, []);
     let read: Vec<Frame> = read_only_frames(dir.path(), scratch.path()).unwrap().collect::<Result<_, _>>().unwrap();
@@ -233,6 +236,31 @@ fn verify_reads_everything_and_changes_nothing() {
     assert_eq!(files(scratch.path()), Vec::<std::path::PathBuf>::new());
 
     let (journal, _) = SledJournal::open(dir.path(), options(BOUND)).unwrap();
-    assert!(verify_copy(dir.path(), scratch.path()).is_err(), "verified under the hands of an owner");
+    assert!(
+        verify_copy(dir.path(), LedgerId::default(), scratch.path()).is_err(),
+        "verified under the hands of an owner"
+    );
     assert_eq!(read_all(&journal), frames);
+}
+
+#[test]
+fn r27_stores_of_another_ledger_are_named() {
+    let (mine, theirs) = (LedgerId([1; 16]), LedgerId([2; 16]));
+    let (dir, elsewhere) = (scratch(), scratch());
+    let of = |ledger| Options { ledger, ..options(BOUND) };
+    drop(SledJournal::open(dir.path(), of(mine)).unwrap());
+    drop(ProfileStore::open(dir.path(), mine, &SyncFault::default()).unwrap());
+    let contents = || files(dir.path()).iter().map(|file| fs::read(file).unwrap()).collect::<Vec<_>>();
+    let before = contents();
+    for refused in [
+        damage(SledJournal::open(dir.path(), of(theirs)).unwrap_err()),
+        damage(verify_copy(dir.path(), theirs, elsewhere.path()).unwrap_err()),
+        damage(ProfileStore::open(dir.path(), theirs, &SyncFault::default()).map(drop).unwrap_err()),
+        damage(verify_profiles(dir.path(), theirs, elsewhere.path()).map(drop).unwrap_err()),
+    ] {
+        assert!(matches!(refused.2, Flaw::OtherLedger { expected, found } if (expected, found) == (theirs, mine)));
+    }
+    assert_eq!(contents(), before, "nothing was changed");
+    SledJournal::open(dir.path(), of(mine)).unwrap();
+    assert_eq!(verify_profiles(dir.path(), mine, elsewhere.path()).unwrap(), 0);
 }

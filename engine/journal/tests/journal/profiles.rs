@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use kembali_journal::{
-    Flaw, PROFILE_KEY_BYTES_MAX, PROFILE_VALUE_BYTES_MAX, ProfileError, ProfileKey, ProfileStore, SyncFault,
+    Flaw, LedgerId, PROFILE_KEY_BYTES_MAX, PROFILE_VALUE_BYTES_MAX, ProfileError, ProfileKey, ProfileStore, SyncFault,
 };
 
 use super::support::{copy_tree, damage, scratch};
@@ -14,7 +14,7 @@ fn key(text: &str) -> ProfileKey {
 }
 
 fn open(dir: &std::path::Path) -> ProfileStore {
-    let (store, mended) = ProfileStore::open(dir, &SyncFault::default()).unwrap();
+    let (store, mended) = ProfileStore::open(dir, LedgerId::default(), &SyncFault::default()).unwrap();
     assert_eq!(mended, []);
     store
 }
@@ -60,7 +60,7 @@ fn r24_profile_store_stays_failed_and_shows_nothing_unsynced() {
     for step in 1..=2 {
         let dir = scratch();
         let syncs = SyncFault::default();
-        let (mut store, _) = ProfileStore::open(dir.path(), &syncs).unwrap();
+        let (mut store, _) = ProfileStore::open(dir.path(), LedgerId::default(), &syncs).unwrap();
         store.put(&[(key("a"), vec![1])]).unwrap();
         syncs.fail_after(step);
         assert!(matches!(store.put(&[(key("a"), vec![2])]), Err(ProfileError::Failed(_))));
@@ -102,7 +102,7 @@ fn many_threads_read_while_one_writes() {
 fn r34_a_profile_is_not_read_before_it_is_synced() {
     let dir = scratch();
     let syncs = SyncFault::default();
-    let (mut store, _) = ProfileStore::open(dir.path(), &syncs).unwrap();
+    let (mut store, _) = ProfileStore::open(dir.path(), LedgerId::default(), &syncs).unwrap();
     let before = syncs.seen();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -131,12 +131,15 @@ fn r27_profile_store_of_another_time_is_found() {
     copy_tree(&dir.path().join("profiles"), &old.path().join("profiles"));
     open(dir.path()).put(&[(key("a"), vec![2])]).unwrap();
     std::fs::remove_dir_all(dir.path().join("profiles")).unwrap();
-    let refused = damage(ProfileStore::open(dir.path(), &SyncFault::default()).map(drop).unwrap_err());
+    let refused =
+        damage(ProfileStore::open(dir.path(), LedgerId::default(), &SyncFault::default()).map(drop).unwrap_err());
     assert!(matches!(refused.2, Flaw::StoreRefused { .. }), "{refused:?}");
     copy_tree(&old.path().join("profiles"), &dir.path().join("profiles"));
-    let refused = damage(ProfileStore::open(dir.path(), &SyncFault::default()).map(drop).unwrap_err());
+    let refused =
+        damage(ProfileStore::open(dir.path(), LedgerId::default(), &SyncFault::default()).map(drop).unwrap_err());
     assert_eq!(refused.2, Flaw::CommitsLost { expected: 2, found: 1 });
     std::fs::remove_file(dir.path().join("profiles-head")).unwrap();
-    let refused = damage(ProfileStore::open(dir.path(), &SyncFault::default()).map(drop).unwrap_err());
+    let refused =
+        damage(ProfileStore::open(dir.path(), LedgerId::default(), &SyncFault::default()).map(drop).unwrap_err());
     assert_eq!(refused.2, Flaw::HeadMissing);
 }
