@@ -13,6 +13,7 @@ mod config;
 mod cursor;
 mod feed;
 mod ingest;
+mod parameters;
 mod problem;
 mod query;
 mod reads;

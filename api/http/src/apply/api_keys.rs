@@ -13,13 +13,15 @@ use kembali_engine::{ApiKey, ApiKeyId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{PARAMETERS, change, read_body};
+use super::{change, read_body};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reads::{Json, json_response};
+use crate::routes::Endpoint;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,7 +37,7 @@ pub(crate) async fn list(
     Path(slug): Path<String>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant"])?;
+    let query = Query::parse(&uri, parameters::of(Endpoint::ApiKeys))?;
     let tenant = app.tenant(identity, &query).await?;
     check_partner(&tenant, &slug)?;
     let data: Vec<Value> = app.engine.api_keys(&tenant.slug, &slug).iter().map(shown).collect();
@@ -49,7 +51,7 @@ pub(crate) async fn post(
     Path(slug): Path<String>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(request.uri(), &PARAMETERS)?;
+    let query = Query::parse(request.uri(), parameters::of(Endpoint::PostApiKey))?;
     let dry_run = query.flag("dry_run")?;
     let (head, body) = request.into_parts();
     let NewKey { api_key } = read_body(&app, &head.headers, body).await?;
@@ -74,7 +76,7 @@ pub(crate) async fn delete(
     Path((slug, id)): Path<(String, String)>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant"])?;
+    let query = Query::parse(&uri, parameters::of(Endpoint::DeleteApiKey))?;
     let tenant = app.tenant(identity, &query).await?;
     check_partner(&tenant, &slug)?;
     let unknown = || Problem::new(&codes::API_KEY_NOT_FOUND).member("id", id.as_str());

@@ -32,9 +32,6 @@ use crate::wire::catalogue_draft::CatalogueFault;
 /// How often a part is changed anew when somebody else changed the rules meanwhile.
 const ATTEMPTS_MAX: usize = 8;
 
-/// The parameters of every change.
-pub(crate) const PARAMETERS: [&str; 3] = ["tenant", "expected_version", "dry_run"];
-
 impl From<CatalogueFault> for Problem {
     fn from(fault: CatalogueFault) -> Problem {
         Problem::new(&codes::CATALOGUE_INVALID).detail(fault.to_string()).member("place", fault.place)

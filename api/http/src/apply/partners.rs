@@ -9,13 +9,15 @@ use kembali_core::draft::PartnerDraft;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{PARAMETERS, api_keys, change, read_body, report};
+use super::{api_keys, change, read_body, report};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reads::json_response;
+use crate::routes::Endpoint;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +34,7 @@ pub(crate) async fn post(
     Extension(identity): Extension<Identity>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(request.uri(), &PARAMETERS)?;
+    let query = Query::parse(request.uri(), parameters::of(Endpoint::PostPartner))?;
     let dry_run = query.flag("dry_run")?;
     let (head, body) = request.into_parts();
     let NewPartner { slug, name, api_key } = read_body(&app, &head.headers, body).await?;

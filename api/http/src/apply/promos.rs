@@ -7,13 +7,15 @@ use hyper::Request;
 use kembali_core::draft::PromoDraft;
 use serde::Deserialize;
 
-use super::{PARAMETERS, change, read_body, report};
+use super::{change, read_body, report};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reads::Json;
+use crate::routes::Endpoint;
 use crate::wire::catalogue::{BandFile, PromoFile};
 use crate::wire::catalogue_draft::{CatalogueFault, bands, period_instant, zone_of};
 
@@ -24,7 +26,7 @@ pub(crate) async fn put(
     Path(code): Path<String>,
     request: Request<Body>,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(request.uri(), &PARAMETERS)?;
+    let query = Query::parse(request.uri(), parameters::of(Endpoint::PutPromo))?;
     let (head, body) = request.into_parts();
     let file: PromoFile = read_body(&app, &head.headers, body).await?;
     if file.code != code {
@@ -63,7 +65,7 @@ pub(crate) async fn patch(
     Path(code): Path<String>,
     request: Request<Body>,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(request.uri(), &PARAMETERS)?;
+    let query = Query::parse(request.uri(), parameters::of(Endpoint::PatchPromo))?;
     let (head, body) = request.into_parts();
     let wanted: PromoPatch = read_body(&app, &head.headers, body).await?;
     let applied = change(&app, identity, &query, Vec::new(), |present, draft| {

@@ -5,12 +5,14 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use hyper::Request;
 
-use super::{PARAMETERS, change, read_body, report};
+use super::{change, read_body, report};
 use crate::app::App;
 use crate::auth::Identity;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reads::Json;
+use crate::routes::Endpoint;
 use crate::wire::catalogue::TierProgramFile;
 use crate::wire::catalogue_draft::CatalogueFault;
 
@@ -21,7 +23,7 @@ pub(crate) async fn put(
     Path(name): Path<String>,
     request: Request<Body>,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(request.uri(), &PARAMETERS)?;
+    let query = Query::parse(request.uri(), parameters::of(Endpoint::PutTierProgram))?;
     let (head, body) = request.into_parts();
     let file: TierProgramFile = read_body(&app, &head.headers, body).await?;
     if file.name != name {

@@ -9,8 +9,10 @@ use super::Json;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::routes::Endpoint;
 use crate::wire::catalogue_view::{file_of, ids_of, program_file};
 
 /// Shows a tenant's rules at a version, the present one if none is named. `catalogue` can be sent back as it is.
@@ -19,7 +21,7 @@ pub(crate) async fn show(
     Extension(identity): Extension<Identity>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "version", "min_seq"])?;
+    let query = Query::parse(&uri, parameters::of(Endpoint::Catalogue))?;
     app.reach_min_seq(&query).await?;
     // Looked at first: the rules may be newer than this position says, never older.
     let as_of = app.engine.durable();
@@ -46,7 +48,7 @@ pub(crate) async fn tier_programs(
     Extension(identity): Extension<Identity>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    let query = Query::parse(&uri, parameters::of(Endpoint::TierPrograms))?;
     app.reach_min_seq(&query).await?;
     // Looked at first: the rules may be newer than this position says, never older.
     let as_of = app.engine.durable();
@@ -62,7 +64,7 @@ pub(crate) async fn partners(
     Extension(identity): Extension<Identity>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    let query = Query::parse(&uri, parameters::of(Endpoint::Partners))?;
     app.reach_min_seq(&query).await?;
     // Looked at first: the rules may be newer than this position says, never older.
     let as_of = app.engine.durable();

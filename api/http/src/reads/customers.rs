@@ -14,8 +14,10 @@ use super::Json;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::routes::Endpoint;
 use crate::wire::instant::UuidText;
 use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
 use crate::wire::result::Names;
@@ -26,7 +28,7 @@ pub(crate) async fn find(
     Extension(identity): Extension<Identity>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq", "id", "email", "ref"])?;
+    let query = Query::parse(&uri, parameters::of(Endpoint::FindCustomer))?;
     app.reach_min_seq(&query).await?;
     let customer = match (query.text("id"), query.text("email"), query.text("ref")) {
         (Some(id), None, None) => customer_by_id(id),
@@ -46,7 +48,7 @@ pub(crate) async fn show(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    let query = Query::parse(&uri, parameters::of(Endpoint::Customer))?;
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     customer_json(&app, identity, &view).map(Json)
@@ -59,7 +61,7 @@ pub(crate) async fn wallets(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    let query = Query::parse(&uri, parameters::of(Endpoint::Wallets))?;
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     let wallet = |wallet: &Wallet| {

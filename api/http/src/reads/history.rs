@@ -17,8 +17,10 @@ use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
 use crate::cursor::{self, List};
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::routes::Endpoint;
 use crate::wire::instant::{Rfc3339, UuidText};
 use crate::wire::result::{Names, purchase_of, render};
 
@@ -32,7 +34,7 @@ pub(crate) async fn tiers(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq", "limit", "cursor"])?;
+    let query = Query::parse(&uri, parameters::of(Endpoint::Tiers))?;
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     let page = page(&app, &view, &query, List::Tiers, tier_items).await?;
@@ -63,7 +65,7 @@ pub(crate) async fn entries(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq", "limit", "cursor"])?;
+    let query = Query::parse(&uri, parameters::of(Endpoint::Entries))?;
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     let page = page(&app, &view, &query, List::Entries, entry_items).await?;
@@ -77,7 +79,7 @@ pub(crate) async fn purchases(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq", "limit", "cursor"])?;
+    let query = Query::parse(&uri, parameters::of(Endpoint::CustomerPurchases))?;
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     let page = page(&app, &view, &query, List::Purchases, purchase_items).await?;

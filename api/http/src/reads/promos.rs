@@ -10,8 +10,10 @@ use super::Json;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::routes::Endpoint;
 use crate::wire::catalogue_view::band_file;
 use crate::wire::instant::Rfc3339;
 
@@ -21,7 +23,7 @@ pub(crate) async fn list(
     Extension(identity): Extension<Identity>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    let query = Query::parse(&uri, parameters::of(Endpoint::Promos))?;
     app.reach_min_seq(&query).await?;
     let slug = app.tenant(identity, &query).await?.slug.clone();
     let view = app.engine.totals(&slug).await?.ok_or_else(|| Problem::new(&codes::TENANT_NOT_FOUND))?;
@@ -41,7 +43,7 @@ pub(crate) async fn show(
     Path(code): Path<String>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+    let query = Query::parse(&uri, parameters::of(Endpoint::Promo))?;
     app.reach_min_seq(&query).await?;
     let unknown = || Problem::new(&codes::PROMO_NOT_FOUND);
     let catalogue = app.tenant(identity, &query).await?;

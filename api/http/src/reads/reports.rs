@@ -16,8 +16,10 @@ use super::promos::remaining;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::routes::Endpoint;
 use crate::wire::number::wide;
 use crate::wire::result::remark_text;
 
@@ -30,7 +32,7 @@ pub(crate) async fn summary(
     Extension(identity): Extension<Identity>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let view = totals(&app, identity, &uri).await?;
+    let view = totals(&app, identity, &uri, Endpoint::Summary).await?;
     let (sums, catalogue) = (&view.totals, &*view.catalogue);
     let rejected: Map<String, Value> =
         sums.rejected.iter().map(|(code, count)| (code.as_str().to_owned(), json!(count))).collect();
@@ -87,7 +89,7 @@ pub(crate) async fn trial_balance(
     Extension(identity): Extension<Identity>,
     uri: Uri,
 ) -> Result<Json, Problem> {
-    let view = totals(&app, identity, &uri).await?;
+    let view = totals(&app, identity, &uri, Endpoint::TrialBalance).await?;
     let sums = &view.totals;
     let account = |name: String, unit: Unit, debit: i128| {
         let Unit::Money(currency) = unit;
@@ -107,8 +109,8 @@ pub(crate) async fn trial_balance(
     Ok(Json(json!({ "accounts": accounts, "totals": totals, "as_of": view.as_of.0 })))
 }
 
-async fn totals(app: &App, identity: Identity, uri: &Uri) -> Result<Box<TotalsView>, Problem> {
-    let query = Query::parse(uri, &["tenant", "min_seq"])?;
+async fn totals(app: &App, identity: Identity, uri: &Uri, endpoint: Endpoint) -> Result<Box<TotalsView>, Problem> {
+    let query = Query::parse(uri, parameters::of(endpoint))?;
     app.reach_min_seq(&query).await?;
     let slug = app.tenant(identity, &query).await?.slug.clone();
     let view = app.engine.totals(&slug).await?.ok_or_else(|| Problem::new(&codes::TENANT_NOT_FOUND))?;
