@@ -14,9 +14,10 @@ use crate::reads::Json;
 use crate::routes::Endpoint;
 use crate::wire::catalogue::CatalogueFile;
 use crate::wire::catalogue_draft::CatalogueFault;
+use crate::wire::change::ChangeReport;
 
 /// Makes the rules in the body the tenant's next version; creates the tenant if there is none.
-pub(crate) async fn put(State(app): State<App>, request: Request<Body>) -> Result<Json, Problem> {
+pub(crate) async fn put(State(app): State<App>, request: Request<Body>) -> Result<Json<ChangeReport>, Problem> {
     let query = Query::parse(request.uri(), parameters::of(Endpoint::PutCatalogue))?;
     let slug = query.required("tenant")?;
     let expected_version = query.number::<u32>("expected_version")?;

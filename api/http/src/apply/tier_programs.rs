@@ -15,6 +15,7 @@ use crate::reads::Json;
 use crate::routes::Endpoint;
 use crate::wire::catalogue::TierProgramFile;
 use crate::wire::catalogue_draft::CatalogueFault;
+use crate::wire::change::ChangeReport;
 
 /// Creates a programme, or replaces the one of this name.
 pub(crate) async fn put(
@@ -22,7 +23,7 @@ pub(crate) async fn put(
     Extension(identity): Extension<Identity>,
     Path(name): Path<String>,
     request: Request<Body>,
-) -> Result<Json, Problem> {
+) -> Result<Json<ChangeReport>, Problem> {
     let query = Query::parse(request.uri(), parameters::of(Endpoint::PutTierProgram))?;
     let (head, body) = request.into_parts();
     let file: TierProgramFile = read_body(&app, &head.headers, body).await?;
