@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`routes`] (what there is), `server` (connections), `service` (one request), then `ingest`
 //! (booking purchases), `reads` and `apply` (everything an operator does), `feed` (the event stream). [`wire`] is what
-//! crosses the network, [`codes`] what can go wrong.
+//! crosses the network, [`codes`] what can go wrong. [`openapi`] describes all of it.
 
 mod app;
 mod apply;
@@ -13,6 +13,7 @@ mod config;
 mod cursor;
 mod feed;
 mod ingest;
+pub mod openapi;
 mod parameters;
 mod problem;
 mod query;

@@ -79,10 +79,11 @@ fn decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parameters::Form;
 
     fn check(query: &str) -> Result<Query, String> {
         let uri: Uri = format!("/x?{query}").parse().unwrap();
-        let known = ["email", "dry_run", "limit"].map(|name| Parameter { name });
+        let known = ["email", "dry_run", "limit"].map(|name| Parameter { name, form: Form::Text, says: "" });
         Query::parse(&uri, &known).map_err(|problem| problem.detail.unwrap_or_default().into_owned())
     }
 

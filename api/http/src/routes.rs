@@ -28,6 +28,8 @@ pub enum Endpoint {
     Ready,
     /// Explains a problem code.
     Problem,
+    /// Describes this server as OpenAPI.
+    OpenApi,
     /// Finds a customer by a name.
     FindCustomer,
     /// Shows a customer.
@@ -103,6 +105,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/healthz", Public, Endpoint::Health),
     route(Method::GET, "/readyz", Public, Endpoint::Ready),
     route(Method::GET, "/problems/{code}", Public, Endpoint::Problem),
+    route(Method::GET, "/openapi.json", Public, Endpoint::OpenApi),
     route(Method::GET, "/v1/customers", PartnerOrOperator, Endpoint::FindCustomer),
     route(Method::GET, "/v1/customers/{id}", PartnerOrOperator, Endpoint::Customer),
     route(Method::GET, "/v1/customers/{id}/wallets", PartnerOrOperator, Endpoint::Wallets),
@@ -171,9 +174,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_health_and_the_pages_of_problems_are_open_to_anybody() {
+    fn only_health_and_what_describes_the_server_are_open_to_anybody() {
         let open: Vec<&str> = ROUTES.iter().filter(|route| route.role == Public).map(|route| route.path).collect();
-        assert_eq!(open, ["/healthz", "/readyz", "/problems/{code}"]);
+        assert_eq!(open, ["/healthz", "/readyz", "/problems/{code}", "/openapi.json"]);
     }
 
     #[test]

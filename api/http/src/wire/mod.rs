@@ -3,8 +3,8 @@
 //! Into the ledger: `purchase` (with `fault` for what is wrong with one) and [`catalogue`] (made a draft by
 //! `catalogue_draft`); parts of it in `change`. Out of it: [`result`] of a purchase, [`event`] and `message` of the
 //! stream; `customer`, `history`, `promo`, `report`, `rules` (made by `catalogue_view`) of reads; `change` and
-//! `api_key` of changes; `snapshot`.
-//! The values in both: `number`, `instant`. Each type derives its schema.
+//! `api_key` of changes; `snapshot`. The values in both: `number`, `instant`. Each type derives its schema for
+//! [`crate::openapi`].
 
 pub(crate) mod api_key;
 pub mod catalogue;
