@@ -69,7 +69,14 @@ const TOPICS: Parameter = parameter(
 /// Lists what a route reads from its query.
 pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
     match endpoint {
-        Endpoint::Health | Endpoint::Ready | Endpoint::Problem | Endpoint::OpenApi | Endpoint::PostSnapshot => &[],
+        Endpoint::Health
+        | Endpoint::Ready
+        | Endpoint::Problem
+        | Endpoint::OpenApi
+        | Endpoint::PostSnapshot
+        | Endpoint::Docs
+        | Endpoint::DocsScript
+        | Endpoint::DocsStyle => &[],
         Endpoint::BookPurchases => &[DRY_RUN],
         Endpoint::FindCustomer => &[TENANT, MIN_SEQ, ID, EMAIL, REF],
         Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => &[TENANT, MIN_SEQ, LIMIT, CURSOR],

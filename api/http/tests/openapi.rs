@@ -63,11 +63,29 @@ fn what_is_not_described_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_served_to_anybody() {
+async fn it_is_served_to_anybody_and_the_page_too() {
     let harness = Harness::start().await;
     let served = harness.call("GET", "/openapi.json", &[], b"").await;
     assert_eq!((served.status, served.header("content-type")), (200, Some("application/json")));
     assert_eq!(served.text(), kembali_http::openapi::text());
+    for (path, media) in [("/docs", "text/html"), ("/docs/docs.js", "text/javascript"), ("/docs/docs.css", "text/css")]
+    {
+        let file = harness.call("GET", path, &[], b"").await;
+        let expected = format!("{media}; charset=utf-8");
+        assert_eq!((file.status, file.header("content-type")), (200, Some(expected.as_str())), "{path}");
+        assert!(file.header("content-security-policy").unwrap().starts_with("default-src 'none'; script-src 'self'"));
+        // Nothing comes from elsewhere, and nothing runs that the policy would stop.
+        for foreign in ["http:", "https:", "//cdn", "<style", "style=", "onclick", "innerHTML", "eval("] {
+            assert!(!file.text().contains(foreign), "{path} holds {foreign}");
+        }
+        if path == "/docs" {
+            assert_eq!(
+                file.text().matches("<script").count(),
+                file.text().matches("<script src=\"/docs/docs.js\"").count()
+            );
+        }
+    }
+    assert_eq!(harness.call("GET", "/docs/other.js", &[], b"").await.problem(), "404 route_unknown -");
     harness.stop().await;
 }
 
@@ -159,6 +177,9 @@ async fn every_operation_answers_as_described() {
         ("/readyz", "GET", &Value::Null),
         ("/problems/internal", "GET", &Value::Null),
         ("/openapi.json", "GET", &Value::Null),
+        ("/docs", "GET", &Value::Null),
+        ("/docs/docs.js", "GET", &Value::Null),
+        ("/docs/docs.css", "GET", &Value::Null),
         ("/v1/customers?tenant=journey&ref=C1", "GET", &Value::Null),
         ("/v1/customers/ID?tenant=journey", "GET", &Value::Null),
         ("/v1/customers/ID/wallets?tenant=journey", "GET", &Value::Null),

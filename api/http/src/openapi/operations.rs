@@ -159,6 +159,14 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
                 .description("This document.")
                 .content(JSON, Content::new(Some(ObjectBuilder::new().schema_type(Type::Object)))),
         ),
+        Endpoint::Docs => {
+            Outline::new("showDocs", SERVER, "Show this description to people").gives(text("text/html", "The page."))
+        }
+        Endpoint::DocsScript => Outline::new("showDocsScript", SERVER, "The script of that page")
+            .gives(text("text/javascript", "The file.")),
+        Endpoint::DocsStyle => {
+            Outline::new("showDocsStyle", SERVER, "The style of that page").gives(text("text/css", "The file."))
+        }
     }
 }
 

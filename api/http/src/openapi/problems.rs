@@ -162,7 +162,7 @@ fn of_role(role: Role) -> Vec<&'static Code> {
 /// What is beside role, path, body and parameters.
 fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
     let mut own: Vec<&'static Code> = match endpoint {
-        Endpoint::OpenApi | Endpoint::Health => {
+        Endpoint::OpenApi | Endpoint::Docs | Endpoint::DocsScript | Endpoint::DocsStyle | Endpoint::Health => {
             return Vec::new();
         }
         Endpoint::Problem => return vec![&codes::CODE_NOT_FOUND],
