@@ -16,7 +16,7 @@ use crate::config::{Limits, Secret};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::{Endpoint, ROUTES};
-use crate::{apply, reads, snapshots};
+use crate::{apply, docs, openapi, reads, snapshots};
 
 /// What every request handler shares.
 #[derive(Clone)]
@@ -89,6 +89,10 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         // Served before the router is asked.
         Endpoint::BookPurchases | Endpoint::Health | Endpoint::Ready | Endpoint::Stream => return None,
         Endpoint::Problem => get(reads::problem_page),
+        Endpoint::OpenApi => get(openapi::show),
+        Endpoint::Docs => get(docs::page),
+        Endpoint::DocsScript => get(docs::script),
+        Endpoint::DocsStyle => get(docs::style),
         Endpoint::FindCustomer => get(reads::customers::find),
         Endpoint::Customer => get(reads::customers::show),
         Endpoint::Wallets => get(reads::customers::wallets),

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`routes`] (what there is), `server` (connections), `service` (one request), then `ingest`
 //! (booking purchases), `reads` and `apply` (everything an operator does), `feed` (the event stream). [`wire`] is what
-//! crosses the network, [`codes`] what can go wrong.
+//! crosses the network, [`codes`] what can go wrong. [`openapi`] describes all of it, `docs` shows that to people.
 
 mod app;
 mod apply;
@@ -11,8 +11,11 @@ mod body;
 pub mod codes;
 mod config;
 mod cursor;
+mod docs;
 mod feed;
 mod ingest;
+pub mod openapi;
+mod parameters;
 mod problem;
 mod query;
 mod reads;

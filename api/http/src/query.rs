@@ -4,6 +4,7 @@ use hyper::Uri;
 use percent_encoding::percent_decode_str;
 
 use crate::codes;
+use crate::parameters::{LIMIT_DEFAULT, LIMIT_MAX, Parameter};
 use crate::problem::Problem;
 
 /// The parameters of one request.
@@ -18,14 +19,15 @@ fn invalid(name: &str, detail: impl Into<String>) -> Problem {
 
 impl Query {
     /// Reads the parameters, of which only `known` may stand, each once.
-    pub(crate) fn parse(uri: &Uri, known: &[&str]) -> Result<Query, Problem> {
+    pub(crate) fn parse(uri: &Uri, known: &[Parameter]) -> Result<Query, Problem> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name), decode(value));
             let (Some(name), Some(value)) = (name, value) else { return Err(invalid("", "is not UTF-8")) };
-            if !known.contains(&name.as_str()) {
-                let detail = format!("{name} is not known here; known are: {}", known.join(", "));
+            if !known.iter().any(|own| own.name == name) {
+                let names: Vec<&str> = known.iter().map(|own| own.name).collect();
+                let detail = format!("{name} is not known here; known are: {}", names.join(", "));
                 return Err(invalid(&name, detail));
             }
             if pairs.iter().any(|(earlier, _)| *earlier == name) {
@@ -62,9 +64,9 @@ impl Query {
     /// Reads `limit`, the size of a page.
     pub(crate) fn limit(&self) -> Result<usize, Problem> {
         match self.number::<usize>("limit")? {
-            None => Ok(50),
-            Some(limit) if (1..=200).contains(&limit) => Ok(limit),
-            Some(_) => Err(invalid("limit", "limit must be 1 to 200")),
+            None => Ok(LIMIT_DEFAULT),
+            Some(limit) if (1..=LIMIT_MAX).contains(&limit) => Ok(limit),
+            Some(_) => Err(invalid("limit", format!("limit must be 1 to {LIMIT_MAX}"))),
         }
     }
 }
@@ -77,10 +79,11 @@ fn decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parameters::Form;
 
     fn check(query: &str) -> Result<Query, String> {
         let uri: Uri = format!("/x?{query}").parse().unwrap();
-        let known = ["email", "dry_run", "limit"];
+        let known = ["email", "dry_run", "limit"].map(|name| Parameter { name, form: Form::Text, says: "" });
         Query::parse(&uri, &known).map_err(|problem| problem.detail.unwrap_or_default().into_owned())
     }
 

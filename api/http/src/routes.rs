@@ -28,6 +28,14 @@ pub enum Endpoint {
     Ready,
     /// Explains a problem code.
     Problem,
+    /// Describes this server as OpenAPI.
+    OpenApi,
+    /// Shows that description to people.
+    Docs,
+    /// The script of that page.
+    DocsScript,
+    /// The style of that page.
+    DocsStyle,
     /// Finds a customer by a name.
     FindCustomer,
     /// Shows a customer.
@@ -103,6 +111,10 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/healthz", Public, Endpoint::Health),
     route(Method::GET, "/readyz", Public, Endpoint::Ready),
     route(Method::GET, "/problems/{code}", Public, Endpoint::Problem),
+    route(Method::GET, "/openapi.json", Public, Endpoint::OpenApi),
+    route(Method::GET, "/docs", Public, Endpoint::Docs),
+    route(Method::GET, "/docs/docs.js", Public, Endpoint::DocsScript),
+    route(Method::GET, "/docs/docs.css", Public, Endpoint::DocsStyle),
     route(Method::GET, "/v1/customers", PartnerOrOperator, Endpoint::FindCustomer),
     route(Method::GET, "/v1/customers/{id}", PartnerOrOperator, Endpoint::Customer),
     route(Method::GET, "/v1/customers/{id}/wallets", PartnerOrOperator, Endpoint::Wallets),
@@ -171,9 +183,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_health_and_the_pages_of_problems_are_open_to_anybody() {
+    fn only_health_and_what_describes_the_server_are_open_to_anybody() {
         let open: Vec<&str> = ROUTES.iter().filter(|route| route.role == Public).map(|route| route.path).collect();
-        assert_eq!(open, ["/healthz", "/readyz", "/problems/{code}"]);
+        assert_eq!(
+            open,
+            ["/healthz", "/readyz", "/problems/{code}", "/openapi.json", "/docs", "/docs/docs.js", "/docs/docs.css"]
+        );
     }
 
     #[test]

@@ -2,9 +2,8 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, StatusCode};
 use tower::ServiceExt as _;
 
@@ -14,8 +13,10 @@ use crate::codes::{self, Code};
 use crate::feed::{self, Switch};
 use crate::ingest;
 use crate::problem::Problem;
+use crate::reads::Json;
 use crate::request_id::{self, RequestId};
 use crate::routes::{self, Endpoint, Found};
+use crate::wire::health::{Health, Status};
 
 /// Serves one request.
 pub(crate) async fn serve(app: &App, router: &Router, switch: &Switch, request: Request<Incoming>) -> Response {
@@ -55,11 +56,11 @@ async fn dispatch(
         }
         (Endpoint::BookPurchases, _) => Err(Problem::new(&codes::ROLE_INSUFFICIENT)),
         (Endpoint::Stream, identity) => feed::open(app, identity, request, switch).await,
-        (Endpoint::Health, _) => Ok(status("ok")),
+        (Endpoint::Health, _) => Ok(health(Status::Ok)),
         (Endpoint::Ready, _) => {
             app.engine.tenants().await?;
             // Ready all the same: reads go on, and a balancer that turned everybody away would stop them too.
-            Ok(status(if app.engine.is_read_only() { "read_only" } else { "ok" }))
+            Ok(health(if app.engine.is_read_only() { Status::ReadOnly } else { Status::Ok }))
         }
         _ => {
             request.extensions_mut().insert(identity);
@@ -86,8 +87,6 @@ fn unexplained(response: &Response) -> Option<&'static Code> {
     })
 }
 
-fn status(status: &str) -> Response {
-    let mut response = Response::new(Body::from(format!(r#"{{"status":"{status}"}}"#)));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+fn health(status: Status) -> Response {
+    Json(Health { status }).into_response()
 }

@@ -59,7 +59,11 @@ impl Client {
     async fn frame(&mut self) -> Value {
         loop {
             match self.message().await {
-                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Text(text) => {
+                    let frame = serde_json::from_str(&text).unwrap();
+                    support::contract::check_named("StreamMessage", &frame);
+                    return frame;
+                }
                 Message::Ping(_) | Message::Pong(_) => (),
                 other => panic!("{other:?}"),
             }

@@ -28,6 +28,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper-util", &["kembali-http", "kembali-api", "kembali-loadtest"]),
     ("axum", &["kembali-http"]),
     ("tokio-tungstenite", &["kembali-http"]),
+    ("utoipa", &["kembali-http"]),
     ("criterion", &["kembali-benches"]),
 ];
 

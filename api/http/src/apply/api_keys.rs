@@ -6,27 +6,20 @@
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::response::Response;
 use hyper::{Request, StatusCode, Uri};
 use kembali_core::catalogue::Catalogue;
 use kembali_engine::{ApiKey, ApiKeyId};
-use serde::Deserialize;
-use serde_json::{Value, json};
 
-use super::{PARAMETERS, change, read_body};
+use super::{change, read_body};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
-use crate::reads::{Json, json_response};
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewKey {
-    #[serde(default)]
-    api_key: Option<String>,
-}
+use crate::reads::Json;
+use crate::routes::Endpoint;
+use crate::wire::api_key::{ApiKeyEntry, ApiKeyGiven, ApiKeyList, ApiKeyRevoked, NewApiKey};
 
 /// Lists the keys of a partner, the revoked ones too.
 pub(crate) async fn list(
@@ -34,12 +27,12 @@ pub(crate) async fn list(
     Extension(identity): Extension<Identity>,
     Path(slug): Path<String>,
     uri: Uri,
-) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant"])?;
+) -> Result<Json<ApiKeyList>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::ApiKeys))?;
     let tenant = app.tenant(identity, &query).await?;
     check_partner(&tenant, &slug)?;
-    let data: Vec<Value> = app.engine.api_keys(&tenant.slug, &slug).iter().map(shown).collect();
-    Ok(Json(json!({ "data": data, "next_cursor": null })))
+    let data = app.engine.api_keys(&tenant.slug, &slug).iter().map(shown).collect();
+    Ok(Json(ApiKeyList { data, next_cursor: () }))
 }
 
 /// Gives a partner one more key. It is in this answer and never in another.
@@ -48,23 +41,20 @@ pub(crate) async fn post(
     Extension(identity): Extension<Identity>,
     Path(slug): Path<String>,
     request: Request<Body>,
-) -> Result<Response, Problem> {
-    let query = Query::parse(request.uri(), &PARAMETERS)?;
+) -> Result<(StatusCode, Json<ApiKeyGiven>), Problem> {
+    let query = Query::parse(request.uri(), parameters::of(Endpoint::PostApiKey))?;
     let dry_run = query.flag("dry_run")?;
     let (head, body) = request.into_parts();
-    let NewKey { api_key } = read_body(&app, &head.headers, body).await?;
+    let NewApiKey { api_key } = read_body(&app, &head.headers, body).await?;
     let api_key = api_key.map_or_else(draw, Ok)?;
     let given = vec![(slug.clone(), api_key.clone())];
     change(&app, identity, &query, given, |present, _| check_partner(present, &slug)).await?;
-    let mut answer = json!({ "partner": slug, "dry_run": dry_run });
-    if let (false, Some(members)) = (dry_run, answer.as_object_mut()) {
-        members.remove("dry_run");
-        let id = app.engine.partner_of_key(&api_key).map(|caller| Value::from(shown_id(caller.key)));
-        members.insert("id".to_owned(), id.unwrap_or_default());
-        members.insert("api_key".to_owned(), Value::from(api_key));
+    if dry_run {
+        let given = ApiKeyGiven { partner: slug, id: None, api_key: None, dry_run: Some(true) };
+        return Ok((StatusCode::OK, Json(given)));
     }
-    let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(json_response(status, answer.to_string()))
+    let id = app.engine.partner_of_key(&api_key).map(|caller| shown_id(caller.key));
+    Ok((StatusCode::CREATED, Json(ApiKeyGiven { partner: slug, id, api_key: Some(api_key), dry_run: None })))
 }
 
 /// Revokes a key. Doing it again changes nothing.
@@ -73,8 +63,8 @@ pub(crate) async fn delete(
     Extension(identity): Extension<Identity>,
     Path((slug, id)): Path<(String, String)>,
     uri: Uri,
-) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant"])?;
+) -> Result<Json<ApiKeyRevoked>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::DeleteApiKey))?;
     let tenant = app.tenant(identity, &query).await?;
     check_partner(&tenant, &slug)?;
     let unknown = || Problem::new(&codes::API_KEY_NOT_FOUND).member("id", id.as_str());
@@ -82,7 +72,7 @@ pub(crate) async fn delete(
     if !app.engine.revoke_api_key(&tenant.slug, &slug, key).await? {
         return Err(unknown());
     }
-    Ok(Json(json!({ "partner": slug, "id": shown_id(key), "revoked": true })))
+    Ok(Json(ApiKeyRevoked { partner: slug, id: shown_id(key), revoked: true }))
 }
 
 fn check_partner(tenant: &Catalogue, slug: &str) -> Result<(), Problem> {
@@ -90,8 +80,8 @@ fn check_partner(tenant: &Catalogue, slug: &str) -> Result<(), Problem> {
     tenant.partner_by_slug(slug).map(|_| ()).ok_or_else(unknown)
 }
 
-fn shown(key: &ApiKey) -> Value {
-    json!({ "id": shown_id(key.id), "revoked": key.is_revoked })
+fn shown(key: &ApiKey) -> ApiKeyEntry {
+    ApiKeyEntry { id: shown_id(key.id), revoked: key.is_revoked }
 }
 
 fn shown_id(ApiKeyId(id): ApiKeyId) -> String {

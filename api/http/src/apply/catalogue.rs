@@ -5,17 +5,20 @@ use axum::extract::State;
 use hyper::Request;
 use kembali_engine::ApplyRequest;
 
-use super::{PARAMETERS, read_body, report};
+use super::{read_body, report};
 use crate::app::App;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reads::Json;
+use crate::routes::Endpoint;
 use crate::wire::catalogue::CatalogueFile;
 use crate::wire::catalogue_draft::CatalogueFault;
+use crate::wire::change::ChangeReport;
 
 /// Makes the rules in the body the tenant's next version; creates the tenant if there is none.
-pub(crate) async fn put(State(app): State<App>, request: Request<Body>) -> Result<Json, Problem> {
-    let query = Query::parse(request.uri(), &PARAMETERS)?;
+pub(crate) async fn put(State(app): State<App>, request: Request<Body>) -> Result<Json<ChangeReport>, Problem> {
+    let query = Query::parse(request.uri(), parameters::of(Endpoint::PutCatalogue))?;
     let slug = query.required("tenant")?;
     let expected_version = query.number::<u32>("expected_version")?;
     let dry_run = query.flag("dry_run")?;

@@ -15,7 +15,6 @@ use kembali_core::draft::CatalogueDraft;
 use kembali_core::{CatalogueRejection, Seq};
 use kembali_engine::{Applied, ApplyError, ApplyRequest};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 
 use axum::body::Body;
 use hyper::HeaderMap;
@@ -28,12 +27,10 @@ use crate::config::CATALOGUE_BYTES_MAX;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::wire::catalogue_draft::CatalogueFault;
+use crate::wire::change::ChangeReport;
 
 /// How often a part is changed anew when somebody else changed the rules meanwhile.
 const ATTEMPTS_MAX: usize = 8;
-
-/// The parameters of every change.
-pub(crate) const PARAMETERS: [&str; 3] = ["tenant", "expected_version", "dry_run"];
 
 impl From<CatalogueFault> for Problem {
     fn from(fault: CatalogueFault) -> Problem {
@@ -87,19 +84,16 @@ async fn change(
 }
 
 /// Tells what became of a change.
-fn report(applied: &Applied, dry_run: bool) -> Value {
+fn report(applied: &Applied, dry_run: bool) -> ChangeReport {
     let Applied { catalogue, before, seq } = applied;
     let changes = diff::changes(before.as_deref(), catalogue);
-    let mut report = json!({
-        "tenant": catalogue.slug,
-        "version": catalogue.version,
-        "changed": !changes.is_empty(),
-        "seq": seq.map(|Seq(seq)| seq),
-        "changes": changes,
-        "warnings": holes::warnings(catalogue),
-    });
-    if let (true, Some(members)) = (dry_run, report.as_object_mut()) {
-        members.insert("dry_run".to_owned(), Value::Bool(true));
+    ChangeReport {
+        tenant: catalogue.slug.clone(),
+        version: catalogue.version,
+        changed: !changes.is_empty(),
+        seq: seq.map(|Seq(seq)| seq),
+        changes,
+        warnings: holes::warnings(catalogue),
+        dry_run: dry_run.then_some(true),
     }
-    report
 }

@@ -3,36 +3,27 @@
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::Response;
 use hyper::{Request, StatusCode};
 use kembali_core::draft::PartnerDraft;
-use serde::Deserialize;
-use serde_json::Value;
 
-use super::{PARAMETERS, api_keys, change, read_body, report};
+use super::{api_keys, change, read_body, report};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
-use crate::reads::json_response;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewPartner {
-    slug: String,
-    name: String,
-    #[serde(default)]
-    api_key: Option<String>,
-}
+use crate::reads::Json;
+use crate::routes::Endpoint;
+use crate::wire::change::{NewPartner, PartnerCreated};
 
 /// Creates a partner. The key is in this answer and never in another.
 pub(crate) async fn post(
     State(app): State<App>,
     Extension(identity): Extension<Identity>,
     request: Request<Body>,
-) -> Result<Response, Problem> {
-    let query = Query::parse(request.uri(), &PARAMETERS)?;
+) -> Result<(StatusCode, Json<PartnerCreated>), Problem> {
+    let query = Query::parse(request.uri(), parameters::of(Endpoint::PostPartner))?;
     let dry_run = query.flag("dry_run")?;
     let (head, body) = request.into_parts();
     let NewPartner { slug, name, api_key } = read_body(&app, &head.headers, body).await?;
@@ -44,13 +35,7 @@ pub(crate) async fn post(
         draft.partners.push(PartnerDraft { slug: slug.clone(), name: name.clone() });
         Ok(())
     });
-    let mut report = report(&applied.await?, dry_run);
-    if let Some(members) = report.as_object_mut() {
-        members.insert("partner".to_owned(), Value::from(slug));
-        if !dry_run {
-            members.insert("api_key".to_owned(), Value::from(api_key));
-        }
-    }
+    let report = report(&applied.await?, dry_run);
     let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(json_response(status, report.to_string()))
+    Ok((status, Json(PartnerCreated { report, partner: slug, api_key: (!dry_run).then_some(api_key) })))
 }

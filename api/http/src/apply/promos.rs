@@ -5,17 +5,19 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use hyper::Request;
 use kembali_core::draft::PromoDraft;
-use serde::Deserialize;
 
-use super::{PARAMETERS, change, read_body, report};
+use super::{change, read_body, report};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reads::Json;
-use crate::wire::catalogue::{BandFile, PromoFile};
+use crate::routes::Endpoint;
+use crate::wire::catalogue::PromoFile;
 use crate::wire::catalogue_draft::{CatalogueFault, bands, period_instant, zone_of};
+use crate::wire::change::{ChangeReport, PromoPatch};
 
 /// Creates a promo, or replaces the one of this code.
 pub(crate) async fn put(
@@ -23,8 +25,8 @@ pub(crate) async fn put(
     Extension(identity): Extension<Identity>,
     Path(code): Path<String>,
     request: Request<Body>,
-) -> Result<Json, Problem> {
-    let query = Query::parse(request.uri(), &PARAMETERS)?;
+) -> Result<Json<ChangeReport>, Problem> {
+    let query = Query::parse(request.uri(), parameters::of(Endpoint::PutPromo))?;
     let (head, body) = request.into_parts();
     let file: PromoFile = read_body(&app, &head.headers, body).await?;
     if file.code != code {
@@ -42,28 +44,14 @@ pub(crate) async fn put(
     Ok(Json(report(&applied.await?, query.flag("dry_run")?)))
 }
 
-/// The parts of a promo that can be changed alone.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PromoPatch {
-    #[serde(default)]
-    quota: Option<u64>,
-    #[serde(default)]
-    starts_at: Option<String>,
-    #[serde(default)]
-    ends_at: Option<String>,
-    #[serde(default)]
-    bands: Option<Vec<BandFile>>,
-}
-
 /// Changes parts of a promo.
 pub(crate) async fn patch(
     State(app): State<App>,
     Extension(identity): Extension<Identity>,
     Path(code): Path<String>,
     request: Request<Body>,
-) -> Result<Json, Problem> {
-    let query = Query::parse(request.uri(), &PARAMETERS)?;
+) -> Result<Json<ChangeReport>, Problem> {
+    let query = Query::parse(request.uri(), parameters::of(Endpoint::PatchPromo))?;
     let (head, body) = request.into_parts();
     let wanted: PromoPatch = read_body(&app, &head.headers, body).await?;
     let applied = change(&app, identity, &query, Vec::new(), |present, draft| {

@@ -5,14 +5,17 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use hyper::Request;
 
-use super::{PARAMETERS, change, read_body, report};
+use super::{change, read_body, report};
 use crate::app::App;
 use crate::auth::Identity;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reads::Json;
+use crate::routes::Endpoint;
 use crate::wire::catalogue::TierProgramFile;
 use crate::wire::catalogue_draft::CatalogueFault;
+use crate::wire::change::ChangeReport;
 
 /// Creates a programme, or replaces the one of this name.
 pub(crate) async fn put(
@@ -20,8 +23,8 @@ pub(crate) async fn put(
     Extension(identity): Extension<Identity>,
     Path(name): Path<String>,
     request: Request<Body>,
-) -> Result<Json, Problem> {
-    let query = Query::parse(request.uri(), &PARAMETERS)?;
+) -> Result<Json<ChangeReport>, Problem> {
+    let query = Query::parse(request.uri(), parameters::of(Endpoint::PutTierProgram))?;
     let (head, body) = request.into_parts();
     let file: TierProgramFile = read_body(&app, &head.headers, body).await?;
     if file.name != name {

@@ -35,8 +35,10 @@ use self::subscriber::Subscriber;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::routes::Endpoint;
 use crate::wire::event::{Topics, partner_of};
 
 /// Where a request leaves the subscriber that its connection turns into.
@@ -89,7 +91,7 @@ pub(crate) async fn open(
     switch: &Switch,
 ) -> Result<Response, Problem> {
     let response = handshake::accept(&request)?;
-    let query = Query::parse(request.uri(), &["after", "topics", "tenant"])?;
+    let query = Query::parse(request.uri(), parameters::of(Endpoint::Stream))?;
     let after = query.number::<u64>("after")?.map(Seq);
     let topics = match query.text("topics").map(Topics::parse) {
         None => Topics::ALL,

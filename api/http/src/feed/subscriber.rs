@@ -10,7 +10,6 @@ use hyper_util::rt::TokioIo;
 use kembali_core::Seq;
 use kembali_engine::Engine;
 use serde::Deserialize;
-use serde_json::json;
 use tokio::io::{AsyncWriteExt as _, copy, sink};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::yield_now;
@@ -24,6 +23,7 @@ use super::{Scope, Subscription};
 use crate::codes::{self, Code};
 use crate::config::Limits;
 use crate::wire::event::render;
+use crate::wire::message::ControlMessage;
 
 /// Bytes that a message of a client may have.
 const INCOMING_BYTES_MAX: usize = 4 * 1024;
@@ -158,8 +158,8 @@ impl Session {
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
         let Subscription { after, head, .. } = self.subscription;
-        let ready = json!({ "op": "ready", "head": head.0, "after": after.0, "resume": "exact" });
-        self.send(ready.to_string()).await?;
+        let ready = ControlMessage::Ready { head: head.0, after: after.0, resume: "exact" };
+        self.send(ready.to_text()).await?;
         let mut turn = 0;
         loop {
             let head = *self.durable.borrow();
@@ -296,8 +296,8 @@ impl Session {
             End::Stopping => (Some(CloseCode::Away), "the server stops".to_owned()),
             End::TooSlow => {
                 let resume_after = self.position.0;
-                let lag = json!({ "op": "lag", "resume_after": resume_after });
-                self.socket.send(Message::text(lag.to_string())).await?;
+                let lag = ControlMessage::Lag { resume_after };
+                self.socket.send(Message::text(lag.to_text())).await?;
                 (Some(CloseCode::from(TOO_SLOW)), format!("resume_after={resume_after}"))
             }
             End::Broken(code, reason) => (Some(*code), (*reason).to_owned()),
@@ -339,14 +339,14 @@ enum Operation {
 
 fn answer(text: &[u8]) -> String {
     match serde_json::from_slice::<Operation>(text) {
-        Ok(Operation::Ping {}) => json!({ "op": "pong" }).to_string(),
+        Ok(Operation::Ping {}) => ControlMessage::Pong.to_text(),
         Err(fault) if fault.is_syntax() || fault.is_eof() => error(&codes::MALFORMED_JSON),
         Err(_) => error(&codes::OPERATION_UNKNOWN),
     }
 }
 
 fn error(code: &Code) -> String {
-    json!({ "op": "error", "code": code.code, "title": code.title, "detail": code.remedy }).to_string()
+    ControlMessage::Error { code: code.code, title: code.title, detail: code.remedy }.to_text()
 }
 
 #[cfg(test)]

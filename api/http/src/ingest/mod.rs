@@ -14,9 +14,11 @@ use kembali_engine::{Booking, Caller};
 use crate::app::App;
 use crate::body::{Media, media_of, unpacker_of};
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::request_id::RequestId;
+use crate::routes::Endpoint;
 use crate::wire::result::{RenderError, render, render_dry_run};
 
 /// Books what the request holds.
@@ -28,7 +30,7 @@ pub(crate) async fn purchases(
 ) -> Result<Response, Problem> {
     let dry_run = match request.uri().query() {
         None => false,
-        Some(_) => Query::parse(request.uri(), &["dry_run"])?.flag("dry_run")?,
+        Some(_) => Query::parse(request.uri(), parameters::of(Endpoint::BookPurchases))?.flag("dry_run")?,
     };
     match media_of(request.headers())? {
         Media::Json => single::book(app, caller, request, dry_run).await,

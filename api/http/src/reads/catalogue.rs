@@ -3,23 +3,25 @@
 use axum::Extension;
 use axum::extract::State;
 use hyper::Uri;
-use serde_json::{Value, json};
 
 use super::Json;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::routes::Endpoint;
 use crate::wire::catalogue_view::{file_of, ids_of, program_file};
+use crate::wire::rules::{CatalogueReply, Partner, PartnerList, TierProgramList};
 
 /// Shows a tenant's rules at a version, the present one if none is named. `catalogue` can be sent back as it is.
 pub(crate) async fn show(
     State(app): State<App>,
     Extension(identity): Extension<Identity>,
     uri: Uri,
-) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "version", "min_seq"])?;
+) -> Result<Json<CatalogueReply>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::Catalogue))?;
     app.reach_min_seq(&query).await?;
     // Looked at first: the rules may be newer than this position says, never older.
     let as_of = app.engine.durable();
@@ -31,13 +33,13 @@ pub(crate) async fn show(
             found.ok_or_else(|| Problem::new(&codes::VERSION_NOT_FOUND))?
         }
     };
-    Ok(Json(json!({
-        "tenant": catalogue.slug,
-        "version": catalogue.version,
-        "catalogue": file_of(&catalogue),
-        "ids": ids_of(&catalogue),
-        "as_of": as_of.0,
-    })))
+    Ok(Json(CatalogueReply {
+        tenant: catalogue.slug.clone(),
+        version: catalogue.version,
+        catalogue: file_of(&catalogue),
+        ids: ids_of(&catalogue),
+        as_of: as_of.0,
+    }))
 }
 
 /// Lists a tenant's tier programmes.
@@ -45,15 +47,14 @@ pub(crate) async fn tier_programs(
     State(app): State<App>,
     Extension(identity): Extension<Identity>,
     uri: Uri,
-) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+) -> Result<Json<TierProgramList>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::TierPrograms))?;
     app.reach_min_seq(&query).await?;
     // Looked at first: the rules may be newer than this position says, never older.
     let as_of = app.engine.durable();
     let catalogue = app.tenant(identity, &query).await?;
-    let data: Vec<Value> = catalogue.programs.iter().map(|program| json!(program_file(program))).collect();
-    let version = catalogue.version;
-    Ok(Json(json!({ "data": data, "next_cursor": null, "version": version, "as_of": as_of.0 })))
+    let data = catalogue.programs.iter().map(program_file).collect();
+    Ok(Json(TierProgramList { data, next_cursor: (), version: catalogue.version, as_of: as_of.0 }))
 }
 
 /// Lists a tenant's partners; keys are never shown.
@@ -61,17 +62,16 @@ pub(crate) async fn partners(
     State(app): State<App>,
     Extension(identity): Extension<Identity>,
     uri: Uri,
-) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+) -> Result<Json<PartnerList>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::Partners))?;
     app.reach_min_seq(&query).await?;
     // Looked at first: the rules may be newer than this position says, never older.
     let as_of = app.engine.durable();
     let catalogue = app.tenant(identity, &query).await?;
-    let data: Vec<Value> = catalogue
+    let data = catalogue
         .partners
         .iter()
-        .map(|partner| json!({ "id": partner.id.0, "slug": partner.slug, "name": partner.name }))
+        .map(|partner| Partner { id: partner.id.0, slug: partner.slug.clone(), name: partner.name.clone() })
         .collect();
-    let version = catalogue.version;
-    Ok(Json(json!({ "data": data, "next_cursor": null, "version": version, "as_of": as_of.0 })))
+    Ok(Json(PartnerList { data, next_cursor: (), version: catalogue.version, as_of: as_of.0 }))
 }

@@ -4,18 +4,20 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use hyper::Uri;
 use kembali_core::catalogue::Catalogue;
-use kembali_core::customer::Wallet;
+use kembali_core::customer;
 use kembali_core::journey::Standing;
 use kembali_core::{AliasKind, Unit};
 use kembali_engine::{CustomerRef, CustomerView};
-use serde_json::{Value, json};
 
 use super::Json;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::routes::Endpoint;
+use crate::wire::customer::{Customer, CustomerTier, Wallet, WalletList};
 use crate::wire::instant::UuidText;
 use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
 use crate::wire::result::Names;
@@ -25,8 +27,8 @@ pub(crate) async fn find(
     State(app): State<App>,
     Extension(identity): Extension<Identity>,
     uri: Uri,
-) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq", "id", "email", "ref"])?;
+) -> Result<Json<Customer>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::FindCustomer))?;
     app.reach_min_seq(&query).await?;
     let customer = match (query.text("id"), query.text("email"), query.text("ref")) {
         (Some(id), None, None) => customer_by_id(id),
@@ -36,7 +38,7 @@ pub(crate) async fn find(
     };
     let customer = customer.ok_or_else(|| Problem::new(&codes::CUSTOMER_INVALID))?;
     let view = view(&app, identity, &query, &customer).await?;
-    customer_json(&app, identity, &view).map(Json)
+    shown(&app, identity, &view).map(Json)
 }
 
 /// Shows a customer.
@@ -45,11 +47,11 @@ pub(crate) async fn show(
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+) -> Result<Json<Customer>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::Customer))?;
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
-    customer_json(&app, identity, &view).map(Json)
+    shown(&app, identity, &view).map(Json)
 }
 
 /// Shows a customer's wallets.
@@ -58,16 +60,17 @@ pub(crate) async fn wallets(
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+) -> Result<Json<WalletList>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::Wallets))?;
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
-    let wallet = |wallet: &Wallet| {
+    let wallet = |wallet: &customer::Wallet| {
         let Unit::Money(currency) = wallet.unit;
-        json!({ "wallet": wallet.id.0, "currency": currency.as_str(), "balance": wallet.balance.minor_units() })
+        let currency = currency.as_str().to_owned();
+        Wallet { wallet: wallet.id.0, currency, balance: wallet.balance.minor_units() }
     };
-    let data: Vec<Value> = view.row.wallets.iter().map(wallet).collect();
-    Ok(Json(json!({ "customer": UuidText(view.id.0), "data": data, "as_of": view.as_of.0 })))
+    let data = view.row.wallets.iter().map(wallet).collect();
+    Ok(Json(WalletList { customer: UuidText(view.id.0), data, as_of: view.as_of.0 }))
 }
 
 /// Looks a customer up by the id in a path.
@@ -92,36 +95,33 @@ async fn view(
     view.filter(|view| view.row.tenant == tenant).ok_or_else(|| Problem::new(&codes::CUSTOMER_NOT_FOUND))
 }
 
-fn customer_json(app: &App, identity: Identity, view: &CustomerView) -> Result<Value, Problem> {
+fn shown(app: &App, identity: Identity, view: &CustomerView) -> Result<Customer, Problem> {
     let catalogue: &Catalogue = &view.catalogue;
     let names = Names { catalogue };
     let tier = |standing: &Standing| {
         let program = catalogue.program(standing.program);
-        json!({
-            "program": names.program(standing.program),
-            "level": names.level(program, standing.level),
-            "count": standing.count,
-        })
-    };
-    let mut customer = json!({
-        "id": UuidText(view.id.0),
-        "tenant": catalogue.slug,
-        "purchases": view.row.purchases,
-        "currency": catalogue.currency.code.as_str(),
-        "balance": view.row.balance(kembali_core::WalletId(0)).minor_units(),
-        "tiers": view.row.standings.iter().map(tier).collect::<Vec<Value>>(),
-        "last_seq": view.last.0,
-        "as_of": view.as_of.0,
-    });
-    // Names of people are for the tenant's own operators; a partner knows the one that it sent.
-    if identity == Identity::Operator {
-        let kind = match view.row.alias.kind {
-            AliasKind::Email => "email",
-            AliasKind::Ref => "ref",
-        };
-        if let (Some(text), Some(members)) = (app.engine.alias_text(view.id)?, customer.as_object_mut()) {
-            members.insert(kind.to_owned(), Value::from(text));
+        CustomerTier {
+            program: names.program(standing.program).into_owned(),
+            level: names.level(program, standing.level).into_owned(),
+            count: standing.count,
         }
-    }
-    Ok(customer)
+    };
+    // Names of people are for the tenant's own operators; a partner knows the one that it sent.
+    let name = if identity == Identity::Operator { app.engine.alias_text(view.id)? } else { None };
+    let (email, reference) = match view.row.alias.kind {
+        AliasKind::Email => (name, None),
+        AliasKind::Ref => (None, name),
+    };
+    Ok(Customer {
+        id: UuidText(view.id.0),
+        tenant: catalogue.slug.clone(),
+        purchases: view.row.purchases,
+        currency: catalogue.currency.code.as_str().to_owned(),
+        balance: view.row.balance(kembali_core::WalletId(0)).minor_units(),
+        tiers: view.row.standings.iter().map(tier).collect(),
+        last_seq: view.last.0,
+        as_of: view.as_of.0,
+        email,
+        reference,
+    })
 }

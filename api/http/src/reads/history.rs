@@ -3,13 +3,13 @@
 use axum::Extension;
 use axum::extract::{Path, State};
 use hyper::Uri;
-use kembali_core::accounts::{Direction, Entry, HouseAccount, HouseLeg};
+use kembali_core::accounts::{Entry, HouseAccount, HouseLeg};
 use kembali_core::catalogue::{Catalogue, TierPolicy};
 use kembali_core::event::{Event, Record};
 use kembali_core::journey::{Standing, effective_level};
 use kembali_core::{Seq, Unit};
 use kembali_engine::CustomerView;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Json;
 use super::customers::view_by_id;
@@ -17,8 +17,11 @@ use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
 use crate::cursor::{self, List};
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::routes::Endpoint;
+use crate::wire::history::{EntryPage, Leg, PurchasePage, Side, TierMove, TierPage, TierState, WalletEntry};
 use crate::wire::instant::{Rfc3339, UuidText};
 use crate::wire::result::{Names, purchase_of, render};
 
@@ -31,29 +34,30 @@ pub(crate) async fn tiers(
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq", "limit", "cursor"])?;
+) -> Result<Json<TierPage>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::Tiers))?;
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
-    let page = page(&app, &view, &query, List::Tiers, tier_items).await?;
+    let (data, next_cursor) = page(&app, &view, &query, List::Tiers, tier_items).await?;
     let catalogue: &Catalogue = &view.catalogue;
     let names = Names { catalogue };
     let state = |standing: &Standing| {
         let program = catalogue.program(standing.program);
         let effective = program.map(|program| {
             let TierPolicy::Journey(rules) = &program.policy;
-            names.level(Some(program), effective_level(program, rules, standing, view.now))
+            names.level(Some(program), effective_level(program, rules, standing, view.now)).into_owned()
         });
-        json!({
-            "program": names.program(standing.program),
-            "level": names.level(program, standing.level),
-            "effective_level": effective,
-            "count": standing.count,
-            "last_at": Rfc3339(standing.last_at),
-        })
+        TierState {
+            program: names.program(standing.program).into_owned(),
+            level: names.level(program, standing.level).into_owned(),
+            effective_level: effective,
+            count: standing.count,
+            last_at: Rfc3339(standing.last_at),
+        }
     };
-    let states: Vec<Value> = view.row.standings.iter().map(state).collect();
-    Ok(Json(page.to_json(&view, Some(("tiers", Value::from(states))))))
+    let tiers = view.row.standings.iter().map(state).collect();
+    let (customer, as_of) = (UuidText(view.id.0), view.as_of.0);
+    Ok(Json(TierPage { customer, tiers, data, next_cursor, as_of }))
 }
 
 /// Lists the movements of a customer's wallets.
@@ -62,12 +66,12 @@ pub(crate) async fn entries(
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq", "limit", "cursor"])?;
+) -> Result<Json<EntryPage>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::Entries))?;
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
-    let page = page(&app, &view, &query, List::Entries, entry_items).await?;
-    Ok(Json(page.to_json(&view, None)))
+    let (data, next_cursor) = page(&app, &view, &query, List::Entries, entry_items).await?;
+    Ok(Json(EntryPage { customer: UuidText(view.id.0), data, next_cursor, as_of: view.as_of.0 }))
 }
 
 /// Lists a customer's purchases, each as its result.
@@ -76,42 +80,23 @@ pub(crate) async fn purchases(
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq", "limit", "cursor"])?;
+) -> Result<Json<PurchasePage>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::CustomerPurchases))?;
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
-    let page = page(&app, &view, &query, List::Purchases, purchase_items).await?;
-    Ok(Json(page.to_json(&view, None)))
+    let (data, next_cursor) = page(&app, &view, &query, List::Purchases, purchase_items).await?;
+    Ok(Json(PurchasePage { customer: UuidText(view.id.0), data, next_cursor, as_of: view.as_of.0 }))
 }
 
-struct Page {
-    data: Vec<Value>,
-    next_cursor: Option<String>,
-}
-
-impl Page {
-    fn to_json(&self, view: &CustomerView, more: Option<(&str, Value)>) -> Value {
-        let mut page = json!({
-            "customer": UuidText(view.id.0),
-            "data": self.data,
-            "next_cursor": self.next_cursor,
-            "as_of": view.as_of.0,
-        });
-        if let (Some((name, value)), Some(members)) = (more, page.as_object_mut()) {
-            members.insert(name.to_owned(), value);
-        }
-        page
-    }
-}
-
-/// Walks back from the cursor, or from the customer's last record, until the page is full.
-async fn page(
+/// Walks back from the cursor, or from the customer's last record, until the page is full. Returns the items and the
+/// cursor of the next page.
+async fn page<T>(
     app: &App,
     view: &CustomerView,
     query: &Query,
     list: List,
-    items: fn(&Record, &Catalogue) -> Result<Vec<Value>, Problem>,
-) -> Result<Page, Problem> {
+    items: fn(&Record, &Catalogue) -> Result<Vec<T>, Problem>,
+) -> Result<(Vec<T>, Option<String>), Problem> {
     let limit = query.limit()?;
     let mut next = match query.text("cursor") {
         Some(text) => cursor::read(text, list, view.id)?,
@@ -129,46 +114,41 @@ async fn page(
         looked_at += 1;
     }
     let next_cursor = (next != Seq::ZERO).then(|| cursor::write(list, view.id, next));
-    Ok(Page { data, next_cursor })
+    Ok((data, next_cursor))
 }
 
-fn tier_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<Value>, Problem> {
+fn tier_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<TierMove>, Problem> {
     let names = Names { catalogue };
     let booked = purchase_of(&record.body);
     let step = |event: &Event| match event {
-        Event::TierStepped(stepped) => Some(json!({
-            "seq": record.seq.0,
-            "at": booked.map(|booked| Rfc3339(booked.at)),
-            "purchase": booked.map(|booked| UuidText(booked.key.0)),
-            "step": names.step(stepped),
-        })),
+        Event::TierStepped(stepped) => Some(TierMove {
+            seq: record.seq.0,
+            at: booked.map(|booked| Rfc3339(booked.at)),
+            purchase: booked.map(|booked| UuidText(booked.key.0)),
+            step: names.step(stepped).into_owned(),
+        }),
         _ => None,
     };
     Ok(record.body.events.iter().filter_map(step).collect())
 }
 
-fn entry_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<Value>, Problem> {
+fn entry_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<WalletEntry>, Problem> {
     let booked = purchase_of(&record.body);
     let entry = |entry: &Entry| {
         let Unit::Money(currency) = entry.unit;
-        let leg = |leg: &HouseLeg| {
-            let account = account_name(leg.account, catalogue);
-            json!({ "account": account, "amount": leg.amount.minor_units() })
-        };
-        json!({
-            "seq": record.seq.0,
-            "received_at": Rfc3339(record.body.received_at),
-            "purchase": booked.map(|booked| UuidText(booked.key.0)),
-            "wallet": entry.wallet.0,
-            "currency": currency.as_str(),
-            "direction": match entry.direction {
-                Direction::In => "credit",
-                Direction::Out => "debit",
-            },
-            "amount": entry.amount.minor_units(),
-            "balance_after": entry.balance_after.minor_units(),
-            "against": entry.against.iter().map(leg).collect::<Vec<Value>>(),
-        })
+        let leg =
+            |leg: &HouseLeg| Leg { account: account_name(leg.account, catalogue), amount: leg.amount.minor_units() };
+        WalletEntry {
+            seq: record.seq.0,
+            received_at: Rfc3339(record.body.received_at),
+            purchase: booked.map(|booked| UuidText(booked.key.0)),
+            wallet: entry.wallet.0,
+            currency: currency.as_str().to_owned(),
+            direction: Side::of(entry.direction),
+            amount: entry.amount.minor_units(),
+            balance_after: entry.balance_after.minor_units(),
+            against: entry.against.iter().map(leg).collect(),
+        }
     };
     let entries = record.body.events.iter().filter_map(|event| match event {
         Event::WalletEntry(own) => Some(entry(own)),

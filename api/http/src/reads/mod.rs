@@ -15,18 +15,20 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::codes;
 use crate::problem::Problem;
 
-/// A JSON answer.
-pub(crate) struct Json(pub(crate) Value);
+/// A JSON answer. What is in it has a schema, so the type of a handler says what the handler answers.
+pub(crate) struct Json<T>(pub(crate) T);
 
-impl IntoResponse for Json {
+impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        // A `Value` prints without fail.
-        json_response(StatusCode::OK, self.0.to_string())
+        match serde_json::to_vec(&self.0) {
+            Ok(text) => json_response(StatusCode::OK, text),
+            Err(error) => Problem::internal(&error).into_response(),
+        }
     }
 }
 

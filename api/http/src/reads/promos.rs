@@ -3,35 +3,38 @@
 use axum::Extension;
 use axum::extract::{Path, State};
 use hyper::Uri;
-use kembali_core::catalogue::{Catalogue, Promo, PromoBand};
-use serde_json::{Value, json};
+use kembali_core::catalogue::{self, Catalogue};
 
 use super::Json;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::routes::Endpoint;
+use crate::wire::catalogue::BandFile;
 use crate::wire::catalogue_view::band_file;
 use crate::wire::instant::Rfc3339;
+use crate::wire::promo::{Promo, PromoBand, PromoList, PromoReply};
 
 /// Lists a tenant's promos.
 pub(crate) async fn list(
     State(app): State<App>,
     Extension(identity): Extension<Identity>,
     uri: Uri,
-) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+) -> Result<Json<PromoList>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::Promos))?;
     app.reach_min_seq(&query).await?;
     let slug = app.tenant(identity, &query).await?.slug.clone();
     let view = app.engine.totals(&slug).await?.ok_or_else(|| Problem::new(&codes::TENANT_NOT_FOUND))?;
-    let promo = |(index, promo): (usize, &Promo)| {
+    let promo = |(index, promo): (usize, &catalogue::Promo)| {
         let used = view.totals.promos.get(&promo.id).map_or(0, |totals| totals.granted);
         let reserved = view.reserved.get(index).copied().unwrap_or(0);
-        promo_json(promo, &view.catalogue, used, reserved)
+        shown(promo, &view.catalogue, used, reserved)
     };
-    let data: Vec<Value> = view.catalogue.promos.iter().enumerate().map(promo).collect();
-    Ok(Json(json!({ "data": data, "next_cursor": null, "as_of": view.as_of.0 })))
+    let data = view.catalogue.promos.iter().enumerate().map(promo).collect();
+    Ok(Json(PromoList { data, next_cursor: (), as_of: view.as_of.0 }))
 }
 
 /// Shows a promo.
@@ -40,43 +43,37 @@ pub(crate) async fn show(
     Extension(identity): Extension<Identity>,
     Path(code): Path<String>,
     uri: Uri,
-) -> Result<Json, Problem> {
-    let query = Query::parse(&uri, &["tenant", "min_seq"])?;
+) -> Result<Json<PromoReply>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::Promo))?;
     app.reach_min_seq(&query).await?;
     let unknown = || Problem::new(&codes::PROMO_NOT_FOUND);
     let catalogue = app.tenant(identity, &query).await?;
     let id = catalogue.promo_by_code(&code).ok_or_else(unknown)?.id;
     let promo_use = app.engine.promo_use(catalogue.tenant, id).await?.ok_or_else(unknown)?;
     let promo = promo_use.catalogue.promo(id).ok_or_else(unknown)?;
-    let mut shown = promo_json(promo, &promo_use.catalogue, promo_use.used, promo_use.reserved);
-    if let Some(members) = shown.as_object_mut() {
-        members.insert("version".to_owned(), json!(promo_use.catalogue.version));
-        members.insert("as_of".to_owned(), json!(promo_use.as_of.0));
-    }
-    Ok(Json(shown))
+    let promo = shown(promo, &promo_use.catalogue, promo_use.used, promo_use.reserved);
+    Ok(Json(PromoReply { promo, version: promo_use.catalogue.version, as_of: promo_use.as_of.0 }))
 }
 
-fn promo_json(promo: &Promo, catalogue: &Catalogue, used: u64, reserved: u64) -> Value {
-    let band = |band: &PromoBand| {
-        let mut shown = json!(band_file(band));
-        if let Some(members) = shown.as_object_mut() {
-            members.insert("id".to_owned(), json!(band.id.0));
-        }
-        shown
+fn shown(promo: &catalogue::Promo, catalogue: &Catalogue, used: u64, reserved: u64) -> Promo {
+    let band = |band: &catalogue::PromoBand| {
+        let BandFile { quantity, or_more, amount_min, amount_end, percent } = band_file(band);
+        PromoBand { id: band.id.0, quantity, or_more, amount_min, amount_end, percent }
     };
-    json!({
-        "id": promo.id.0,
-        "code": promo.code,
-        "currency": catalogue.currency.code.as_str(),
-        "quota": promo.quota,
-        "used": used,
-        "reserved": reserved,
-        "remaining": remaining(promo.quota, used, reserved),
-        "starts_at": Rfc3339(promo.starts_at),
-        "ends_at": Rfc3339(promo.ends_at),
-        "funded_by": promo.funded_by.and_then(|id| catalogue.partner(id)).map(|partner| partner.slug.as_str()),
-        "bands": promo.bands.iter().map(band).collect::<Vec<Value>>(),
-    })
+    let payer = promo.funded_by.and_then(|id| catalogue.partner(id));
+    Promo {
+        id: promo.id.0,
+        code: promo.code.clone(),
+        currency: catalogue.currency.code.as_str().to_owned(),
+        quota: promo.quota,
+        used,
+        reserved,
+        remaining: remaining(promo.quota, used, reserved),
+        starts_at: Rfc3339(promo.starts_at),
+        ends_at: Rfc3339(promo.ends_at),
+        funded_by: payer.map(|partner| partner.slug.clone()),
+        bands: promo.bands.iter().map(band).collect(),
+    }
 }
 
 /// Computes what is left of a quota; nothing when it was lowered below what is used.

@@ -10,8 +10,10 @@ use super::json_response;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::routes::Endpoint;
 use crate::wire::instant::parse_uuid;
 use crate::wire::result::{purchase_of, render};
 
@@ -22,7 +24,7 @@ pub(crate) async fn show(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(&uri, &["min_seq"])?;
+    let query = Query::parse(&uri, parameters::of(Endpoint::Purchase))?;
     app.reach_min_seq(&query).await?;
     let unknown = || Problem::new(&codes::PURCHASE_NOT_FOUND);
     let key = PurchaseKey(parse_uuid(&id).ok_or_else(unknown)?);

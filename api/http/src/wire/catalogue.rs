@@ -3,12 +3,16 @@
 //! Nothing is resolved here and no id is given; unknown fields are refused, so that a slip of the pen is no silent
 //! change. How this becomes a draft: [`CatalogueFile::to_draft`].
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
-use super::number::Whole;
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::number::{Whole, whole_schema};
 
 /// The rules of one tenant.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogueFile {
     /// The tenant itself.
@@ -25,7 +29,7 @@ pub struct CatalogueFile {
 }
 
 /// The tenant.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantFile {
     /// Its name in addresses.
@@ -51,7 +55,7 @@ pub struct TenantFile {
 }
 
 /// Which instant the rules see.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClockFile {
     /// When the ledger received the purchase.
@@ -62,7 +66,7 @@ pub enum ClockFile {
 }
 
 /// What a purchase by somebody unknown does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownCustomerFile {
     /// Creates the customer.
@@ -73,7 +77,7 @@ pub enum UnknownCustomerFile {
 }
 
 /// What a purchase with an unknown promo code does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownPromoFile {
     /// Is refused.
@@ -84,7 +88,7 @@ pub enum UnknownPromoFile {
 }
 
 /// A partner.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PartnerFile {
     /// Its name in addresses.
@@ -105,7 +109,7 @@ impl std::fmt::Debug for PartnerFile {
 }
 
 /// A promo.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromoFile {
     /// The code that a purchase names.
@@ -125,7 +129,7 @@ pub struct PromoFile {
 }
 
 /// One band of a promo.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BandFile {
     /// The quantity that it is for.
@@ -143,7 +147,7 @@ pub struct BandFile {
 }
 
 /// A tier programme.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TierProgramFile {
     /// Its name.
@@ -163,7 +167,7 @@ pub struct TierProgramFile {
 }
 
 /// How a customer moves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyFile {
     /// By the count of purchases within a level and the days between them.
@@ -172,7 +176,7 @@ pub enum PolicyFile {
 }
 
 /// What happens at the top once its count is full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AtMaximumFile {
     /// Counts on; no milestone is met again.
@@ -181,7 +185,7 @@ pub enum AtMaximumFile {
 }
 
 /// One level of a programme.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LevelFile {
     /// Its name.
@@ -200,7 +204,7 @@ pub struct LevelFile {
 }
 
 /// One milestone.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MilestoneFile {
     /// The count within the level.
@@ -222,5 +226,17 @@ impl<'de> Deserialize<'de> for Money {
 impl Serialize for Money {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(self.0)
+    }
+}
+
+impl PartialSchema for Money {
+    fn schema() -> RefOr<Schema> {
+        whole_schema("Money in whole minor units, shown as an integer.")
+    }
+}
+
+impl ToSchema for Money {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Money")
     }
 }

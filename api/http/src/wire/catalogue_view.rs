@@ -10,7 +10,6 @@ use kembali_core::catalogue::{
     UnknownPromo,
 };
 use kembali_core::draft::{BandDraft, CatalogueDraft, LevelDraft, PartnerDraft, ProgramDraft, PromoDraft};
-use serde_json::{Map, Value, json};
 
 use super::catalogue::{
     AtMaximumFile, BandFile, CatalogueFile, ClockFile, LevelFile, MilestoneFile, Money, PartnerFile, PolicyFile,
@@ -18,6 +17,7 @@ use super::catalogue::{
 };
 use super::catalogue_draft::{period_instant, zone_of};
 use super::instant::Rfc3339;
+use super::rules::{CatalogueIds, LevelIds, PromoIds, TierProgramIds};
 
 /// Writes the rules as people write them, without API keys.
 pub(crate) fn file_of(catalogue: &Catalogue) -> CatalogueFile {
@@ -173,25 +173,23 @@ fn program_draft(program: &TierProgram) -> ProgramDraft {
 }
 
 /// Lists the ids that the rules were given, by their names.
-pub(crate) fn ids_of(catalogue: &Catalogue) -> Value {
-    let partners: Map<String, Value> =
-        catalogue.partners.iter().map(|partner| (partner.slug.clone(), json!(partner.id.0))).collect();
+pub(crate) fn ids_of(catalogue: &Catalogue) -> CatalogueIds {
     let promo = |promo: &Promo| {
-        let bands: Vec<u32> = promo.bands.iter().map(|band| band.id.0).collect();
-        (promo.code.clone(), json!({ "id": promo.id.0, "bands": bands }))
+        let bands = promo.bands.iter().map(|band| band.id.0).collect();
+        (promo.code.clone(), PromoIds { id: promo.id.0, bands })
     };
     let level = |level: &TierLevel| {
-        let milestones: Vec<u32> = level.milestones.iter().map(|milestone| milestone.id.0).collect();
-        (level.name.clone(), json!({ "id": level.id.0, "milestones": milestones }))
+        let milestones = level.milestones.iter().map(|milestone| milestone.id.0).collect();
+        (level.name.clone(), LevelIds { id: level.id.0, milestones })
     };
     let program = |program: &TierProgram| {
-        let levels: Map<String, Value> = program.levels.iter().map(level).collect();
-        (program.name.clone(), json!({ "id": program.id.0, "levels": levels }))
+        let levels = program.levels.iter().map(level).collect();
+        (program.name.clone(), TierProgramIds { id: program.id.0, levels })
     };
-    json!({
-        "tenant": catalogue.tenant.0,
-        "partners": partners,
-        "promos": catalogue.promos.iter().map(promo).collect::<Map<String, Value>>(),
-        "tier_programs": catalogue.programs.iter().map(program).collect::<Map<String, Value>>(),
-    })
+    CatalogueIds {
+        tenant: catalogue.tenant.0,
+        partners: catalogue.partners.iter().map(|partner| (partner.slug.clone(), partner.id.0)).collect(),
+        promos: catalogue.promos.iter().map(promo).collect(),
+        tier_programs: catalogue.programs.iter().map(program).collect(),
+    }
 }

@@ -6,12 +6,14 @@
 
 use std::borrow::Cow;
 
-use kembali_core::accounts::{Direction, Entry};
+use kembali_core::accounts::Entry;
 use kembali_core::catalogue::Catalogue;
 use kembali_core::event::{Body, DeclineReason, Event, PromoDeclined, PromoGranted};
 use kembali_core::{AliasKind, PartnerId, Seq, Unit};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
+use super::history::Side;
 use super::instant::{Rfc3339, UuidText};
 use super::result::{Declined, Names, PurchaseResult, TierStep, purchase_of, result_of};
 
@@ -126,25 +128,44 @@ impl Topics {
     }
 }
 
-#[derive(Serialize)]
-struct Frame<'a> {
+/// The public events of one record.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventFrame)]
+pub(crate) struct Frame<'a> {
+    /// `ev`.
     op: &'static str,
+    /// The record's position; a stream resumes behind it.
     seq: u64,
+    /// The events that are asked for, in the order in which they happened.
     events: Vec<CloudEvent<'a>>,
 }
 
-#[derive(Serialize)]
+/// An event, as CloudEvents 1.0 has it.
+#[derive(Serialize, ToSchema)]
 struct CloudEvent<'a> {
+    /// `1.0`.
     specversion: &'static str,
+    /// The position and the place within the record, such as `42-0`.
+    #[schema(value_type = String)]
     id: Id,
+    /// The tenant, such as `/tenants/journey`.
+    #[schema(value_type = String)]
     source: Source<'a>,
+    /// The topic.
     #[serde(rename = "type")]
     topic: &'static str,
+    /// When the ledger received what caused it.
     time: Rfc3339,
+    /// The position in 20 digits.
+    #[schema(value_type = String, min_length = 20, max_length = 20)]
     sequence: Sequence,
+    /// Whom or what it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     subject: Option<Cow<'a, str>>,
+    /// `application/json`.
     datacontenttype: &'static str,
+    /// What happened.
     data: Data<'a>,
 }
 
@@ -172,45 +193,113 @@ impl Serialize for Sequence {
     }
 }
 
-#[derive(Serialize)]
+/// What happened.
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = EventData)]
 enum Data<'a> {
+    /// The rules have a new version.
     Catalogue {
+        /// The version.
         version: u32,
+        /// The tenant's name.
         name: &'a str,
+        /// How many partners.
         partners: usize,
+        /// How many promos.
         promos: usize,
+        /// How many tier programmes.
         tier_programs: usize,
     },
     /// The purchase's `result`, as it was answered.
     Accepted(Box<PurchaseResult<'a>>),
+    /// A purchase was refused.
     Rejected {
+        /// The id that the purchase would have had.
         purchase: UuidText,
+        /// The slug of the partner that sent it.
         partner: Cow<'a, str>,
+        /// The partner's own id of it.
         origin_id: &'a str,
+        /// The problem code.
         code: &'static str,
     },
+    /// Something happened to a customer.
     Customer(About<'a>),
 }
 
 /// What happened to the record's customer, and the purchase that caused it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CustomerEvent)]
 struct About<'a> {
+    /// The customer's id.
+    #[schema(required)]
     customer: Option<UuidText>,
+    /// The purchase's id.
+    #[schema(required)]
     purchase: Option<UuidText>,
     #[serde(flatten)]
     said: Said<'a>,
 }
 
-#[derive(Serialize)]
+/// What happened to a customer.
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = CustomerEventData)]
 enum Said<'a> {
-    Registered { named_by: &'static str },
-    Applied { promo: Cow<'a, str>, rule: u32, band: u32, version: u32, percent: Option<String>, points: i64 },
+    /// The customer is new.
+    Registered {
+        /// `email` or `ref`.
+        named_by: &'static str,
+    },
+    /// A promo paid.
+    Applied {
+        /// The promo's code.
+        promo: Cow<'a, str>,
+        /// The promo's id.
+        rule: u32,
+        /// The id of the band that fits.
+        band: u32,
+        /// The version of the rules.
+        version: u32,
+        /// The share, a decimal string; null of a band that is gone.
+        #[schema(required)]
+        percent: Option<String>,
+        /// What it paid, in minor units.
+        points: i64,
+    },
+    /// A promo did not pay.
     Declined(Declined<'a>),
+    /// The customer moved to another level.
     Tier(TierStep<'a>),
-    Milestone { program: Cow<'a, str>, level: Cow<'a, str>, rule: u32, version: u32, at_count: u32, points: i64 },
-    Entry { wallet: u16, currency: String, direction: &'static str, amount: i64, balance_after: i64 },
+    /// A milestone was reached and paid.
+    Milestone {
+        /// The programme.
+        program: Cow<'a, str>,
+        /// The level.
+        level: Cow<'a, str>,
+        /// The milestone's id.
+        rule: u32,
+        /// The version of the rules.
+        version: u32,
+        /// The count within the level.
+        at_count: u32,
+        /// What it paid, in minor units.
+        points: i64,
+    },
+    /// Money moved.
+    Entry {
+        /// The wallet's number.
+        wallet: u16,
+        /// The currency of the amounts.
+        currency: String,
+        /// Into the wallet or out of it.
+        direction: Side,
+        /// How much, in minor units.
+        amount: i64,
+        /// What is in the wallet afterwards, in minor units.
+        balance_after: i64,
+    },
 }
 
 /// Writes the frame of one record: those of its events that are public and asked for. `None` when there are none.
@@ -330,10 +419,7 @@ impl<'a> View<'a> {
         Said::Entry {
             wallet: entry.wallet.0,
             currency: currency.as_str().to_owned(),
-            direction: match entry.direction {
-                Direction::In => "credit",
-                Direction::Out => "debit",
-            },
+            direction: Side::of(entry.direction),
             amount: entry.amount.minor_units(),
             balance_after: entry.balance_after.minor_units(),
         }

@@ -1,10 +1,14 @@
 //! Instants and ids as text: RFC 3339 with an offset on the way in, UTC on the way out; ids as UUIDs.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
 use kembali_core::Instant;
 use serde::{Serialize, Serializer};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// An instant as it is shown: RFC 3339 in UTC, with microseconds only when there are any.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +26,23 @@ impl Serialize for Rfc3339 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+impl PartialSchema for Rfc3339 {
+    fn schema() -> RefOr<Schema> {
+        text_schema("date-time", "An instant: RFC 3339 in UTC, with microseconds only when there are any.")
+    }
+}
+
+impl ToSchema for Rfc3339 {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Instant")
+    }
+}
+
+fn text_schema(format: &str, says: &str) -> RefOr<Schema> {
+    let text = ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::Custom(format.to_owned())));
+    text.description(Some(says)).into()
 }
 
 /// Reads RFC 3339 with an offset. Digits finer than a microsecond are cut off.
@@ -68,6 +89,18 @@ impl Serialize for UuidText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut buffer = uuid::Uuid::encode_buffer();
         serializer.serialize_str(uuid::Uuid::from_u128(self.0).hyphenated().encode_lower(&mut buffer))
+    }
+}
+
+impl PartialSchema for UuidText {
+    fn schema() -> RefOr<Schema> {
+        text_schema("uuid", "A UUID in lower case.")
+    }
+}
+
+impl ToSchema for UuidText {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Uuid")
     }
 }
 

@@ -1,15 +1,28 @@
 //! What crosses the network: JSON in, JSON out. Nothing here asks the engine.
 //!
 //! Into the ledger: `purchase` (with `fault` for what is wrong with one) and [`catalogue`] (made a draft by
-//! `catalogue_draft`). Out of it: [`result`], [`event`] and `catalogue_view`. The values in both: `number`, `instant`.
+//! `catalogue_draft`); parts of it in `change`. Out of it: [`result`] of a purchase, [`event`] and `message` of the
+//! stream; `customer`, `history`, `promo`, `report`, `rules` (made by `catalogue_view`) of reads; `change` and
+//! `api_key` of changes; `snapshot`. The values in both: `number`, `instant`. Each type derives its schema for
+//! [`crate::openapi`].
 
+pub(crate) mod api_key;
 pub mod catalogue;
 pub(crate) mod catalogue_draft;
 pub(crate) mod catalogue_view;
+pub(crate) mod change;
+pub(crate) mod customer;
 pub(crate) mod document;
 pub mod event;
 pub(crate) mod fault;
+pub(crate) mod health;
+pub(crate) mod history;
 pub(crate) mod instant;
+pub(crate) mod message;
 pub(crate) mod number;
+pub(crate) mod promo;
 pub(crate) mod purchase;
+pub(crate) mod report;
 pub mod result;
+pub(crate) mod rules;
+pub(crate) mod snapshot;

@@ -9,6 +9,7 @@ use kembali_core::purchase::{Line, ORIGIN_ID_CHARS_MAX, Purchase, TAGS_MAX, TEXT
 use kembali_core::{CustomerId, Instant};
 use kembali_engine::CustomerRef;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::document::Object;
 use super::fault;
@@ -22,26 +23,45 @@ const REF_CHARS_MAX: usize = 128;
 /// Characters that an e-mail address may have (RFC 5321 leaves 254).
 const EMAIL_CHARS: std::ops::RangeInclusive<usize> = 3..=254;
 
-#[derive(Deserialize)]
+/// A purchase.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct PurchaseBody<'a> {
+#[schema(as = Purchase)]
+pub(crate) struct PurchaseBody<'a> {
+    /// The partner's own id of it, for ever: the same id again is a repeat.
     #[serde(borrow)]
+    #[schema(min_length = 1, max_length = 128)]
     origin_id: Cow<'a, str>,
+    /// Who bought.
     #[serde(borrow)]
+    #[schema(value_type = CustomerBody<'a>)]
     customer: Object<CustomerBody<'a>>,
+    /// What was paid, in minor units of the tenant's currency; at least 1.
     amount: Whole,
+    /// How many pieces; at least 1.
     quantity: Whole,
+    /// When it occurred: RFC 3339 with an offset.
     #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     occurred_at: Option<Text<'a>>,
+    /// The code of a promo.
     #[serde(borrow, default)]
+    #[schema(value_type = Option<String>)]
     promo_code: Option<Text<'a>>,
+    /// The shop.
     #[serde(borrow, default)]
+    #[schema(value_type = Option<String>)]
     store: Option<Text<'a>>,
+    /// The product.
     #[serde(borrow, default)]
+    #[schema(value_type = Option<String>)]
     product: Option<Text<'a>>,
+    /// Whatever the partner likes to find again.
     #[serde(default)]
     tags: Option<Vec<String>>,
+    /// The lines; their amounts sum to `amount`.
     #[serde(borrow, default)]
+    #[schema(value_type = Option<Vec<LineBody<'a>>>, max_items = 1_000)]
     lines: Option<Vec<Object<LineBody<'a>>>>,
 }
 
@@ -50,23 +70,36 @@ struct PurchaseBody<'a> {
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-#[derive(Deserialize)]
+/// Who bought: exactly one of `id`, `email` and `ref`.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CustomerName)]
 struct CustomerBody<'a> {
+    /// The customer's id, as a result shows it.
     #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, format = "uuid")]
     id: Option<Text<'a>>,
+    /// The e-mail address.
     #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, min_length = 3, max_length = 254)]
     email: Option<Text<'a>>,
+    /// The tenant's own reference.
     #[serde(borrow, default, rename = "ref")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
     reference: Option<Text<'a>>,
 }
 
-#[derive(Deserialize)]
+/// A line of a purchase.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Line)]
 struct LineBody<'a> {
+    /// The product.
     #[serde(borrow)]
     product: Cow<'a, str>,
+    /// How many pieces; at least 0.
     quantity: Whole,
+    /// What was paid for them, in minor units; at least 0.
     amount: Whole,
 }
 

@@ -9,6 +9,9 @@ use kembali_core::event::{Body, DeclineReason, Event, PromoDeclined, PromoGrante
 use kembali_core::journey::{Remark, Standing};
 use kembali_core::{PartnerId, RuleId, Seq};
 use serde::Serialize;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::instant::{Rfc3339, UuidText};
 
@@ -23,97 +26,232 @@ pub enum RenderError {
     Json(#[from] serde_json::Error),
 }
 
-/// What is said of a booked purchase.
-#[derive(Serialize)]
+/// What is said of a booked purchase; the same for ever.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct PurchaseResult<'a> {
+    /// The purchase's id; null in a dry run.
+    #[schema(required)]
     id: Option<UuidText>,
+    /// The position of its record; null in a dry run.
+    #[schema(required)]
     seq: Option<u64>,
+    /// The tenant's slug.
     tenant: &'a str,
+    /// The slug of the partner that sent it.
     partner: Cow<'a, str>,
+    /// The partner's own id of it.
     origin_id: &'a str,
+    /// The customer's id.
+    #[schema(required)]
     customer: Option<UuidText>,
+    /// What was paid, in minor units.
     amount: i64,
+    /// How many pieces.
     quantity: i64,
+    /// The currency of every amount and of points.
     currency: &'a str,
+    /// The instant that the rules saw.
     at: Rfc3339,
+    /// When it occurred, if the partner said so.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     occurred_at: Option<Rfc3339>,
+    /// When the ledger received it.
     received_at: Rfc3339,
+    /// The version of the rules that decided it.
     catalogue_version: u32,
+    /// The step in each tier programme.
     tiers: Vec<TierStep<'a>>,
+    /// What promos pay.
     point_transaction: i64,
+    /// What milestones pay.
     point_loyalty: i64,
+    /// Both.
     point_total: i64,
+    /// What it caused.
     effects: Vec<Effect<'a>>,
+    /// What it did not get, and why.
     declined: Vec<Declined<'a>>,
+    /// What is in the wallets afterwards.
+    #[schema(value_type = Vec<Balance<'a>>)]
     balances: [Balance<'a>; 1],
+    /// True of a dry run; else not there.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     dry_run: Option<bool>,
 }
 
-#[derive(Serialize)]
+/// A step in a tier programme.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct TierStep<'a> {
+    /// The programme.
     program: Cow<'a, str>,
+    /// Where the customer stood; null at the first purchase.
+    #[schema(required)]
     before: Option<Place<'a>>,
+    /// Where the customer stands.
     after: Place<'a>,
+    /// What the step was.
+    #[schema(value_type = RemarkName)]
     remark: &'static str,
 }
 
-#[derive(Serialize)]
+impl TierStep<'_> {
+    /// Keeps the names beyond the rules that they come from.
+    pub(crate) fn into_owned(self) -> TierStep<'static> {
+        let owned = |name: Cow<'_, str>| Cow::Owned(name.into_owned());
+        let place = |place: Place<'_>| Place { level: owned(place.level), count: place.count };
+        TierStep {
+            program: owned(self.program),
+            before: self.before.map(place),
+            after: place(self.after),
+            remark: self.remark,
+        }
+    }
+}
+
+/// A place in a tier programme.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TierPlace)]
 struct Place<'a> {
+    /// The level.
     level: Cow<'a, str>,
+    /// Purchases within the level.
     count: u32,
 }
 
-#[derive(Serialize)]
+/// What a purchase caused.
+#[derive(Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Effect<'a> {
+    /// A promo paid.
     Cashback {
+        /// The promo's code.
         promo: Cow<'a, str>,
+        /// The promo's id.
         rule: u32,
+        /// The id of the band that fits.
         band: u32,
+        /// The version of the rules.
         version: u32,
+        /// The share, a decimal string.
         percent: String,
+        /// What it paid, in minor units.
         points: i64,
     },
+    /// A milestone was reached and paid.
     Milestone {
+        /// The programme.
         program: Cow<'a, str>,
+        /// The level.
         level: Cow<'a, str>,
+        /// The milestone's id.
         rule: u32,
+        /// The version of the rules.
         version: u32,
+        /// The count within the level.
         at_count: u32,
+        /// What it paid, in minor units.
         points: i64,
     },
+    /// The customer moved to another level.
     TierChange {
+        /// The programme.
         program: Cow<'a, str>,
+        /// The level before.
         from: Cow<'a, str>,
+        /// The level after.
         to: Cow<'a, str>,
+        /// What the step was.
+        #[schema(value_type = RemarkName)]
         remark: &'static str,
+        /// The id of the level after.
         rule: u32,
+        /// The version of the rules.
         version: u32,
     },
 }
 
-#[derive(Serialize)]
+/// What a purchase did not get, and why.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Declined<'a> {
+    /// The promo's id.
     rule: u32,
+    /// The promo's code.
     promo: Cow<'a, str>,
+    /// The version of the rules.
     version: u32,
+    /// Why it does not pay.
+    #[schema(value_type = ReasonName)]
     reason: &'static str,
+    /// The id of the band that would fit.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     band: Option<u32>,
+    /// The quota that is used up.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     quota: Option<u64>,
+    /// What it would have paid, in minor units.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     points: Option<i64>,
 }
 
-#[derive(Serialize)]
+/// What is in a wallet.
+#[derive(Serialize, ToSchema)]
 struct Balance<'a> {
+    /// The wallet's number.
     wallet: u16,
+    /// The currency of `balance`.
     currency: &'a str,
+    /// How much is in it, in minor units.
     balance: i64,
 }
+
+/// Stands for a remark in the schema.
+struct RemarkName;
+
+impl PartialSchema for RemarkName {
+    fn schema() -> RefOr<Schema> {
+        names_schema(REMARKS.map(remark_text), "What a step in a tier programme was.")
+    }
+}
+
+impl ToSchema for RemarkName {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Remark")
+    }
+}
+
+/// Stands for the reason of a promo that declines in the schema.
+struct ReasonName;
+
+impl PartialSchema for ReasonName {
+    fn schema() -> RefOr<Schema> {
+        let reasons = [OUTSIDE_PERIOD, NO_BAND, ROUNDS_TO_ZERO, QUOTA_EXHAUSTED];
+        names_schema(reasons, "Why a promo does not pay.")
+    }
+}
+
+impl ToSchema for ReasonName {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("DeclineReason")
+    }
+}
+
+fn names_schema<const COUNT: usize>(names: [&str; COUNT], says: &str) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).description(Some(says)).into()
+}
+
+/// Every remark.
+pub(crate) const REMARKS: [Remark; 6] =
+    [Remark::None, Remark::FirstTransaction, Remark::Upgrade, Remark::Downgrade, Remark::Reset, Remark::Maximum];
+
+const OUTSIDE_PERIOD: &str = "outside_period";
+const NO_BAND: &str = "no_band";
+const ROUNDS_TO_ZERO: &str = "rounds_to_zero";
+const QUOTA_EXHAUSTED: &str = "quota_exhausted";
 
 /// Writes the result of a booked purchase to the end of `out`.
 ///
@@ -263,11 +401,11 @@ impl<'a> Names<'a> {
 
     pub(crate) fn declined(&self, declined: &PromoDeclined) -> Declined<'a> {
         let (reason, band, quota, points) = match declined.reason {
-            DeclineReason::OutsidePeriod => ("outside_period", None, None, None),
-            DeclineReason::NoBand => ("no_band", None, None, None),
-            DeclineReason::RoundsToZero { band } => ("rounds_to_zero", Some(band.0), None, None),
+            DeclineReason::OutsidePeriod => (OUTSIDE_PERIOD, None, None, None),
+            DeclineReason::NoBand => (NO_BAND, None, None, None),
+            DeclineReason::RoundsToZero { band } => (ROUNDS_TO_ZERO, Some(band.0), None, None),
             DeclineReason::QuotaExhausted { band, quota, points } => {
-                ("quota_exhausted", Some(band.0), Some(quota), Some(points.minor_units()))
+                (QUOTA_EXHAUSTED, Some(band.0), Some(quota), Some(points.minor_units()))
             }
         };
         let (rule, promo) = (declined.promo.0, self.promo(declined.promo));

@@ -2,6 +2,8 @@
 // Each test file is a crate of its own and uses a part of this.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
+pub mod contract;
+
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -126,7 +128,9 @@ impl Harness {
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
-        self.raw(&(head + "\r\n"), body).await
+        let reply = self.raw(&(head + "\r\n"), body).await;
+        contract::check_reply(method, path, headers, body, &reply);
+        reply
     }
 
     /// A partner's single purchase.

@@ -1,0 +1,238 @@
+//! What each endpoint is called, takes and answers, beside what the tables and the handlers say themselves.
+
+use hyper::StatusCode;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::request_body::RequestBody;
+use utoipa::openapi::response::{Response, ResponseBuilder};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Ref, Type};
+use utoipa::openapi::{Content, RefOr, Schema};
+
+use super::problems::PROBLEM;
+use super::schemas::{JSON, Schemas, json};
+use crate::routes::Endpoint;
+use crate::wire::api_key::{ApiKeyGiven, NewApiKey};
+use crate::wire::catalogue::{CatalogueFile, PromoFile, TierProgramFile};
+use crate::wire::change::{NewPartner, PartnerCreated, PromoPatch};
+use crate::wire::event::Frame;
+use crate::wire::health::Health;
+use crate::wire::message::ControlMessage;
+use crate::wire::purchase::PurchaseBody;
+use crate::wire::result::PurchaseResult;
+use crate::{apply, reads, snapshots};
+
+/// The groups of operations, in the order in which people read them.
+pub(super) const TAGS: [(&str, &str); 9] = [
+    (PURCHASES, "Booking purchases and looking at them again."),
+    (CUSTOMERS, "What customers have, where they stand, and how it came about."),
+    (PROMOS, "What purchases earn, and how much of each quota is left."),
+    (TIERS, "The levels that customers move through."),
+    (PARTNERS, "Who sends purchases."),
+    (CATALOGUE, "All rules of a tenant, in versions."),
+    (REPORTS, "Sums, and whether the books balance."),
+    (STREAM, "What happens, as it happens."),
+    (SERVER, "The server itself, and this description."),
+];
+
+const PURCHASES: &str = "Purchases";
+const CUSTOMERS: &str = "Customers";
+const PROMOS: &str = "Promos";
+const TIERS: &str = "Tier programmes";
+const PARTNERS: &str = "Partners";
+const CATALOGUE: &str = "Catalogue";
+const REPORTS: &str = "Reports";
+const STREAM: &str = "Event stream";
+const SERVER: &str = "Server";
+
+const NDJSON: &str = "application/x-ndjson";
+
+/// An operation before the tables have added to it.
+pub(super) struct Outline {
+    pub(super) id: &'static str,
+    pub(super) tag: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) description: Option<&'static str>,
+    pub(super) body: Option<RequestBody>,
+    pub(super) replies: Vec<(u16, Response)>,
+}
+
+impl Outline {
+    const fn new(id: &'static str, tag: &'static str, summary: &'static str) -> Outline {
+        Outline { id, tag, summary, description: None, body: None, replies: Vec::new() }
+    }
+
+    const fn says(mut self, description: &'static str) -> Outline {
+        self.description = Some(description);
+        self
+    }
+
+    fn takes(mut self, body: RequestBody) -> Outline {
+        self.body = Some(body);
+        self
+    }
+
+    fn gives(self, reply: ResponseBuilder) -> Outline {
+        self.gives_as(200, reply)
+    }
+
+    fn gives_as(mut self, status: u16, reply: ResponseBuilder) -> Outline {
+        self.replies.push((status, reply.build()));
+        self
+    }
+}
+
+/// Describes an endpoint.
+pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
+    match endpoint {
+        Endpoint::BookPurchases => book_purchases(schemas),
+        Endpoint::Purchase => Outline::new("showPurchase", PURCHASES, "Show a purchase")
+            .says("Byte for byte as it was answered when it was booked. A partner sees its own only.")
+            .gives(json(StatusCode::OK, schemas.of::<PurchaseResult<'static>>())),
+        Endpoint::FindCustomer => Outline::new("findCustomer", CUSTOMERS, "Find a customer by a name")
+            .gives(schemas.reply(reads::customers::find)),
+        Endpoint::Customer => {
+            Outline::new("showCustomer", CUSTOMERS, "Show a customer").gives(schemas.reply(reads::customers::show))
+        }
+        Endpoint::Wallets => Outline::new("listWallets", CUSTOMERS, "Show a customer's wallets")
+            .gives(schemas.reply(reads::customers::wallets)),
+        Endpoint::Tiers => Outline::new("listTierMoves", CUSTOMERS, "Show where a customer stands, and stood")
+            .gives(schemas.reply(reads::history::tiers)),
+        Endpoint::Entries => Outline::new("listEntries", CUSTOMERS, "List the movements of a customer's wallets")
+            .gives(schemas.reply(reads::history::entries)),
+        Endpoint::CustomerPurchases => Outline::new("listCustomerPurchases", CUSTOMERS, "List a customer's purchases")
+            .gives(schemas.reply(reads::history::purchases)),
+        Endpoint::Promos => Outline::new("listPromos", PROMOS, "List promos").gives(schemas.reply(reads::promos::list)),
+        Endpoint::Promo => Outline::new("showPromo", PROMOS, "Show a promo").gives(schemas.reply(reads::promos::show)),
+        Endpoint::PutPromo => Outline::new("putPromo", PROMOS, "Create or replace a promo")
+            .takes(schemas.body::<PromoFile>("The promo; its `code` is that of the path."))
+            .gives(schemas.reply(apply::promos::put)),
+        Endpoint::PatchPromo => Outline::new("patchPromo", PROMOS, "Change parts of a promo")
+            .takes(schemas.body::<PromoPatch>("What is to change."))
+            .gives(schemas.reply(apply::promos::patch)),
+        Endpoint::TierPrograms => Outline::new("listTierPrograms", TIERS, "List tier programmes")
+            .gives(schemas.reply(reads::catalogue::tier_programs)),
+        Endpoint::PutTierProgram => Outline::new("putTierProgram", TIERS, "Create or replace a tier programme")
+            .takes(schemas.body::<TierProgramFile>("The programme; its `name` is that of the path."))
+            .gives(schemas.reply(apply::tier_programs::put)),
+        Endpoint::Partners => Outline::new("listPartners", PARTNERS, "List partners")
+            .says("Keys are never shown.")
+            .gives(schemas.reply(reads::catalogue::partners)),
+        Endpoint::PostPartner => Outline::new("createPartner", PARTNERS, "Create a partner")
+            .says("The key is in this answer and never in another.")
+            .takes(schemas.body::<NewPartner>("The partner."))
+            .gives(json(StatusCode::OK, schemas.of::<PartnerCreated>()).description("The dry run went well."))
+            .gives_as(201, schemas.reply(apply::partners::post).description("The partner is created.")),
+        Endpoint::ApiKeys => Outline::new("listApiKeys", PARTNERS, "List a partner's API keys")
+            .says("By their ids, the revoked ones too. Keys themselves are never shown.")
+            .gives(schemas.reply(apply::api_keys::list)),
+        Endpoint::PostApiKey => Outline::new("createApiKey", PARTNERS, "Give a partner one more API key")
+            .says("The key is in this answer and never in another.")
+            .takes(schemas.body::<NewApiKey>("The key, or nothing in it."))
+            .gives(json(StatusCode::OK, schemas.of::<ApiKeyGiven>()).description("The dry run went well."))
+            .gives_as(201, schemas.reply(apply::api_keys::post).description("The key is given.")),
+        Endpoint::DeleteApiKey => Outline::new("revokeApiKey", PARTNERS, "Revoke an API key for ever")
+            .says("It also ends the streams that the key had opened. Doing it again changes nothing.")
+            .gives(schemas.reply(apply::api_keys::delete)),
+        Endpoint::Catalogue => Outline::new("showCatalogue", CATALOGUE, "Show the rules")
+            .says("`catalogue` can be sent back as it is.")
+            .gives(schemas.reply(reads::catalogue::show)),
+        Endpoint::PutCatalogue => Outline::new("putCatalogue", CATALOGUE, "Make rules the next version")
+            .says("Creates the tenant if there is none.")
+            .takes(schemas.body::<CatalogueFile>("All rules; `tenant.slug` is that of the query."))
+            .gives(schemas.reply(apply::catalogue::put)),
+        Endpoint::Summary => Outline::new("showSummary", REPORTS, "Show the sums of a tenant")
+            .gives(schemas.reply(reads::reports::summary)),
+        Endpoint::TrialBalance => Outline::new("showTrialBalance", REPORTS, "Show debits and credits of every account")
+            .gives(schemas.reply(reads::reports::trial_balance)),
+        Endpoint::Stream => stream(schemas),
+        Endpoint::Health => Outline::new("showHealth", SERVER, "Tell that the process is up")
+            .gives(json(StatusCode::OK, schemas.of::<Health>())),
+        Endpoint::Ready => Outline::new("showReadiness", SERVER, "Tell that the ledger answers")
+            .gives(json(StatusCode::OK, schemas.of::<Health>())),
+        Endpoint::PostSnapshot => Outline::new("takeSnapshot", SERVER, "Archive what is durable and take a snapshot")
+            .says("Before a backup, an upgrade, or a restart that must be quick.")
+            .gives(schemas.reply(snapshots::post)),
+        Endpoint::Problem => {
+            Outline::new("explainProblem", SERVER, "Explain a problem code").gives(text("text/plain", "The page."))
+        }
+        Endpoint::OpenApi => Outline::new("showOpenApi", SERVER, "Describe this server as OpenAPI").gives(
+            ResponseBuilder::new()
+                .description("This document.")
+                .content(JSON, Content::new(Some(ObjectBuilder::new().schema_type(Type::Object)))),
+        ),
+        Endpoint::Docs => {
+            Outline::new("showDocs", SERVER, "Show this description to people").gives(text("text/html", "The page."))
+        }
+        Endpoint::DocsScript => Outline::new("showDocsScript", SERVER, "The script of that page")
+            .gives(text("text/javascript", "The file.")),
+        Endpoint::DocsStyle => {
+            Outline::new("showDocsStyle", SERVER, "The style of that page").gives(text("text/css", "The file."))
+        }
+    }
+}
+
+fn text(media: &str, says: &str) -> ResponseBuilder {
+    let schema = ObjectBuilder::new().schema_type(Type::String);
+    ResponseBuilder::new().description(says).content(media, Content::new(Some(schema)))
+}
+
+fn book_purchases(schemas: &mut Schemas) -> Outline {
+    let (purchase, result) = (schemas.of::<PurchaseBody<'static>>(), schemas.of::<PurchaseResult<'static>>());
+    let line = schemas.named("PurchaseLine", line(result.clone()));
+    let mut body = schemas.body::<PurchaseBody<'static>>(
+        "One purchase, or as `application/x-ndjson` many, one a line. Either may be sent with `Content-Encoding: gzip`.",
+    );
+    body.content.insert(NDJSON.to_owned(), RefOr::T(Content::new(Some(purchase))));
+    let once = ResponseBuilder::new()
+        .description("One purchase: a dry run went well. A stream: one line each, in order, as soon as it is durable.")
+        .content(JSON, Content::new(Some(result.clone())))
+        .content(NDJSON, Content::new(Some(line)));
+    let flag = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]));
+    let replayed = HeaderBuilder::new()
+        .schema(Some(flag))
+        .description(Some("There when the purchase was booked before: the stored result, byte for byte."));
+    Outline::new("bookPurchases", PURCHASES, "Book one purchase, or a stream of them")
+        .says(
+            "`origin_id` is for ever: the same content again gets the stored result, other content is a conflict. A \
+             refused purchase does not occupy it. A purchase that earns nothing is booked; `declined` says why. The \
+             first fault in the order of the fields is the code.",
+        )
+        .takes(body)
+        .gives(once)
+        .gives_as(
+            201,
+            json(StatusCode::CREATED, result)
+                .description("The purchase is booked.")
+                .header("Idempotency-Replayed", replayed.build()),
+        )
+}
+
+/// Describes a line of the answer to a stream, which is put together by hand so that a result's bytes stay its own.
+fn line(result: Ref) -> RefOr<Schema> {
+    let line = |status: ObjectBuilder, name: &str, schema: Ref| {
+        ObjectBuilder::new()
+            .property("status", status.schema_type(Type::Integer))
+            .property("replayed", ObjectBuilder::new().schema_type(Type::Boolean))
+            .property(name, schema)
+            .required("status")
+            .required("replayed")
+            .required(name)
+    };
+    let booked = line(ObjectBuilder::new().enum_values(Some([201])), "result", result);
+    let refused = line(ObjectBuilder::new().minimum(Some(400)), "problem", Ref::from_schema_name(PROBLEM));
+    OneOfBuilder::new().description(Some("What became of one purchase of a stream.")).item(booked).item(refused).into()
+}
+
+fn stream(schemas: &mut Schemas) -> Outline {
+    let (events, control) = (schemas.of::<Frame<'static>>(), schemas.of::<ControlMessage>());
+    let message =
+        OneOfBuilder::new().description(Some("A text message of the event stream.")).item(events).item(control);
+    schemas.named("StreamMessage", message);
+    Outline::new("openStream", STREAM, "Upgrade to WebSocket and send events")
+        .says(
+            "Each text message of the server is a `StreamMessage`: `ready` first, then an `ev` for each record. \
+             `{\"op\":\"ping\"}` is answered with `pong`. A subscriber that is too slow gets `lag` and is closed with \
+             4008; it goes on with `after=` the last `seq` that it saw. A partner gets its own purchases, an operator \
+             those of the tenant.",
+        )
+        .gives_as(101, ResponseBuilder::new().description("The connection is a WebSocket now."))
+}

@@ -1,0 +1,241 @@
+//! Problems in the description: their schema, and which of them a route can answer with.
+
+use std::collections::BTreeMap;
+
+use hyper::{Method, StatusCode};
+use kembali_core::RejectionCode;
+use serde_json::{Value, json};
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::response::{Response, ResponseBuilder};
+use utoipa::openapi::schema::{AdditionalProperties, AllOfBuilder, ObjectBuilder, Ref, Type};
+use utoipa::openapi::{Content, RefOr, Schema};
+
+use super::schemas::Schemas;
+use crate::codes::{self, Code};
+use crate::parameters;
+use crate::problem::PROBLEM_JSON;
+use crate::routes::{Endpoint, Role, Route};
+
+/// The schema of a problem.
+pub(super) const PROBLEM: &str = "Problem";
+/// The schema of its code.
+pub(super) const CODE: &str = "ProblemCode";
+
+/// Adds the schemas that are made of the registry.
+pub(super) fn add_schemas(schemas: &mut Schemas) {
+    let explained = |code: &&Code| {
+        json!({
+            "code": code.code,
+            "status": code.status,
+            "title": code.title,
+            "retryable": code.retryable,
+            "remedy": code.remedy,
+        })
+    };
+    let explained: Value = codes::ALL.iter().map(explained).collect();
+    let code = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(codes::ALL.iter().map(|code| code.code)))
+        .description(Some(
+            "What was refused, and why. A code never changes its meaning; `GET /problems/<code>` explains it.",
+        ))
+        .extensions(Some(ExtensionsBuilder::new().add("x-problem-codes", explained).build()));
+    schemas.named(CODE, code);
+    let of_type = |kind: Type, says: &str| ObjectBuilder::new().schema_type(kind).description(Some(says));
+    let problem = ObjectBuilder::new()
+        .description(Some(
+            "A problem document (RFC 9457). Codes that speak of numbers or places carry them as further members.",
+        ))
+        .property("type", of_type(Type::String, "`/problems/<code>`, which explains the code."))
+        .property("title", of_type(Type::String, "What happened, in words that belong to the code."))
+        .property("status", of_type(Type::Integer, "The HTTP status."))
+        .property("detail", of_type(Type::String, "What is wrong here, or what to do about it."))
+        .property("code", Ref::from_schema_name(CODE))
+        .property("retryable", of_type(Type::Boolean, "True when the same request can succeed later without a change."))
+        .property("pointer", of_type(Type::String, "A JSON Pointer to the field at fault."))
+        .property("request_id", of_type(Type::String, "The request, as in `X-Request-Id`."))
+        .property("replayed", of_type(Type::Boolean, "Of a purchase: true when it was refused before."))
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)));
+    let required = ["type", "title", "status", "detail", "code", "retryable", "request_id"];
+    let problem = required.into_iter().fold(problem, ObjectBuilder::required);
+    schemas.named(PROBLEM, problem);
+}
+
+/// Describes the problems that a route can answer with, by status.
+pub(super) fn responses(route: &Route) -> BTreeMap<u16, Response> {
+    let mut by_status: BTreeMap<u16, Vec<&Code>> = BTreeMap::new();
+    for code in of(route) {
+        by_status.entry(code.status).or_default().push(code);
+    }
+    by_status.into_iter().map(|(status, codes)| (status, response(status, &codes))).collect()
+}
+
+fn response(status: u16, codes: &[&Code]) -> Response {
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let response = ResponseBuilder::new()
+        .description(reason.unwrap_or_default())
+        .content(PROBLEM_JSON, Content::new(Some(narrowed(codes))));
+    match status {
+        503 => {
+            let seconds = HeaderBuilder::new().description(Some("Seconds after which another try is worth it."));
+            response
+                .header("Retry-After", seconds.schema(Some(ObjectBuilder::new().schema_type(Type::Integer))).build())
+        }
+        _ => response,
+    }
+    .build()
+}
+
+/// Makes the schema of a problem that has one of these codes.
+fn narrowed(codes: &[&Code]) -> RefOr<Schema> {
+    let code = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes.iter().map(|code| code.code)));
+    let narrow = ObjectBuilder::new().property("code", code);
+    AllOfBuilder::new().item(Ref::from_schema_name(PROBLEM)).item(narrow).into()
+}
+
+/// Lists the codes that a route can answer with.
+pub(super) fn of(route: &Route) -> Vec<&'static Code> {
+    let mut all: Vec<&'static Code> = Vec::new();
+    all.extend(of_role(route.role));
+    if route.path.contains('{') {
+        all.push(&codes::PATH_INVALID);
+    }
+    if takes_body(route) {
+        all.extend(OF_BODIES);
+    }
+    let parameters = parameters::of(route.endpoint);
+    if !parameters.is_empty() {
+        all.push(&codes::QUERY_INVALID);
+    }
+    for parameter in parameters {
+        match parameter.name {
+            "tenant" if route.endpoint != Endpoint::PutCatalogue => all.push(&codes::TENANT_NOT_FOUND),
+            "min_seq" => all.push(&codes::POSITION_AHEAD),
+            "cursor" => all.push(&codes::CURSOR_INVALID),
+            "after" => all.push(&codes::AFTER_AHEAD),
+            "version" => all.push(&codes::VERSION_NOT_FOUND),
+            "expected_version" => all.extend([&codes::VERSION_CONFLICT, &codes::CATALOGUE_INVALID]),
+            _ => (),
+        }
+    }
+    all.extend(of_endpoint(route.endpoint));
+    all.sort_by_key(|code| code.status);
+    all
+}
+
+fn takes_body(route: &Route) -> bool {
+    let is_change = matches!(route.method, Method::POST | Method::PUT | Method::PATCH);
+    is_change && route.endpoint != Endpoint::PostSnapshot
+}
+
+static OF_BODIES: [&Code; 7] = [
+    &codes::MALFORMED_JSON,
+    &codes::MEDIA_TYPE_UNSUPPORTED,
+    &codes::CONTENT_ENCODING_UNSUPPORTED,
+    &codes::CONTENT_ENCODING_INVALID,
+    &codes::BODY_INCOMPLETE,
+    &codes::BODY_TOO_LARGE,
+    &codes::REQUEST_TIMEOUT,
+];
+
+fn of_role(role: Role) -> Vec<&'static Code> {
+    match role {
+        Role::Public => Vec::new(),
+        Role::Partner => vec![&codes::API_KEY_MISSING, &codes::API_KEY_UNKNOWN, &codes::ROLE_INSUFFICIENT],
+        Role::Operator => vec![
+            &codes::OPERATOR_TOKEN_MISSING,
+            &codes::OPERATOR_TOKEN_UNKNOWN,
+            &codes::API_KEY_UNKNOWN,
+            &codes::OPERATOR_ACCESS_DISABLED,
+            &codes::ROLE_INSUFFICIENT,
+        ],
+        Role::PartnerOrOperator => vec![
+            &codes::CREDENTIALS_MISSING,
+            &codes::API_KEY_UNKNOWN,
+            &codes::OPERATOR_TOKEN_UNKNOWN,
+            &codes::OPERATOR_ACCESS_DISABLED,
+        ],
+    }
+}
+
+/// What is beside role, path, body and parameters.
+fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
+    let mut own: Vec<&'static Code> = match endpoint {
+        Endpoint::OpenApi | Endpoint::Docs | Endpoint::DocsScript | Endpoint::DocsStyle | Endpoint::Health => {
+            return Vec::new();
+        }
+        Endpoint::Problem => return vec![&codes::CODE_NOT_FOUND],
+        Endpoint::BookPurchases => purchase_codes(),
+        Endpoint::FindCustomer => vec![&codes::CUSTOMER_INVALID, &codes::CUSTOMER_NOT_FOUND],
+        Endpoint::Customer | Endpoint::Wallets | Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => {
+            vec![&codes::CUSTOMER_NOT_FOUND]
+        }
+        Endpoint::Purchase => vec![&codes::PURCHASE_NOT_FOUND],
+        Endpoint::Promo | Endpoint::PatchPromo => vec![&codes::PROMO_NOT_FOUND],
+        Endpoint::PostPartner => {
+            vec![&codes::PARTNER_EXISTS, &codes::API_KEY_TAKEN, &codes::API_KEY_REVOKED, &codes::API_KEY_MALFORMED]
+        }
+        Endpoint::PostApiKey => {
+            vec![&codes::PARTNER_NOT_FOUND, &codes::API_KEY_TAKEN, &codes::API_KEY_REVOKED, &codes::API_KEY_MALFORMED]
+        }
+        Endpoint::ApiKeys => vec![&codes::PARTNER_NOT_FOUND],
+        Endpoint::DeleteApiKey => vec![&codes::PARTNER_NOT_FOUND, &codes::API_KEY_NOT_FOUND],
+        // It takes no parameter, and says so.
+        Endpoint::PostSnapshot => vec![&codes::QUERY_INVALID],
+        Endpoint::PutCatalogue => vec![&codes::API_KEY_TAKEN, &codes::API_KEY_REVOKED, &codes::API_KEY_MALFORMED],
+        Endpoint::Stream => vec![
+            &codes::WEBSOCKET_HANDSHAKE_INVALID,
+            &codes::UPGRADE_REQUIRED,
+            &codes::WEBSOCKET_VERSION_UNSUPPORTED,
+            &codes::METHOD_NOT_ALLOWED,
+            &codes::OVERLOADED,
+        ],
+        Endpoint::Ready
+        | Endpoint::Promos
+        | Endpoint::PutPromo
+        | Endpoint::TierPrograms
+        | Endpoint::PutTierProgram
+        | Endpoint::Partners
+        | Endpoint::Catalogue
+        | Endpoint::Summary
+        | Endpoint::TrialBalance => Vec::new(),
+    };
+    if needs_room(endpoint) {
+        own.push(&codes::READ_ONLY);
+    }
+    // Whatever asks the ledger can find it stopped.
+    own.extend([&codes::INTERNAL, &codes::ENGINE_STOPPED]);
+    own
+}
+
+/// Says which endpoints need room on the disk.
+const fn needs_room(endpoint: Endpoint) -> bool {
+    matches!(
+        endpoint,
+        Endpoint::BookPurchases
+            | Endpoint::PutPromo
+            | Endpoint::PatchPromo
+            | Endpoint::PutTierProgram
+            | Endpoint::PostPartner
+            | Endpoint::PostApiKey
+            | Endpoint::PutCatalogue
+            | Endpoint::PostSnapshot
+    )
+}
+
+fn purchase_codes() -> Vec<&'static Code> {
+    let mut own = vec![
+        &codes::FIELD_MISSING,
+        &codes::FIELD_UNKNOWN,
+        &codes::FIELD_INVALID,
+        &codes::ORIGIN_ID_INVALID,
+        &codes::CUSTOMER_INVALID,
+        &codes::DRY_RUN_ON_STREAM,
+        &codes::ORIGIN_ID_CONFLICT,
+        &codes::LINE_TOO_LARGE,
+        &codes::OVERLOADED,
+    ];
+    own.extend(RejectionCode::ALL.iter().map(|code| codes::of_rejection(*code)));
+    own
+}

@@ -1,0 +1,102 @@
+//! The query parameters of every route, in one table: a handler reads no other, and the description of the server
+//! lists exactly these.
+
+use crate::routes::Endpoint;
+
+/// What the text of a parameter must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text,
+    /// A whole number without a sign, from `min` to `max`.
+    Whole {
+        min: u64,
+        max: u64,
+        default: Option<u64>,
+    },
+    Flag,
+    Uuid,
+}
+
+/// One parameter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    pub(crate) form: Form,
+    /// What it does, in a sentence.
+    pub(crate) says: &'static str,
+}
+
+/// Items of a page, unless the caller says otherwise.
+pub(crate) const LIMIT_DEFAULT: usize = 50;
+/// Items of a page at most.
+pub(crate) const LIMIT_MAX: usize = 200;
+
+const fn parameter(name: &'static str, form: Form, says: &'static str) -> Parameter {
+    Parameter { name, form, says }
+}
+
+const POSITION: Form = Form::Whole { min: 0, max: u64::MAX, default: None };
+const VERSION_NUMBER: Form = Form::Whole { min: 0, max: u32::MAX as u64, default: None };
+
+const TENANT: Parameter =
+    parameter("tenant", Form::Text, "The tenant's slug. Operators must name it; a partner's tenant is its own.");
+const MIN_SEQ: Parameter =
+    parameter("min_seq", POSITION, "A position that the answer must have reached, such as the `seq` of a write.");
+const ID: Parameter = parameter("id", Form::Uuid, "The customer's id. Exactly one of `id`, `email` and `ref`.");
+const EMAIL: Parameter = parameter("email", Form::Text, "The customer's e-mail address, as purchases name it.");
+const REF: Parameter = parameter("ref", Form::Text, "The tenant's own reference of the customer.");
+const LIMIT: Parameter = parameter(
+    "limit",
+    Form::Whole { min: 1, max: LIMIT_MAX as u64, default: Some(LIMIT_DEFAULT as u64) },
+    "Items of a page. The last record on a page is shown whole, so there may be a few more.",
+);
+const CURSOR: Parameter =
+    parameter("cursor", Form::Text, "Where the page starts: `next_cursor` of the page before, as it is.");
+const VERSION: Parameter =
+    parameter("version", VERSION_NUMBER, "A version of the rules; the present one if it is not given.");
+const DRY_RUN: Parameter =
+    parameter("dry_run", Form::Flag, "True to be told what would happen, and have nothing happen.");
+const EXPECTED_VERSION: Parameter =
+    parameter("expected_version", VERSION_NUMBER, "Refuses the change unless this version is the present one.");
+const AFTER: Parameter =
+    parameter("after", POSITION, "The last position that was seen; events behind it follow. From now on without it.");
+const TOPICS: Parameter = parameter(
+    "topics",
+    Form::Text,
+    "Topics with commas between them; `*` at the end of a name stands for any text. Every topic without it.",
+);
+
+/// Lists what a route reads from its query.
+pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
+    match endpoint {
+        Endpoint::Health
+        | Endpoint::Ready
+        | Endpoint::Problem
+        | Endpoint::OpenApi
+        | Endpoint::PostSnapshot
+        | Endpoint::Docs
+        | Endpoint::DocsScript
+        | Endpoint::DocsStyle => &[],
+        Endpoint::BookPurchases => &[DRY_RUN],
+        Endpoint::FindCustomer => &[TENANT, MIN_SEQ, ID, EMAIL, REF],
+        Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => &[TENANT, MIN_SEQ, LIMIT, CURSOR],
+        Endpoint::Purchase => &[MIN_SEQ],
+        Endpoint::Customer
+        | Endpoint::Wallets
+        | Endpoint::Promos
+        | Endpoint::Promo
+        | Endpoint::TierPrograms
+        | Endpoint::Partners
+        | Endpoint::Summary
+        | Endpoint::TrialBalance => &[TENANT, MIN_SEQ],
+        Endpoint::Catalogue => &[TENANT, VERSION, MIN_SEQ],
+        Endpoint::ApiKeys | Endpoint::DeleteApiKey => &[TENANT],
+        Endpoint::PutPromo
+        | Endpoint::PatchPromo
+        | Endpoint::PutTierProgram
+        | Endpoint::PostPartner
+        | Endpoint::PostApiKey
+        | Endpoint::PutCatalogue => &[TENANT, EXPECTED_VERSION, DRY_RUN],
+        Endpoint::Stream => &[AFTER, TOPICS, TENANT],
+    }
+}

@@ -1,0 +1,62 @@
+//! The API keys of a partner: listed by their ids, given, and revoked.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A partner's keys.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ApiKeyList {
+    /// The keys, the revoked ones too.
+    pub(crate) data: Vec<ApiKeyEntry>,
+    /// Always null: the list is whole.
+    #[schema(value_type = Option<String>, required)]
+    pub(crate) next_cursor: (),
+}
+
+/// A key, which is never shown itself.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ApiKeyEntry {
+    /// Its id, 32 digits in hexadecimal.
+    pub(crate) id: String,
+    /// True when it opens nothing any more.
+    pub(crate) revoked: bool,
+}
+
+/// A key to give.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewApiKey {
+    /// The key, of 8 to 128 visible ASCII characters; without one the server makes one.
+    #[serde(default)]
+    pub(crate) api_key: Option<String>,
+}
+
+/// A key that was given.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ApiKeyGiven {
+    /// The partner's slug.
+    pub(crate) partner: String,
+    /// The key's id; not there in a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) id: Option<String>,
+    /// The key, shown this once; not there in a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) api_key: Option<String>,
+    /// True of a dry run; else not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) dry_run: Option<bool>,
+}
+
+/// A key that opens nothing any more.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ApiKeyRevoked {
+    /// The partner's slug.
+    pub(crate) partner: String,
+    /// The key's id.
+    pub(crate) id: String,
+    /// True.
+    pub(crate) revoked: bool,
+}

@@ -1,0 +1,68 @@
+//! A customer now: who it is, where it stands, what is in its wallets.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::instant::UuidText;
+
+/// A customer.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Customer {
+    /// The customer's id.
+    pub(crate) id: UuidText,
+    /// The tenant's slug.
+    pub(crate) tenant: String,
+    /// How many purchases are booked.
+    pub(crate) purchases: u64,
+    /// The currency of `balance`.
+    pub(crate) currency: String,
+    /// What is in the wallet that cashback goes to, in minor units.
+    pub(crate) balance: i64,
+    /// Where the customer stands in each programme.
+    pub(crate) tiers: Vec<CustomerTier>,
+    /// The position of the customer's last record.
+    pub(crate) last_seq: u64,
+    /// The position that this is the state of.
+    pub(crate) as_of: u64,
+    /// The e-mail address that names the customer, for operators only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) email: Option<String>,
+    /// The tenant's own reference of the customer, for operators only.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) reference: Option<String>,
+}
+
+/// Where a customer stands in a programme.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CustomerTier {
+    /// The programme.
+    pub(crate) program: String,
+    /// The level.
+    pub(crate) level: String,
+    /// Purchases within the level.
+    pub(crate) count: u32,
+}
+
+/// A customer's wallets.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WalletList {
+    /// The customer's id.
+    pub(crate) customer: UuidText,
+    /// The wallets.
+    pub(crate) data: Vec<Wallet>,
+    /// The position that this is the state of.
+    pub(crate) as_of: u64,
+}
+
+/// A wallet.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Wallet {
+    /// Its number.
+    pub(crate) wallet: u16,
+    /// The currency of `balance`.
+    pub(crate) currency: String,
+    /// How much is in it, in minor units.
+    pub(crate) balance: i64,
+}

@@ -1,0 +1,43 @@
+//! What the event stream says beside events: its start, its end, and answers to the client.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A message of the server that is no event.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(crate) enum ControlMessage {
+    /// Comes first.
+    Ready {
+        /// The last durable position.
+        head: u64,
+        /// The position behind which the stream starts.
+        after: u64,
+        /// `exact`: nothing in between is left out.
+        resume: &'static str,
+    },
+    /// Answers `{"op":"ping"}`.
+    Pong,
+    /// The subscriber was too slow and is about to be closed.
+    Lag {
+        /// The position to go on from.
+        resume_after: u64,
+    },
+    /// Answers what is no operation.
+    Error {
+        /// A problem code.
+        code: &'static str,
+        /// What happened.
+        title: &'static str,
+        /// What to do about it.
+        detail: &'static str,
+    },
+}
+
+impl ControlMessage {
+    /// Writes the message.
+    pub(crate) fn to_text(&self) -> String {
+        // Numbers and plain text are written without fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}

@@ -1,0 +1,87 @@
+//! The sums of a tenant: the summary and the trial balance.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::number::Wide;
+
+/// The sums of a tenant.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Summary {
+    /// Purchases that are booked.
+    pub(crate) accepted: u64,
+    /// Purchases that are refused and were not corrected, by problem code.
+    pub(crate) rejected: BTreeMap<&'static str, u64>,
+    /// The sum of the booked amounts.
+    pub(crate) amount: Wide,
+    /// What promos paid.
+    pub(crate) point_transaction: Wide,
+    /// What milestones paid.
+    pub(crate) point_loyalty: Wide,
+    /// Both.
+    pub(crate) point_total: Wide,
+    /// Customers.
+    pub(crate) customers: u64,
+    /// Each promo's part.
+    pub(crate) promos: Vec<PromoSum>,
+    /// Steps in tier programmes, by remark.
+    pub(crate) remarks: BTreeMap<&'static str, u64>,
+    /// Customers, by level. A name that several programmes have stands behind its programme's.
+    pub(crate) tiers: BTreeMap<String, u64>,
+    /// The currency of the amounts.
+    pub(crate) currency: String,
+    /// The position that this is the state of.
+    pub(crate) as_of: u64,
+}
+
+/// A promo's part in the sums.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PromoSum {
+    /// The code that a purchase names.
+    pub(crate) code: String,
+    /// How many purchases it may pay for.
+    pub(crate) quota: u64,
+    /// How many it paid for.
+    pub(crate) used: u64,
+    /// How many are being decided.
+    pub(crate) reserved: u64,
+    /// How many are left.
+    pub(crate) remaining: u64,
+    /// How many it would have paid for, had its quota not been used up.
+    pub(crate) declined_exhausted: u64,
+}
+
+/// Debits and credits of every account.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TrialBalance {
+    /// The accounts.
+    pub(crate) accounts: Vec<Account>,
+    /// Debits less credits by unit: always 0.
+    pub(crate) totals: Vec<UnitTotal>,
+    /// The position that this is the state of.
+    pub(crate) as_of: u64,
+}
+
+/// An account.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Account {
+    /// Its name.
+    pub(crate) account: String,
+    /// What it counts.
+    pub(crate) unit: String,
+    /// What it has more debited than credited.
+    pub(crate) debit: Wide,
+    /// What it has more credited than debited.
+    pub(crate) credit: Wide,
+}
+
+/// The difference of all debits and credits in one unit.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UnitTotal {
+    /// What is counted.
+    pub(crate) unit: String,
+    /// The difference.
+    pub(crate) total: Wide,
+}

@@ -1,0 +1,219 @@
+//! The description of the server, against what the server does. Beside what is here, every reply that any of these
+//! tests gets is held against it; see `support::contract`.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use support::contract::{METHODS, check_named, operations, template_of};
+use support::{Harness, purchase};
+
+fn golden(file: &str) -> Value {
+    let path = format!("{}/tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn every_golden_file_is_as_described() {
+    let dir = format!("{}/tests/golden", env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for file in std::fs::read_dir(dir).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        let value = golden(&name);
+        if name.starts_with("events_") {
+            check_named("EventFrame", &value);
+            check_named("StreamMessage", &value);
+        } else {
+            check_named("PurchaseResult", &value);
+        }
+        seen += 1;
+    }
+    assert!(7 <= seen);
+}
+
+#[test]
+fn what_is_not_described_is_found() {
+    let fails = |name: &str, value: Value| {
+        let caught = std::panic::catch_unwind(|| check_named(name, &value));
+        assert!(caught.is_err(), "{name} takes {value}");
+    };
+    let good = golden("first_purchase.json");
+    let with = |name: &str, member: Value| {
+        let mut changed = good.clone();
+        changed[name] = member;
+        changed
+    };
+    fails("PurchaseResult", with("surprise", json!(1)));
+    fails("PurchaseResult", with("at", json!("yesterday")));
+    fails("PurchaseResult", with("id", json!("1")));
+    fails("PurchaseResult", with("point_total", json!("3500")));
+    let mut missing = good.clone();
+    missing.as_object_mut().unwrap().remove("seq");
+    fails("PurchaseResult", missing);
+    let mut remark = good.clone();
+    remark["tiers"][0]["remark"] = json!("sidegrade");
+    fails("PurchaseResult", remark);
+    let mut event = golden("events_of_a_purchase.json");
+    event["events"][1]["data"]["surprise"] = json!(true);
+    fails("EventFrame", event);
+    fails("Problem", json!({ "code": "no_such_code" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_served_to_anybody_and_the_page_too() {
+    let harness = Harness::start().await;
+    let served = harness.call("GET", "/openapi.json", &[], b"").await;
+    assert_eq!((served.status, served.header("content-type")), (200, Some("application/json")));
+    assert_eq!(served.text(), kembali_http::openapi::text());
+    for (path, media) in [("/docs", "text/html"), ("/docs/docs.js", "text/javascript"), ("/docs/docs.css", "text/css")]
+    {
+        let file = harness.call("GET", path, &[], b"").await;
+        let expected = format!("{media}; charset=utf-8");
+        assert_eq!((file.status, file.header("content-type")), (200, Some(expected.as_str())), "{path}");
+        assert!(file.header("content-security-policy").unwrap().starts_with("default-src 'none'; script-src 'self'"));
+        // Nothing comes from elsewhere, and nothing runs that the policy would stop.
+        for foreign in ["http:", "https:", "//cdn", "<style", "style=", "onclick", "innerHTML", "eval("] {
+            assert!(!file.text().contains(foreign), "{path} holds {foreign}");
+        }
+        if path == "/docs" {
+            assert_eq!(
+                file.text().matches("<script").count(),
+                file.text().matches("<script src=\"/docs/docs.js\"").count()
+            );
+        }
+    }
+    assert_eq!(harness.call("GET", "/docs/other.js", &[], b"").await.problem(), "404 route_unknown -");
+    harness.stop().await;
+}
+
+/// The server names the parameters that it reads when it is sent another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_reads_the_parameters_that_are_described() {
+    let harness = Harness::start().await;
+    let mut asked = 0;
+    for (path, method, operation) in operations() {
+        let of_query = |parameter: &&Value| parameter["in"] == "query";
+        let described: Vec<&str> = operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(of_query)
+            .map(|parameter| parameter["name"].as_str().unwrap())
+            .collect();
+        // The stream wants its handshake first; routes without parameters do not look.
+        if described.is_empty() || path == "/v1/stream" {
+            continue;
+        }
+        let target = format!("{}?nonsense=1", path.replace("{id}", "4df5900c-22c4-4373-875d-f1172048e1b4"));
+        let target = target.replace(['{', '}'], "");
+        let reply = match operation["security"][0].get("ApiKey") {
+            Some(_) => harness.call(&method.to_uppercase(), &target, &[("X-Api-Key", support::KEY)], b"").await,
+            None => harness.operator(&method.to_uppercase(), &target, "").await,
+        };
+        assert_eq!(reply.problem(), "400 query_invalid -", "{method} {path}");
+        let expected = format!("nonsense is not known here; known are: {}", described.join(", "));
+        assert_eq!(reply.json()["detail"], expected, "{method} {path}");
+        asked += 1;
+    }
+    assert!(20 <= asked, "{asked}");
+    harness.stop().await;
+}
+
+/// A parameter that is required is one without which the server refuses, and the others are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn required_is_what_the_server_insists_on() {
+    let harness = Harness::start().await;
+    harness.post(&purchase("A-1", 200_000, 1, 1)).await;
+    let id = harness.get("/v1/customers?tenant=journey&ref=C1").await.json()["id"].as_str().unwrap().to_owned();
+    for (path, method, operation) in operations() {
+        let is_operators = operation["security"][0].get("Bearer").is_some();
+        if !is_operators || method != "get" {
+            continue;
+        }
+        let target = path.replace("{id}", &id).replace("{slug}", "grocer");
+        assert_eq!(harness.get(&target).await.problem(), "400 query_invalid -", "{path}");
+        assert_eq!(harness.get(&format!("{target}?tenant=journey")).await.status, 200, "{path}");
+    }
+    harness.stop().await;
+}
+
+/// One good reply at least of every operation, so that each answer's schema is held against an answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_answers_as_described() {
+    let harness = Harness::start().await;
+    let booked = harness.post(&purchase("A-1", 200_000, 1, 1)).await;
+    assert_eq!(booked.status, 201);
+    for day in 2..=9 {
+        harness.post(&purchase(&format!("A-{day}"), 200_000, 1, day)).await;
+    }
+    let purchase_id = booked.json()["id"].as_str().unwrap().to_owned();
+    let id = booked.json()["customer"].as_str().unwrap().to_owned();
+    let dry = purchase("B", 1_000, 1, 9);
+    let dry = harness.post_to("/v1/purchases?dry_run=true", "application/json", &[], dry.as_bytes()).await;
+    assert_eq!(dry.status, 200);
+    let full = json!({
+        "origin_id": "full", "customer": { "email": "ann@example.org" }, "amount": "300", "quantity": 2,
+        "occurred_at": "2017-03-20T10:00:00+07:00", "promo_code": null, "store": "s", "product": "p", "tags": ["t"],
+        "lines": [{ "product": "tea", "quantity": "1", "amount": 100 }, { "product": "rice", "quantity": 1, "amount": 200 }],
+    });
+    assert_eq!(harness.post(&full.to_string()).await.status, 201);
+    let lines =
+        harness.stream(&format!("{}\n{}\n{{\n", purchase("A-1", 200_000, 1, 1), purchase("A-1", 7, 1, 1))).await;
+    assert_eq!(lines.len(), 3);
+
+    let catalogue = harness.get("/v1/catalogue?tenant=journey").await.json();
+    let (promo, program) = (&catalogue["catalogue"]["promos"][0], &catalogue["catalogue"]["tier_programs"][0]);
+    let keys = harness.get("/v1/partners/grocer/api-keys?tenant=journey").await.json();
+    let key_id = keys["data"][0]["id"].as_str().unwrap().to_owned();
+    let partner = json!({ "slug": "baker", "name": "The Baker" });
+
+    // Booking is above; the stream's messages are checked by its own tests.
+    let mut seen = BTreeSet::from([("/v1/purchases", "post"), ("/v1/stream", "get")]);
+    for (path, method, body) in [
+        ("/healthz", "GET", &Value::Null),
+        ("/readyz", "GET", &Value::Null),
+        ("/problems/internal", "GET", &Value::Null),
+        ("/openapi.json", "GET", &Value::Null),
+        ("/docs", "GET", &Value::Null),
+        ("/docs/docs.js", "GET", &Value::Null),
+        ("/docs/docs.css", "GET", &Value::Null),
+        ("/v1/customers?tenant=journey&ref=C1", "GET", &Value::Null),
+        ("/v1/customers/ID?tenant=journey", "GET", &Value::Null),
+        ("/v1/customers/ID/wallets?tenant=journey", "GET", &Value::Null),
+        ("/v1/customers/ID/tiers?tenant=journey&limit=2", "GET", &Value::Null),
+        ("/v1/customers/ID/entries?tenant=journey", "GET", &Value::Null),
+        ("/v1/customers/ID/purchases?tenant=journey&min_seq=1", "GET", &Value::Null),
+        ("/v1/purchases/PURCHASE", "GET", &Value::Null),
+        ("/v1/promos?tenant=journey", "GET", &Value::Null),
+        ("/v1/promos/JOURNEY2017?tenant=journey", "GET", &Value::Null),
+        ("/v1/promos/JOURNEY2017?tenant=journey&dry_run=true", "PUT", promo),
+        ("/v1/promos/JOURNEY2017?tenant=journey", "PATCH", &json!({ "quota": 7 })),
+        ("/v1/tier-programs?tenant=journey", "GET", &Value::Null),
+        ("/v1/tier-programs/Journey?tenant=journey", "PUT", program),
+        ("/v1/partners?tenant=journey", "GET", &Value::Null),
+        ("/v1/catalogue?tenant=journey&version=1", "GET", &Value::Null),
+        ("/v1/catalogue?tenant=journey&dry_run=true", "PUT", &catalogue["catalogue"]),
+        ("/v1/reports/summary?tenant=journey", "GET", &Value::Null),
+        ("/v1/trial-balance?tenant=journey", "GET", &Value::Null),
+        ("/v1/snapshots", "POST", &Value::Null),
+        ("/v1/partners?tenant=journey&dry_run=true", "POST", &partner),
+        ("/v1/partners?tenant=journey", "POST", &partner),
+        ("/v1/partners/grocer/api-keys?tenant=journey&dry_run=true", "POST", &json!({})),
+        ("/v1/partners/grocer/api-keys?tenant=journey", "POST", &json!({ "api_key": "another-key" })),
+        ("/v1/partners/grocer/api-keys/KEY?tenant=journey", "DELETE", &Value::Null),
+        ("/v1/partners/grocer/api-keys?tenant=journey", "GET", &Value::Null),
+    ] {
+        let path = path.replace("ID", &id).replace("PURCHASE", &purchase_id).replace("KEY", &key_id);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let reply = harness.operator(method, &path, &body).await;
+        assert!(matches!(reply.status, 200 | 201), "{method} {path} {}", reply.text());
+        let template = template_of(path.split('?').next().unwrap()).unwrap();
+        seen.insert((template, METHODS.into_iter().find(|own| own.eq_ignore_ascii_case(method)).unwrap()));
+    }
+    let described: BTreeSet<_> = operations().into_iter().map(|(path, method, _)| (path, method)).collect();
+    assert_eq!(seen, described);
+    harness.stop().await;
+}
