@@ -13,7 +13,7 @@ pub enum Role {
     Partner,
     /// An operator with the server's token.
     Operator,
-    /// A partner, for what is its own, or an operator.
+    /// A partner, for what is its own and the present state of its tenant's customers, or an operator.
     PartnerOrOperator,
 }
 

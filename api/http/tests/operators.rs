@@ -174,6 +174,11 @@ async fn another_partner_sees_nothing_of_a_purchase() {
     let seen = harness.call("GET", &path, &[("X-Api-Key", &key)], b"").await;
     assert_eq!(seen.problem(), "404 purchase_not_found -");
     assert_eq!(harness.get(&path).await.status, 200);
+    // Where the customer stands is the tenant's; what led there is the other partner's.
+    let tiers = format!("/v1/customers/{}/tiers", booked["customer"].as_str().unwrap());
+    let seen = harness.call("GET", &tiers, &[("X-Api-Key", &key)], b"").await.json();
+    assert_eq!((&seen["tiers"][0]["level"], &seen["data"]), (&json!("BRONZE"), &json!([])));
+    assert_eq!(harness.get_as_partner(&tiers).await.json()["data"].as_array().map(Vec::len), Some(1));
     let again = harness.operator("POST", "/v1/partners?tenant=journey", r#"{"slug":"baker","name":"B"}"#).await;
     assert_eq!(again.problem(), "409 partner_exists -");
     let taken = format!(r#"{{"slug":"thief","name":"T","api_key":"{KEY}"}}"#);

@@ -391,12 +391,43 @@ impl ProgramDraft {
                 milestones,
             });
         }
+        self.check_ways(&levels)?;
         let rules = JourneyRules {
             downgrade_after_days: self.downgrade_after_days,
             reset_after_days: self.reset_after_days,
             at_maximum: self.at_maximum,
         };
         Ok(TierProgram { id, name: self.name.clone(), policy: TierPolicy::Journey(rules), levels })
+    }
+}
+
+impl ProgramDraft {
+    /// Checks that up leads up, down leads down, and that somebody can stand on every level one day.
+    fn check_ways(&self, levels: &[TierLevel]) -> Result<(), CatalogueRejection> {
+        let at = |id: RuleId| levels.iter().position(|level| level.id == id).unwrap_or(0);
+        let mut reached: Vec<usize> = levels.first().map(|_| 0).into_iter().collect();
+        let mut looked_at = 0;
+        while let Some(&index) = reached.get(looked_at) {
+            looked_at += 1;
+            for way in [levels[index].next, levels[index].previous].map(at) {
+                if !reached.contains(&way) {
+                    reached.push(way);
+                }
+            }
+        }
+        for (index, level) in levels.iter().enumerate() {
+            let place = || format!("tier_programs[{}].levels[{}]", self.name, level.name);
+            if at(level.next) < index {
+                return Err(invalid(place(), "next must name a level above it, or itself at the top"));
+            }
+            if index < at(level.previous) {
+                return Err(invalid(place(), "previous must name a level below it, or itself at the bottom"));
+            }
+            if !reached.contains(&index) {
+                return Err(invalid(place(), "no way leads there: no customer can ever reach it"));
+            }
+        }
+        Ok(())
     }
 }
 

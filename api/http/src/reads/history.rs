@@ -21,6 +21,7 @@ use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
+use crate::wire::event::partner_of;
 use crate::wire::history::{EntryPage, Leg, PurchasePage, Side, TierMove, TierPage, TierState, WalletEntry};
 use crate::wire::instant::{Rfc3339, UuidText};
 use crate::wire::result::{Names, purchase_of, render};
@@ -38,7 +39,16 @@ pub(crate) async fn tiers(
     let query = Query::parse(&uri, parameters::of(Endpoint::Tiers))?;
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
-    let (data, next_cursor) = page(&app, &view, &query, List::Tiers, tier_items).await?;
+    // Customers are the tenant's, and each of its partners may show where one stands. What led there is of purchases,
+    // and these are their partner's own.
+    let is_shown = |record: &Record| match identity {
+        Identity::Partner(caller) => partner_of(&record.body) == Some(caller.partner),
+        Identity::Operator | Identity::Nobody => true,
+    };
+    let items = |record: &Record, catalogue: &Catalogue| {
+        if is_shown(record) { tier_items(record, catalogue) } else { Ok(Vec::new()) }
+    };
+    let (data, next_cursor) = page(&app, &view, &query, List::Tiers, items).await?;
     let catalogue: &Catalogue = &view.catalogue;
     let names = Names { catalogue };
     let state = |standing: &Standing| {
@@ -95,7 +105,7 @@ async fn page<T>(
     view: &CustomerView,
     query: &Query,
     list: List,
-    items: fn(&Record, &Catalogue) -> Result<Vec<T>, Problem>,
+    items: impl Fn(&Record, &Catalogue) -> Result<Vec<T>, Problem>,
 ) -> Result<(Vec<T>, Option<String>), Problem> {
     let limit = query.limit()?;
     let mut next = match query.text("cursor") {

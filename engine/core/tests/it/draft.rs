@@ -334,3 +334,22 @@ fn tenants_and_partners_are_numbered_over_the_ledger() {
     let more = world.apply(&more, None).unwrap().unwrap();
     assert_eq!((more.tenant.0, more.partners[2].id.0), (1, 5));
 }
+
+#[test]
+fn up_leads_up_down_leads_down_and_every_level_can_be_reached() {
+    let at = |name: &str| format!("tier_programs[Journey].levels[{name}]");
+    let up = |place: String| format!("{place}: next must name a level above it, or itself at the top");
+    let down = |place: String| format!("{place}: previous must name a level below it, or itself at the bottom");
+    let lost = |place: String| format!("{place}: no way leads there: no customer can ever reach it");
+    let names = |draft: &CatalogueDraft| draft.programs[0].name.clone();
+    assert_eq!(names(&kezbek()), "Journey");
+    check(|draft| draft.programs[0].levels[1].next = Some("BRONZE".into()), &up(at("SILVER")));
+    check(|draft| draft.programs[0].levels[2].next = Some("SILVER".into()), &up(at("GOLD")));
+    check(|draft| draft.programs[0].levels[0].previous = Some("SILVER".into()), &down(at("BRONZE")));
+    check(|draft| draft.programs[0].levels[0].next = Some("BRONZE".into()), &lost(at("SILVER")));
+    check(|draft| draft.programs[0].levels[1].next = Some("SILVER".into()), &lost(at("GOLD")));
+    // Skipped on the way up and met on the way down is reached.
+    let mut draft = kezbek();
+    draft.programs[0].levels[0].next = Some("GOLD".into());
+    World::default().apply(&draft, None).unwrap().unwrap();
+}

@@ -180,15 +180,23 @@ fn a_first_purchase_meets_no_milestone() {
 /// A level's own `previous` and `next` win over its place in the list.
 #[test]
 fn named_neighbours_win_over_the_order() {
-    let mut draft = kezbek();
-    draft.programs[0].levels[2].previous = Some("BRONZE".into());
-    draft.programs[0].levels[0].next = Some("GOLD".into());
-    let mut world = World::new(&draft, jakarta("2024-01-15 09:00:00"));
+    let mut far_down = kezbek();
+    far_down.programs[0].levels[2].previous = Some("BRONZE".into());
+    let mut world = World::new(&far_down, jakarta("2024-01-15 09:00:00"));
+    check(
+        &mut world,
+        "daily A 15 -> GOLD 1 UPGRADE
+         after 31d
+         buy A 1000 -> BRONZE 1 DOWNGRADE",
+    );
+    let mut far_up = kezbek();
+    far_up.programs[0].levels[0].next = Some("GOLD".into());
+    let mut world = World::new(&far_up, jakarta("2024-01-15 09:00:00"));
     check(
         &mut world,
         "daily A 8 -> GOLD 1 UPGRADE
          after 31d
-         buy A 1000 -> BRONZE 1 DOWNGRADE",
+         buy A 1000 -> SILVER 1 DOWNGRADE",
     );
 }
 

@@ -80,12 +80,12 @@ fn any_program() -> impl Strategy<Value = Program> {
     let level =
         (1..=4u32, prop::option::weighted(0.2, 0..3usize), prop::collection::btree_map(1..=4u32, points, 0..=3));
     (0..=31i64, 0..=31i64, prop::collection::vec(level, 1..=3)).prop_map(|(down_days, more, levels)| {
-        let count = levels.len();
-        let level = |(max, previous, mut milestones): (u32, Option<usize>, BTreeMap<u32, i64>)| {
+        let level = |(index, row): (usize, (u32, Option<usize>, BTreeMap<u32, i64>))| {
+            let (max, previous, mut milestones) = row;
             milestones.retain(|at, _| *at <= max);
-            Level { max, previous: previous.filter(|previous| *previous < count), milestones }
+            Level { max, previous: previous.filter(|previous| *previous <= index), milestones }
         };
-        Program { down_days, reset_days: down_days + more, levels: levels.into_iter().map(level).collect() }
+        Program { down_days, reset_days: down_days + more, levels: levels.into_iter().enumerate().map(level).collect() }
     })
 }
 
