@@ -18,6 +18,10 @@ pub enum HouseAccount {
     PromoExpense(PartnerId),
     /// What the tenant's loyalty costs. Debited by milestones.
     LoyaltyExpense,
+    /// What the tenant's campaigns cost in money. Debited by rewards that credit a wallet.
+    RewardExpense,
+    /// Points that were issued and are not spent. Debited by whatever grants points.
+    PointsIssued,
 }
 
 /// Which way an entry moves a wallet.

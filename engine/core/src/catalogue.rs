@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{CurrencyCode, PartnerId, RuleId, TenantId, Unit};
-use crate::percent::Percent;
+use crate::percent::{Percent, Rate};
 use crate::quantity::{Amount, Instant};
 
 /// The rules of one tenant.
@@ -39,6 +39,16 @@ pub struct Catalogue {
     pub promos: Vec<Promo>,
     /// Its tier programmes, in order of their ids.
     pub programs: Vec<TierProgram>,
+    /// The kinds of points that its rules pay in, in order of their ids.
+    pub point_kinds: Vec<PointKind>,
+    /// Its cashback rules, in order of their ids.
+    pub cashback_rules: Vec<CashbackRule>,
+    /// What its campaigns ask for, in order of their ids.
+    pub fulfillments: Vec<Fulfillment>,
+    /// What its campaigns pay, in order of their ids.
+    pub rewards: Vec<Reward>,
+    /// Its campaigns, in order of their ids.
+    pub campaigns: Vec<Campaign>,
     /// The id that the next new rule gets.
     pub next_rule: RuleId,
 }
@@ -133,28 +143,30 @@ pub struct TierProgram {
     pub id: RuleId,
     /// Its name, unique within the tenant.
     pub name: String,
-    /// How a customer moves.
+    /// How a customer moves, and between which levels.
     pub policy: TierPolicy,
-    /// Its levels, the lowest first; never empty.
-    pub levels: Vec<TierLevel>,
 }
 
 /// How a customer moves between the levels of a programme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TierPolicy {
     /// By the count of purchases within a level and the days between them (KezBek).
-    Journey(JourneyRules),
+    Journey(Journey),
+    /// By all that was ever spent (onetap).
+    Threshold(Threshold),
 }
 
-/// The numbers of a Journey programme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JourneyRules {
+/// A Journey programme.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journey {
     /// A gap of more whole days than this steps a customer down one level.
     pub downgrade_after_days: u32,
     /// A gap of more whole days than this returns a customer to the lowest level.
     pub reset_after_days: u32,
     /// What happens at the top once its count is full.
     pub at_maximum: AtMaximum,
+    /// Its levels, the lowest first; never empty.
+    pub levels: Vec<JourneyLevel>,
 }
 
 /// What a customer of the highest level gets once its count is full.
@@ -162,11 +174,13 @@ pub struct JourneyRules {
 pub enum AtMaximum {
     /// Counts on; no milestone is met again (KezBek).
     PayNothing,
+    /// Counts from 1 again, so that its milestones are met again.
+    RestartCycle,
 }
 
-/// One level of a programme.
+/// One level of a Journey programme.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TierLevel {
+pub struct JourneyLevel {
     /// Its id.
     pub id: RuleId,
     /// Its name, unique within the programme without regard to case.
@@ -181,6 +195,24 @@ pub struct TierLevel {
     pub milestones: Vec<Milestone>,
 }
 
+/// A Threshold programme.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Threshold {
+    /// Its levels, the lowest first, each with a higher bound than the one before; never empty.
+    pub levels: Vec<ThresholdLevel>,
+}
+
+/// One level of a Threshold programme.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThresholdLevel {
+    /// Its id.
+    pub id: RuleId,
+    /// Its name, unique within the programme without regard to case.
+    pub name: String,
+    /// What must have been spent to stand on it, in minor units of the tenant's currency.
+    pub spent_min: Amount,
+}
+
 /// Points paid when the count within a level reaches a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Milestone {
@@ -190,6 +222,115 @@ pub struct Milestone {
     pub at_count: u32,
     /// What it pays, in minor units of the tenant's currency.
     pub points: Amount,
+}
+
+/// A kind of points: a unit of its own, that converts into nothing by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointKind {
+    /// Its id.
+    pub id: RuleId,
+    /// Its name, unique within the tenant.
+    pub name: String,
+}
+
+/// A share of what is bought of some products, paid in points (onetap). Any number of rules stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CashbackRule {
+    /// Its id.
+    pub id: RuleId,
+    /// Its name, unique within the tenant.
+    pub name: String,
+    /// The share.
+    pub rate: Rate,
+    /// The products that it is for, sorted; none means every product.
+    pub products: Vec<String>,
+    /// The partner whose purchases it is for; `None` means every partner of the tenant.
+    pub partner: Option<PartnerId>,
+    /// False while it pays nothing.
+    pub is_active: bool,
+    /// The last instant at which it pays, included; `None` when it has no end.
+    pub ends_at: Option<Instant>,
+    /// The kind of points that it pays.
+    pub pays: RuleId,
+}
+
+/// A condition that purchases meet (Loyaltea).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fulfillment {
+    /// Its id.
+    pub id: RuleId,
+    /// Its name, unique within the tenant.
+    pub name: String,
+    /// What it asks for.
+    pub kind: FulfillmentKind,
+}
+
+/// What a fulfillment asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FulfillmentKind {
+    /// Buying something.
+    Buy {
+        /// What; `None` means anything.
+        product: Option<String>,
+        /// For how much at least.
+        amount_min: Amount,
+        /// True when several purchases add up; else one purchase must do it.
+        is_cumulative: bool,
+    },
+    /// Purchases with a tag.
+    Tag {
+        /// The tag, exact.
+        tag: String,
+        /// How many of them.
+        count: u32,
+    },
+}
+
+/// What a campaign pays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reward {
+    /// Its id.
+    pub id: RuleId,
+    /// Its name, unique within the tenant.
+    pub name: String,
+    /// What is paid.
+    pub kind: RewardKind,
+}
+
+/// What is paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RewardKind {
+    /// Points.
+    Points {
+        /// Of which kind.
+        kind: RuleId,
+        /// How many.
+        points: Amount,
+    },
+    /// Money in the customer's wallet.
+    WalletCredit {
+        /// How much.
+        amount: Amount,
+    },
+}
+
+/// A set of fulfillments that, once all are met, pays rewards (Loyaltea).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Campaign {
+    /// Its id.
+    pub id: RuleId,
+    /// Its name, unique within the tenant.
+    pub name: String,
+    /// What must be met, sorted; never empty.
+    pub fulfillments: Vec<RuleId>,
+    /// What is paid, sorted; never empty.
+    pub rewards: Vec<RuleId>,
+    /// The first instant of its period; `None` when it has no start.
+    pub starts_at: Option<Instant>,
+    /// The last instant of its period, included; `None` when it has no end.
+    pub ends_at: Option<Instant>,
+    /// How often a customer may complete it; `None` when there is no limit.
+    pub completions_max: Option<u32>,
 }
 
 impl Catalogue {
@@ -224,6 +365,36 @@ impl Catalogue {
         self.partners.iter().find(|partner| partner.slug == slug)
     }
 
+    /// Finds a kind of points by its id.
+    #[must_use]
+    pub fn point_kind(&self, id: RuleId) -> Option<&PointKind> {
+        self.point_kinds.iter().find(|kind| kind.id == id)
+    }
+
+    /// Finds a cashback rule by its id.
+    #[must_use]
+    pub fn cashback_rule(&self, id: RuleId) -> Option<&CashbackRule> {
+        self.cashback_rules.iter().find(|rule| rule.id == id)
+    }
+
+    /// Finds a fulfillment by its id.
+    #[must_use]
+    pub fn fulfillment(&self, id: RuleId) -> Option<&Fulfillment> {
+        self.fulfillments.iter().find(|fulfillment| fulfillment.id == id)
+    }
+
+    /// Finds a reward by its id.
+    #[must_use]
+    pub fn reward(&self, id: RuleId) -> Option<&Reward> {
+        self.rewards.iter().find(|reward| reward.id == id)
+    }
+
+    /// Finds a campaign by its id.
+    #[must_use]
+    pub fn campaign(&self, id: RuleId) -> Option<&Campaign> {
+        self.campaigns.iter().find(|campaign| campaign.id == id)
+    }
+
     /// Finds a tier programme by its id.
     #[must_use]
     pub fn program(&self, id: RuleId) -> Option<&TierProgram> {
@@ -232,9 +403,27 @@ impl Catalogue {
 }
 
 impl TierProgram {
+    /// Lists the ids and names of its levels, the lowest first.
+    pub fn levels(&self) -> impl Iterator<Item = (RuleId, &str)> {
+        let (journey, threshold) = match &self.policy {
+            TierPolicy::Journey(journey) => (journey.levels.as_slice(), &[][..]),
+            TierPolicy::Threshold(threshold) => (&[][..], threshold.levels.as_slice()),
+        };
+        let journey = journey.iter().map(|level| (level.id, level.name.as_str()));
+        journey.chain(threshold.iter().map(|level| (level.id, level.name.as_str())))
+    }
+
+    /// Returns the name of a level.
+    #[must_use]
+    pub fn level_name(&self, id: RuleId) -> Option<&str> {
+        self.levels().find(|(own, _)| *own == id).map(|(_, name)| name)
+    }
+}
+
+impl Journey {
     /// Finds a level by its id.
     #[must_use]
-    pub fn level(&self, id: RuleId) -> Option<&TierLevel> {
+    pub fn level(&self, id: RuleId) -> Option<&JourneyLevel> {
         self.levels.iter().find(|level| level.id == id)
     }
 
@@ -244,12 +433,12 @@ impl TierProgram {
     ///
     /// If the programme has no level, which no applied catalogue allows.
     #[must_use]
-    pub fn lowest(&self) -> &TierLevel {
+    pub fn lowest(&self) -> &JourneyLevel {
         self.levels.first().expect("an applied programme has a level")
     }
 }
 
-impl TierLevel {
+impl JourneyLevel {
     /// Returns true for a level that nothing follows.
     #[must_use]
     pub fn is_highest(&self) -> bool {

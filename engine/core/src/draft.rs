@@ -1,18 +1,22 @@
 //! What an operator wants the rules to be, and how that becomes a version: references resolved, ids given, checked.
 //!
 //! A rule that was there before keeps its id: partners by slug, promos by code, bands by quantity and smallest amount,
-//! programmes and levels by name, milestones by count. What the ledger still needs cannot be removed.
+//! milestones by count, everything else by name. What the ledger still needs cannot be removed.
+//!
+//! Cashback rules and campaigns are resolved in [`earning`].
+
+mod earning;
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::catalogue::{
-    AtMaximum, Catalogue, Currency, JourneyRules, Milestone, Partner, Promo, PromoBand, RuleClock, TierLevel,
-    TierPolicy, TierProgram, UnknownCustomer, UnknownPromo,
+    AtMaximum, Catalogue, Currency, FulfillmentKind, Journey, JourneyLevel, Milestone, Partner, Promo, PromoBand,
+    RuleClock, Threshold, ThresholdLevel, TierPolicy, TierProgram, UnknownCustomer, UnknownPromo,
 };
 use crate::identity::{PartnerId, RuleId, TenantId};
-use crate::percent::Percent;
+use crate::percent::{Percent, Rate};
 use crate::quantity::{Amount, Instant};
 use crate::rejection::CatalogueRejection;
 
@@ -47,6 +51,91 @@ pub struct CatalogueDraft {
     pub promos: Vec<PromoDraft>,
     /// The tier programmes.
     pub programs: Vec<ProgramDraft>,
+    /// Cashback rules, campaigns, and what they need.
+    pub earning: EarningDraft,
+}
+
+/// Cashback rules, campaigns, and what they need, as wanted. Everything names everything by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EarningDraft {
+    /// The names of the kinds of points.
+    pub point_kinds: Vec<String>,
+    /// The cashback rules.
+    pub cashback_rules: Vec<CashbackDraft>,
+    /// The fulfillments.
+    pub fulfillments: Vec<FulfillmentDraft>,
+    /// The rewards.
+    pub rewards: Vec<RewardDraft>,
+    /// The campaigns.
+    pub campaigns: Vec<CampaignDraft>,
+}
+
+/// A cashback rule, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CashbackDraft {
+    /// See [`CashbackRule::name`].
+    pub name: String,
+    /// See [`CashbackRule::rate`].
+    pub rate: Rate,
+    /// See [`CashbackRule::products`].
+    pub products: Vec<String>,
+    /// The slug of the partner that it is for.
+    pub partner: Option<String>,
+    /// See [`CashbackRule::is_active`].
+    pub is_active: bool,
+    /// See [`CashbackRule::ends_at`].
+    pub ends_at: Option<Instant>,
+    /// The name of the kind of points that it pays.
+    pub pays: String,
+}
+
+/// A fulfillment, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FulfillmentDraft {
+    /// See [`Fulfillment::name`].
+    pub name: String,
+    /// See [`Fulfillment::kind`].
+    pub kind: FulfillmentKind,
+}
+
+/// A reward, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RewardDraft {
+    /// See [`Reward::name`].
+    pub name: String,
+    /// What it pays.
+    pub pays: RewardPaysDraft,
+}
+
+/// What a reward pays, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RewardPaysDraft {
+    /// Points.
+    Points {
+        /// The name of their kind.
+        kind: String,
+        /// How many.
+        points: Amount,
+    },
+    /// Money in the wallet.
+    WalletCredit(Amount),
+}
+
+/// A campaign, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CampaignDraft {
+    /// See [`Campaign::name`].
+    pub name: String,
+    /// The names of its fulfillments.
+    pub fulfillments: Vec<String>,
+    /// The names of its rewards.
+    pub rewards: Vec<String>,
+    /// See [`Campaign::starts_at`].
+    pub starts_at: Option<Instant>,
+    /// See [`Campaign::ends_at`].
+    pub ends_at: Option<Instant>,
+    /// See [`Campaign::completions_max`].
+    pub completions_max: Option<u32>,
 }
 
 /// A partner, as wanted.
@@ -90,27 +179,43 @@ pub struct BandDraft {
     pub percent: Percent,
 }
 
-/// A Journey programme, as wanted.
+/// A tier programme, as wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgramDraft {
     /// See [`TierProgram::name`].
     pub name: String,
-    /// See [`JourneyRules::downgrade_after_days`].
+    /// How a customer moves, and between which levels.
+    pub policy: PolicyDraft,
+}
+
+/// How a customer moves, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyDraft {
+    /// By count and gaps.
+    Journey(JourneyDraft),
+    /// By all that was ever spent: name and bound of each level, the lowest first.
+    Threshold(Vec<(String, Amount)>),
+}
+
+/// A Journey programme's rules, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JourneyDraft {
+    /// See [`Journey::downgrade_after_days`].
     pub downgrade_after_days: u32,
-    /// See [`JourneyRules::reset_after_days`].
+    /// See [`Journey::reset_after_days`].
     pub reset_after_days: u32,
-    /// See [`JourneyRules::at_maximum`].
+    /// See [`Journey::at_maximum`].
     pub at_maximum: AtMaximum,
     /// The levels, the lowest first.
     pub levels: Vec<LevelDraft>,
 }
 
-/// A tier level, as wanted.
+/// A level of a Journey programme, as wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LevelDraft {
-    /// See [`TierLevel::name`].
+    /// See [`JourneyLevel::name`].
     pub name: String,
-    /// See [`TierLevel::count_max`].
+    /// See [`JourneyLevel::count_max`].
     pub count_max: u32,
     /// The name of the level above; `None` means the one that follows in the list, itself at the top.
     pub next: Option<String>,
@@ -169,6 +274,7 @@ impl CatalogueDraft {
         let mut ids = Ids { next: present.map_or(1, |present| present.next_rule.0) };
         let promos = self.resolve_promos(present, &partners, &mut ids)?;
         let programs = self.resolve_programs(present, &mut ids)?;
+        let earning = self.earning.resolve(present, &partners, &mut ids)?;
         Ok(Catalogue {
             tenant: numbering.tenant,
             version: present.map_or(1, |present| present.version + 1),
@@ -182,6 +288,11 @@ impl CatalogueDraft {
             partners,
             promos,
             programs,
+            point_kinds: earning.point_kinds,
+            cashback_rules: earning.cashback_rules,
+            fulfillments: earning.fulfillments,
+            rewards: earning.rewards,
+            campaigns: earning.campaigns,
             next_rule: RuleId(ids.next),
         })
     }
@@ -202,9 +313,8 @@ impl CatalogueDraft {
 
     fn check_size(&self) -> Result<(), CatalogueRejection> {
         let bands: usize = self.promos.iter().map(|promo| 1 + promo.bands.len()).sum();
-        let levels = self.programs.iter().flat_map(|program| &program.levels);
-        let steps: usize = levels.map(|level| 1 + level.milestones.len()).sum();
-        if RULES_MAX < bands + steps + self.programs.len() {
+        let steps: usize = self.programs.iter().map(ProgramDraft::rules).sum();
+        if RULES_MAX < bands + steps + self.earning.rules() {
             return Err(invalid("tenant", format!("has more than {RULES_MAX} rules in all")));
         }
         if PARTNERS_MAX < self.partners.len() {
@@ -213,8 +323,8 @@ impl CatalogueDraft {
         let names = [&self.name, &self.timezone].into_iter().chain(self.partners.iter().map(|partner| &partner.name));
         let names = names.chain(self.promos.iter().map(|promo| &promo.code));
         let names = names.chain(self.programs.iter().map(|program| &program.name));
-        let levels = self.programs.iter().flat_map(|program| program.levels.iter().map(|level| &level.name));
-        match names.chain(levels).find(|name| NAME_BYTES_MAX < name.len()) {
+        let levels = self.programs.iter().flat_map(ProgramDraft::level_names);
+        match names.chain(levels).chain(self.earning.names()).find(|name| NAME_BYTES_MAX < name.len()) {
             Some(name) => Err(invalid("tenant", format!("a name is longer than {NAME_BYTES_MAX} bytes: {name}"))),
             None => Ok(()),
         }
@@ -348,62 +458,116 @@ impl PromoDraft {
 }
 
 impl ProgramDraft {
+    /// Counts the rules that it is made of: itself, its levels and their milestones.
+    fn rules(&self) -> usize {
+        1 + match &self.policy {
+            PolicyDraft::Journey(journey) => journey.levels.iter().map(|level| 1 + level.milestones.len()).sum(),
+            PolicyDraft::Threshold(levels) => levels.len(),
+        }
+    }
+
+    fn level_names(&self) -> impl Iterator<Item = &String> {
+        let (journey, threshold) = match &self.policy {
+            PolicyDraft::Journey(journey) => (journey.levels.as_slice(), &[][..]),
+            PolicyDraft::Threshold(levels) => (&[][..], levels.as_slice()),
+        };
+        journey.iter().map(|level| &level.name).chain(threshold.iter().map(|(name, _)| name))
+    }
+
     fn resolve(&self, old: Option<&TierProgram>, ids: &mut Ids) -> Result<TierProgram, CatalogueRejection> {
         let place = || format!("tier_programs[{}]", self.name);
-        if self.name.is_empty() || self.levels.is_empty() {
+        if self.name.is_empty() || self.level_names().next().is_none() {
             return Err(invalid(place(), "needs a name and at least one level"));
         }
-        if self.reset_after_days < self.downgrade_after_days {
-            return Err(invalid(place(), "reset_after_days must not be below downgrade_after_days"));
-        }
-        if let Some(twin) = first_twin(self.levels.iter().map(|level| level.name.as_str()), str::to_lowercase) {
+        if let Some(twin) = first_twin(self.level_names().map(String::as_str), str::to_lowercase) {
             return Err(invalid(format!("tier_programs[{}].levels[{twin}]", self.name), "stands twice"));
         }
         let id = ids.keep_or_next(old.map(|program| program.id));
-        let before = old.map_or(&[][..], |program| program.levels.as_slice());
-        let is_gone = |old: &&TierLevel| !self.levels.iter().any(|level| level.name == old.name);
-        if let Some(gone) = before.iter().find(is_gone) {
-            return Err(invalid(
-                format!("tier_programs[{}].levels[{}]", self.name, gone.name),
-                "cannot be removed: customers stand on it",
-            ));
+        let is_gone = |(_, old): &(RuleId, &str)| !self.level_names().any(|name| name == old);
+        if let Some((_, gone)) = old.and_then(|old| old.levels().find(is_gone)) {
+            let place = format!("tier_programs[{}].levels[{gone}]", self.name);
+            return Err(invalid(place, "cannot be removed: customers stand on it"));
+        }
+        let policy = match (&self.policy, old.map(|old| &old.policy)) {
+            (PolicyDraft::Journey(journey), None) => TierPolicy::Journey(self.resolve_journey(journey, &[], ids)?),
+            (PolicyDraft::Journey(journey), Some(TierPolicy::Journey(old))) => {
+                TierPolicy::Journey(self.resolve_journey(journey, &old.levels, ids)?)
+            }
+            (PolicyDraft::Threshold(levels), None) => {
+                TierPolicy::Threshold(self.resolve_threshold(levels, &[], ids)?)
+            }
+            (PolicyDraft::Threshold(levels), Some(TierPolicy::Threshold(old))) => {
+                TierPolicy::Threshold(self.resolve_threshold(levels, &old.levels, ids)?)
+            }
+            (PolicyDraft::Journey(_) | PolicyDraft::Threshold(_), Some(_)) => {
+                return Err(invalid(place(), "the policy cannot change: customers stand in it; add another programme"));
+            }
+        };
+        Ok(TierProgram { id, name: self.name.clone(), policy })
+    }
+
+    fn resolve_journey(
+        &self,
+        wanted: &JourneyDraft,
+        before: &[JourneyLevel],
+        ids: &mut Ids,
+    ) -> Result<Journey, CatalogueRejection> {
+        if wanted.reset_after_days < wanted.downgrade_after_days {
+            let place = format!("tier_programs[{}]", self.name);
+            return Err(invalid(place, "reset_after_days must not be below downgrade_after_days"));
         }
         let old_level = |name: &str| before.iter().find(|level| level.name == name);
         let level_ids: Vec<RuleId> =
-            self.levels.iter().map(|level| ids.keep_or_next(old_level(&level.name).map(|old| old.id))).collect();
-        let find = |name: &str| self.levels.iter().position(|level| level.name == name).map(|at| level_ids[at]);
-        let mut levels = Vec::with_capacity(self.levels.len());
-        for (index, wanted) in self.levels.iter().enumerate() {
-            let place = || format!("tier_programs[{}].levels[{}]", self.name, wanted.name);
+            wanted.levels.iter().map(|level| ids.keep_or_next(old_level(&level.name).map(|old| old.id))).collect();
+        let find = |name: &str| wanted.levels.iter().position(|level| level.name == name).map(|at| level_ids[at]);
+        let mut levels = Vec::with_capacity(wanted.levels.len());
+        for (index, own) in wanted.levels.iter().enumerate() {
+            let place = || format!("tier_programs[{}].levels[{}]", self.name, own.name);
             let neighbour = |name: &Option<String>, implied: usize| match name {
                 Some(name) => find(name).ok_or_else(|| invalid(place(), format!("names no level: {name}"))),
                 None => Ok(level_ids[implied]),
             };
-            let next = neighbour(&wanted.next, (index + 1).min(self.levels.len() - 1))?;
-            let previous = neighbour(&wanted.previous, index.saturating_sub(1))?;
-            let milestones = wanted.resolve_milestones(old_level(&wanted.name), ids, place)?;
-            levels.push(TierLevel {
-                id: level_ids[index],
-                name: wanted.name.clone(),
-                count_max: wanted.count_max,
-                next,
-                previous,
-                milestones,
-            });
+            let next = neighbour(&own.next, (index + 1).min(wanted.levels.len() - 1))?;
+            let previous = neighbour(&own.previous, index.saturating_sub(1))?;
+            let milestones = own.resolve_milestones(old_level(&own.name), ids, place)?;
+            let (name, count_max) = (own.name.clone(), own.count_max);
+            levels.push(JourneyLevel { id: level_ids[index], name, count_max, next, previous, milestones });
         }
         self.check_ways(&levels)?;
-        let rules = JourneyRules {
-            downgrade_after_days: self.downgrade_after_days,
-            reset_after_days: self.reset_after_days,
-            at_maximum: self.at_maximum,
-        };
-        Ok(TierProgram { id, name: self.name.clone(), policy: TierPolicy::Journey(rules), levels })
+        Ok(Journey {
+            downgrade_after_days: wanted.downgrade_after_days,
+            reset_after_days: wanted.reset_after_days,
+            at_maximum: wanted.at_maximum,
+            levels,
+        })
+    }
+
+    fn resolve_threshold(
+        &self,
+        wanted: &[(String, Amount)],
+        before: &[ThresholdLevel],
+        ids: &mut Ids,
+    ) -> Result<Threshold, CatalogueRejection> {
+        let mut levels: Vec<ThresholdLevel> = Vec::with_capacity(wanted.len());
+        for (name, spent_min) in wanted {
+            let place = || format!("tier_programs[{}].levels[{name}]", self.name);
+            if name.is_empty() {
+                return Err(invalid(place(), "needs a name"));
+            }
+            if levels.last().is_some_and(|below| *spent_min <= below.spent_min) {
+                let problem = "spent_min must be above that of the level below: no customer can ever stand there";
+                return Err(invalid(place(), problem));
+            }
+            let kept = before.iter().find(|level| level.name == *name).map(|level| level.id);
+            levels.push(ThresholdLevel { id: ids.keep_or_next(kept), name: name.clone(), spent_min: *spent_min });
+        }
+        Ok(Threshold { levels })
     }
 }
 
 impl ProgramDraft {
     /// Checks that up leads up, down leads down, and that somebody can stand on every level one day.
-    fn check_ways(&self, levels: &[TierLevel]) -> Result<(), CatalogueRejection> {
+    fn check_ways(&self, levels: &[JourneyLevel]) -> Result<(), CatalogueRejection> {
         let at = |id: RuleId| levels.iter().position(|level| level.id == id).unwrap_or(0);
         let mut reached: Vec<usize> = levels.first().map(|_| 0).into_iter().collect();
         let mut looked_at = 0;
@@ -434,7 +598,7 @@ impl ProgramDraft {
 impl LevelDraft {
     fn resolve_milestones(
         &self,
-        old: Option<&TierLevel>,
+        old: Option<&JourneyLevel>,
         ids: &mut Ids,
         place: impl Fn() -> String,
     ) -> Result<Vec<Milestone>, CatalogueRejection> {

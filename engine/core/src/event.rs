@@ -11,12 +11,15 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Entry;
-use crate::catalogue::Catalogue;
+use crate::campaign::Progress;
+use crate::catalogue::{Catalogue, RewardKind};
 use crate::identity::{Alias, CustomerId, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
 use crate::journey::{Remark, Standing};
+use crate::points::PointEntry;
 use crate::purchase::Purchase;
 use crate::quantity::{Amount, Instant, Seq};
 use crate::rejection::RejectionCode;
+use crate::threshold::SpendStanding;
 
 /// All that one command did: one position, one stamp, all or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +68,18 @@ pub enum Event {
     MilestoneReached(MilestoneReached),
     /// A wallet was credited or debited.
     WalletEntry(Entry),
+    /// What the customer has spent was counted in a Threshold programme.
+    SpendCounted(SpendCounted),
+    /// A cashback rule paid for the purchase.
+    CashbackEarned(CashbackEarned),
+    /// A fulfillment of a campaign came nearer, or was met.
+    FulfillmentAdvanced(FulfillmentAdvanced),
+    /// Every fulfillment of a campaign was met: it is completed, and its progress starts again with nothing.
+    CampaignCompleted(CampaignCompleted),
+    /// A campaign paid a reward.
+    RewardGranted(RewardGranted),
+    /// A point account was credited or debited.
+    PointEntry(PointEntry),
 }
 
 /// See [`Event::CustomerCreated`].
@@ -162,6 +177,57 @@ pub struct TierStepped {
     pub after: Standing,
     /// What the step was.
     pub remark: Remark,
+}
+
+/// See [`Event::SpendCounted`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpendCounted {
+    /// Where the customer stood; `None` for a first purchase.
+    pub before: Option<SpendStanding>,
+    /// Where the customer stands.
+    pub after: SpendStanding,
+}
+
+/// See [`Event::CashbackEarned`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CashbackEarned {
+    /// The rule.
+    pub rule: RuleId,
+    /// The kind of points that it paid.
+    pub kind: RuleId,
+    /// How many.
+    pub points: Amount,
+}
+
+/// See [`Event::FulfillmentAdvanced`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FulfillmentAdvanced {
+    /// The campaign.
+    pub campaign: RuleId,
+    /// Where the fulfillment is now.
+    pub progress: Progress,
+}
+
+/// See [`Event::CampaignCompleted`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CampaignCompleted {
+    /// The campaign.
+    pub campaign: RuleId,
+    /// How often the customer has completed it now.
+    pub completions: u32,
+    /// True when the customer had completed no campaign before.
+    pub is_first: bool,
+}
+
+/// See [`Event::RewardGranted`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RewardGranted {
+    /// The campaign.
+    pub campaign: RuleId,
+    /// The reward.
+    pub reward: RuleId,
+    /// What was paid.
+    pub paid: RewardKind,
 }
 
 /// See [`Event::MilestoneReached`].

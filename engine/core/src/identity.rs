@@ -13,7 +13,7 @@ pub struct TenantId(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartnerId(pub u32);
 
-/// A promo, band, tier programme, tier level or milestone. Numbered within its tenant from 1 and never used again.
+/// A rule or a part of one: a promo, a band, a level, a campaign. Numbered within its tenant from 1 and never used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RuleId(pub u32);
 
@@ -118,4 +118,6 @@ impl CurrencyCode {
 pub enum Unit {
     /// Minor units of a currency.
     Money(CurrencyCode),
+    /// Points of a kind of the tenant's.
+    Points(RuleId),
 }

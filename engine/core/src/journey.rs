@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::{JourneyRules, Milestone, TierLevel, TierProgram};
+use crate::catalogue::{AtMaximum, Journey, JourneyLevel, Milestone};
 use crate::identity::RuleId;
 use crate::quantity::Instant;
 
@@ -38,6 +38,8 @@ pub enum Remark {
     Reset,
     /// The count of the highest level was full before: counted, nothing paid.
     Maximum,
+    /// The count of the highest level was full before: its cycle starts again at 1.
+    Restart,
 }
 
 /// A step, and what it pays.
@@ -59,7 +61,7 @@ enum Gap {
     Reset,
 }
 
-fn gap(rules: &JourneyRules, last_at: Instant, at: Instant) -> Gap {
+fn gap(rules: &Journey, last_at: Instant, at: Instant) -> Gap {
     // A negative gap, a purchase that arrives late, is active.
     let days = at.whole_days_since(last_at);
     if days <= i64::from(rules.downgrade_after_days) {
@@ -71,29 +73,32 @@ fn gap(rules: &JourneyRules, last_at: Instant, at: Instant) -> Gap {
     }
 }
 
-fn level_of<'a>(program: &'a TierProgram, standing: &Standing) -> &'a TierLevel {
+fn level_of<'a>(rules: &'a Journey, standing: &Standing) -> &'a JourneyLevel {
     // A level that is gone from the catalogue counts as the lowest until its members are placed anew.
-    program.level(standing.level).unwrap_or_else(|| program.lowest())
+    rules.level(standing.level).unwrap_or_else(|| rules.lowest())
 }
 
 /// Takes the step of one purchase at `at`. `before` is `None` for a customer who is new to the programme.
 #[must_use]
-pub fn step(program: &TierProgram, rules: &JourneyRules, before: Option<&Standing>, at: Instant) -> Step {
+pub fn step(program: RuleId, rules: &Journey, before: Option<&Standing>, at: Instant) -> Step {
     let Some(before) = before else {
-        let standing = Standing { program: program.id, level: program.lowest().id, count: 1, last_at: at };
+        let standing = Standing { program, level: rules.lowest().id, count: 1, last_at: at };
         // The seed does not look for milestones at a first purchase, not even for one at count 1.
         return Step { standing, remark: Remark::FirstTransaction, milestone: None };
     };
-    let level = level_of(program, before);
+    let level = level_of(rules, before);
     let (id, count, remark) = match gap(rules, before.last_at, at) {
         Gap::Active if before.count < level.count_max => (level.id, before.count.saturating_add(1), Remark::None),
-        Gap::Active if level.is_highest() => (level.id, before.count.saturating_add(1), Remark::Maximum),
+        Gap::Active if level.is_highest() => match rules.at_maximum {
+            AtMaximum::PayNothing => (level.id, before.count.saturating_add(1), Remark::Maximum),
+            AtMaximum::RestartCycle => (level.id, 1, Remark::Restart),
+        },
         Gap::Active => (level.next, 1, Remark::Upgrade),
         Gap::Downgrade => (level.previous, 1, Remark::Downgrade),
-        Gap::Reset => (program.lowest().id, 1, Remark::Reset),
+        Gap::Reset => (rules.lowest().id, 1, Remark::Reset),
     };
-    let standing = Standing { program: program.id, level: id, count, last_at: before.last_at.max(at) };
-    let milestone = program.level(id).and_then(|level| level.milestone_at(count)).copied();
+    let standing = Standing { program, level: id, count, last_at: before.last_at.max(at) };
+    let milestone = rules.level(id).and_then(|level| level.milestone_at(count)).copied();
     // A full top level counts on beyond its last number; a milestone set beyond it would pay, the rule says it must not.
     let milestone = if remark == Remark::Maximum { None } else { milestone };
     Step { standing, remark, milestone }
@@ -101,11 +106,11 @@ pub fn step(program: &TierProgram, rules: &JourneyRules, before: Option<&Standin
 
 /// Returns the level that a customer holds at `now`: what the gap so far already means, although no purchase came.
 #[must_use]
-pub fn effective_level(program: &TierProgram, rules: &JourneyRules, standing: &Standing, now: Instant) -> RuleId {
-    let level = level_of(program, standing);
+pub fn effective_level(rules: &Journey, standing: &Standing, now: Instant) -> RuleId {
+    let level = level_of(rules, standing);
     match gap(rules, standing.last_at, now) {
         Gap::Active => level.id,
         Gap::Downgrade => level.previous,
-        Gap::Reset => program.lowest().id,
+        Gap::Reset => rules.lowest().id,
     }
 }

@@ -9,11 +9,11 @@ use crate::accounts::{Direction, HouseAccount};
 use crate::customer::Row;
 use crate::desk::Desk;
 use crate::event::{Body, Event, Record};
-use crate::identity::{AliasKind, CustomerId, TenantId, Unit, WalletId};
+use crate::identity::{AliasKind, CustomerId, RuleId, TenantId, Unit, WalletId};
 use crate::journey::Remark;
 use crate::maps::Map;
 use crate::quantity::{Amount, Seq};
-use crate::totals::{TenantTotals, Totals};
+use crate::totals::{Grants, TenantTotals, Totals};
 
 /// The whole state.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +68,7 @@ impl Ledger {
                 self.rows.insert(customer, row);
             }
             self.rows.get_mut(&customer).ok_or(Inconsistency::UnknownCustomer(customer))?.evolve(body);
-        } else if body.events.iter().any(|event| matches!(event, Event::WalletEntry(_))) {
+        } else if body.events.iter().any(|event| matches!(event, Event::WalletEntry(_) | Event::PointEntry(_))) {
             // An entry without a wallet has one side only.
             return Err(Inconsistency::UnbalancedEntry);
         }
@@ -102,21 +102,26 @@ impl Ledger {
             return Err(Inconsistency::CustomerTwice(customer));
         }
         let mut balances: BTreeMap<WalletId, Amount> = BTreeMap::new();
+        let mut points: BTreeMap<RuleId, Amount> = BTreeMap::new();
         for event in &body.events {
-            let Event::WalletEntry(entry) = event else { continue };
-            if !entry.balances() {
-                return Err(Inconsistency::UnbalancedEntry);
+            match event {
+                Event::WalletEntry(entry) => {
+                    if !entry.balances() {
+                        return Err(Inconsistency::UnbalancedEntry);
+                    }
+                    let known = balances.get(&entry.wallet).copied();
+                    let before = known.or(row.map(|row| row.balance(entry.wallet))).unwrap_or(Amount::ZERO);
+                    check_balance(before, entry.direction, entry.amount, entry.balance_after)?;
+                    balances.insert(entry.wallet, entry.balance_after);
+                }
+                Event::PointEntry(entry) => {
+                    let known = points.get(&entry.kind).copied();
+                    let before = known.or(row.map(|row| row.point_balance(entry.kind))).unwrap_or(Amount::ZERO);
+                    check_balance(before, entry.direction, entry.points, entry.balance_after)?;
+                    points.insert(entry.kind, entry.balance_after);
+                }
+                _ => (),
             }
-            let known = balances.get(&entry.wallet).copied();
-            let before = known.or(row.map(|row| row.balance(entry.wallet))).unwrap_or(Amount::ZERO);
-            let after = match entry.direction {
-                Direction::In => before.plus(entry.amount),
-                Direction::Out => before.minus(entry.amount),
-            };
-            if after != Some(entry.balance_after) {
-                return Err(Inconsistency::WrongBalance);
-            }
-            balances.insert(entry.wallet, entry.balance_after);
         }
         Ok(())
     }
@@ -124,14 +129,35 @@ impl Ledger {
     /// Hands the canonical form of the state to `write`, piece by piece: what the ledger digest is the hash of.
     ///
     /// The number of rows, the rows in order of their ids ([`canonical_row`]), and the rest ([`canonical_rest`]).
-    /// Positions, receive stamps and receipts are left out, so that two runs of one input compare equal.
+    /// Positions, receive stamps and receipts are left out, so that two runs of one input compare equal. What came with
+    /// later rules stands apart ([`Ledger::canonical_more`]).
     pub fn canonical(&self, mut write: impl FnMut(&[u8])) {
-        let mut rows: Vec<&Row> = self.rows.values().collect();
-        rows.sort_unstable_by_key(|row| row.id);
+        let rows = self.sorted_rows();
         write(&(rows.len() as u64).to_be_bytes());
         rows.into_iter().for_each(|row| canonical_row(row, &mut write));
         canonical_rest(&self.desk, &self.totals, &mut write);
     }
+
+    /// Hands what the state holds of later rules to `write`: [`canonical_row_more`] of the rows in order of their ids, then
+    /// [`canonical_rest_more`]. Nothing is written of a ledger that has none.
+    pub fn canonical_more(&self, mut write: impl FnMut(&[u8])) {
+        self.sorted_rows().into_iter().for_each(|row| canonical_row_more(row, &mut write));
+        canonical_rest_more(&self.totals, &mut write);
+    }
+
+    fn sorted_rows(&self) -> Vec<&Row> {
+        let mut rows: Vec<&Row> = self.rows.values().collect();
+        rows.sort_unstable_by_key(|row| row.id);
+        rows
+    }
+}
+
+fn check_balance(before: Amount, direction: Direction, moved: Amount, said: Amount) -> Result<(), Inconsistency> {
+    let after = match direction {
+        Direction::In => before.plus(moved),
+        Direction::Out => before.minus(moved),
+    };
+    if moved.is_zero() || after != Some(said) { Err(Inconsistency::WrongBalance) } else { Ok(()) }
 }
 
 /// Writes the canonical form of everything but the rows: the units used of each promo, and each tenant's sums. Each list
@@ -174,6 +200,7 @@ fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
             Remark::Downgrade => 3,
             Remark::Reset => 4,
             Remark::Maximum => 5,
+            Remark::Restart => 6,
         }]);
         write(&count.to_be_bytes());
     }
@@ -197,8 +224,77 @@ fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
                 write(&partner.0.to_be_bytes());
             }
             HouseAccount::LoyaltyExpense => write(&[1]),
+            HouseAccount::RewardExpense => write(&[2]),
+            HouseAccount::PointsIssued => write(&[3]),
         }
         write(&sum.to_be_bytes());
+    }
+}
+
+/// Writes what rows, beyond [`canonical_row`], hold of later rules; nothing for a row without any. A ledger that has none
+/// keeps the digest that it had before there were such rules.
+pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
+    if row.spends.is_empty() && row.points.is_empty() && row.campaigns.is_empty() {
+        return;
+    }
+    write(b"row");
+    write(&row.id.0.to_be_bytes());
+    write(&(row.spends.len() as u64).to_be_bytes());
+    for standing in &row.spends {
+        write(&standing.program.0.to_be_bytes());
+        write(&standing.level.0.to_be_bytes());
+        write(&standing.spent.minor_units().to_be_bytes());
+    }
+    write(&(row.points.len() as u64).to_be_bytes());
+    for account in &row.points {
+        write(&account.kind.0.to_be_bytes());
+        write(&(account.lots.len() as u64).to_be_bytes());
+        for lot in &account.lots {
+            write(&lot.source.0.to_be_bytes());
+            write(&lot.points.minor_units().to_be_bytes());
+        }
+    }
+    write(&(row.campaigns.len() as u64).to_be_bytes());
+    for standing in &row.campaigns {
+        write(&standing.campaign.0.to_be_bytes());
+        write(&standing.completions.to_be_bytes());
+        write(&(standing.progress.len() as u64).to_be_bytes());
+        for progress in &standing.progress {
+            write(&progress.fulfillment.0.to_be_bytes());
+            write(&progress.so_far.to_be_bytes());
+            write(&[u8::from(progress.is_met)]);
+        }
+    }
+}
+
+/// Writes what the sums, beyond [`canonical_rest`], hold of later rules; nothing for tenants without any.
+pub fn canonical_rest_more(totals: &Totals, write: &mut impl FnMut(&[u8])) {
+    for (tenant, totals) in totals.tenants() {
+        let TenantTotals { cashback, campaigns, rewards, rewarded_customers, points, .. } = totals;
+        if cashback.is_empty() && campaigns.is_empty() && rewards.is_empty() && points.is_empty() {
+            continue;
+        }
+        write(b"sum");
+        write(&tenant.0.to_be_bytes());
+        for grants in [cashback, rewards] {
+            write(&(grants.len() as u64).to_be_bytes());
+            for (rule, Grants { count, sum }) in grants {
+                write(&rule.0.to_be_bytes());
+                write(&count.to_be_bytes());
+                write(&sum.to_be_bytes());
+            }
+        }
+        write(&(campaigns.len() as u64).to_be_bytes());
+        for (campaign, count) in campaigns {
+            write(&campaign.0.to_be_bytes());
+            write(&count.to_be_bytes());
+        }
+        write(&rewarded_customers.to_be_bytes());
+        write(&(points.len() as u64).to_be_bytes());
+        for (unit, sum) in points {
+            canonical_unit(*unit, write);
+            write(&sum.to_be_bytes());
+        }
     }
 }
 
@@ -232,6 +328,10 @@ fn canonical_unit(unit: Unit, write: &mut impl FnMut(&[u8])) {
         Unit::Money(code) => {
             write(&[0]);
             write(&code.0);
+        }
+        Unit::Points(kind) => {
+            write(&[1]);
+            write(&kind.0.to_be_bytes());
         }
     }
 }

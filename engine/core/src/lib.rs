@@ -6,7 +6,7 @@
 //!
 //! Read in this order: [`command`] (what is asked), [`desk`] (what no single customer owns), [`customer`] (one
 //! customer's row), [`event`] (what happened), [`ledger`] (the whole state). The rules themselves: [`promo`],
-//! [`journey`], [`purchase`], [`accounts`].
+//! [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`], [`accounts`].
 #![no_std]
 // Tests use proptest, which needs the standard library.
 #[cfg(test)]
@@ -15,6 +15,8 @@ extern crate std;
 extern crate alloc;
 
 pub mod accounts;
+pub mod campaign;
+pub mod cashback;
 pub mod catalogue;
 pub mod command;
 pub mod customer;
@@ -26,10 +28,12 @@ pub mod journey;
 pub mod ledger;
 mod maps;
 mod percent;
+pub mod points;
 pub mod promo;
 pub mod purchase;
 mod quantity;
 mod rejection;
+pub mod threshold;
 pub mod totals;
 
 pub use identity::{
@@ -37,6 +41,6 @@ pub use identity::{
     Unit, WalletId,
 };
 pub use maps::{Map, Set};
-pub use percent::{PERCENT_PLACES_MAX, Percent};
+pub use percent::{PERCENT_PLACES_MAX, Percent, Rate};
 pub use quantity::{AMOUNT_MAX, Amount, DAY_US, Instant, Seq, Ticket};
 pub use rejection::{CatalogueRejection, Rejection, RejectionCode};

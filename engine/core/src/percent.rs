@@ -1,4 +1,4 @@
-//! Percentages: exact decimals, and the one rounding that a promo uses.
+//! Percentages and rates: exact decimals, and the one rounding of every share: half up to the minor unit.
 
 use core::fmt;
 
@@ -50,6 +50,56 @@ impl Percent {
             .and_then(|share| share.to_i64())
             .and_then(Amount::new)
             .expect("a share of at most 100 % of an amount is an amount")
+    }
+}
+
+/// A share as a fraction, above 0 and below 1, exact, with at most [`PERCENT_PLACES_MAX`] + 2 decimal places. `0.02` means
+/// 2 %. Cashback rules are written so (onetap), promos as percentages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rate(Percent);
+
+impl Rate {
+    /// Reads digits with a decimal point, such as `0.02`. Signs, exponents and separators are refused.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Rate> {
+        let places = text.strip_prefix("0.")?;
+        let is_plain = !places.is_empty() && places.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_plain || PERCENT_PLACES_MAX + 2 < places.len() {
+            return None;
+        }
+        let percent = Decimal::from_str_exact(text).ok()?.checked_mul(Decimal::ONE_HUNDRED)?;
+        Rate::checked(Percent::checked(percent)?)
+    }
+
+    fn checked(percent: Percent) -> Option<Rate> {
+        let fits = !percent.0.is_zero() && percent.0 < Decimal::ONE_HUNDRED;
+        fits.then_some(Rate(percent))
+    }
+
+    /// Computes this share of `amount`, rounded half up to the minor unit.
+    #[must_use]
+    pub fn share_of(self, amount: Amount) -> Amount {
+        self.0.share_of(amount)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fraction = self.0.0.checked_div(Decimal::ONE_HUNDRED).unwrap_or_default().normalize();
+        fmt::Display::fmt(&fraction, out)
+    }
+}
+
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Rate, D::Error> {
+        let percent = Percent::deserialize(deserializer)?;
+        Rate::checked(percent).ok_or_else(|| serde::de::Error::custom("not a rate"))
     }
 }
 

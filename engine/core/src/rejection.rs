@@ -70,6 +70,11 @@ pub enum Rejection {
         /// The wallet's balance.
         balance: Amount,
     },
+    /// What is earned or spent would lift a sum of points above the largest amount.
+    PointsTooLarge {
+        /// The sum so far.
+        points: Amount,
+    },
 }
 
 /// The kind of a [`Rejection`], as the journal keeps it. Numbers are never used again.
@@ -97,6 +102,8 @@ pub enum RejectionCode {
     PromoUnknown,
     /// See [`Rejection::BalanceTooLarge`].
     BalanceTooLarge,
+    /// See [`Rejection::PointsTooLarge`].
+    PointsTooLarge,
 }
 
 impl Rejection {
@@ -115,13 +122,14 @@ impl Rejection {
             Rejection::OccurredInFuture { .. } => RejectionCode::OccurredInFuture,
             Rejection::PromoUnknown => RejectionCode::PromoUnknown,
             Rejection::BalanceTooLarge { .. } => RejectionCode::BalanceTooLarge,
+            Rejection::PointsTooLarge { .. } => RejectionCode::PointsTooLarge,
         }
     }
 }
 
 impl RejectionCode {
     /// Every code, in order of the numbers.
-    pub const ALL: [RejectionCode; 11] = [
+    pub const ALL: [RejectionCode; 12] = [
         RejectionCode::CustomerUnknown,
         RejectionCode::AmountNotPositive,
         RejectionCode::AmountTooLarge,
@@ -133,6 +141,7 @@ impl RejectionCode {
         RejectionCode::OccurredInFuture,
         RejectionCode::PromoUnknown,
         RejectionCode::BalanceTooLarge,
+        RejectionCode::PointsTooLarge,
     ];
 
     /// Returns the code that callers see.
@@ -150,6 +159,7 @@ impl RejectionCode {
             RejectionCode::OccurredInFuture => "occurred_in_future",
             RejectionCode::PromoUnknown => "promo_unknown",
             RejectionCode::BalanceTooLarge => "balance_too_large",
+            RejectionCode::PointsTooLarge => "points_too_large",
         }
     }
 }

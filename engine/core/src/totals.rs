@@ -5,10 +5,11 @@ use alloc::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{Direction, HouseAccount};
+use crate::catalogue::RewardKind;
 use crate::event::{DeclineReason, Event, Record};
 use crate::identity::{RuleId, TenantId, Unit};
 use crate::journey::Remark;
-use crate::quantity::Seq;
+use crate::quantity::{Amount, Seq};
 use crate::rejection::RejectionCode;
 
 /// The sums of every tenant.
@@ -44,6 +45,36 @@ pub struct TenantTotals {
     pub wallets: BTreeMap<Unit, i128>,
     /// What each house account holds; debits are positive.
     pub house: BTreeMap<(Unit, HouseAccount), i128>,
+    /// What each cashback rule granted.
+    pub cashback: BTreeMap<RuleId, Grants>,
+    /// How often each campaign was completed.
+    pub campaigns: BTreeMap<RuleId, u64>,
+    /// What each reward granted: points or minor units, as the reward says.
+    pub rewards: BTreeMap<RuleId, Grants>,
+    /// What rewards granted in points of any kind.
+    pub reward_points: i128,
+    /// What rewards granted in money.
+    pub reward_credit: i128,
+    /// Customers who completed a campaign at least once.
+    pub rewarded_customers: u64,
+    /// What the point accounts hold: the house owes it.
+    pub points: BTreeMap<Unit, i128>,
+}
+
+/// What a rule granted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grants {
+    /// How often.
+    pub count: u64,
+    /// How much in all.
+    pub sum: i128,
+}
+
+impl Grants {
+    fn add(&mut self, amount: Amount) {
+        self.count += 1;
+        self.sum += i128::from(amount.minor_units());
+    }
 }
 
 /// The sums of one promo.
@@ -112,17 +143,35 @@ impl TenantTotals {
             Event::TierStepped(stepped) => {
                 let program = stepped.after.program;
                 *self.remarks.entry((program, stepped.remark)).or_default() += 1;
-                if let Some(before) = &stepped.before {
-                    take_one(&mut self.members, &(program, before.level));
-                }
-                *self.members.entry((program, stepped.after.level)).or_default() += 1;
+                self.move_member(program, stepped.before.map(|before| before.level), stepped.after.level);
+            }
+            Event::SpendCounted(counted) => {
+                let before = counted.before.map(|before| before.level);
+                self.move_member(counted.after.program, before, counted.after.level);
+            }
+            Event::CashbackEarned(earned) => self.cashback.entry(earned.rule).or_default().add(earned.points),
+            Event::FulfillmentAdvanced(_) => (),
+            Event::CampaignCompleted(completed) => {
+                *self.campaigns.entry(completed.campaign).or_default() += 1;
+                self.rewarded_customers += u64::from(completed.is_first);
+            }
+            Event::RewardGranted(granted) => {
+                let (sum, amount) = match granted.paid {
+                    RewardKind::Points { points, .. } => (&mut self.reward_points, points),
+                    RewardKind::WalletCredit { amount } => (&mut self.reward_credit, amount),
+                };
+                *sum += i128::from(amount.minor_units());
+                self.rewards.entry(granted.reward).or_default().add(amount);
+            }
+            Event::PointEntry(entry) => {
+                let sign = sign_of(entry.direction);
+                let moved = sign * i128::from(entry.points.minor_units());
+                *self.points.entry(entry.unit()).or_default() += moved;
+                *self.house.entry((entry.unit(), HouseAccount::PointsIssued)).or_default() += moved;
             }
             Event::MilestoneReached(reached) => self.point_loyalty += i128::from(reached.points.minor_units()),
             Event::WalletEntry(entry) => {
-                let sign = match entry.direction {
-                    Direction::In => 1,
-                    Direction::Out => -1,
-                };
+                let sign = sign_of(entry.direction);
                 *self.wallets.entry(entry.unit).or_default() += sign * i128::from(entry.amount.minor_units());
                 for leg in &entry.against {
                     let account = self.house.entry((entry.unit, leg.account)).or_default();
@@ -130,6 +179,13 @@ impl TenantTotals {
                 }
             }
         }
+    }
+
+    fn move_member(&mut self, program: RuleId, before: Option<RuleId>, after: RuleId) {
+        if let Some(before) = before {
+            take_one(&mut self.members, &(program, before));
+        }
+        *self.members.entry((program, after)).or_default() += 1;
     }
 
     fn replace(&mut self, code: Option<RejectionCode>) {
@@ -141,11 +197,19 @@ impl TenantTotals {
     /// Returns debits minus credits of each unit: zero, or the ledger is wrong.
     #[must_use]
     pub fn trial_balance(&self) -> BTreeMap<Unit, i128> {
-        let mut sums: BTreeMap<Unit, i128> = self.wallets.iter().map(|(unit, owed)| (*unit, -owed)).collect();
+        let owed = self.wallets.iter().chain(&self.points);
+        let mut sums: BTreeMap<Unit, i128> = owed.map(|(unit, owed)| (*unit, -owed)).collect();
         for ((unit, _), debit) in &self.house {
             *sums.entry(*unit).or_default() += debit;
         }
         sums
+    }
+}
+
+fn sign_of(direction: Direction) -> i128 {
+    match direction {
+        Direction::In => 1,
+        Direction::Out => -1,
     }
 }
 

@@ -9,10 +9,13 @@ use alloc::vec::Vec;
 pub use decide::{Decision, Needs, Resource, ResourceKind, decide};
 use serde::{Deserialize, Serialize};
 
+use crate::campaign::{CampaignStanding, Progress};
 use crate::event::{Body, Event};
 use crate::identity::{Alias, CustomerId, RuleId, TenantId, Unit, WalletId};
 use crate::journey::Standing;
+use crate::points::PointAccount;
 use crate::quantity::Amount;
+use crate::threshold::SpendStanding;
 
 /// Everything that the ledger knows of a customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,8 +32,14 @@ pub struct Row {
     pub purchases: u64,
     /// The wallets, in order of their ids.
     pub wallets: Vec<Wallet>,
-    /// Where the customer stands in each programme, in order of the programmes.
+    /// Where the customer stands in each Journey programme, in order of the programmes.
     pub standings: Vec<Standing>,
+    /// Where the customer stands in each Threshold programme, in order of the programmes.
+    pub spends: Vec<SpendStanding>,
+    /// The point accounts, in order of the kinds.
+    pub points: Vec<PointAccount>,
+    /// Where the customer stands in each campaign, in order of the campaigns.
+    pub campaigns: Vec<CampaignStanding>,
 }
 
 /// A wallet: a liability of the house.
@@ -63,6 +72,9 @@ impl Row {
             purchases: 0,
             wallets: Vec::new(),
             standings: Vec::new(),
+            spends: Vec::new(),
+            points: Vec::new(),
+            campaigns: Vec::new(),
         })
     }
 
@@ -74,12 +86,22 @@ impl Row {
                 Event::PurchaseBooked(_) => self.purchases += 1,
                 Event::TierStepped(stepped) => self.place(stepped.after),
                 Event::WalletEntry(entry) => self.set_balance(entry.wallet, entry.unit, entry.balance_after),
+                Event::SpendCounted(counted) => self.place_spend(counted.after),
+                Event::PointEntry(entry) => self.point_account_mut(entry.kind).evolve(entry),
+                Event::FulfillmentAdvanced(advanced) => self.advance(advanced.campaign, advanced.progress),
+                Event::CampaignCompleted(completed) => {
+                    let standing = self.campaign_mut(completed.campaign);
+                    standing.completions = completed.completions;
+                    standing.progress = Vec::new();
+                }
                 Event::CatalogueApplied(_)
                 | Event::CustomerCreated(_)
                 | Event::PurchaseRefused(_)
                 | Event::PromoGranted(_)
                 | Event::PromoDeclined(_)
-                | Event::MilestoneReached(_) => (),
+                | Event::MilestoneReached(_)
+                | Event::CashbackEarned(_)
+                | Event::RewardGranted(_) => (),
             }
         }
     }
@@ -91,6 +113,51 @@ impl Row {
                 // Most customers stand in one programme for ever.
                 self.standings.reserve_exact(1);
                 self.standings.insert(at, standing);
+            }
+        }
+    }
+
+    fn place_spend(&mut self, standing: SpendStanding) {
+        match self.spends.binary_search_by_key(&standing.program, |own| own.program) {
+            Ok(at) => self.spends[at] = standing,
+            Err(at) => {
+                self.spends.reserve_exact(1);
+                self.spends.insert(at, standing);
+            }
+        }
+    }
+
+    fn point_account_mut(&mut self, kind: RuleId) -> &mut PointAccount {
+        let at = match self.points.binary_search_by_key(&kind, |own| own.kind) {
+            Ok(at) => at,
+            Err(at) => {
+                self.points.reserve_exact(1);
+                self.points.insert(at, PointAccount { kind, lots: Vec::new() });
+                at
+            }
+        };
+        &mut self.points[at]
+    }
+
+    fn campaign_mut(&mut self, campaign: RuleId) -> &mut CampaignStanding {
+        let at = match self.campaigns.binary_search_by_key(&campaign, |own| own.campaign) {
+            Ok(at) => at,
+            Err(at) => {
+                self.campaigns.reserve_exact(1);
+                self.campaigns.insert(at, CampaignStanding { campaign, completions: 0, progress: Vec::new() });
+                at
+            }
+        };
+        &mut self.campaigns[at]
+    }
+
+    fn advance(&mut self, campaign: RuleId, progress: Progress) {
+        let own = &mut self.campaign_mut(campaign).progress;
+        match own.binary_search_by_key(&progress.fulfillment, |own| own.fulfillment) {
+            Ok(at) => own[at] = progress,
+            Err(at) => {
+                own.reserve_exact(1);
+                own.insert(at, progress);
             }
         }
     }
@@ -109,6 +176,24 @@ impl Row {
     #[must_use]
     pub fn standing(&self, program: RuleId) -> Option<&Standing> {
         self.standings.iter().find(|standing| standing.program == program)
+    }
+
+    /// Finds where the customer stands in a Threshold programme.
+    #[must_use]
+    pub fn spend(&self, program: RuleId) -> Option<&SpendStanding> {
+        self.spends.iter().find(|standing| standing.program == program)
+    }
+
+    /// Finds where the customer stands in a campaign.
+    #[must_use]
+    pub fn campaign(&self, campaign: RuleId) -> Option<&CampaignStanding> {
+        self.campaigns.iter().find(|standing| standing.campaign == campaign)
+    }
+
+    /// Returns how many points of a kind the customer holds.
+    #[must_use]
+    pub fn point_balance(&self, kind: RuleId) -> Amount {
+        self.points.iter().find(|own| own.kind == kind).map_or(Amount::ZERO, PointAccount::balance)
     }
 
     /// Returns what is in a wallet; nothing when there was no entry yet.

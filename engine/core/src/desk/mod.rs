@@ -115,7 +115,13 @@ impl Desk {
             Event::CustomerCreated(_)
             | Event::PromoDeclined(_)
             | Event::TierStepped(_)
-            | Event::MilestoneReached(_) => (),
+            | Event::MilestoneReached(_)
+            | Event::SpendCounted(_)
+            | Event::CashbackEarned(_)
+            | Event::FulfillmentAdvanced(_)
+            | Event::CampaignCompleted(_)
+            | Event::RewardGranted(_)
+            | Event::PointEntry(_) => (),
         }
     }
 

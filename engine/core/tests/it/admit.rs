@@ -4,7 +4,7 @@ use kembali_core::catalogue::{RuleClock, UnknownCustomer, UnknownPromo};
 use kembali_core::draft::CatalogueDraft;
 use kembali_core::{AMOUNT_MAX, PurchaseKey, Rejection, Seq};
 
-use crate::support::{Seen, World, amount, bands, check, jakarta, kezbek, level};
+use crate::support::{Seen, World, amount, bands, check, jakarta, kezbek, ladder, level};
 
 fn occurred() -> CatalogueDraft {
     CatalogueDraft { clock: RuleClock::Occurred, unknown_customer: UnknownCustomer::MustExist, ..kezbek() }
@@ -283,7 +283,7 @@ fn r13_a_refusal_by_the_row_leaves_a_receipt_too() {
 fn r04_the_balance_that_is_too_large_is_the_wallets() {
     let mut draft = kezbek();
     let huge = format!("ONE 2 2:{AMOUNT_MAX}");
-    draft.programs[0].levels = vec![level(&huge)];
+    ladder(&mut draft).levels = vec![level(&huge)];
     let mut second = draft.programs[0].clone();
     second.name = "Second".into();
     draft.programs.push(second);

@@ -1,10 +1,10 @@
 //! From an operator's wish to a version: what is refused, which ids are kept, what is no change.
 
-use kembali_core::catalogue::{Catalogue, Currency, UnknownCustomer};
+use kembali_core::catalogue::{Catalogue, Currency, TierPolicy, UnknownCustomer};
 use kembali_core::draft::{CatalogueDraft, NAME_BYTES_MAX, PARTNERS_MAX, PartnerDraft, PromoDraft, RULES_MAX};
 use kembali_core::{CatalogueRejection, CurrencyCode, Instant, Percent, RuleId};
 
-use crate::support::{World, amount, bands, check as run, jakarta, kezbek, level};
+use crate::support::{World, amount, bands, check as run, jakarta, kezbek, ladder, level};
 
 fn world() -> World {
     World::new(&kezbek(), jakarta("2023-01-02 00:00:00"))
@@ -112,7 +112,7 @@ fn sizes_are_bounded() {
         ("a partner's name", |draft, name| draft.partners[1].name = name),
         ("a promo's code", |draft, name| draft.promos[0].code = name),
         ("a programme's name", |draft, name| draft.programs[0].name = name),
-        ("a level's name", |draft, name| draft.programs[0].levels[2].name = name),
+        ("a level's name", |draft, name| ladder(draft).levels[2].name = name),
     ];
     for (what, set) in names {
         let mut draft = kezbek();
@@ -164,9 +164,9 @@ fn programmes_are_checked() {
     );
     check_next(|draft| draft.programs.clear(), &format!("{place}: cannot be removed: customers stand in it"));
     check(|draft| draft.programs.push(nameless(draft)), &format!("tier_programs[]: {needs}"));
-    check(|draft| draft.programs[0].levels.clear(), &format!("{place}: {needs}"));
+    check(|draft| ladder(draft).levels.clear(), &format!("{place}: {needs}"));
     check(
-        |draft| draft.programs[0].reset_after_days = 29,
+        |draft| ladder(draft).reset_after_days = 29,
         &format!("{place}: reset_after_days must not be below downgrade_after_days"),
     );
 }
@@ -178,30 +178,27 @@ fn nameless(draft: &CatalogueDraft) -> kembali_core::draft::ProgramDraft {
 #[test]
 fn levels_and_milestones_are_checked() {
     let place = "tier_programs[Journey].levels";
-    check(|draft| draft.programs[0].levels.push(level("gold 7")), &format!("{place}[gold]: stands twice"));
+    check(|draft| ladder(draft).levels.push(level("gold 7")), &format!("{place}[gold]: stands twice"));
     check_next(
-        |draft| drop(draft.programs[0].levels.remove(1)),
+        |draft| drop(ladder(draft).levels.remove(1)),
         &format!("{place}[SILVER]: cannot be removed: customers stand on it"),
     );
     check(
-        |draft| draft.programs[0].levels[0].next = Some("silver".into()),
+        |draft| ladder(draft).levels[0].next = Some("silver".into()),
         &format!("{place}[BRONZE]: names no level: silver"),
     );
     check(
-        |draft| draft.programs[0].levels[2].previous = Some("TIN".into()),
+        |draft| ladder(draft).levels[2].previous = Some("TIN".into()),
         &format!("{place}[GOLD]: names no level: TIN"),
     );
-    check(|draft| draft.programs[0].levels.push(level_named("")), &format!("{place}[]: {LEVEL}"));
-    check(|draft| draft.programs[0].levels[1].count_max = 0, &format!("{place}[SILVER]: {LEVEL}"));
+    check(|draft| ladder(draft).levels.push(level_named("")), &format!("{place}[]: {LEVEL}"));
+    check(|draft| ladder(draft).levels[1].count_max = 0, &format!("{place}[SILVER]: {LEVEL}"));
     for milestone in [(0, 1), (8, 1), (7, 0)] {
         let milestone = (milestone.0, amount(milestone.1));
-        check(|draft| draft.programs[0].levels[1].milestones.push(milestone), &format!("{place}[SILVER]: {MILESTONE}"));
+        check(|draft| ladder(draft).levels[1].milestones.push(milestone), &format!("{place}[SILVER]: {MILESTONE}"));
     }
     let twin = (5, amount(1));
-    check(
-        |draft| draft.programs[0].levels[1].milestones.push(twin),
-        &format!("{place}[SILVER]: has two milestones at 5"),
-    );
+    check(|draft| ladder(draft).levels[1].milestones.push(twin), &format!("{place}[SILVER]: has two milestones at 5"));
 }
 
 fn level_named(name: &str) -> kembali_core::draft::LevelDraft {
@@ -232,7 +229,7 @@ fn the_same_rules_again_are_no_change() {
     assert_eq!(world.apply(&kezbek(), Some(1)), Ok(None));
     let mut shuffled = kezbek();
     shuffled.partners.reverse();
-    shuffled.programs[0].levels[0].milestones.reverse();
+    ladder(&mut shuffled).levels[0].milestones.reverse();
     assert_eq!(world.apply(&shuffled, None), Ok(None), "the order of partners and milestones says nothing");
     shuffled.unknown_customer = UnknownCustomer::MustExist;
     assert_eq!(world.apply(&shuffled, None).unwrap().unwrap().version, 2);
@@ -254,7 +251,8 @@ fn ids(rules: &Catalogue) -> Vec<(String, u32)> {
     }
     for program in &rules.programs {
         ids.push((program.name.clone(), program.id.0));
-        for level in &program.levels {
+        let TierPolicy::Journey(journey) = &program.policy else { panic!("KezBek has Journeys alone") };
+        for level in &journey.levels {
             ids.push((format!("{} {}", program.name, level.name), level.id.0));
             ids.extend(level.milestones.iter().map(|own| (format!("{} at {}", level.name, own.at_count), own.id.0)));
         }
@@ -277,9 +275,9 @@ fn a_rule_keeps_its_id_whatever_else_changes() {
     let mut early = edited.clone();
     early.code = "A".into();
     draft.promos.push(early);
-    draft.programs[0].levels[1].milestones.insert(0, (1, amount(9)));
-    draft.programs[0].levels[1].milestones[1].1 = amount(1);
-    draft.programs[0].levels.insert(0, level("TIN 1 1:1"));
+    ladder(&mut draft).levels[1].milestones.insert(0, (1, amount(9)));
+    ladder(&mut draft).levels[1].milestones[1].1 = amount(1);
+    ladder(&mut draft).levels.insert(0, level("TIN 1 1:1"));
     draft.partners.insert(0, PartnerDraft { slug: "aaa".into(), name: "Aaa".into() });
     let second = world.apply(&draft, None).unwrap().unwrap();
 
@@ -343,13 +341,13 @@ fn up_leads_up_down_leads_down_and_every_level_can_be_reached() {
     let lost = |place: String| format!("{place}: no way leads there: no customer can ever reach it");
     let names = |draft: &CatalogueDraft| draft.programs[0].name.clone();
     assert_eq!(names(&kezbek()), "Journey");
-    check(|draft| draft.programs[0].levels[1].next = Some("BRONZE".into()), &up(at("SILVER")));
-    check(|draft| draft.programs[0].levels[2].next = Some("SILVER".into()), &up(at("GOLD")));
-    check(|draft| draft.programs[0].levels[0].previous = Some("SILVER".into()), &down(at("BRONZE")));
-    check(|draft| draft.programs[0].levels[0].next = Some("BRONZE".into()), &lost(at("SILVER")));
-    check(|draft| draft.programs[0].levels[1].next = Some("SILVER".into()), &lost(at("GOLD")));
+    check(|draft| ladder(draft).levels[1].next = Some("BRONZE".into()), &up(at("SILVER")));
+    check(|draft| ladder(draft).levels[2].next = Some("SILVER".into()), &up(at("GOLD")));
+    check(|draft| ladder(draft).levels[0].previous = Some("SILVER".into()), &down(at("BRONZE")));
+    check(|draft| ladder(draft).levels[0].next = Some("BRONZE".into()), &lost(at("SILVER")));
+    check(|draft| ladder(draft).levels[1].next = Some("SILVER".into()), &lost(at("GOLD")));
     // Skipped on the way up and met on the way down is reached.
     let mut draft = kezbek();
-    draft.programs[0].levels[0].next = Some("GOLD".into());
+    ladder(&mut draft).levels[0].next = Some("GOLD".into());
     World::default().apply(&draft, None).unwrap().unwrap();
 }

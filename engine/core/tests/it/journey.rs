@@ -4,7 +4,7 @@ use kembali_core::Instant;
 use kembali_core::catalogue::TierPolicy;
 use kembali_core::journey::{Remark, Standing, effective_level, step};
 
-use crate::support::{World, check, jakarta, kezbek, level};
+use crate::support::{World, check, jakarta, kezbek, ladder, level};
 
 fn world() -> World {
     World::new(&kezbek(), jakarta("2024-01-15 09:00:00"))
@@ -149,7 +149,7 @@ fn show_entry(event: &kembali_core::event::Event) -> Option<String> {
 #[test]
 fn the_top_is_a_level_that_leads_to_itself() {
     let mut draft = kezbek();
-    draft.programs[0].levels.push(level("PLATINUM 1 1:50000"));
+    ladder(&mut draft).levels.push(level("PLATINUM 1 1:50000"));
     let mut world = World::new(&draft, jakarta("2024-01-15 09:00:00"));
     check(
         &mut world,
@@ -165,7 +165,7 @@ fn the_top_is_a_level_that_leads_to_itself() {
 #[test]
 fn a_first_purchase_meets_no_milestone() {
     let mut draft = kezbek();
-    draft.programs[0].levels = vec![level("ONLY 2 1:500 2:700")];
+    ladder(&mut draft).levels = vec![level("ONLY 2 1:500 2:700")];
     let mut world = World::new(&draft, jakarta("2024-01-15 09:00:00"));
     check(
         &mut world,
@@ -181,7 +181,7 @@ fn a_first_purchase_meets_no_milestone() {
 #[test]
 fn named_neighbours_win_over_the_order() {
     let mut far_down = kezbek();
-    far_down.programs[0].levels[2].previous = Some("BRONZE".into());
+    ladder(&mut far_down).levels[2].previous = Some("BRONZE".into());
     let mut world = World::new(&far_down, jakarta("2024-01-15 09:00:00"));
     check(
         &mut world,
@@ -190,7 +190,7 @@ fn named_neighbours_win_over_the_order() {
          buy A 1000 -> BRONZE 1 DOWNGRADE",
     );
     let mut far_up = kezbek();
-    far_up.programs[0].levels[0].next = Some("GOLD".into());
+    ladder(&mut far_up).levels[0].next = Some("GOLD".into());
     let mut world = World::new(&far_up, jakarta("2024-01-15 09:00:00"));
     check(
         &mut world,
@@ -206,10 +206,10 @@ fn a_changed_count_max_holds_from_the_next_purchase() {
     let mut draft = kezbek();
     let mut world = world();
     check(&mut world, "daily A 5 -> BRONZE 5, milestone 25000, balance 40000");
-    draft.programs[0].levels[0] = level("BRONZE 4 3:15000");
+    ladder(&mut draft).levels[0] = level("BRONZE 4 3:15000");
     world.apply(&draft, None).unwrap().unwrap();
     check(&mut world, "buy A 1000 -> SILVER 1 UPGRADE");
-    draft.programs[0].levels[1] = level("SILVER 9 9:90000");
+    ladder(&mut draft).levels[1] = level("SILVER 9 9:90000");
     world.apply(&draft, None).unwrap().unwrap();
     check(&mut world, "daily A 8 -> SILVER 9, milestone 90000, balance 130000\nbuy A 1000 -> GOLD 1 UPGRADE");
 }
@@ -220,15 +220,15 @@ fn the_effective_level_agrees_with_the_step() {
     let world = world();
     let rules = world.ledger.desk.catalogues().next().unwrap();
     let program = &rules.programs[0];
-    let TierPolicy::Journey(journey) = &program.policy;
+    let TierPolicy::Journey(journey) = &program.policy else { panic!("a Journey") };
     let mut falls = 0;
-    for level in &program.levels {
+    for level in &journey.levels {
         for days in [-40, 0, 29, 30, 31, 32, 59, 60, 61, 62, 400] {
             for rest in [0, 1, kembali_core::DAY_US - 1] {
                 let standing = Standing { program: program.id, level: level.id, count: 1, last_at: Instant(0) };
                 let at = Instant(days * kembali_core::DAY_US + rest);
-                let stepped = step(program, journey, Some(&standing), at);
-                assert_eq!(effective_level(program, journey, &standing, at), stepped.standing.level, "{days} d {rest}");
+                let stepped = step(program.id, journey, Some(&standing), at);
+                assert_eq!(effective_level(journey, &standing, at), stepped.standing.level, "{days} d {rest}");
                 falls += u32::from(matches!(stepped.remark, Remark::Downgrade | Remark::Reset));
             }
         }
@@ -241,12 +241,12 @@ fn the_effective_level_agrees_with_the_step() {
 #[test]
 fn a_full_top_level_pays_nothing() {
     let world = world();
-    let mut program = world.ledger.desk.catalogues().next().unwrap().programs[0].clone();
-    let TierPolicy::Journey(journey) = program.policy;
-    let gold = program.levels[2].id;
-    program.levels[2].milestones[2].at_count = 8;
+    let program = world.ledger.desk.catalogues().next().unwrap().programs[0].clone();
+    let TierPolicy::Journey(mut journey) = program.policy else { panic!("a Journey") };
+    let gold = journey.levels[2].id;
+    journey.levels[2].milestones[2].at_count = 8;
     let standing = |count| Standing { program: program.id, level: gold, count, last_at: Instant(0) };
-    let seen = |count| step(&program, &journey, Some(&standing(count)), Instant(0));
+    let seen = |count| step(program.id, &journey, Some(&standing(count)), Instant(0));
     assert_eq!((seen(7).standing.count, seen(7).remark, seen(7).milestone), (8, Remark::Maximum, None));
     assert_eq!(seen(4).milestone.unwrap().at_count, 5);
 }

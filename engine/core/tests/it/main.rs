@@ -7,6 +7,7 @@
 
 mod admit;
 mod draft;
+mod earning;
 mod journey;
 mod ledger;
 mod model;

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use kembali_core::catalogue::{RuleClock, UnknownCustomer, UnknownPromo};
-use kembali_core::draft::{BandDraft, CatalogueDraft, LevelDraft, ProgramDraft, PromoDraft};
+use kembali_core::catalogue::{AtMaximum, RuleClock, UnknownCustomer, UnknownPromo};
+use kembali_core::draft::{BandDraft, CatalogueDraft, JourneyDraft, LevelDraft, PolicyDraft, ProgramDraft, PromoDraft};
 use kembali_core::{Instant, Percent};
 
 use crate::support::{amount, kezbek};
@@ -290,10 +290,12 @@ impl Program {
         };
         ProgramDraft {
             name: format!("Programme {id}"),
-            downgrade_after_days: u32::try_from(self.down_days).unwrap(),
-            reset_after_days: u32::try_from(self.reset_days).unwrap(),
-            levels: self.levels.iter().enumerate().map(level).collect(),
-            ..kezbek().programs[0].clone()
+            policy: PolicyDraft::Journey(JourneyDraft {
+                downgrade_after_days: u32::try_from(self.down_days).unwrap(),
+                reset_after_days: u32::try_from(self.reset_days).unwrap(),
+                at_maximum: AtMaximum::PayNothing,
+                levels: self.levels.iter().enumerate().map(level).collect(),
+            }),
         }
     }
 }

@@ -296,6 +296,7 @@ impl Pair {
             let wanted = match account {
                 HouseAccount::PromoExpense(partner) => self.model.promo_expense[&partner.0],
                 HouseAccount::LoyaltyExpense => self.model.loyalty_expense,
+                HouseAccount::RewardExpense | HouseAccount::PointsIssued => panic!("no campaign is drawn here"),
             };
             assert_eq!(*sum, wanted, "{account:?}");
         }
@@ -308,7 +309,7 @@ fn places(ledger: &Ledger, who: u8) -> BTreeMap<usize, Place> {
     let Some(row) = ledger.rows.get(&id(who)) else { return BTreeMap::new() };
     let place = |own: &kembali_core::journey::Standing| {
         let program = rules.program(own.program).unwrap();
-        let level = program.levels.iter().position(|level| level.id == own.level).unwrap();
+        let level = program.levels().position(|(id, _)| id == own.level).unwrap();
         let index = program.name.strip_prefix("Programme ").unwrap().parse().unwrap();
         (index, (level, own.count, own.last_at.0))
     };

@@ -6,7 +6,10 @@ use kembali_core::catalogue::{AtMaximum, Catalogue, Currency, RuleClock, Unknown
 use kembali_core::command::{ApplyCatalogue, PurchaseCommand};
 use kembali_core::customer::{Decision, decide};
 use kembali_core::desk::{self, Admission, Reservations, Terms};
-use kembali_core::draft::{BandDraft, CatalogueDraft, LevelDraft, PartnerDraft, ProgramDraft, PromoDraft};
+use kembali_core::draft::{
+    BandDraft, CatalogueDraft, EarningDraft, JourneyDraft, LevelDraft, PartnerDraft, PolicyDraft, ProgramDraft,
+    PromoDraft,
+};
 use kembali_core::event::{Body, DeclineReason, Event, PurchaseRefused, Record};
 use kembali_core::journey::Remark;
 use kembali_core::ledger::Ledger;
@@ -129,15 +132,18 @@ pub(crate) fn kezbek() -> CatalogueDraft {
         }],
         programs: vec![ProgramDraft {
             name: "Journey".into(),
-            downgrade_after_days: 30,
-            reset_after_days: 60,
-            at_maximum: AtMaximum::PayNothing,
-            levels: vec![
-                level("BRONZE 7 3:15000 5:25000 7:35000"),
-                level("SILVER 7 3:17500 5:28500 7:37500"),
-                level("GOLD   7 3:18000 5:29000 7:38000"),
-            ],
+            policy: PolicyDraft::Journey(JourneyDraft {
+                downgrade_after_days: 30,
+                reset_after_days: 60,
+                at_maximum: AtMaximum::PayNothing,
+                levels: vec![
+                    level("BRONZE 7 3:15000 5:25000 7:35000"),
+                    level("SILVER 7 3:17500 5:28500 7:37500"),
+                    level("GOLD   7 3:18000 5:29000 7:38000"),
+                ],
+            }),
         }],
+        earning: EarningDraft::default(),
     }
 }
 
@@ -267,6 +273,8 @@ impl World {
                 "dry" => dry_run = true,
                 "occurred" => purchase.occurred_at = Some(Instant(self.now.0 + duration_us(value))),
                 "other" => other_records.push(Seq(value.parse().unwrap())),
+                "product" => purchase.product = Some(value.into()),
+                "tags" => purchase.tags = value.split('+').map(str::to_string).collect(),
                 "store" => purchase.store = Some(value.into()),
                 "lines" => purchase.lines = value.split('+').map(line).collect(),
                 other => panic!("no option: {other}"),
@@ -374,7 +382,7 @@ impl World {
                 }),
                 Event::TierStepped(stepped) => {
                     let program = rules.program(stepped.after.program).unwrap();
-                    let level = &program.level(stepped.after.level).unwrap().name;
+                    let level = program.level_name(stepped.after.level).unwrap();
                     let remark = match stepped.remark {
                         Remark::None => "",
                         Remark::FirstTransaction => " FIRST",
@@ -382,11 +390,38 @@ impl World {
                         Remark::Downgrade => " DOWNGRADE",
                         Remark::Reset => " RESET",
                         Remark::Maximum => " MAX",
+                        Remark::Restart => " RESTART",
                     };
                     parts.push(format!("{level} {}{remark}", stepped.after.count));
                 }
                 Event::MilestoneReached(reached) => parts.push(format!("milestone {}", reached.points.minor_units())),
                 Event::WalletEntry(entry) => parts.push(format!("balance {}", entry.balance_after.minor_units())),
+                Event::SpendCounted(counted) => {
+                    let program = rules.program(counted.after.program).unwrap();
+                    let level = program.level_name(counted.after.level).unwrap();
+                    parts.push(format!("{level} at {}", counted.after.spent.minor_units()));
+                }
+                Event::CashbackEarned(earned) => {
+                    let rule = rules.cashback_rule(earned.rule).unwrap();
+                    parts.push(format!("{} {}", rule.name, earned.points.minor_units()));
+                }
+                Event::FulfillmentAdvanced(advanced) => {
+                    let fulfillment = &rules.fulfillment(advanced.progress.fulfillment).unwrap().name;
+                    let campaign = &rules.campaign(advanced.campaign).unwrap().name;
+                    let met = if advanced.progress.is_met { "met" } else { "at" };
+                    parts.push(format!("{campaign}/{fulfillment} {met} {}", advanced.progress.so_far));
+                }
+                Event::CampaignCompleted(completed) => {
+                    let campaign = &rules.campaign(completed.campaign).unwrap().name;
+                    parts.push(format!("{campaign} done {}", completed.completions));
+                }
+                Event::RewardGranted(granted) => {
+                    parts.push(format!("reward {}", rules.reward(granted.reward).unwrap().name));
+                }
+                Event::PointEntry(entry) => {
+                    let kind = &rules.point_kind(entry.kind).unwrap().name;
+                    parts.push(format!("{kind} {}", entry.balance_after.minor_units()));
+                }
                 Event::CatalogueApplied(_) | Event::PurchaseRefused(_) => panic!("no purchase does this: {event:?}"),
             }
         }
@@ -394,9 +429,11 @@ impl World {
     }
 }
 
+/// Reads `QUANTITY*AMOUNT`, or `PRODUCT:QUANTITY:AMOUNT`.
 fn line(text: &str) -> Line {
-    let numbers: Vec<i64> = text.split('*').map(|part| part.parse().unwrap()).collect();
-    Line { product: "product".into(), quantity: numbers[0], amount: numbers[1] }
+    let (product, numbers) = text.split_once(':').unwrap_or(("product", text));
+    let numbers: Vec<i64> = numbers.split(['*', ':']).map(|part| part.parse().unwrap()).collect();
+    Line { product: product.into(), quantity: numbers[0], amount: numbers[1] }
 }
 
 /// Reads `NAME`, an alias, or `id:NAME`, the id that this alias would give, or `id:2:NAME`, that of another tenant.
@@ -432,4 +469,12 @@ pub(crate) fn check(world: &mut World, script: &str) {
         })
         .collect();
     assert_eq!(seen.join("\n"), wanted.join("\n"));
+}
+
+/// The first programme of a draft, which is KezBek's.
+pub(crate) fn ladder(draft: &mut CatalogueDraft) -> &mut JourneyDraft {
+    match &mut draft.programs[0].policy {
+        PolicyDraft::Journey(journey) => journey,
+        PolicyDraft::Threshold(_) => panic!("KezBek's programme is a Journey"),
+    }
 }

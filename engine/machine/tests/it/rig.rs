@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use kembali_core::catalogue::{AtMaximum, Currency, RuleClock, UnknownCustomer, UnknownPromo};
 use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
-use kembali_core::draft::{BandDraft, CatalogueDraft, LevelDraft, PartnerDraft, ProgramDraft, PromoDraft};
+use kembali_core::draft::{
+    BandDraft, CatalogueDraft, EarningDraft, JourneyDraft, LevelDraft, PartnerDraft, PolicyDraft, ProgramDraft,
+    PromoDraft,
+};
 use kembali_core::event::{Body, DeclineReason, Event, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::purchase::Purchase;
@@ -79,11 +82,14 @@ pub(crate) fn draft(quota: u64) -> CatalogueDraft {
         }],
         programs: vec![ProgramDraft {
             name: "Ladder".into(),
-            downgrade_after_days: 30,
-            reset_after_days: 60,
-            at_maximum: AtMaximum::PayNothing,
-            levels: vec![level("BRONZE"), level("SILVER")],
+            policy: PolicyDraft::Journey(JourneyDraft {
+                downgrade_after_days: 30,
+                reset_after_days: 60,
+                at_maximum: AtMaximum::PayNothing,
+                levels: vec![level("BRONZE"), level("SILVER")],
+            }),
         }],
+        earning: EarningDraft::default(),
     }
 }
 
@@ -348,7 +354,13 @@ pub(crate) fn show_body(body: &Body) -> String {
             Event::PromoDeclined(_) => parts.push("declined".into()),
             Event::MilestoneReached(reached) => parts.push(format!("milestone {}", reached.points.minor_units())),
             Event::WalletEntry(entry) => parts.push(format!("balance {}", entry.balance_after.minor_units())),
-            Event::TierStepped(_) => (),
+            Event::TierStepped(_)
+            | Event::SpendCounted(_)
+            | Event::CashbackEarned(_)
+            | Event::FulfillmentAdvanced(_)
+            | Event::CampaignCompleted(_)
+            | Event::RewardGranted(_)
+            | Event::PointEntry(_) => (),
             Event::CatalogueApplied(_) | Event::PurchaseRefused(_) => panic!("no purchase does this: {event:?}"),
         }
     }

@@ -1,0 +1,238 @@
+//! Cashback rules and campaigns, resolved: names become ids, and what contradicts itself is refused.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::{CampaignDraft, CashbackDraft, EarningDraft, FulfillmentDraft, Ids, RewardDraft, RewardPaysDraft};
+use super::{first_twin, invalid};
+use crate::catalogue::{
+    Campaign, CashbackRule, Catalogue, Fulfillment, FulfillmentKind, Partner, PointKind, Reward, RewardKind,
+};
+use crate::identity::RuleId;
+use crate::purchase::TEXT_BYTES_MAX;
+use crate::rejection::CatalogueRejection;
+
+/// What an [`EarningDraft`] becomes.
+pub(super) struct Earning {
+    pub(super) point_kinds: Vec<PointKind>,
+    pub(super) cashback_rules: Vec<CashbackRule>,
+    pub(super) fulfillments: Vec<Fulfillment>,
+    pub(super) rewards: Vec<Reward>,
+    pub(super) campaigns: Vec<Campaign>,
+}
+
+/// What has a name and an id.
+trait Named {
+    fn id(&self) -> RuleId;
+    fn name(&self) -> &str;
+}
+
+macro_rules! named {
+    ($($kind:ty),*) => { $(impl Named for $kind {
+        fn id(&self) -> RuleId { self.id }
+        fn name(&self) -> &str { &self.name }
+    })* };
+}
+
+named!(PointKind, CashbackRule, Fulfillment, Reward, Campaign);
+
+/// Finds the id that a rule of this name had before.
+fn kept<T: Named>(before: Option<&[T]>, name: &str) -> Option<RuleId> {
+    before.unwrap_or_default().iter().find(|own| own.name() == name).map(Named::id)
+}
+
+/// Finds the id of a rule by its name.
+fn named<T: Named>(all: &[T], name: &str, place: &str, what: &str) -> Result<RuleId, CatalogueRejection> {
+    let found = all.iter().find(|own| own.name() == name).map(Named::id);
+    found.ok_or_else(|| invalid(place, format!("{what} names nothing that is there: {name}")))
+}
+
+/// Checks the names of one list: there, and each once.
+fn check_names<'a>(list: &str, names: impl Iterator<Item = &'a str> + Clone) -> Result<(), CatalogueRejection> {
+    if names.clone().any(str::is_empty) {
+        return Err(invalid(list, "one has no name"));
+    }
+    match first_twin(names, str::to_string) {
+        Some(twin) => Err(invalid(format!("{list}[{twin}]"), "stands twice")),
+        None => Ok(()),
+    }
+}
+
+fn sorted<T: Named>(mut all: Vec<T>) -> Vec<T> {
+    all.sort_by_key(Named::id);
+    all
+}
+
+impl EarningDraft {
+    /// Counts the rules that it is made of.
+    pub(super) fn rules(&self) -> usize {
+        let products: usize = self.cashback_rules.iter().map(|rule| 1 + rule.products.len()).sum();
+        let sets: usize = self.campaigns.iter().map(|own| 1 + own.fulfillments.len() + own.rewards.len()).sum();
+        self.point_kinds.len() + products + self.fulfillments.len() + self.rewards.len() + sets
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        let rules = self.cashback_rules.iter().map(|rule| &rule.name);
+        let fulfillments = self.fulfillments.iter().map(|own| &own.name);
+        let rewards = self.rewards.iter().map(|own| &own.name);
+        let campaigns = self.campaigns.iter().map(|own| &own.name);
+        self.point_kinds.iter().chain(rules).chain(fulfillments).chain(rewards).chain(campaigns)
+    }
+
+    pub(super) fn resolve(
+        &self,
+        present: Option<&Catalogue>,
+        partners: &[Partner],
+        ids: &mut Ids,
+    ) -> Result<Earning, CatalogueRejection> {
+        check_names("point_kinds", self.point_kinds.iter().map(String::as_str))?;
+        check_names("cashback_rules", self.cashback_rules.iter().map(|own| own.name.as_str()))?;
+        check_names("fulfillments", self.fulfillments.iter().map(|own| own.name.as_str()))?;
+        check_names("rewards", self.rewards.iter().map(|own| own.name.as_str()))?;
+        check_names("campaigns", self.campaigns.iter().map(|own| own.name.as_str()))?;
+        let before = present.map(|present| present.point_kinds.as_slice());
+        let is_gone = |old: &&PointKind| !self.point_kinds.contains(&old.name);
+        if let Some(gone) = before.unwrap_or_default().iter().find(is_gone) {
+            let place = format!("point_kinds[{}]", gone.name);
+            return Err(invalid(place, "cannot be removed: customers hold points of it"));
+        }
+        let kind = |name: &String| PointKind { id: ids.keep_or_next(kept(before, name)), name: name.clone() };
+        let point_kinds = sorted(self.point_kinds.iter().map(kind).collect());
+        let cashback_rules: Result<Vec<_>, _> =
+            self.cashback_rules.iter().map(|own| own.resolve(present, partners, &point_kinds, ids)).collect();
+        let fulfillments: Result<Vec<_>, _> = self.fulfillments.iter().map(|own| own.resolve(present, ids)).collect();
+        let fulfillments = sorted(fulfillments?);
+        let rewards: Result<Vec<_>, _> =
+            self.rewards.iter().map(|own| own.resolve(present, &point_kinds, ids)).collect();
+        let rewards = sorted(rewards?);
+        let campaigns: Result<Vec<_>, _> =
+            self.campaigns.iter().map(|own| own.resolve(present, &fulfillments, &rewards, ids)).collect();
+        let (cashback_rules, campaigns) = (sorted(cashback_rules?), sorted(campaigns?));
+        Ok(Earning { point_kinds, cashback_rules, fulfillments, rewards, campaigns })
+    }
+}
+
+impl CashbackDraft {
+    fn resolve(
+        &self,
+        present: Option<&Catalogue>,
+        partners: &[Partner],
+        kinds: &[PointKind],
+        ids: &mut Ids,
+    ) -> Result<CashbackRule, CatalogueRejection> {
+        let place = format!("cashback_rules[{}]", self.name);
+        if let Some(twin) = first_twin(self.products.iter().map(String::as_str), str::to_string) {
+            return Err(invalid(place, format!("names a product twice: {twin}")));
+        }
+        if let Some(bad) = self.products.iter().find(|own| own.is_empty() || TEXT_BYTES_MAX < own.len()) {
+            return Err(invalid(place, format!("a product must have 1 to {TEXT_BYTES_MAX} bytes: {bad}")));
+        }
+        let partner = match &self.partner {
+            None => None,
+            Some(slug) => {
+                let partner = partners.iter().find(|partner| partner.slug == *slug);
+                Some(partner.ok_or_else(|| invalid(place.as_str(), format!("partner names no partner: {slug}")))?.id)
+            }
+        };
+        let mut products = self.products.clone();
+        products.sort();
+        Ok(CashbackRule {
+            pays: named(kinds, &self.pays, &place, "pays")?,
+            id: ids.keep_or_next(kept(present.map(|present| present.cashback_rules.as_slice()), &self.name)),
+            name: self.name.clone(),
+            rate: self.rate,
+            products,
+            partner,
+            is_active: self.is_active,
+            ends_at: self.ends_at,
+        })
+    }
+}
+
+impl FulfillmentDraft {
+    fn resolve(&self, present: Option<&Catalogue>, ids: &mut Ids) -> Result<Fulfillment, CatalogueRejection> {
+        let place = || format!("fulfillments[{}]", self.name);
+        match &self.kind {
+            FulfillmentKind::Buy { product: Some(text), .. } | FulfillmentKind::Tag { tag: text, .. }
+                if text.is_empty() || TEXT_BYTES_MAX < text.len() =>
+            {
+                return Err(invalid(place(), format!("a product or a tag must have 1 to {TEXT_BYTES_MAX} bytes")));
+            }
+            FulfillmentKind::Tag { count: 0, .. } => {
+                return Err(invalid(place(), "count must be at least 1"));
+            }
+            FulfillmentKind::Buy { amount_min, is_cumulative: true, .. } if amount_min.is_zero() => {
+                return Err(invalid(place(), "a sum of at least 0 is there before anything is bought"));
+            }
+            FulfillmentKind::Buy { .. } | FulfillmentKind::Tag { .. } => (),
+        }
+        let id = ids.keep_or_next(kept(present.map(|present| present.fulfillments.as_slice()), &self.name));
+        Ok(Fulfillment { id, name: self.name.clone(), kind: self.kind.clone() })
+    }
+}
+
+impl RewardDraft {
+    fn resolve(
+        &self,
+        present: Option<&Catalogue>,
+        kinds: &[PointKind],
+        ids: &mut Ids,
+    ) -> Result<Reward, CatalogueRejection> {
+        let place = format!("rewards[{}]", self.name);
+        let kind = match &self.pays {
+            RewardPaysDraft::Points { kind, points } => {
+                RewardKind::Points { kind: named(kinds, kind, &place, "kind")?, points: *points }
+            }
+            RewardPaysDraft::WalletCredit(amount) => RewardKind::WalletCredit { amount: *amount },
+        };
+        let (RewardKind::Points { points: paid, .. } | RewardKind::WalletCredit { amount: paid }) = kind;
+        if paid.is_zero() {
+            return Err(invalid(place, "pays nothing"));
+        }
+        let id = ids.keep_or_next(kept(present.map(|present| present.rewards.as_slice()), &self.name));
+        Ok(Reward { id, name: self.name.clone(), kind })
+    }
+}
+
+impl CampaignDraft {
+    fn resolve(
+        &self,
+        present: Option<&Catalogue>,
+        fulfillments: &[Fulfillment],
+        rewards: &[Reward],
+        ids: &mut Ids,
+    ) -> Result<Campaign, CatalogueRejection> {
+        let place = format!("campaigns[{}]", self.name);
+        if self.fulfillments.is_empty() || self.rewards.is_empty() {
+            let problem = "needs a fulfillment and a reward: it could never be completed, or would pay nothing";
+            return Err(invalid(place, problem));
+        }
+        if self.ends_at.zip(self.starts_at).is_some_and(|(ends_at, starts_at)| ends_at < starts_at) {
+            return Err(invalid(place, "the period ends before it starts"));
+        }
+        if self.completions_max == Some(0) {
+            return Err(invalid(place, "completions_max must be at least 1"));
+        }
+        Ok(Campaign {
+            fulfillments: ids_of(&self.fulfillments, fulfillments, &place, "fulfillments")?,
+            rewards: ids_of(&self.rewards, rewards, &place, "rewards")?,
+            id: ids.keep_or_next(kept(present.map(|present| present.campaigns.as_slice()), &self.name)),
+            name: self.name.clone(),
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+            completions_max: self.completions_max,
+        })
+    }
+}
+
+/// Finds the ids of several rules by their names, each named once.
+fn ids_of<T: Named>(names: &[String], all: &[T], place: &str, what: &str) -> Result<Vec<RuleId>, CatalogueRejection> {
+    if let Some(twin) = first_twin(names.iter().map(String::as_str), str::to_string) {
+        return Err(invalid(place, format!("{what} names one twice: {twin}")));
+    }
+    let found: Result<Vec<RuleId>, _> = names.iter().map(|name| named(all, name, place, what)).collect();
+    let mut found = found?;
+    found.sort_unstable();
+    Ok(found)
+}

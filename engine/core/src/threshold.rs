@@ -1,0 +1,62 @@
+//! The steps of a Threshold programme: onetap's tiers by all that was ever spent.
+//!
+//! Each minor unit that is spent is a point, for ever. A customer stands on the highest level whose bound the points
+//! reach, or on the lowest. Nobody is moved down by buying: a customer who was placed higher by hand stays there.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::{Threshold, ThresholdLevel};
+use crate::identity::RuleId;
+use crate::quantity::Amount;
+
+/// Where a customer stands in a Threshold programme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SpendStanding {
+    /// The programme.
+    pub program: RuleId,
+    /// The level.
+    pub level: RuleId,
+    /// All that was ever spent, in minor units of the tenant's currency.
+    pub spent: Amount,
+}
+
+impl Threshold {
+    /// Finds a level by its id.
+    #[must_use]
+    pub fn level(&self, id: RuleId) -> Option<&ThresholdLevel> {
+        self.levels.iter().find(|level| level.id == id)
+    }
+
+    /// Returns the place of the highest level that `spent` reaches, or of the lowest where it reaches none.
+    fn place_of(&self, spent: Amount) -> usize {
+        self.levels.partition_point(|level| level.spent_min <= spent).saturating_sub(1)
+    }
+}
+
+/// Takes the step of one purchase of `amount`. `before` is `None` for a customer who is new to the programme.
+///
+/// Returns `None` when the sum would pass the largest amount.
+///
+/// # Panics
+///
+/// If the programme has no level, which no applied catalogue allows.
+#[must_use]
+pub fn step(
+    program: RuleId,
+    rules: &Threshold,
+    before: Option<&SpendStanding>,
+    amount: Amount,
+) -> Option<SpendStanding> {
+    let spent_before = before.map_or(Amount::ZERO, |before| before.spent);
+    let spent = spent_before.plus(amount)?;
+    let (was, is) = (rules.place_of(spent_before), rules.place_of(spent));
+    let present = before.and_then(|before| rules.levels.iter().position(|level| level.id == before.level));
+    // A level that was set by hand holds until the points cross a bound, and then only a higher one takes its place.
+    let place = match present {
+        None => is,
+        Some(present) if was < is => present.max(is),
+        Some(present) => present,
+    };
+    let level = rules.levels.get(place).expect("an applied programme has a level").id;
+    Some(SpendStanding { program, level, spent })
+}
