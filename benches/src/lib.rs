@@ -3,7 +3,10 @@
 use kembali_core::catalogue::{AtMaximum, Catalogue, Currency, RuleClock, UnknownCustomer, UnknownPromo};
 use kembali_core::command::PurchaseCommand;
 use kembali_core::desk::{Admission, Reservations, admit};
-use kembali_core::draft::{BandDraft, CatalogueDraft, LevelDraft, Numbering, PartnerDraft, ProgramDraft, PromoDraft};
+use kembali_core::draft::{
+    BandDraft, CatalogueDraft, EarningDraft, JourneyDraft, LevelDraft, Numbering, PartnerDraft, PolicyDraft,
+    ProgramDraft, PromoDraft,
+};
 use kembali_core::event::{Body, Event, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::purchase::Purchase;
@@ -66,15 +69,18 @@ pub fn rules(quota: u64) -> CatalogueDraft {
         }],
         programs: vec![ProgramDraft {
             name: "Journey".into(),
-            downgrade_after_days: 30,
-            reset_after_days: 60,
-            at_maximum: AtMaximum::PayNothing,
-            levels: vec![
-                level("BRONZE", [15_000, 25_000, 35_000]),
-                level("SILVER", [17_500, 28_500, 37_500]),
-                level("GOLD", [18_000, 29_000, 38_000]),
-            ],
+            policy: PolicyDraft::Journey(JourneyDraft {
+                downgrade_after_days: 30,
+                reset_after_days: 60,
+                at_maximum: AtMaximum::PayNothing,
+                levels: vec![
+                    level("BRONZE", [15_000, 25_000, 35_000]),
+                    level("SILVER", [17_500, 28_500, 37_500]),
+                    level("GOLD", [18_000, 29_000, 38_000]),
+                ],
+            }),
         }],
+        earning: EarningDraft::default(),
     }
 }
 

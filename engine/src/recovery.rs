@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use kembali_core::Seq;
 use kembali_core::ledger::{Inconsistency, Ledger};
+use kembali_core::{Seq, Unit};
 use kembali_journal::codec::{self, DecodeError};
 use kembali_journal::{Frame, Journal, OpenError, Position, ReadError, read_only_frames, verify_copy, verify_profiles};
 use kembali_snapshots::{Archive, Snapshot, Snapshots, ledger_digest, snapshot_name};
@@ -149,8 +149,17 @@ pub(crate) fn recover(journal: &dyn Journal, archive: &Archive, snapshots: &Snap
         return Err(FoldError::Shorter { found: ledger.desk.last(), expected: newer });
     }
     meet_end(&ledger, archive, tail.is_empty(), journal.position())?;
-    let bad_snapshots = newest.bad.iter().map(|error| format!("an older snapshot is used: {error}")).collect();
+    let said = |error: &kembali_snapshots::ReadError| match error.is_older_version() {
+        true => "a snapshot of an older version of the program is not used".to_owned(),
+        false => format!("an older snapshot is used: {error}"),
+    };
+    let bad_snapshots = newest.bad.iter().map(said).collect();
     Ok(Recovered { ledger, tail, bad_snapshots })
+}
+
+/// A snapshot is derived from the records: one that an older program made is left, and the next is of this version.
+fn older_snapshot(seq: Seq) -> String {
+    format!("the snapshot at sequence number {} is of an older version of the program and is not used", seq.0)
 }
 
 /// Checks that the ledger ends where the journal's head says: neither archive nor journal may be lost without a word.
@@ -284,12 +293,14 @@ struct SnapshotChecks {
     dir: PathBuf,
     left: Vec<Seq>,
     met: u64,
+    /// Those of another version, which the next start makes anew; a line each.
+    old: Vec<String>,
 }
 
 impl SnapshotChecks {
     fn open(dir: &Path) -> Result<SnapshotChecks, VerifyError> {
         let left = Snapshots::open_for_reading(dir)?.positions().collect();
-        Ok(SnapshotChecks { dir: dir.to_path_buf(), left, met: 0 })
+        Ok(SnapshotChecks { dir: dir.to_path_buf(), left, met: 0, old: Vec::new() })
     }
 
     /// Holds the snapshot of the ledger's position, if there is one, against the ledger.
@@ -299,8 +310,14 @@ impl SnapshotChecks {
             return Ok(());
         }
         self.left.pop();
+        let snapshot = match Snapshot::open(&self.dir.join(snapshot_name(seq))) {
+            Err(error) if error.is_older_version() => {
+                self.old.push(older_snapshot(seq));
+                return Ok(());
+            }
+            opened => opened.map_err(FoldError::from)?,
+        };
         self.met += 1;
-        let snapshot = Snapshot::open(&self.dir.join(snapshot_name(seq))).map_err(FoldError::from)?;
         snapshot.verify().map_err(FoldError::from)?;
         let same = snapshot.digest() == ledger_digest(ledger);
         if same { Ok(()) } else { Err(VerifyError::SnapshotDiffers { seq }) }
@@ -308,9 +325,9 @@ impl SnapshotChecks {
 
     /// Returns how many snapshots were met. One that was not lies between two frames, or beyond the ledger's end: then
     /// it proves that records are missing.
-    fn finish(self, end: Seq) -> Result<u64, VerifyError> {
+    fn finish(self, end: Seq) -> Result<(u64, Vec<String>), VerifyError> {
         match self.left.last() {
-            None => Ok(self.met),
+            None => Ok((self.met, self.old)),
             Some(seq) if end < *seq => Err(FoldError::Shorter { found: end, expected: *seq }.into()),
             Some(seq) => Err(VerifyError::SnapshotDiffers { seq: *seq }),
         }
@@ -364,13 +381,18 @@ pub fn verify(dir: &Path, scratch: &Path) -> Result<Verified, VerifyError> {
     let end = Position { seq: report.seq, hash: report.hash, epoch: report.epoch };
     let is_tail_empty = last_frame.is_none_or(|last| last <= archive.last_seq());
     meet_end(&ledger, &archive, is_tail_empty, end)?;
-    let snapshots = snapshots.finish(ledger.desk.last())?;
+    let (snapshots, old_snapshots) = snapshots.finish(ledger.desk.last())?;
     let mut trial_balances = Vec::new();
     for catalogue in ledger.desk.catalogues() {
         let Some(totals) = ledger.totals.tenant(catalogue.tenant) else { continue };
         for (unit, off) in totals.trial_balance() {
-            let kembali_core::Unit::Money(code) = unit;
-            let (tenant, unit) = (catalogue.slug.clone(), code.as_str().to_owned());
+            let unit = match unit {
+                Unit::Money(code) => code.as_str().to_owned(),
+                Unit::Points(kind) => {
+                    catalogue.point_kind(kind).map_or_else(|| kind.0.to_string(), |kind| kind.name.clone())
+                }
+            };
+            let tenant = catalogue.slug.clone();
             if off != 0 {
                 return Err(VerifyError::TrialBalance { tenant, unit, off });
             }
@@ -385,7 +407,7 @@ pub fn verify(dir: &Path, scratch: &Path) -> Result<Verified, VerifyError> {
         purchases: ledger.desk.keys().len() as u64,
         segments: archive.segments().len() as u64,
         snapshots,
-        would_mend: report.would_mend.iter().map(ToString::to_string).collect(),
+        would_mend: report.would_mend.iter().map(ToString::to_string).chain(old_snapshots).collect(),
         trial_balances,
         digest: LedgerDigest::of(&ledger),
     })

@@ -133,11 +133,25 @@ impl Archive {
         }
         let expected = Expected { generation: number, first_seq, last_seq, previous: self.last_hash() };
         let path = self.dir.join(segment_name(number));
-        let sums = self.segments.last().map_or_else(|| Ok(Totals::default()), Segment::sums);
-        let sums = sums.map_err(AddError::SumsBefore)?;
+        let sums = self.sums().map_err(AddError::SumsBefore)?;
         let segment = segment::write(&path, &self.steps, expected, frames, sums)?;
         self.segments.push(segment);
         Ok(&self.segments[self.segments.len() - 1])
+    }
+
+    /// Returns the sums of all archived records: those at the end of the last segment, or counted anew where these are of
+    /// an older version.
+    fn sums(&self) -> Result<Totals, ReadError> {
+        match self.segments.last().map(Segment::sums) {
+            None => return Ok(Totals::default()),
+            Some(Err(error)) if error.is_older_version() => (),
+            Some(sums) => return sums,
+        }
+        let mut sums = Totals::default();
+        for segment in &self.segments {
+            segment.verify(&mut sums)?;
+        }
+        Ok(sums)
     }
 
     /// Reads the frame that holds `seq`, or `None` when it is not archived.

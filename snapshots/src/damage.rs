@@ -260,6 +260,18 @@ impl ReadError {
     }
 }
 
+impl ReadError {
+    /// Returns true when the bytes are whole and of an older version of their format. What is derived from the records, as
+    /// a snapshot is, is then made anew.
+    #[must_use]
+    pub fn is_older_version(&self) -> bool {
+        self.damage().is_some_and(|damage| match damage.what {
+            Flaw::Version { expected, found, .. } => found < expected,
+            _ => false,
+        })
+    }
+}
+
 /// A flaw and its place in one file; its file adds name and remedy.
 #[derive(Debug)]
 pub(crate) struct Found {

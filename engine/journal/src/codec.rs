@@ -22,6 +22,10 @@ use serde::de::DeserializeOwned;
 
 use crate::frame::RECORD_BYTES_MAX;
 
+mod catalogue_v1;
+
+use catalogue_v1::CatalogueV1;
+
 const LAYOUT_VERSION: u8 = 1;
 
 /// The kinds of events, by the number that the journal holds. Numbers are never used again.
@@ -35,6 +39,12 @@ mod kind {
     pub(super) const TIER_STEPPED: u16 = 7;
     pub(super) const MILESTONE_REACHED: u16 = 8;
     pub(super) const WALLET_ENTRY: u16 = 9;
+    pub(super) const SPEND_COUNTED: u16 = 10;
+    pub(super) const CASHBACK_EARNED: u16 = 11;
+    pub(super) const FULFILLMENT_ADVANCED: u16 = 12;
+    pub(super) const CAMPAIGN_COMPLETED: u16 = 13;
+    pub(super) const REWARD_GRANTED: u16 = 14;
+    pub(super) const POINT_ENTRY: u16 = 15;
 }
 
 /// Why bytes are no record.
@@ -122,7 +132,7 @@ pub fn encode(body: &Body, out: &mut Vec<u8>) -> Result<(), EncodeError> {
 
 fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     match event {
-        Event::CatalogueApplied(body) => put(kind::CATALOGUE_APPLIED, &**body, out),
+        Event::CatalogueApplied(body) => put_version(kind::CATALOGUE_APPLIED, 2, &**body, out),
         Event::CustomerCreated(body) => put(kind::CUSTOMER_CREATED, body, out),
         Event::PurchaseBooked(body) => put(kind::PURCHASE_BOOKED, &**body, out),
         Event::PurchaseRefused(body) => put(kind::PURCHASE_REFUSED, &**body, out),
@@ -131,13 +141,23 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::TierStepped(body) => put(kind::TIER_STEPPED, body, out),
         Event::MilestoneReached(body) => put(kind::MILESTONE_REACHED, body, out),
         Event::WalletEntry(body) => put(kind::WALLET_ENTRY, body, out),
+        Event::SpendCounted(body) => put(kind::SPEND_COUNTED, body, out),
+        Event::CashbackEarned(body) => put(kind::CASHBACK_EARNED, body, out),
+        Event::FulfillmentAdvanced(body) => put(kind::FULFILLMENT_ADVANCED, body, out),
+        Event::CampaignCompleted(body) => put(kind::CAMPAIGN_COMPLETED, body, out),
+        Event::RewardGranted(body) => put(kind::REWARD_GRANTED, body, out),
+        Event::PointEntry(body) => put(kind::POINT_ENTRY, body, out),
     }
 }
 
 /// Writes kind, version 1, length and body.
 fn put(kind: u16, body: &impl Serialize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    put_version(kind, 1, body, out)
+}
+
+fn put_version(kind: u16, version: u8, body: &impl Serialize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     out.extend_from_slice(&kind.to_le_bytes());
-    out.push(1);
+    out.push(version);
     let length_at = out.len();
     out.extend_from_slice(&[0; 4]);
     options().serialize_into(&mut *out, body).map_err(|source| EncodeError::Event { kind, source })?;
@@ -187,11 +207,16 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
     let version = input.u8()?;
     let length = input.u32()? as usize;
     let body = input.take(length)?;
-    if version != 1 {
-        return Err(DecodeError::Unknown { what: "the version of an event", found: version.into() });
+    match (kind, version) {
+        (kind::CATALOGUE_APPLIED, 1) => {
+            let old: CatalogueV1 = get(kind, body)?;
+            return Ok(Event::CatalogueApplied(Arc::new(old.into())));
+        }
+        (kind::CATALOGUE_APPLIED, 2) => return Ok(Event::CatalogueApplied(Arc::new(get(kind, body)?))),
+        (_, 1) => (),
+        _ => return Err(DecodeError::Unknown { what: "the version of an event", found: version.into() }),
     }
     Ok(match kind {
-        kind::CATALOGUE_APPLIED => Event::CatalogueApplied(Arc::new(get(kind, body)?)),
         kind::CUSTOMER_CREATED => Event::CustomerCreated(get(kind, body)?),
         kind::PURCHASE_BOOKED => Event::PurchaseBooked(Box::new(get(kind, body)?)),
         kind::PURCHASE_REFUSED => Event::PurchaseRefused(Box::new(get(kind, body)?)),
@@ -200,6 +225,12 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::TIER_STEPPED => Event::TierStepped(get(kind, body)?),
         kind::MILESTONE_REACHED => Event::MilestoneReached(get(kind, body)?),
         kind::WALLET_ENTRY => Event::WalletEntry(get(kind, body)?),
+        kind::SPEND_COUNTED => Event::SpendCounted(get(kind, body)?),
+        kind::CASHBACK_EARNED => Event::CashbackEarned(get(kind, body)?),
+        kind::FULFILLMENT_ADVANCED => Event::FulfillmentAdvanced(get(kind, body)?),
+        kind::CAMPAIGN_COMPLETED => Event::CampaignCompleted(get(kind, body)?),
+        kind::REWARD_GRANTED => Event::RewardGranted(get(kind, body)?),
+        kind::POINT_ENTRY => Event::PointEntry(get(kind, body)?),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kembali_core::catalogue::{AtMaximum, Currency, RuleClock, UnknownCustomer, UnknownPromo};
-use kembali_core::draft::{BandDraft, CatalogueDraft, LevelDraft, PartnerDraft, ProgramDraft, PromoDraft};
+use kembali_core::draft::{
+    BandDraft, CatalogueDraft, EarningDraft, JourneyDraft, LevelDraft, PartnerDraft, PolicyDraft, ProgramDraft,
+    PromoDraft,
+};
 use kembali_core::purchase::Purchase;
 use kembali_core::{Amount, CurrencyCode, Instant, Percent};
 use kembali_engine::{
@@ -120,15 +123,18 @@ pub(crate) fn rules(quota: u64) -> CatalogueDraft {
         }],
         programs: vec![ProgramDraft {
             name: "Journey".into(),
-            downgrade_after_days: 30,
-            reset_after_days: 60,
-            at_maximum: AtMaximum::PayNothing,
-            levels: vec![
-                level("BRONZE", [15_000, 25_000, 35_000]),
-                level("SILVER", [17_500, 28_500, 37_500]),
-                level("GOLD", [18_000, 29_000, 38_000]),
-            ],
+            policy: PolicyDraft::Journey(JourneyDraft {
+                downgrade_after_days: 30,
+                reset_after_days: 60,
+                at_maximum: AtMaximum::PayNothing,
+                levels: vec![
+                    level("BRONZE", [15_000, 25_000, 35_000]),
+                    level("SILVER", [17_500, 28_500, 37_500]),
+                    level("GOLD", [18_000, 29_000, 38_000]),
+                ],
+            }),
         }],
+        earning: EarningDraft::default(),
     }
 }
 

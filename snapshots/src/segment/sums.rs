@@ -7,7 +7,8 @@ use kembali_journal::codec::{decode_value, encode_value};
 use crate::damage::Flaw;
 use crate::layout::Fields;
 
-const VERSION: u16 = 1;
+/// 1 had no sums of cashback rules, campaigns and points. Sums of it are counted anew from the records.
+const VERSION: u16 = 2;
 
 pub(super) fn encode(sums: &Totals) -> Vec<u8> {
     let mut out = VERSION.to_le_bytes().to_vec();

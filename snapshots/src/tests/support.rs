@@ -8,7 +8,10 @@ use kembali_core::catalogue::{AtMaximum, Currency, RuleClock, UnknownCustomer, U
 use kembali_core::command::{ApplyCatalogue, PurchaseCommand};
 use kembali_core::customer::{Decision, decide};
 use kembali_core::desk::{self, Admission, Desk, Reservations};
-use kembali_core::draft::{BandDraft, CatalogueDraft, LevelDraft, PartnerDraft, ProgramDraft, PromoDraft};
+use kembali_core::draft::{
+    BandDraft, CatalogueDraft, EarningDraft, JourneyDraft, LevelDraft, PartnerDraft, PolicyDraft, ProgramDraft,
+    PromoDraft,
+};
 use kembali_core::event::{Body, Event, PurchaseRefused, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::purchase::Purchase;
@@ -92,11 +95,14 @@ pub(crate) fn draft(slug: &str, quota: u64) -> CatalogueDraft {
         }],
         programs: vec![ProgramDraft {
             name: "Journey".into(),
-            downgrade_after_days: 30,
-            reset_after_days: 60,
-            at_maximum: AtMaximum::PayNothing,
-            levels: vec![level("BRONZE", 15_000), level("GOLD", 18_000)],
+            policy: PolicyDraft::Journey(JourneyDraft {
+                downgrade_after_days: 30,
+                reset_after_days: 60,
+                at_maximum: AtMaximum::PayNothing,
+                levels: vec![level("BRONZE", 15_000), level("GOLD", 18_000)],
+            }),
         }],
+        earning: EarningDraft::default(),
     }
 }
 
