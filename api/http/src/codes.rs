@@ -166,6 +166,8 @@ registry! {
         "Send the code of a promo, or none."
     BALANCE_TOO_LARGE 422 "balance_too_large" final "The wallet would pass the largest amount"
         "Have the wallet paid out first."
+    POINTS_TOO_LARGE 422 "points_too_large" final "A sum of points would pass the largest amount"
+        "Have the points spent first; all that was ever spent cannot pass 2^53 - 1 minor units."
 
     // The server.
     INTERNAL 500 "internal" final "Something went wrong here"
@@ -198,6 +200,7 @@ pub(crate) fn of_rejection(code: RejectionCode) -> &'static Code {
         RejectionCode::OccurredInFuture => &OCCURRED_IN_FUTURE,
         RejectionCode::PromoUnknown => &PROMO_UNKNOWN,
         RejectionCode::BalanceTooLarge => &BALANCE_TOO_LARGE,
+        RejectionCode::PointsTooLarge => &POINTS_TOO_LARGE,
     }
 }
 

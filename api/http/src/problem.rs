@@ -94,6 +94,7 @@ impl Problem {
                 .member("occurred_at", Rfc3339(occurred_at).to_string())
                 .member("occurred_at_max", Rfc3339(occurred_at_max).to_string()),
             Rejection::PromoUnknown => problem.pointer("/promo_code"),
+            Rejection::PointsTooLarge { points } => problem.member("points", points.minor_units()),
             Rejection::BalanceTooLarge { balance } => problem.member("balance", balance.minor_units()),
         };
         problem.replayed = Some(replayed);

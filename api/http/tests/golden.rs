@@ -7,7 +7,7 @@
 mod support;
 
 use kembali_core::accounts::{Entry, HouseAccount, HouseLeg};
-use kembali_core::catalogue::Catalogue;
+use kembali_core::catalogue::{Catalogue, Journey, TierPolicy};
 use kembali_core::draft::Numbering;
 use kembali_core::event::{
     Body, CustomerCreated, DeclineReason, Event, MilestoneReached, PromoDeclined, PromoGranted, PurchaseBooked,
@@ -31,8 +31,15 @@ fn catalogue() -> Catalogue {
     support::sample().to_draft().unwrap().resolve(None, numbering).unwrap()
 }
 
+fn journey(catalogue: &Catalogue) -> &Journey {
+    match &catalogue.programs[0].policy {
+        TierPolicy::Journey(journey) => journey,
+        TierPolicy::Threshold(_) => panic!("the sample's programme is a Journey"),
+    }
+}
+
 fn level(catalogue: &Catalogue, name: &str) -> RuleId {
-    catalogue.programs[0].levels.iter().find(|level| level.name == name).unwrap().id
+    journey(catalogue).levels.iter().find(|level| level.name == name).unwrap().id
 }
 
 fn standing(catalogue: &Catalogue, name: &str, count: u32) -> Standing {
@@ -113,7 +120,7 @@ fn an_upgrade_a_milestone_and_a_quota_that_is_used_up() {
     let catalogue = catalogue();
     let promo = &catalogue.promos[0];
     let (before, after) = (standing(&catalogue, "BRONZE", 7), standing(&catalogue, "SILVER", 1));
-    let silver = catalogue.programs[0].level(after.level).unwrap();
+    let silver = journey(&catalogue).level(after.level).unwrap();
     let reached = MilestoneReached {
         program: after.program,
         level: silver.id,
@@ -142,7 +149,7 @@ fn the_events_of_one_purchase() {
     let catalogue = catalogue();
     let promo = &catalogue.promos[0];
     let (before, after) = (standing(&catalogue, "BRONZE", 7), standing(&catalogue, "SILVER", 1));
-    let silver = catalogue.programs[0].level(after.level).unwrap();
+    let silver = journey(&catalogue).level(after.level).unwrap();
     let declined = |reason| Event::PromoDeclined(PromoDeclined { promo: promo.id, reason });
     let exhausted = DeclineReason::QuotaExhausted { band: promo.bands[6].id, quota: 10_000, points: amount(50_250) };
     let legs = [HouseLeg { account: HouseAccount::PromoExpense(PartnerId(1)), amount: amount(3_500) }];

@@ -214,6 +214,15 @@ async fn sums_and_the_trial_balance() {
                 "none": 2, "first_transaction": 1, "upgrade": 0, "downgrade": 0, "reset": 0, "maximum": 0,
             },
             "tiers": { "BRONZE": 1, "SILVER": 0, "GOLD": 0 },
+            "programs": [{
+                "program": "Journey", "policy": "journey", "levels": [
+                    { "level": "BRONZE", "customers": 1 }, { "level": "SILVER", "customers": 0 },
+                    { "level": "GOLD", "customers": 0 },
+                ],
+            }],
+            "cashback_rules": [],
+            "campaigns": [],
+            "rewards": { "points": 0, "wallet_credit": 0, "customers": 0, "by_reward": [] },
             "currency": "IDR",
             "as_of": summary["as_of"],
         })

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use kembali_core::Percent;
-use kembali_core::catalogue::{Catalogue, Promo, PromoBand, TierLevel, TierPolicy, TierProgram};
+use kembali_core::catalogue::{Catalogue, Journey, JourneyLevel, Promo, PromoBand, TierPolicy, TierProgram};
 
 use crate::wire::instant::Rfc3339;
 
@@ -41,6 +41,11 @@ pub(super) fn changes(before: Option<&Catalogue>, after: &Catalogue) -> Vec<Stri
             None => log.add(&format!("tier programme {}", program.name), "added"),
         }
     }
+    log.list("point kind", &before.point_kinds, &after.point_kinds, |own| &own.name);
+    log.list("cashback rule", &before.cashback_rules, &after.cashback_rules, |own| &own.name);
+    log.list("fulfillment", &before.fulfillments, &after.fulfillments, |own| &own.name);
+    log.list("reward", &before.rewards, &after.rewards, |own| &own.name);
+    log.list("campaign", &before.campaigns, &after.campaigns, |own| &own.name);
     // Whatever has no words of its own above is still a change.
     if log.lines.is_empty() && before.version != after.version {
         log.add(&tenant, "order of the rules changed");
@@ -97,10 +102,31 @@ impl Log {
 
     fn program(&mut self, own: &TierProgram, program: &TierProgram) {
         let place = format!("tier programme {}", program.name);
-        let (TierPolicy::Journey(old), TierPolicy::Journey(new)) = (own.policy, program.policy);
-        self.field(&place, "downgrade_after_days", &old.downgrade_after_days, &new.downgrade_after_days);
-        self.field(&place, "reset_after_days", &old.reset_after_days, &new.reset_after_days);
-        self.debug_field(&place, "at_maximum", &old.at_maximum, &new.at_maximum);
+        match (&own.policy, &program.policy) {
+            (TierPolicy::Journey(old), TierPolicy::Journey(new)) => self.journey(&place, old, new),
+            (TierPolicy::Threshold(old), TierPolicy::Threshold(new)) => {
+                for level in &new.levels {
+                    let place = format!("{place}, level {}", level.name);
+                    match old.level(level.id) {
+                        Some(before) => {
+                            let (before, after) = (before.spent_min.minor_units(), level.spent_min.minor_units());
+                            self.field(&place, "spent_min", &before, &after);
+                        }
+                        None => self.add(&place, "added"),
+                    }
+                }
+            }
+            // Refused before; said all the same should that change.
+            (TierPolicy::Journey(_), TierPolicy::Threshold(_)) | (TierPolicy::Threshold(_), TierPolicy::Journey(_)) => {
+                self.add(&place, "policy changed");
+            }
+        }
+    }
+
+    fn journey(&mut self, place: &str, own: &Journey, program: &Journey) {
+        self.field(place, "downgrade_after_days", &own.downgrade_after_days, &program.downgrade_after_days);
+        self.field(place, "reset_after_days", &own.reset_after_days, &program.reset_after_days);
+        self.debug_field(place, "at_maximum", &own.at_maximum, &program.at_maximum);
         for level in &program.levels {
             let place = format!("{place}, level {}", level.name);
             match own.level(level.id) {
@@ -110,9 +136,23 @@ impl Log {
         }
     }
 
-    fn level(&mut self, place: &str, own: &TierProgram, old: &TierLevel, program: &TierProgram, level: &TierLevel) {
+    /// Compares two lists of rules by their names.
+    fn list<T: PartialEq>(&mut self, what: &str, before: &[T], after: &[T], name: fn(&T) -> &str) {
+        for gone in before.iter().filter(|gone| !after.iter().any(|own| name(own) == name(gone))) {
+            self.add(&format!("{what} {}", name(gone)), "removed");
+        }
+        for own in after {
+            match before.iter().find(|old| name(old) == name(own)) {
+                None => self.add(&format!("{what} {}", name(own)), "added"),
+                Some(old) if old != own => self.add(&format!("{what} {}", name(own)), "changed"),
+                Some(_) => (),
+            }
+        }
+    }
+
+    fn level(&mut self, place: &str, own: &Journey, old: &JourneyLevel, program: &Journey, level: &JourneyLevel) {
         self.field(place, "count_max", &old.count_max, &level.count_max);
-        let name = |program: &TierProgram, id| program.level(id).map_or_else(String::new, |level| level.name.clone());
+        let name = |journey: &Journey, id| journey.level(id).map_or_else(String::new, |level| level.name.clone());
         self.field(place, "next", &name(own, old.next), &name(program, level.next));
         self.field(place, "previous", &name(own, old.previous), &name(program, level.previous));
         for gone in old.milestones.iter().filter(|gone| level.milestone_at(gone.at_count).is_none()) {

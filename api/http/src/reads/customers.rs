@@ -3,9 +3,11 @@
 use axum::Extension;
 use axum::extract::{Path, State};
 use hyper::Uri;
+use kembali_core::campaign::{CampaignStanding, Progress};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::customer;
 use kembali_core::journey::Standing;
+use kembali_core::threshold::SpendStanding;
 use kembali_core::{AliasKind, Unit};
 use kembali_engine::{CustomerRef, CustomerView};
 
@@ -17,7 +19,9 @@ use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
-use crate::wire::customer::{Customer, CustomerTier, Wallet, WalletList};
+use crate::wire::customer::{
+    CampaignState, Customer, CustomerTier, FulfillmentState, PointHolding, Wallet, WalletList,
+};
 use crate::wire::instant::UuidText;
 use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
 use crate::wire::result::Names;
@@ -65,11 +69,12 @@ pub(crate) async fn wallets(
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     let wallet = |wallet: &customer::Wallet| {
-        let Unit::Money(currency) = wallet.unit;
+        // A wallet holds money alone.
+        let Unit::Money(currency) = wallet.unit else { return None };
         let currency = currency.as_str().to_owned();
-        Wallet { wallet: wallet.id.0, currency, balance: wallet.balance.minor_units() }
+        Some(Wallet { wallet: wallet.id.0, currency, balance: wallet.balance.minor_units() })
     };
-    let data = view.row.wallets.iter().map(wallet).collect();
+    let data = view.row.wallets.iter().filter_map(wallet).collect();
     Ok(Json(WalletList { customer: UuidText(view.id.0), data, as_of: view.as_of.0 }))
 }
 
@@ -95,6 +100,19 @@ async fn view(
     view.filter(|view| view.row.tenant == tenant).ok_or_else(|| Problem::new(&codes::CUSTOMER_NOT_FOUND))
 }
 
+fn campaign_state(names: &Names<'_>, standing: &CampaignStanding) -> CampaignState {
+    let progress = |progress: &Progress| FulfillmentState {
+        fulfillment: names.fulfillment_name(progress.fulfillment).into_owned(),
+        so_far: progress.so_far,
+        met: progress.is_met,
+    };
+    CampaignState {
+        campaign: names.campaign(standing.campaign).into_owned(),
+        completions: standing.completions,
+        progress: standing.progress.iter().map(progress).collect(),
+    }
+}
+
 fn shown(app: &App, identity: Identity, view: &CustomerView) -> Result<Customer, Problem> {
     let catalogue: &Catalogue = &view.catalogue;
     let names = Names { catalogue };
@@ -103,8 +121,15 @@ fn shown(app: &App, identity: Identity, view: &CustomerView) -> Result<Customer,
         CustomerTier {
             program: names.program(standing.program).into_owned(),
             level: names.level(program, standing.level).into_owned(),
-            count: standing.count,
+            count: Some(standing.count),
+            spent: None,
         }
+    };
+    let spend = |standing: &SpendStanding| CustomerTier {
+        program: names.program(standing.program).into_owned(),
+        level: names.level(catalogue.program(standing.program), standing.level).into_owned(),
+        count: None,
+        spent: Some(standing.spent.minor_units()),
     };
     // Names of people are for the tenant's own operators; a partner knows the one that it sent.
     let name = if identity == Identity::Operator { app.engine.alias_text(view.id)? } else { None };
@@ -118,7 +143,14 @@ fn shown(app: &App, identity: Identity, view: &CustomerView) -> Result<Customer,
         purchases: view.row.purchases,
         currency: catalogue.currency.code.as_str().to_owned(),
         balance: view.row.balance(kembali_core::WalletId(0)).minor_units(),
-        tiers: view.row.standings.iter().map(tier).collect(),
+        tiers: view.row.standings.iter().map(tier).chain(view.row.spends.iter().map(spend)).collect(),
+        points: (view.row.points.iter())
+            .map(|own| PointHolding {
+                kind: names.point_kind(own.kind).into_owned(),
+                balance: own.balance().minor_units(),
+            })
+            .collect(),
+        campaigns: view.row.campaigns.iter().map(|own| campaign_state(&names, own)).collect(),
         last_seq: view.last.0,
         as_of: view.as_of.0,
         email,

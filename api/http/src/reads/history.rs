@@ -7,6 +7,7 @@ use kembali_core::accounts::{Entry, HouseAccount, HouseLeg};
 use kembali_core::catalogue::{Catalogue, TierPolicy};
 use kembali_core::event::{Event, Record};
 use kembali_core::journey::{Standing, effective_level};
+use kembali_core::threshold::SpendStanding;
 use kembali_core::{Seq, Unit};
 use kembali_engine::CustomerView;
 use serde_json::Value;
@@ -54,18 +55,33 @@ pub(crate) async fn tiers(
     let state = |standing: &Standing| {
         let program = catalogue.program(standing.program);
         let effective = program.map(|program| {
-            let TierPolicy::Journey(rules) = &program.policy;
-            names.level(Some(program), effective_level(program, rules, standing, view.now)).into_owned()
+            let level = match &program.policy {
+                TierPolicy::Journey(journey) => effective_level(journey, standing, view.now),
+                TierPolicy::Threshold(_) => standing.level,
+            };
+            names.level(Some(program), level).into_owned()
         });
         TierState {
             program: names.program(standing.program).into_owned(),
             level: names.level(program, standing.level).into_owned(),
             effective_level: effective,
-            count: standing.count,
-            last_at: Rfc3339(standing.last_at),
+            count: Some(standing.count),
+            spent: None,
+            last_at: Some(Rfc3339(standing.last_at)),
         }
     };
-    let tiers = view.row.standings.iter().map(state).collect();
+    let spend = |standing: &SpendStanding| {
+        let level = names.level(catalogue.program(standing.program), standing.level).into_owned();
+        TierState {
+            program: names.program(standing.program).into_owned(),
+            effective_level: Some(level.clone()),
+            level,
+            count: None,
+            spent: Some(standing.spent.minor_units()),
+            last_at: None,
+        }
+    };
+    let tiers = view.row.standings.iter().map(state).chain(view.row.spends.iter().map(spend)).collect();
     let (customer, as_of) = (UuidText(view.id.0), view.as_of.0);
     Ok(Json(TierPage { customer, tiers, data, next_cursor, as_of }))
 }
@@ -130,14 +146,18 @@ async fn page<T>(
 fn tier_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<TierMove>, Problem> {
     let names = Names { catalogue };
     let booked = purchase_of(&record.body);
-    let step = |event: &Event| match event {
-        Event::TierStepped(stepped) => Some(TierMove {
+    let step = |event: &Event| {
+        let step = match event {
+            Event::TierStepped(stepped) => names.step(stepped),
+            Event::SpendCounted(counted) => names.spend_step(counted),
+            _ => return None,
+        };
+        Some(TierMove {
             seq: record.seq.0,
             at: booked.map(|booked| Rfc3339(booked.at)),
             purchase: booked.map(|booked| UuidText(booked.key.0)),
-            step: names.step(stepped).into_owned(),
-        }),
-        _ => None,
+            step: step.into_owned(),
+        })
     };
     Ok(record.body.events.iter().filter_map(step).collect())
 }
@@ -145,10 +165,11 @@ fn tier_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<TierMove>, P
 fn entry_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<WalletEntry>, Problem> {
     let booked = purchase_of(&record.body);
     let entry = |entry: &Entry| {
-        let Unit::Money(currency) = entry.unit;
+        // A wallet holds money alone.
+        let Unit::Money(currency) = entry.unit else { return None };
         let leg =
             |leg: &HouseLeg| Leg { account: account_name(leg.account, catalogue), amount: leg.amount.minor_units() };
-        WalletEntry {
+        Some(WalletEntry {
             seq: record.seq.0,
             received_at: Rfc3339(record.body.received_at),
             purchase: booked.map(|booked| UuidText(booked.key.0)),
@@ -158,10 +179,10 @@ fn entry_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<WalletEntry
             amount: entry.amount.minor_units(),
             balance_after: entry.balance_after.minor_units(),
             against: entry.against.iter().map(leg).collect(),
-        }
+        })
     };
     let entries = record.body.events.iter().filter_map(|event| match event {
-        Event::WalletEntry(own) => Some(entry(own)),
+        Event::WalletEntry(own) => entry(own),
         _ => None,
     });
     Ok(entries.collect())
@@ -185,5 +206,7 @@ pub(super) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> Stri
             format!("promo_expense/{name}")
         }
         HouseAccount::LoyaltyExpense => "loyalty_expense".to_owned(),
+        HouseAccount::RewardExpense => "reward_expense".to_owned(),
+        HouseAccount::PointsIssued => "points_issued".to_owned(),
     }
 }

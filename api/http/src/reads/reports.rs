@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use axum::Extension;
 use axum::extract::State;
 use hyper::Uri;
-use kembali_core::catalogue::{Catalogue, Promo};
+use kembali_core::catalogue::{CashbackRule, Catalogue, Promo, Reward, RewardKind, TierPolicy, TierProgram};
 use kembali_core::journey::Remark;
 use kembali_core::totals::TenantTotals;
-use kembali_core::{CurrencyCode, Unit};
+use kembali_core::{RuleId, Unit};
 use kembali_engine::TotalsView;
 
 use super::Json;
@@ -21,9 +21,12 @@ use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
+use crate::wire::catalogue::PolicyFile;
 use crate::wire::number::Wide;
-use crate::wire::report::{Account, PromoSum, Summary, TrialBalance, UnitTotal};
-use crate::wire::result::{REMARKS, remark_text};
+use crate::wire::report::{
+    Account, CampaignSum, LevelSum, ProgramSum, PromoSum, RewardSums, RuleSum, Summary, TrialBalance, UnitTotal,
+};
+use crate::wire::result::{Names, REMARKS, remark_text};
 
 /// Shows the sums of a tenant.
 pub(crate) async fn summary(
@@ -58,26 +61,81 @@ pub(crate) async fn summary(
         point_total: Wide(sums.point_transaction + sums.point_loyalty),
         customers: sums.customers,
         promos: catalogue.promos.iter().enumerate().map(promo).collect(),
-        remarks: REMARKS.into_iter().map(remark).collect(),
+        // A remark that only some tenants' rules can make is shown where it was made.
+        remarks: REMARKS.into_iter().map(remark).filter(|(name, count)| *name != "restart" || 0 < *count).collect(),
         tiers: members_by_level(sums, catalogue),
+        programs: catalogue.programs.iter().map(|program| program_sum(sums, program)).collect(),
+        cashback_rules: cashback_sums(sums, catalogue),
+        campaigns: (catalogue.campaigns.iter())
+            .map(|own| CampaignSum {
+                name: own.name.clone(),
+                completions: sums.campaigns.get(&own.id).copied().unwrap_or(0),
+            })
+            .collect(),
+        rewards: reward_sums(sums, catalogue),
         currency: catalogue.currency.code.as_str().to_owned(),
         as_of: view.as_of.0,
     }))
 }
 
-/// Counts the members of every level. A name that several programmes have stands behind its programme's.
+/// Counts the members of every level of the Journey programmes. A name that several of them have stands behind its
+/// programme's.
 fn members_by_level(sums: &TenantTotals, catalogue: &Catalogue) -> BTreeMap<String, u64> {
-    let levels = || catalogue.programs.iter().flat_map(|program| program.levels.iter().map(move |own| (program, own)));
+    let journeys = || catalogue.programs.iter().filter(|own| matches!(own.policy, TierPolicy::Journey(_)));
+    let levels = || journeys().flat_map(|program| program.levels().map(move |level| (program, level)));
     let label = |program: &str, name: &str| {
-        let is_unique = levels().filter(|(_, level)| level.name == name).count() == 1;
+        let is_unique = levels().filter(|(_, (_, own))| *own == name).count() == 1;
         if is_unique { name.to_owned() } else { format!("{program}/{name}") }
     };
-    levels()
-        .map(|(program, level)| {
-            let count = sums.members.get(&(program.id, level.id)).copied().unwrap_or(0);
-            (label(&program.name, &level.name), count)
-        })
-        .collect()
+    levels().map(|(program, (id, name))| (label(&program.name, name), members(sums, program, id))).collect()
+}
+
+fn members(sums: &TenantTotals, program: &TierProgram, level: RuleId) -> u64 {
+    sums.members.get(&(program.id, level)).copied().unwrap_or(0)
+}
+
+fn program_sum(sums: &TenantTotals, program: &TierProgram) -> ProgramSum {
+    let level = |(id, name): (RuleId, &str)| LevelSum { level: name.to_owned(), customers: members(sums, program, id) };
+    ProgramSum {
+        program: program.name.clone(),
+        policy: match program.policy {
+            TierPolicy::Journey(_) => PolicyFile::Journey,
+            TierPolicy::Threshold(_) => PolicyFile::Threshold,
+        },
+        levels: program.levels().map(level).collect(),
+    }
+}
+
+fn cashback_sums(sums: &TenantTotals, catalogue: &Catalogue) -> Vec<RuleSum> {
+    let names = Names { catalogue };
+    let rule = |rule: &CashbackRule| {
+        let grants = sums.cashback.get(&rule.id).copied().unwrap_or_default();
+        RuleSum {
+            name: rule.name.clone(),
+            kind: Some(names.point_kind(rule.pays).into_owned()),
+            grants: grants.count,
+            sum: Wide(grants.sum),
+        }
+    };
+    catalogue.cashback_rules.iter().map(rule).collect()
+}
+
+fn reward_sums(sums: &TenantTotals, catalogue: &Catalogue) -> RewardSums {
+    let names = Names { catalogue };
+    let reward = |reward: &Reward| {
+        let grants = sums.rewards.get(&reward.id).copied().unwrap_or_default();
+        let kind = match reward.kind {
+            RewardKind::Points { kind, .. } => Some(names.point_kind(kind).into_owned()),
+            RewardKind::WalletCredit { .. } => None,
+        };
+        RuleSum { name: reward.name.clone(), kind, grants: grants.count, sum: Wide(grants.sum) }
+    };
+    RewardSums {
+        points: Wide(sums.reward_points),
+        wallet_credit: Wide(sums.reward_credit),
+        customers: sums.rewarded_customers,
+        by_reward: catalogue.rewards.iter().map(reward).collect(),
+    }
 }
 
 /// Shows debits and credits of every account, and that they are equal.
@@ -89,21 +147,29 @@ pub(crate) async fn trial_balance(
     let view = totals(&app, identity, &uri, Endpoint::TrialBalance).await?;
     let sums = &view.totals;
     let account = |name: String, unit: Unit, debit: i128| {
-        let Unit::Money(currency) = unit;
         let (debit, credit) = (debit.max(0), (-debit).max(0));
-        Account { account: name, unit: currency.as_str().to_owned(), debit: Wide(debit), credit: Wide(credit) }
+        Account { account: name, unit: unit_name(unit, &view.catalogue), debit: Wide(debit), credit: Wide(credit) }
     };
-    // What the wallets hold is owed to the customers: a credit.
+    // What wallets and point accounts hold is owed to the customers: a credit.
     let wallets = sums.wallets.iter().map(|(unit, owed)| account("wallets".to_owned(), *unit, -owed));
+    let points = sums.points.iter().map(|(unit, owed)| account("points".to_owned(), *unit, -owed));
     let house =
         sums.house.iter().map(|((unit, own), debit)| account(account_name(*own, &view.catalogue), *unit, *debit));
-    let accounts = wallets.chain(house).collect();
-    let total = |(unit, difference): (&Unit, &i128)| {
-        let Unit::Money(currency) = unit;
-        UnitTotal { unit: CurrencyCode::as_str(currency).to_owned(), total: Wide(*difference) }
+    let accounts = wallets.chain(points).chain(house).collect();
+    let total = |(unit, difference): (&Unit, &i128)| UnitTotal {
+        unit: unit_name(*unit, &view.catalogue),
+        total: Wide(*difference),
     };
     let totals = sums.trial_balance().iter().map(total).collect();
     Ok(Json(TrialBalance { accounts, totals, as_of: view.as_of.0 }))
+}
+
+/// Names a unit: a currency by its code, a kind of points by its name behind `points/`.
+fn unit_name(unit: Unit, catalogue: &Catalogue) -> String {
+    match unit {
+        Unit::Money(currency) => currency.as_str().to_owned(),
+        Unit::Points(kind) => format!("points/{}", Names { catalogue }.point_kind(kind)),
+    }
 }
 
 async fn totals(app: &App, identity: Identity, uri: &Uri, endpoint: Endpoint) -> Result<Box<TotalsView>, Problem> {

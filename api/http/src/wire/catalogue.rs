@@ -26,6 +26,21 @@ pub struct CatalogueFile {
     /// The tier programmes.
     #[serde(default)]
     pub tier_programs: Vec<TierProgramFile>,
+    /// The names of the kinds of points that rules pay in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub point_kinds: Vec<String>,
+    /// The cashback rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cashback_rules: Vec<CashbackRuleFile>,
+    /// What campaigns ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fulfillments: Vec<FulfillmentFile>,
+    /// What campaigns pay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewards: Vec<RewardFile>,
+    /// The campaigns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub campaigns: Vec<CampaignFile>,
 }
 
 /// The tenant.
@@ -155,13 +170,15 @@ pub struct TierProgramFile {
     /// How a customer moves.
     #[serde(default)]
     pub policy: PolicyFile,
-    /// A gap of more whole days than this steps a customer down one level.
-    pub downgrade_after_days: u32,
-    /// A gap of more whole days than this returns a customer to the lowest level.
-    pub reset_after_days: u32,
-    /// What happens at the top once its count is full.
-    #[serde(default)]
-    pub at_maximum: AtMaximumFile,
+    /// A gap of more whole days than this steps a customer down one level. Of `journey`, where it is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downgrade_after_days: Option<u32>,
+    /// A gap of more whole days than this returns a customer to the lowest level. Of `journey`, where it is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_after_days: Option<u32>,
+    /// What happens at the top once its count is full. Of `journey`; `pay_nothing` when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_maximum: Option<AtMaximumFile>,
     /// The levels, the lowest first.
     pub levels: Vec<LevelFile>,
 }
@@ -173,15 +190,18 @@ pub enum PolicyFile {
     /// By the count of purchases within a level and the days between them.
     #[default]
     Journey,
+    /// By all that was ever spent.
+    Threshold,
 }
 
 /// What happens at the top once its count is full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AtMaximumFile {
     /// Counts on; no milestone is met again.
-    #[default]
     PayNothing,
+    /// Counts from 1 again, so that its milestones are met again.
+    RestartCycle,
 }
 
 /// One level of a programme.
@@ -190,17 +210,130 @@ pub enum AtMaximumFile {
 pub struct LevelFile {
     /// Its name.
     pub name: String,
-    /// How many purchases fill it.
-    pub count_max: u32,
+    /// What must have been spent to stand on it, in minor units. Of `threshold`, where it is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_min: Option<Money>,
+    /// How many purchases fill it. Of `journey`, where it is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count_max: Option<u32>,
     /// The level above; none means the one that follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
     /// The level below; none means the one before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
-    /// What it pays at which count.
-    #[serde(default)]
+    /// What it pays at which count. Of `journey`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub milestones: Vec<MilestoneFile>,
+}
+
+/// A cashback rule.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CashbackRuleFile {
+    /// Its name.
+    pub name: String,
+    /// The share as a fraction, such as `0.02` for 2 %; a string, because a float is not exact.
+    pub rate: String,
+    /// The products that it is for; none means every product.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub products: Vec<String>,
+    /// The slug of the partner whose purchases it is for; nobody named means every partner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<String>,
+    /// False while it pays nothing.
+    #[serde(default = "yes")]
+    pub active: bool,
+    /// The last instant at which it pays: local, or RFC 3339 with an offset; none means that it has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<String>,
+    /// The name of the kind of points that it pays.
+    pub pays: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A fulfillment: what purchases must do. Exactly one of `buy` and `tag` stands in it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FulfillmentFile {
+    /// Its name.
+    pub name: String,
+    /// Buying something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buy: Option<BuyFile>,
+    /// Purchases with a tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<TagFile>,
+}
+
+/// Buying something.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BuyFile {
+    /// The product; none means anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// For how much at least, in minor units.
+    pub amount_min: Money,
+    /// True when several purchases add up; else one purchase must do it.
+    #[serde(default)]
+    pub cumulative: bool,
+}
+
+/// Purchases with a tag.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TagFile {
+    /// The tag, exact.
+    pub tag: String,
+    /// How many purchases.
+    #[serde(default = "one")]
+    pub count: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// A reward. Exactly one of `points` and `wallet_credit` stands in it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RewardFile {
+    /// Its name.
+    pub name: String,
+    /// How many points it pays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points: Option<Money>,
+    /// The name of the kind of these points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// What it credits to the wallet, in minor units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wallet_credit: Option<Money>,
+}
+
+/// A campaign.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CampaignFile {
+    /// Its name.
+    pub name: String,
+    /// The names of the fulfillments that must be met.
+    pub fulfillments: Vec<String>,
+    /// The names of the rewards that are paid.
+    pub rewards: Vec<String>,
+    /// The first instant of its period: local, or RFC 3339 with an offset; none means that it has no start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<String>,
+    /// The last instant of its period, included; none means that it has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<String>,
+    /// How often a customer may complete it; none means without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completions_max: Option<u32>,
 }
 
 /// One milestone.

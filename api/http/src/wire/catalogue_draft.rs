@@ -5,13 +5,16 @@
 use jiff::civil;
 use jiff::tz::TimeZone;
 use kembali_core::catalogue::{AtMaximum, Currency, RuleClock, UnknownCustomer, UnknownPromo};
-use kembali_core::draft::{BandDraft, CatalogueDraft, LevelDraft, PartnerDraft, ProgramDraft, PromoDraft};
+use kembali_core::draft::{
+    BandDraft, CatalogueDraft, JourneyDraft, LevelDraft, PartnerDraft, PolicyDraft, ProgramDraft, PromoDraft,
+};
 use kembali_core::{Amount, CurrencyCode, Instant, Percent};
 
 use super::catalogue::{
     AtMaximumFile, BandFile, CatalogueFile, ClockFile, LevelFile, Money, PolicyFile, PromoFile, TenantFile,
     TierProgramFile, UnknownCustomerFile, UnknownPromoFile,
 };
+use super::earning::earning_draft;
 use super::instant::parse_rfc3339;
 
 /// What is wrong with a catalogue, and where.
@@ -24,7 +27,7 @@ pub struct CatalogueFault {
     pub problem: String,
 }
 
-fn fault(place: impl Into<String>, problem: impl Into<String>) -> CatalogueFault {
+pub(super) fn fault(place: impl Into<String>, problem: impl Into<String>) -> CatalogueFault {
     CatalogueFault { place: place.into(), problem: problem.into() }
 }
 
@@ -67,6 +70,7 @@ impl CatalogueFile {
             partners: self.partners.iter().map(partner).collect(),
             promos: promos?,
             programs: programs?,
+            earning: earning_draft(self, &zone)?,
         })
     }
 
@@ -96,7 +100,7 @@ pub(crate) fn period_instant(text: &str, zone: &TimeZone, place: &str) -> Result
     Ok(Instant(instant.as_microsecond()))
 }
 
-fn amount(money: Money, place: impl FnOnce() -> String) -> Result<Amount, CatalogueFault> {
+pub(super) fn amount(money: Money, place: impl FnOnce() -> String) -> Result<Amount, CatalogueFault> {
     Amount::new(money.0).ok_or_else(|| fault(place(), "must be 0 to 9007199254740991 minor units"))
 }
 
@@ -137,8 +141,45 @@ pub(crate) fn bands(bands: &[BandFile], code: &str) -> Result<Vec<BandDraft>, Ca
 impl TierProgramFile {
     /// Makes the draft of one programme.
     pub(crate) fn to_draft(&self) -> Result<ProgramDraft, CatalogueFault> {
-        let PolicyFile::Journey = self.policy;
+        match self.policy {
+            PolicyFile::Journey => self.journey_draft(),
+            PolicyFile::Threshold => self.threshold_draft(),
+        }
+    }
+
+    fn threshold_draft(&self) -> Result<ProgramDraft, CatalogueFault> {
+        let place = |field: &str| format!("tier_programs[{}].{field}", self.name);
+        for (field, is_there) in [
+            ("downgrade_after_days", self.downgrade_after_days.is_some()),
+            ("reset_after_days", self.reset_after_days.is_some()),
+            ("at_maximum", self.at_maximum.is_some()),
+        ] {
+            if is_there {
+                return Err(fault(place(field), "is of the policy journey; leave it out"));
+            }
+        }
         let level = |level: &LevelFile| {
+            let place = || place(&format!("levels[{}]", level.name));
+            let is_plain = level.count_max.is_none() && level.next.is_none() && level.previous.is_none();
+            if !is_plain || !level.milestones.is_empty() {
+                return Err(fault(place(), "count_max, next, previous and milestones are of the policy journey"));
+            }
+            let spent_min = level.spent_min.ok_or_else(|| fault(place(), "needs spent_min"))?;
+            Ok((level.name.clone(), amount(spent_min, || format!("{}.spent_min", place()))?))
+        };
+        let levels: Result<Vec<(String, Amount)>, CatalogueFault> = self.levels.iter().map(level).collect();
+        Ok(ProgramDraft { name: self.name.clone(), policy: PolicyDraft::Threshold(levels?) })
+    }
+
+    fn journey_draft(&self) -> Result<ProgramDraft, CatalogueFault> {
+        let needed = |field: &str, days: Option<u32>| {
+            days.ok_or_else(|| fault(format!("tier_programs[{}].{field}", self.name), "is missing"))
+        };
+        let level = |level: &LevelFile| {
+            let own = || format!("tier_programs[{}].levels[{}]", self.name, level.name);
+            if level.spent_min.is_some() {
+                return Err(fault(own(), "spent_min is of the policy threshold"));
+            }
             let place = || format!("tier_programs[{}].levels[{}].milestones", self.name, level.name);
             let milestones: Result<Vec<(u32, Amount)>, CatalogueFault> = level
                 .milestones
@@ -147,7 +188,7 @@ impl TierProgramFile {
                 .collect();
             Ok(LevelDraft {
                 name: level.name.clone(),
-                count_max: level.count_max,
+                count_max: level.count_max.ok_or_else(|| fault(own(), "needs count_max"))?,
                 next: level.next.clone(),
                 previous: level.previous.clone(),
                 milestones: milestones?,
@@ -156,12 +197,15 @@ impl TierProgramFile {
         let levels: Result<Vec<LevelDraft>, CatalogueFault> = self.levels.iter().map(level).collect();
         Ok(ProgramDraft {
             name: self.name.clone(),
-            downgrade_after_days: self.downgrade_after_days,
-            reset_after_days: self.reset_after_days,
-            at_maximum: match self.at_maximum {
-                AtMaximumFile::PayNothing => AtMaximum::PayNothing,
-            },
-            levels: levels?,
+            policy: PolicyDraft::Journey(JourneyDraft {
+                downgrade_after_days: needed("downgrade_after_days", self.downgrade_after_days)?,
+                reset_after_days: needed("reset_after_days", self.reset_after_days)?,
+                at_maximum: match self.at_maximum {
+                    None | Some(AtMaximumFile::PayNothing) => AtMaximum::PayNothing,
+                    Some(AtMaximumFile::RestartCycle) => AtMaximum::RestartCycle,
+                },
+                levels: levels?,
+            }),
         })
     }
 }

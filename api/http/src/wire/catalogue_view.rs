@@ -6,23 +6,26 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kembali_core::Instant;
 use kembali_core::catalogue::{
-    AtMaximum, Catalogue, Promo, PromoBand, RuleClock, TierLevel, TierPolicy, TierProgram, UnknownCustomer,
-    UnknownPromo,
+    AtMaximum, Catalogue, Journey, JourneyLevel, Promo, PromoBand, RuleClock, Threshold, ThresholdLevel, TierPolicy,
+    TierProgram, UnknownCustomer, UnknownPromo,
 };
-use kembali_core::draft::{BandDraft, CatalogueDraft, LevelDraft, PartnerDraft, ProgramDraft, PromoDraft};
+use kembali_core::draft::{
+    BandDraft, CatalogueDraft, JourneyDraft, LevelDraft, PartnerDraft, PolicyDraft, ProgramDraft, PromoDraft,
+};
 
 use super::catalogue::{
     AtMaximumFile, BandFile, CatalogueFile, ClockFile, LevelFile, MilestoneFile, Money, PartnerFile, PolicyFile,
     PromoFile, TenantFile, TierProgramFile, UnknownCustomerFile, UnknownPromoFile,
 };
 use super::catalogue_draft::{period_instant, zone_of};
+use super::earning::{earning_draft_of, write_earning};
 use super::instant::Rfc3339;
 use super::rules::{CatalogueIds, LevelIds, PromoIds, TierProgramIds};
 
 /// Writes the rules as people write them, without API keys.
 pub(crate) fn file_of(catalogue: &Catalogue) -> CatalogueFile {
     let zone = zone_of(&catalogue.timezone).ok();
-    CatalogueFile {
+    let mut file = CatalogueFile {
         tenant: TenantFile {
             slug: catalogue.slug.clone(),
             name: catalogue.name.clone(),
@@ -49,7 +52,14 @@ pub(crate) fn file_of(catalogue: &Catalogue) -> CatalogueFile {
             .collect(),
         promos: catalogue.promos.iter().map(|promo| promo_file(promo, catalogue, zone.as_ref())).collect(),
         tier_programs: catalogue.programs.iter().map(program_file).collect(),
-    }
+        point_kinds: Vec::new(),
+        cashback_rules: Vec::new(),
+        fulfillments: Vec::new(),
+        rewards: Vec::new(),
+        campaigns: Vec::new(),
+    };
+    write_earning(&mut file, catalogue, zone.as_ref());
+    file
 }
 
 fn promo_file(promo: &Promo, catalogue: &Catalogue, zone: Option<&TimeZone>) -> PromoFile {
@@ -76,11 +86,18 @@ pub(crate) fn band_file(band: &PromoBand) -> BandFile {
 
 /// Writes one programme as people write it.
 pub(crate) fn program_file(program: &TierProgram) -> TierProgramFile {
-    let TierPolicy::Journey(rules) = program.policy;
-    let level_name = |id| program.level(id).map(|level| level.name.clone());
-    let level = |level: &TierLevel| LevelFile {
+    match &program.policy {
+        TierPolicy::Journey(journey) => journey_file(&program.name, journey),
+        TierPolicy::Threshold(threshold) => threshold_file(&program.name, threshold),
+    }
+}
+
+fn journey_file(name: &str, journey: &Journey) -> TierProgramFile {
+    let level_name = |id| journey.level(id).map(|level| level.name.clone());
+    let level = |level: &JourneyLevel| LevelFile {
         name: level.name.clone(),
-        count_max: level.count_max,
+        spent_min: None,
+        count_max: Some(level.count_max),
         next: level_name(level.next),
         previous: level_name(level.previous),
         milestones: level
@@ -93,19 +110,39 @@ pub(crate) fn program_file(program: &TierProgram) -> TierProgramFile {
             .collect(),
     };
     TierProgramFile {
-        name: program.name.clone(),
+        name: name.to_owned(),
         policy: PolicyFile::Journey,
-        downgrade_after_days: rules.downgrade_after_days,
-        reset_after_days: rules.reset_after_days,
-        at_maximum: match rules.at_maximum {
+        downgrade_after_days: Some(journey.downgrade_after_days),
+        reset_after_days: Some(journey.reset_after_days),
+        at_maximum: Some(match journey.at_maximum {
             AtMaximum::PayNothing => AtMaximumFile::PayNothing,
-        },
-        levels: program.levels.iter().map(level).collect(),
+            AtMaximum::RestartCycle => AtMaximumFile::RestartCycle,
+        }),
+        levels: journey.levels.iter().map(level).collect(),
+    }
+}
+
+fn threshold_file(name: &str, threshold: &Threshold) -> TierProgramFile {
+    let level = |level: &ThresholdLevel| LevelFile {
+        name: level.name.clone(),
+        spent_min: Some(Money(level.spent_min.minor_units())),
+        count_max: None,
+        next: None,
+        previous: None,
+        milestones: Vec::new(),
+    };
+    TierProgramFile {
+        name: name.to_owned(),
+        policy: PolicyFile::Threshold,
+        downgrade_after_days: None,
+        reset_after_days: None,
+        at_maximum: None,
+        levels: threshold.levels.iter().map(level).collect(),
     }
 }
 
 /// Writes an instant of a period: local where that says exactly one instant, else in UTC.
-fn period_text(instant: Instant, zone: Option<&TimeZone>) -> String {
+pub(super) fn period_text(instant: Instant, zone: Option<&TimeZone>) -> String {
     let local = zone.and_then(|zone| {
         let local = Timestamp::from_microsecond(instant.0).ok()?.to_zoned(zone.clone()).datetime();
         let form = if local.subsec_nanosecond() == 0 { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S%.6f" };
@@ -132,6 +169,7 @@ pub(crate) fn draft_of(catalogue: &Catalogue) -> CatalogueDraft {
             .collect(),
         promos: catalogue.promos.iter().map(|promo| promo_draft(promo, catalogue)).collect(),
         programs: catalogue.programs.iter().map(program_draft).collect(),
+        earning: earning_draft_of(catalogue),
     }
 }
 
@@ -154,21 +192,29 @@ fn promo_draft(promo: &Promo, catalogue: &Catalogue) -> PromoDraft {
 }
 
 fn program_draft(program: &TierProgram) -> ProgramDraft {
-    let TierPolicy::Journey(rules) = program.policy;
-    let level_name = |id| program.level(id).map(|level| level.name.clone());
-    let level = |level: &TierLevel| LevelDraft {
+    let policy = match &program.policy {
+        TierPolicy::Journey(journey) => PolicyDraft::Journey(journey_draft(journey)),
+        TierPolicy::Threshold(threshold) => {
+            PolicyDraft::Threshold(threshold.levels.iter().map(|level| (level.name.clone(), level.spent_min)).collect())
+        }
+    };
+    ProgramDraft { name: program.name.clone(), policy }
+}
+
+fn journey_draft(journey: &Journey) -> JourneyDraft {
+    let level_name = |id| journey.level(id).map(|level| level.name.clone());
+    let level = |level: &JourneyLevel| LevelDraft {
         name: level.name.clone(),
         count_max: level.count_max,
         next: level_name(level.next),
         previous: level_name(level.previous),
         milestones: level.milestones.iter().map(|milestone| (milestone.at_count, milestone.points)).collect(),
     };
-    ProgramDraft {
-        name: program.name.clone(),
-        downgrade_after_days: rules.downgrade_after_days,
-        reset_after_days: rules.reset_after_days,
-        at_maximum: rules.at_maximum,
-        levels: program.levels.iter().map(level).collect(),
+    JourneyDraft {
+        downgrade_after_days: journey.downgrade_after_days,
+        reset_after_days: journey.reset_after_days,
+        at_maximum: journey.at_maximum,
+        levels: journey.levels.iter().map(level).collect(),
     }
 }
 
@@ -178,12 +224,16 @@ pub(crate) fn ids_of(catalogue: &Catalogue) -> CatalogueIds {
         let bands = promo.bands.iter().map(|band| band.id.0).collect();
         (promo.code.clone(), PromoIds { id: promo.id.0, bands })
     };
-    let level = |level: &TierLevel| {
+    let level = |level: &JourneyLevel| {
         let milestones = level.milestones.iter().map(|milestone| milestone.id.0).collect();
         (level.name.clone(), LevelIds { id: level.id.0, milestones })
     };
+    let bare = |level: &ThresholdLevel| (level.name.clone(), LevelIds { id: level.id.0, milestones: Vec::new() });
     let program = |program: &TierProgram| {
-        let levels = program.levels.iter().map(level).collect();
+        let levels = match &program.policy {
+            TierPolicy::Journey(journey) => journey.levels.iter().map(level).collect(),
+            TierPolicy::Threshold(threshold) => threshold.levels.iter().map(bare).collect(),
+        };
         (program.name.clone(), TierProgramIds { id: program.id.0, levels })
     };
     CatalogueIds {
@@ -191,5 +241,10 @@ pub(crate) fn ids_of(catalogue: &Catalogue) -> CatalogueIds {
         partners: catalogue.partners.iter().map(|partner| (partner.slug.clone(), partner.id.0)).collect(),
         promos: catalogue.promos.iter().map(promo).collect(),
         tier_programs: catalogue.programs.iter().map(program).collect(),
+        point_kinds: catalogue.point_kinds.iter().map(|own| (own.name.clone(), own.id.0)).collect(),
+        cashback_rules: catalogue.cashback_rules.iter().map(|own| (own.name.clone(), own.id.0)).collect(),
+        fulfillments: catalogue.fulfillments.iter().map(|own| (own.name.clone(), own.id.0)).collect(),
+        rewards: catalogue.rewards.iter().map(|own| (own.name.clone(), own.id.0)).collect(),
+        campaigns: catalogue.campaigns.iter().map(|own| (own.name.clone(), own.id.0)).collect(),
     }
 }

@@ -20,6 +20,10 @@ pub(crate) struct Customer {
     pub(crate) balance: i64,
     /// Where the customer stands in each programme.
     pub(crate) tiers: Vec<CustomerTier>,
+    /// What is in the point accounts.
+    pub(crate) points: Vec<PointHolding>,
+    /// Where the customer stands in each campaign.
+    pub(crate) campaigns: Vec<CampaignState>,
     /// The position of the customer's last record.
     pub(crate) last_seq: u64,
     /// The position that this is the state of.
@@ -41,8 +45,45 @@ pub(crate) struct CustomerTier {
     pub(crate) program: String,
     /// The level.
     pub(crate) level: String,
-    /// Purchases within the level.
-    pub(crate) count: u32,
+    /// Purchases within the level, in a Journey programme.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) count: Option<u32>,
+    /// All that was ever spent, in minor units, in a Threshold programme.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) spent: Option<i64>,
+}
+
+/// What a customer holds of a kind of points.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PointHolding {
+    /// The kind.
+    pub(crate) kind: String,
+    /// How many points there are.
+    pub(crate) balance: i64,
+}
+
+/// Where a customer stands in a campaign.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CampaignState {
+    /// The campaign.
+    pub(crate) campaign: String,
+    /// How often it was completed.
+    pub(crate) completions: u32,
+    /// What was done since the last completion.
+    pub(crate) progress: Vec<FulfillmentState>,
+}
+
+/// How far a fulfillment is met.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FulfillmentState {
+    /// The fulfillment.
+    pub(crate) fulfillment: String,
+    /// What counts so far: minor units, or purchases with the tag.
+    pub(crate) so_far: u64,
+    /// True once it is met.
+    pub(crate) met: bool,
 }
 
 /// A customer's wallets.

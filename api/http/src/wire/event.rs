@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::history::Side;
 use super::instant::{Rfc3339, UuidText};
-use super::result::{Declined, Names, PurchaseResult, TierStep, purchase_of, result_of};
+use super::result::{Declined, Effect, Names, PurchaseResult, TierStep, purchase_of, result_of};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +30,15 @@ enum Topic {
     TierChanged,
     MilestoneReached,
     WalletEntry,
+    CashbackEarned,
+    FulfillmentCompleted,
+    CampaignCompleted,
+    RewardGranted,
+    PointsEntry,
 }
 
 impl Topic {
-    const ALL: [Topic; 10] = [
+    const ALL: [Topic; 15] = [
         Topic::CatalogueApplied,
         Topic::CustomerRegistered,
         Topic::PurchaseAccepted,
@@ -44,6 +49,11 @@ impl Topic {
         Topic::TierChanged,
         Topic::MilestoneReached,
         Topic::WalletEntry,
+        Topic::CashbackEarned,
+        Topic::FulfillmentCompleted,
+        Topic::CampaignCompleted,
+        Topic::RewardGranted,
+        Topic::PointsEntry,
     ];
 
     const fn name(self) -> &'static str {
@@ -58,6 +68,11 @@ impl Topic {
             Topic::TierChanged => "tier.changed",
             Topic::MilestoneReached => "milestone.reached",
             Topic::WalletEntry => "wallet.entry",
+            Topic::CashbackEarned => "cashback.earned",
+            Topic::FulfillmentCompleted => "fulfillment.completed",
+            Topic::CampaignCompleted => "campaign.completed",
+            Topic::RewardGranted => "reward.granted",
+            Topic::PointsEntry => "points.entry",
         }
     }
 
@@ -82,6 +97,17 @@ impl Topic {
             },
             Event::MilestoneReached(_) => Topic::MilestoneReached,
             Event::WalletEntry(_) => Topic::WalletEntry,
+            Event::SpendCounted(counted) => match counted.before {
+                Some(before) if before.level == counted.after.level => return None,
+                _ => Topic::TierChanged,
+            },
+            Event::CashbackEarned(_) => Topic::CashbackEarned,
+            // A step nearer is not there yet.
+            Event::FulfillmentAdvanced(advanced) if !advanced.progress.is_met => return None,
+            Event::FulfillmentAdvanced(_) => Topic::FulfillmentCompleted,
+            Event::CampaignCompleted(_) => Topic::CampaignCompleted,
+            Event::RewardGranted(_) => Topic::RewardGranted,
+            Event::PointEntry(_) => Topic::PointsEntry,
         })
     }
 }
@@ -287,6 +313,32 @@ enum Said<'a> {
         /// What it paid, in minor units.
         points: i64,
     },
+    /// A cashback rule paid, a fulfillment was met, or a reward was paid.
+    Earned(Effect<'a>),
+    /// A campaign was completed.
+    Campaign {
+        /// The campaign.
+        campaign: Cow<'a, str>,
+        /// The campaign's id.
+        rule: u32,
+        /// The version of the rules.
+        version: u32,
+        /// How often the customer has completed it now.
+        completions: u32,
+    },
+    /// Points moved.
+    Points {
+        /// The kind of points.
+        kind: Cow<'a, str>,
+        /// Into the account or out of it.
+        direction: Side,
+        /// How many.
+        points: i64,
+        /// The id of the rule that granted them.
+        source: u32,
+        /// How many there are afterwards.
+        points_after: i64,
+    },
     /// Money moved.
     Entry {
         /// The wallet's number.
@@ -403,7 +455,24 @@ impl<'a> View<'a> {
                 at_count: reached.at_count,
                 points: reached.points.minor_units(),
             },
-            Event::WalletEntry(entry) => self.entry(entry),
+            Event::WalletEntry(entry) => self.entry(entry)?,
+            Event::SpendCounted(counted) => Said::Tier(self.names.spend_step(counted)),
+            Event::CashbackEarned(earned) => Said::Earned(self.names.cashback_rule(earned)),
+            Event::FulfillmentAdvanced(advanced) => Said::Earned(self.names.fulfillment(advanced)),
+            Event::RewardGranted(granted) => Said::Earned(self.names.reward(granted)),
+            Event::CampaignCompleted(completed) => Said::Campaign {
+                campaign: self.names.campaign(completed.campaign),
+                rule: completed.campaign.0,
+                version,
+                completions: completed.completions,
+            },
+            Event::PointEntry(entry) => Said::Points {
+                kind: self.names.point_kind(entry.kind),
+                direction: Side::of(entry.direction),
+                points: entry.points.minor_units(),
+                source: entry.source.0,
+                points_after: entry.balance_after.minor_units(),
+            },
         };
         let purchase = purchase_of(self.body).map(|booked| UuidText(booked.key.0));
         Some(Data::Customer(About {
@@ -414,15 +483,16 @@ impl<'a> View<'a> {
     }
 
     /// The accounts of the house on the other side are not for partners, so they are not said.
-    fn entry(&self, entry: &Entry) -> Said<'a> {
-        let Unit::Money(currency) = entry.unit;
-        Said::Entry {
+    fn entry(&self, entry: &Entry) -> Option<Said<'a>> {
+        // A wallet holds money alone.
+        let Unit::Money(currency) = entry.unit else { return None };
+        Some(Said::Entry {
             wallet: entry.wallet.0,
             currency: currency.as_str().to_owned(),
             direction: Side::of(entry.direction),
             amount: entry.amount.minor_units(),
             balance_after: entry.balance_after.minor_units(),
-        }
+        })
     }
 }
 

@@ -34,10 +34,18 @@ pub(crate) struct TierState {
     /// The level after the days without a purchase; null of a programme that is gone.
     #[schema(required)]
     pub(crate) effective_level: Option<String>,
-    /// Purchases within the level.
-    pub(crate) count: u32,
-    /// The latest instant of a purchase.
-    pub(crate) last_at: Rfc3339,
+    /// Purchases within the level, in a Journey programme.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) count: Option<u32>,
+    /// All that was ever spent, in minor units, in a Threshold programme.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) spent: Option<i64>,
+    /// The latest instant of a purchase, in a Journey programme.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) last_at: Option<Rfc3339>,
 }
 
 /// A step that a customer made.

@@ -13,6 +13,7 @@ pub(crate) mod catalogue_view;
 pub(crate) mod change;
 pub(crate) mod customer;
 pub(crate) mod document;
+mod earning;
 pub mod event;
 pub(crate) mod fault;
 pub(crate) mod health;

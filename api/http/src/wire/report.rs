@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::catalogue::PolicyFile;
 use super::number::Wide;
 
 /// The sums of a tenant.
@@ -28,8 +29,16 @@ pub(crate) struct Summary {
     pub(crate) promos: Vec<PromoSum>,
     /// Steps in tier programmes, by remark.
     pub(crate) remarks: BTreeMap<&'static str, u64>,
-    /// Customers, by level. A name that several programmes have stands behind its programme's.
+    /// Customers, by level of the Journey programmes. A name that several of them have stands behind its programme's.
     pub(crate) tiers: BTreeMap<String, u64>,
+    /// Each tier programme's customers.
+    pub(crate) programs: Vec<ProgramSum>,
+    /// What each cashback rule granted.
+    pub(crate) cashback_rules: Vec<RuleSum>,
+    /// How often each campaign was completed.
+    pub(crate) campaigns: Vec<CampaignSum>,
+    /// What rewards granted.
+    pub(crate) rewards: RewardSums,
     /// The currency of the amounts.
     pub(crate) currency: String,
     /// The position that this is the state of.
@@ -51,6 +60,63 @@ pub(crate) struct PromoSum {
     pub(crate) remaining: u64,
     /// How many it would have paid for, had its quota not been used up.
     pub(crate) declined_exhausted: u64,
+}
+
+/// A tier programme's customers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ProgramSum {
+    /// Its name.
+    pub(crate) program: String,
+    /// `journey` or `threshold`.
+    pub(crate) policy: PolicyFile,
+    /// Customers, by level, the lowest first.
+    pub(crate) levels: Vec<LevelSum>,
+}
+
+/// A level's customers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LevelSum {
+    /// Its name.
+    pub(crate) level: String,
+    /// How many stand on it.
+    pub(crate) customers: u64,
+}
+
+/// What a rule granted.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RuleSum {
+    /// Its name.
+    pub(crate) name: String,
+    /// The kind of points; not there of a reward in money.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) kind: Option<String>,
+    /// How often.
+    pub(crate) grants: u64,
+    /// How much in all: points, or minor units of a reward in money.
+    pub(crate) sum: Wide,
+}
+
+/// How often a campaign was completed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CampaignSum {
+    /// Its name.
+    pub(crate) name: String,
+    /// How often.
+    pub(crate) completions: u64,
+}
+
+/// What rewards granted.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RewardSums {
+    /// Points of every kind.
+    pub(crate) points: Wide,
+    /// Money, in minor units.
+    pub(crate) wallet_credit: Wide,
+    /// Customers who got a reward at least once.
+    pub(crate) customers: u64,
+    /// Each reward's part.
+    pub(crate) by_reward: Vec<RuleSum>,
 }
 
 /// Debits and credits of every account.

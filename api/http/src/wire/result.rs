@@ -4,9 +4,13 @@
 
 use std::borrow::Cow;
 
-use kembali_core::catalogue::{Catalogue, TierProgram};
-use kembali_core::event::{Body, DeclineReason, Event, PromoDeclined, PromoGranted, PurchaseBooked, TierStepped};
+use kembali_core::catalogue::{Catalogue, RewardKind, TierProgram};
+use kembali_core::event::{
+    Body, CashbackEarned, DeclineReason, Event, FulfillmentAdvanced, PromoDeclined, PromoGranted, PurchaseBooked,
+    RewardGranted, SpendCounted, TierStepped,
+};
 use kembali_core::journey::{Remark, Standing};
+use kembali_core::threshold::SpendStanding;
 use kembali_core::{PartnerId, RuleId, Seq};
 use serde::Serialize;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -75,6 +79,10 @@ pub(crate) struct PurchaseResult<'a> {
     /// What is in the wallets afterwards.
     #[schema(value_type = Vec<Balance<'a>>)]
     balances: [Balance<'a>; 1],
+    /// The point accounts that it moved, afterwards; not there where it moved none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    points: Vec<PointBalance<'a>>,
     /// True of a dry run; else not there.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -100,7 +108,7 @@ impl TierStep<'_> {
     /// Keeps the names beyond the rules that they come from.
     pub(crate) fn into_owned(self) -> TierStep<'static> {
         let owned = |name: Cow<'_, str>| Cow::Owned(name.into_owned());
-        let place = |place: Place<'_>| Place { level: owned(place.level), count: place.count };
+        let place = |place: Place<'_>| Place { level: owned(place.level), ..place };
         TierStep {
             program: owned(self.program),
             before: self.before.map(place),
@@ -116,14 +124,20 @@ impl TierStep<'_> {
 struct Place<'a> {
     /// The level.
     level: Cow<'a, str>,
-    /// Purchases within the level.
-    count: u32,
+    /// Purchases within the level, in a Journey programme.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    count: Option<u32>,
+    /// All that was ever spent, in minor units, in a Threshold programme.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    spent: Option<i64>,
 }
 
 /// What a purchase caused.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Effect<'a> {
+pub(crate) enum Effect<'a> {
     /// A promo paid.
     Cashback {
         /// The promo's code.
@@ -170,6 +184,68 @@ enum Effect<'a> {
         /// The version of the rules.
         version: u32,
     },
+    /// A cashback rule paid.
+    CashbackRule {
+        /// The rule's name.
+        name: Cow<'a, str>,
+        /// The rule's id.
+        rule: u32,
+        /// The version of the rules.
+        version: u32,
+        /// The kind of points.
+        kind: Cow<'a, str>,
+        /// What it paid.
+        points: i64,
+    },
+    /// A fulfillment of a campaign came nearer, or was met.
+    Fulfillment {
+        /// The campaign.
+        campaign: Cow<'a, str>,
+        /// The fulfillment.
+        fulfillment: Cow<'a, str>,
+        /// The fulfillment's id.
+        rule: u32,
+        /// The version of the rules.
+        version: u32,
+        /// What counts so far.
+        so_far: u64,
+        /// True once it is met.
+        met: bool,
+    },
+    /// A campaign was completed.
+    Campaign {
+        /// The campaign.
+        campaign: Cow<'a, str>,
+        /// The campaign's id.
+        rule: u32,
+        /// The version of the rules.
+        version: u32,
+        /// How often the customer has completed it now.
+        completions: u32,
+    },
+    /// A campaign paid a reward.
+    Reward {
+        /// The campaign.
+        campaign: Cow<'a, str>,
+        /// The reward.
+        reward: Cow<'a, str>,
+        /// The reward's id.
+        rule: u32,
+        /// The version of the rules.
+        version: u32,
+        /// The kind of points, of a reward in points.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        kind: Option<Cow<'a, str>>,
+        /// How many points.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        points: Option<i64>,
+        /// What it credits to the wallet, in minor units, of a reward in money.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        wallet_credit: Option<i64>,
+    },
 }
 
 /// What a purchase did not get, and why.
@@ -209,6 +285,15 @@ struct Balance<'a> {
     balance: i64,
 }
 
+/// What is in a point account.
+#[derive(Serialize, ToSchema)]
+struct PointBalance<'a> {
+    /// The kind of points.
+    kind: Cow<'a, str>,
+    /// How many there are.
+    balance: i64,
+}
+
 /// Stands for a remark in the schema.
 struct RemarkName;
 
@@ -245,8 +330,15 @@ fn names_schema<const COUNT: usize>(names: [&str; COUNT], says: &str) -> RefOr<S
 }
 
 /// Every remark.
-pub(crate) const REMARKS: [Remark; 6] =
-    [Remark::None, Remark::FirstTransaction, Remark::Upgrade, Remark::Downgrade, Remark::Reset, Remark::Maximum];
+pub(crate) const REMARKS: [Remark; 7] = [
+    Remark::None,
+    Remark::FirstTransaction,
+    Remark::Upgrade,
+    Remark::Downgrade,
+    Remark::Reset,
+    Remark::Maximum,
+    Remark::Restart,
+];
 
 const OUTSIDE_PERIOD: &str = "outside_period";
 const NO_BAND: &str = "no_band";
@@ -290,6 +382,15 @@ pub(crate) const fn remark_text(remark: Remark) -> &'static str {
         Remark::Downgrade => "downgrade",
         Remark::Reset => "reset",
         Remark::Maximum => "maximum",
+        Remark::Restart => "restart",
+    }
+}
+
+fn spend_remark(counted: &SpendCounted) -> Remark {
+    match counted.before {
+        None => Remark::FirstTransaction,
+        Some(before) if before.level == counted.after.level => Remark::None,
+        Some(_) => Remark::Upgrade,
     }
 }
 
@@ -319,6 +420,7 @@ pub(crate) fn result_of<'a>(seq: Option<Seq>, body: &'a Body, catalogue: &'a Cat
         effects: Vec::new(),
         declined: Vec::new(),
         balances: [Balance { wallet: 0, currency, balance: booked.balance_after.minor_units() }],
+        points: Vec::new(),
         dry_run: if seq.is_none() { Some(true) } else { None },
     };
     for event in &body.events {
@@ -343,6 +445,26 @@ pub(crate) fn result_of<'a>(seq: Option<Seq>, body: &'a Body, catalogue: &'a Cat
                     at_count: reached.at_count,
                     points: reached.points.minor_units(),
                 });
+            }
+            Event::SpendCounted(counted) => {
+                result.tiers.push(names.spend_step(counted));
+                result.effects.extend(names.spend_change(counted));
+            }
+            Event::CashbackEarned(earned) => result.effects.push(names.cashback_rule(earned)),
+            Event::FulfillmentAdvanced(advanced) => result.effects.push(names.fulfillment(advanced)),
+            Event::CampaignCompleted(completed) => result.effects.push(Effect::Campaign {
+                campaign: names.campaign(completed.campaign),
+                rule: completed.campaign.0,
+                version: catalogue.version,
+                completions: completed.completions,
+            }),
+            Event::RewardGranted(granted) => result.effects.push(names.reward(granted)),
+            Event::PointEntry(entry) => {
+                let (kind, balance) = (names.point_kind(entry.kind), entry.balance_after.minor_units());
+                match result.points.iter_mut().find(|own| own.kind == kind) {
+                    Some(own) => own.balance = balance,
+                    None => result.points.push(PointBalance { kind, balance }),
+                }
             }
             Event::CatalogueApplied(_)
             | Event::CustomerCreated(_)
@@ -379,7 +501,86 @@ impl<'a> Names<'a> {
     }
 
     pub(crate) fn level(&self, program: Option<&'a TierProgram>, id: RuleId) -> Cow<'a, str> {
-        self.or_number(program.and_then(|program| program.level(id)).map(|level| &*level.name), id.0)
+        self.or_number(program.and_then(|program| program.level_name(id)), id.0)
+    }
+
+    pub(crate) fn point_kind(&self, id: RuleId) -> Cow<'a, str> {
+        self.or_number(self.catalogue.point_kind(id).map(|kind| &*kind.name), id.0)
+    }
+
+    pub(crate) fn campaign(&self, id: RuleId) -> Cow<'a, str> {
+        self.or_number(self.catalogue.campaign(id).map(|campaign| &*campaign.name), id.0)
+    }
+
+    pub(crate) fn fulfillment_name(&self, id: RuleId) -> Cow<'a, str> {
+        self.or_number(self.catalogue.fulfillment(id).map(|own| &*own.name), id.0)
+    }
+
+    pub(crate) fn cashback_rule(&self, earned: &CashbackEarned) -> Effect<'a> {
+        Effect::CashbackRule {
+            name: self.or_number(self.catalogue.cashback_rule(earned.rule).map(|rule| &*rule.name), earned.rule.0),
+            rule: earned.rule.0,
+            version: self.catalogue.version,
+            kind: self.point_kind(earned.kind),
+            points: earned.points.minor_units(),
+        }
+    }
+
+    pub(crate) fn fulfillment(&self, advanced: &FulfillmentAdvanced) -> Effect<'a> {
+        let progress = advanced.progress;
+        Effect::Fulfillment {
+            campaign: self.campaign(advanced.campaign),
+            fulfillment: self.fulfillment_name(progress.fulfillment),
+            rule: progress.fulfillment.0,
+            version: self.catalogue.version,
+            so_far: progress.so_far,
+            met: progress.is_met,
+        }
+    }
+
+    pub(crate) fn reward(&self, granted: &RewardGranted) -> Effect<'a> {
+        let (kind, points, wallet_credit) = match granted.paid {
+            RewardKind::Points { kind, points } => (Some(self.point_kind(kind)), Some(points.minor_units()), None),
+            RewardKind::WalletCredit { amount } => (None, None, Some(amount.minor_units())),
+        };
+        Effect::Reward {
+            campaign: self.campaign(granted.campaign),
+            reward: self.or_number(self.catalogue.reward(granted.reward).map(|own| &*own.name), granted.reward.0),
+            rule: granted.reward.0,
+            version: self.catalogue.version,
+            kind,
+            points,
+            wallet_credit,
+        }
+    }
+
+    /// Shows what was spent as a step: buying leads up or nowhere.
+    pub(crate) fn spend_step(&self, counted: &SpendCounted) -> TierStep<'a> {
+        let program = self.catalogue.program(counted.after.program);
+        let place = |standing: &SpendStanding| Place {
+            level: self.level(program, standing.level),
+            count: None,
+            spent: Some(standing.spent.minor_units()),
+        };
+        TierStep {
+            program: self.program(counted.after.program),
+            before: counted.before.as_ref().map(place),
+            after: place(&counted.after),
+            remark: remark_text(spend_remark(counted)),
+        }
+    }
+
+    fn spend_change(&self, counted: &SpendCounted) -> Option<Effect<'a>> {
+        let before = counted.before.filter(|before| before.level != counted.after.level)?;
+        let program = self.catalogue.program(counted.after.program);
+        Some(Effect::TierChange {
+            program: self.program(counted.after.program),
+            from: self.level(program, before.level),
+            to: self.level(program, counted.after.level),
+            remark: remark_text(Remark::Upgrade),
+            rule: counted.after.level.0,
+            version: self.catalogue.version,
+        })
     }
 
     /// Returns the share that a band pays; `None` of a band that is gone from the catalogue.
@@ -414,7 +615,11 @@ impl<'a> Names<'a> {
 
     pub(crate) fn step(&self, stepped: &TierStepped) -> TierStep<'a> {
         let program = self.catalogue.program(stepped.after.program);
-        let place = |standing: &Standing| Place { level: self.level(program, standing.level), count: standing.count };
+        let place = |standing: &Standing| Place {
+            level: self.level(program, standing.level),
+            count: Some(standing.count),
+            spent: None,
+        };
         TierStep {
             program: self.program(stepped.after.program),
             before: stepped.before.as_ref().map(place),

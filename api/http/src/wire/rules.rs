@@ -33,6 +33,16 @@ pub(crate) struct CatalogueIds {
     pub(crate) promos: BTreeMap<String, PromoIds>,
     /// Those of programmes, by name.
     pub(crate) tier_programs: BTreeMap<String, TierProgramIds>,
+    /// Those of the kinds of points, by name.
+    pub(crate) point_kinds: BTreeMap<String, u32>,
+    /// Those of cashback rules, by name.
+    pub(crate) cashback_rules: BTreeMap<String, u32>,
+    /// Those of fulfillments, by name.
+    pub(crate) fulfillments: BTreeMap<String, u32>,
+    /// Those of rewards, by name.
+    pub(crate) rewards: BTreeMap<String, u32>,
+    /// Those of campaigns, by name.
+    pub(crate) campaigns: BTreeMap<String, u32>,
 }
 
 /// The ids of a promo.
