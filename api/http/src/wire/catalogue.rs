@@ -1,7 +1,8 @@
 //! The catalogue as people write it: one shape for the TOML file and for JSON.
 //!
 //! Nothing is resolved here and no id is given; unknown fields are refused, so that a slip of the pen is no silent
-//! change. How this becomes a draft: [`CatalogueFile::to_draft`].
+//! change. Every struct here is read from an object: a derive alone would read it from an array too, by position, and
+//! an array has no names that could be misspelled. How this becomes a draft: [`CatalogueFile::to_draft`].
 
 use std::borrow::Cow;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::document::{object, objects};
 use super::number::{Whole, whole_schema};
 
 /// The rules of one tenant.
@@ -16,15 +18,16 @@ use super::number::{Whole, whole_schema};
 #[serde(deny_unknown_fields)]
 pub struct CatalogueFile {
     /// The tenant itself.
+    #[serde(deserialize_with = "object")]
     pub tenant: TenantFile,
     /// Who sends purchases.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub partners: Vec<PartnerFile>,
     /// The promos.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub promos: Vec<PromoFile>,
     /// The tier programmes.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub tier_programs: Vec<TierProgramFile>,
 }
 
@@ -124,7 +127,7 @@ pub struct PromoFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub funded_by: Option<String>,
     /// What it pays.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub bands: Vec<BandFile>,
 }
 
@@ -163,6 +166,7 @@ pub struct TierProgramFile {
     #[serde(default)]
     pub at_maximum: AtMaximumFile,
     /// The levels, the lowest first.
+    #[serde(deserialize_with = "objects")]
     pub levels: Vec<LevelFile>,
 }
 
@@ -199,7 +203,7 @@ pub struct LevelFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
     /// What it pays at which count.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub milestones: Vec<MilestoneFile>,
 }
 
