@@ -69,6 +69,8 @@ registry! {
         "Send less, or a stream of lines."
     LINE_TOO_LARGE 413 "line_too_large" final "A line of the stream is too large"
         "Send at most 1 MiB a line."
+    BLANK_LINES_TOO_MANY 400 "blank_lines_too_many" final "Too many blank lines follow each other"
+        "Send at most `bytes_max` bytes of blank lines in a row."
     MEDIA_TYPE_UNSUPPORTED 415 "media_type_unsupported" final "The media type is not supported here"
         "Send `application/json`, or `application/x-ndjson` where a stream is taken."
     CONTENT_ENCODING_UNSUPPORTED 415 "content_encoding_unsupported" final "The content encoding is not supported"

@@ -210,6 +210,25 @@ async fn gzip_of_both_kinds_and_damaged_gzip() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_blank_lines_is_refused_or_broken_off() {
+    let harness = Harness::start().await;
+    let (path, ndjson, gz) = ("/v1/purchases", "application/x-ndjson", [("Content-Encoding", "gzip")]);
+    let blank = vec![b'\n'; 16 * 1024 * 1024];
+    let refused = harness.post_to(path, ndjson, &gz, &gzip(&blank)).await;
+    assert_eq!(refused.problem(), "400 blank_lines_too_many -");
+    assert_eq!(refused.json()["bytes_max"], 65_536);
+    // The lines before it are booked and answered, as before every fault.
+    let mut lines: Vec<u8> =
+        (0..1_000).flat_map(|n| (purchase(&format!("B-{n}"), 1_000, 1, 1) + "\n").into_bytes()).collect();
+    lines.extend(blank);
+    let broken = harness.post_to(path, ndjson, &gz, &gzip(&lines)).await;
+    assert!(!broken.whole, "no end");
+    let again = harness.post(&purchase("B-999", 1_000, 1, 1)).await;
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_are_not_taken() {
     let harness = Harness::start().await;
     let good = purchase("B-1", 1_000, 1, 1);

@@ -336,3 +336,59 @@ async fn one_promo_and_one_programme_at_a_time() {
     assert_eq!(put["changes"], json!(["tier programme Journey, level BRONZE: milestone at 3: 15000 -> 16000"]));
     harness.stop().await;
 }
+
+/// Makes an array of the members of the object at `pointer`: what a reader by position would take for the object.
+fn by_position(document: &Value, pointer: &str) -> String {
+    let mut document = document.clone();
+    let place = document.pointer_mut(pointer).unwrap();
+    *place = place.as_object().unwrap().values().cloned().collect();
+    document.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_array_is_no_object_at_any_depth() {
+    let harness = Harness::start().await;
+    let mut catalogue = harness.get("/v1/catalogue?tenant=journey").await.json()["catalogue"].clone();
+    // Whole in every member, so that nothing but the form is wrong.
+    catalogue["partners"][0]["api_key"] = json!("one-more-demo-key");
+    let (promo, program) = (catalogue["promos"][0].clone(), catalogue["tier_programs"][0].clone());
+    let bands = json!({ "quota": 1, "starts_at": null, "ends_at": null, "bands": promo["bands"] });
+    let partner = json!({ "slug": "baker", "name": "The Baker", "api_key": null });
+    let key = json!({ "api_key": "another-demo-key" });
+    for (method, path, document, pointers) in [
+        (
+            "PUT",
+            "/v1/catalogue",
+            &catalogue,
+            &[
+                "",
+                "/tenant",
+                "/partners/0",
+                "/promos/0",
+                "/promos/0/bands/1",
+                "/tier_programs/0",
+                "/tier_programs/0/levels/1",
+                "/tier_programs/0/levels/1/milestones/0",
+            ][..],
+        ),
+        ("PUT", "/v1/promos/JOURNEY2017", &promo, &["", "/bands/0"]),
+        ("PATCH", "/v1/promos/JOURNEY2017", &bands, &["", "/bands/0"]),
+        ("PUT", "/v1/tier-programs/Journey", &program, &["", "/levels/0", "/levels/0/milestones/0"]),
+        ("POST", "/v1/partners", &partner, &[""]),
+        ("POST", "/v1/partners/grocer/api-keys", &key, &[""]),
+    ] {
+        let path = format!("{path}?tenant=journey&dry_run=true");
+        for pointer in pointers {
+            let refused = harness.operator(method, &path, &by_position(document, pointer)).await;
+            assert_eq!(refused.problem(), "422 catalogue_invalid -", "{method} {path} {pointer}");
+            let detail = refused.json()["detail"].to_string();
+            assert!(
+                detail.contains("invalid type: sequence, expected an object"),
+                "{method} {path} {pointer}: {detail}"
+            );
+        }
+        let taken = harness.operator(method, &path, &document.to_string()).await;
+        assert_eq!(taken.status, 200, "{method} {path}: {}", taken.text());
+    }
+    harness.stop().await;
+}

@@ -28,6 +28,7 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::wire::catalogue_draft::CatalogueFault;
 use crate::wire::change::ChangeReport;
+use crate::wire::document::Object;
 
 /// How often a part is changed anew when somebody else changed the rules meanwhile.
 const ATTEMPTS_MAX: usize = 8;
@@ -41,7 +42,7 @@ impl From<CatalogueFault> for Problem {
 /// Reads the body of a change.
 async fn read_body<T: DeserializeOwned>(app: &App, headers: &HeaderMap, body: Body) -> Result<T, Problem> {
     let document = read_json(headers, body, CATALOGUE_BYTES_MAX, app.limits.body_time_max).await?;
-    serde_json::from_slice(&document).map_err(|error| {
+    serde_json::from_slice(&document).map(|Object(body)| body).map_err(|error| {
         let code = if error.is_data() { &codes::CATALOGUE_INVALID } else { &codes::MALFORMED_JSON };
         Problem::new(code).detail(error.to_string())
     })

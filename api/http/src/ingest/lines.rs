@@ -1,6 +1,7 @@
 //! A stream of bytes cut into lines, and lines gathered into chunks: as many as have arrived, up to a limit.
 //!
-//! No line is looked into here. A line that is too long is dropped, but keeps its place.
+//! No line is looked into here. A line that is too long is dropped, but keeps its place. Blank lines have no place, so
+//! only so many of them are taken in a row: a few bytes of gzip may stand for a thousand times as many.
 
 use std::io;
 
@@ -17,6 +18,10 @@ pub(super) const LINE_BYTES_MAX: usize = 1024 * 1024;
 pub(super) const CHUNK_LINES_MAX: usize = 1_000;
 /// Bytes after which a chunk takes no further line.
 pub(super) const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of blank lines that may follow each other.
+pub(super) const BLANK_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that are unpacked before others get their turn on the thread.
+const TURN_BYTES_MAX: usize = 256 * 1024;
 
 /// Why a stream ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +30,8 @@ pub(super) enum StreamFault {
     Broken(#[source] axum::Error),
     #[error("the compressed stream is damaged")]
     Damaged(#[source] io::Error),
+    #[error("more than {BLANK_BYTES_MAX} bytes of blank lines follow each other")]
+    TooBlank,
     #[error("the API key was revoked")]
     KeyRevoked,
 }
@@ -58,10 +65,8 @@ impl Chunk {
     }
 
     fn push(&mut self, line: &[u8]) {
-        if !line.trim_ascii().is_empty() {
-            self.bytes.extend_from_slice(line);
-            self.ends.push(Some(self.bytes.len()));
-        }
+        self.bytes.extend_from_slice(line);
+        self.ends.push(Some(self.bytes.len()));
     }
 }
 
@@ -75,23 +80,38 @@ struct Cutter {
     searched: usize,
     /// Inside of a line that is too long.
     skips: bool,
+    /// Bytes of the blank lines since the last one that was not.
+    blank: usize,
+}
+
+/// Where cutting stopped.
+enum Cut {
+    /// The chunk takes no more.
+    Full,
+    /// No whole line is left.
+    Dry,
+    /// Too many blank lines follow each other.
+    TooBlank,
 }
 
 impl Cutter {
-    /// Moves whole lines into `chunk` until it is full. Returns false once no whole line is left.
-    fn cut(&mut self, chunk: &mut Chunk) -> bool {
+    /// Moves whole lines into `chunk` until it is full or no whole line is left.
+    fn cut(&mut self, chunk: &mut Chunk) -> Cut {
         while !chunk.is_full() {
+            if BLANK_BYTES_MAX < self.blank {
+                return Cut::TooBlank;
+            }
             let from = self.searched.max(self.start);
             let Some(at) = memchr::memchr(b'\n', self.buffer.get(from..).unwrap_or_default()) else {
                 self.searched = self.buffer.len();
                 self.forget(chunk);
-                return false;
+                return Cut::Dry;
             };
             let end = from + at;
             self.take(end, chunk);
             self.start = end + 1;
         }
-        true
+        Cut::Full
     }
 
     fn take(&mut self, end: usize, chunk: &mut Chunk) {
@@ -99,7 +119,15 @@ impl Cutter {
         if std::mem::take(&mut self.skips) {
             return;
         }
-        if LINE_BYTES_MAX < line.len() { chunk.ends.push(None) } else { chunk.push(line) }
+        if LINE_BYTES_MAX < line.len() {
+            chunk.ends.push(None);
+        } else if line.trim_ascii().is_empty() {
+            self.blank += line.len() + 1;
+            return;
+        } else {
+            chunk.push(line);
+        }
+        self.blank = 0;
     }
 
     /// Gives up what was cut, and the beginning of a line that is too long already.
@@ -107,6 +135,7 @@ impl Cutter {
         if LINE_BYTES_MAX < self.buffer.len() - self.start {
             if !std::mem::replace(&mut self.skips, true) {
                 chunk.ends.push(None);
+                self.blank = 0;
             }
             self.start = self.buffer.len();
         }
@@ -122,6 +151,8 @@ pub(super) struct ChunkReader {
     unpacker: Unpacker,
     /// What was received and is not unpacked yet.
     packed: Bytes,
+    /// Bytes that were unpacked in this turn.
+    turn_bytes: usize,
     cutter: Cutter,
     /// What was gathered; kept here so that a read which is given up loses nothing.
     chunk: Chunk,
@@ -132,26 +163,30 @@ pub(super) struct ChunkReader {
 impl ChunkReader {
     pub(super) fn new(body: Body, unpacker: Unpacker) -> ChunkReader {
         let (packed, cutter, chunk) = (Bytes::new(), Cutter::default(), Chunk::default());
-        ChunkReader { body, unpacker, packed, cutter, chunk, ended: false, fault: None }
+        ChunkReader { body, unpacker, packed, turn_bytes: 0, cutter, chunk, ended: false, fault: None }
     }
 
     /// Waits for the next lines and returns all that have arrived, up to the limits of a chunk; `None` at the end.
     ///
-    /// Whole lines before a fault are returned before the fault is. Dropping the future loses nothing.
+    /// Whole lines before a fault are returned before the fault is. Dropping the future loses nothing. However well the
+    /// body is packed, others get their turn on the thread.
     ///
     /// # Errors
     ///
     /// [`StreamFault`]: what follows cannot be read; a line that is cut off is not returned.
     pub(super) async fn next(&mut self) -> Result<Option<Chunk>, StreamFault> {
         loop {
-            if self.cutter.cut(&mut self.chunk) {
-                return Ok(Some(std::mem::take(&mut self.chunk)));
+            match self.cutter.cut(&mut self.chunk) {
+                Cut::Full => return Ok(Some(std::mem::take(&mut self.chunk))),
+                Cut::TooBlank => {
+                    // What follows is not looked at, so it need not be unpacked either.
+                    (self.packed, self.cutter) = (Bytes::new(), Cutter::default());
+                    self.fail(StreamFault::TooBlank);
+                }
+                Cut::Dry => (),
             }
             if !self.packed.is_empty() {
-                if let Err(error) = self.unpacker.step(&mut self.packed, &mut self.cutter.buffer) {
-                    self.packed = Bytes::new();
-                    self.fail(StreamFault::Damaged(error));
-                }
+                self.unpack().await;
                 continue;
             }
             if self.ended {
@@ -172,6 +207,21 @@ impl ChunkReader {
                 None => self.finish(),
             }
         }
+    }
+
+    /// Unpacks one step of what was received.
+    async fn unpack(&mut self) {
+        // A thread that unpacks a gigabyte of nothing would serve nobody else meanwhile.
+        if TURN_BYTES_MAX <= self.turn_bytes {
+            self.turn_bytes = 0;
+            tokio::task::yield_now().await;
+        }
+        let before = self.cutter.buffer.len();
+        if let Err(error) = self.unpacker.step(&mut self.packed, &mut self.cutter.buffer) {
+            self.packed = Bytes::new();
+            self.fail(StreamFault::Damaged(error));
+        }
+        self.turn_bytes += self.cutter.buffer.len() - before;
     }
 
     fn finish(&mut self) {
@@ -195,6 +245,10 @@ impl ChunkReader {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::{GzEncoder, MultiGzDecoder};
     use futures_util::stream;
     use hyper::body::Frame;
 
@@ -254,5 +308,44 @@ mod tests {
         let mut broken = frames(&["a\nb\nc"]);
         broken.push(Err("reset"));
         assert_eq!(chunks(broken).await, ["a|b", "the connection broke off"]);
+    }
+
+    #[tokio::test]
+    async fn blank_lines_are_taken_up_to_a_limit_in_a_row() {
+        let most = "\n".repeat(BLANK_BYTES_MAX);
+        assert_eq!(chunks(frames(&[&most])).await, [""; 0]);
+        assert_eq!(chunks(frames(&["a\n", &most, "b\n", &most, "c"])).await, ["a|b|c"], "each line begins anew");
+        let fault = StreamFault::TooBlank.to_string();
+        assert_eq!(chunks(frames(&["a\n", &most, "\nb\n"])).await, ["a", &fault], "what came before is kept");
+        let spaces = " ".repeat(BLANK_BYTES_MAX) + "\n";
+        assert_eq!(chunks(frames(&[&spaces, "b\n"])).await, [fault], "a blank line counts with its bytes");
+    }
+
+    /// Reads a body of gzip to its first line or its end, and counts the turns that others got meanwhile.
+    fn turns(text: &[u8]) -> (usize, String) {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(text).unwrap();
+        let body = Body::from(encoder.finish().unwrap());
+        let unpacker = Unpacker::Gzip(Box::new(MultiGzDecoder::new(Vec::new())));
+        let mut reader = ChunkReader::new(body, unpacker);
+        let mut turns = 0;
+        loop {
+            // Each poll is a read that is given up when it lets others have their turn.
+            match reader.next().now_or_never() {
+                None => turns += 1,
+                Some(Ok(Some(chunk))) => return (turns, format!("{} lines", chunk.lines().count())),
+                Some(Ok(None)) => return (turns, "nothing".to_owned()),
+                Some(Err(fault)) => return (turns, fault.to_string()),
+            }
+        }
+    }
+
+    #[test]
+    fn unpacking_much_out_of_little_lets_others_have_their_turn() {
+        let (count, read) = turns(&vec![b' '; 32 * 1024 * 1024]);
+        assert_eq!(read, "1 lines", "one that is too long");
+        assert!((64..=128).contains(&count), "{count}");
+        let (count, read) = turns(&vec![b'\n'; 32 * 1024 * 1024]);
+        assert_eq!((count, read), (0, StreamFault::TooBlank.to_string()), "and nothing is unpacked in vain");
     }
 }

@@ -15,7 +15,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use kembali_engine::{BookError, Booking, Caller, Engine, NotTaken, PurchaseRequest};
 use tokio::time::timeout;
 
-use super::lines::{Chunk, ChunkReader, StreamFault};
+use super::lines::{BLANK_BYTES_MAX, Chunk, ChunkReader, StreamFault};
 use super::{Answer, answer};
 use crate::app::App;
 use crate::body::Unpacker;
@@ -57,6 +57,9 @@ pub(super) async fn book(
             return Err(Problem::new(&codes::CONTENT_ENCODING_INVALID).detail(error.to_string()));
         }
         Err(StreamFault::Broken(_)) => return Err(Problem::new(&codes::BODY_INCOMPLETE)),
+        Err(StreamFault::TooBlank) => {
+            return Err(Problem::new(&codes::BLANK_LINES_TOO_MANY).member("bytes_max", BLANK_BYTES_MAX));
+        }
         Err(StreamFault::KeyRevoked) => return Err(Problem::new(&codes::API_KEY_UNKNOWN)),
     }
     let answers = unfold(Some(stream), |stream| async {

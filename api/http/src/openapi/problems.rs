@@ -234,6 +234,7 @@ fn purchase_codes() -> Vec<&'static Code> {
         &codes::DRY_RUN_ON_STREAM,
         &codes::ORIGIN_ID_CONFLICT,
         &codes::LINE_TOO_LARGE,
+        &codes::BLANK_LINES_TOO_MANY,
         &codes::OVERLOADED,
     ];
     own.extend(RejectionCode::ALL.iter().map(|code| codes::of_rejection(*code)));

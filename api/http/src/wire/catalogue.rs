@@ -1,7 +1,8 @@
 //! The catalogue as people write it: one shape for the TOML file and for JSON.
 //!
 //! Nothing is resolved here and no id is given; unknown fields are refused, so that a slip of the pen is no silent
-//! change. How this becomes a draft: [`CatalogueFile::to_draft`].
+//! change. Every struct here is read from an object: a derive alone would read it from an array too, by position, and
+//! an array has no names that could be misspelled. How this becomes a draft: [`CatalogueFile::to_draft`].
 
 use std::borrow::Cow;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::document::{object, object_if_any, objects};
 use super::number::{Whole, whole_schema};
 
 /// The rules of one tenant.
@@ -16,30 +18,31 @@ use super::number::{Whole, whole_schema};
 #[serde(deny_unknown_fields)]
 pub struct CatalogueFile {
     /// The tenant itself.
+    #[serde(deserialize_with = "object")]
     pub tenant: TenantFile,
     /// Who sends purchases.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub partners: Vec<PartnerFile>,
     /// The promos.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub promos: Vec<PromoFile>,
     /// The tier programmes.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub tier_programs: Vec<TierProgramFile>,
     /// The names of the kinds of points that rules pay in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub point_kinds: Vec<String>,
     /// The cashback rules.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
     pub cashback_rules: Vec<CashbackRuleFile>,
     /// What campaigns ask for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
     pub fulfillments: Vec<FulfillmentFile>,
     /// What campaigns pay.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
     pub rewards: Vec<RewardFile>,
     /// The campaigns.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
     pub campaigns: Vec<CampaignFile>,
 }
 
@@ -139,7 +142,7 @@ pub struct PromoFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub funded_by: Option<String>,
     /// What it pays.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub bands: Vec<BandFile>,
 }
 
@@ -180,6 +183,7 @@ pub struct TierProgramFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_maximum: Option<AtMaximumFile>,
     /// The levels, the lowest first.
+    #[serde(deserialize_with = "objects")]
     pub levels: Vec<LevelFile>,
 }
 
@@ -223,7 +227,7 @@ pub struct LevelFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
     /// What it pays at which count. Of `journey`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
     pub milestones: Vec<MilestoneFile>,
 }
 
@@ -262,10 +266,10 @@ pub struct FulfillmentFile {
     /// Its name.
     pub name: String,
     /// Buying something.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object_if_any")]
     pub buy: Option<BuyFile>,
     /// Purchases with a tag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object_if_any")]
     pub tag: Option<TagFile>,
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::catalogue::BandFile;
+use super::document::objects_if_any;
 
 /// What became of a change.
 #[derive(Serialize, ToSchema)]
@@ -67,6 +68,6 @@ pub(crate) struct PromoPatch {
     #[serde(default)]
     pub(crate) ends_at: Option<String>,
     /// What it pays, all bands.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects_if_any")]
     pub(crate) bands: Option<Vec<BandFile>>,
 }
