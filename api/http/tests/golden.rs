@@ -7,18 +7,23 @@
 mod support;
 
 use kembali_core::accounts::{Entry, HouseAccount, HouseLeg};
-use kembali_core::catalogue::{Catalogue, Journey, TierPolicy};
+use kembali_core::campaign::Progress;
+use kembali_core::catalogue::{Catalogue, Journey, RewardKind, TierPolicy};
 use kembali_core::draft::Numbering;
 use kembali_core::event::{
-    Body, CustomerCreated, DeclineReason, Event, MilestoneReached, PromoDeclined, PromoGranted, PurchaseBooked,
-    PurchaseRefused, TierStepped,
+    Body, CampaignCompleted, CashbackEarned, CustomerCreated, DeclineReason, Event, FulfillmentAdvanced,
+    MilestoneReached, PromoDeclined, PromoGranted, PurchaseBooked, PurchaseRefused, RewardGranted, SpendCounted,
+    TierStepped,
 };
 use kembali_core::journey::{Remark, Standing};
+use kembali_core::points::PointEntry;
 use kembali_core::purchase::{Line, Purchase};
+use kembali_core::threshold::SpendStanding;
 use kembali_core::{
     Alias, AliasKind, Amount, CustomerId, Fingerprint, Instant, PartnerId, PurchaseKey, RejectionCode, RuleId, Seq,
     TenantId, Unit, WalletId,
 };
+use kembali_http::CatalogueFile;
 use kembali_http::wire::event::{self, Topics};
 use kembali_http::wire::result::{render, render_dry_run};
 
@@ -27,8 +32,12 @@ const AT: Instant = Instant(1_488_337_200_000_000);
 const CUSTOMER: CustomerId = CustomerId(0x4df5_900c_22c4_8373_875d_f117_2048_e1b4);
 
 fn catalogue() -> Catalogue {
+    resolved(&support::sample())
+}
+
+fn resolved(file: &CatalogueFile) -> Catalogue {
     let numbering = Numbering { tenant: TenantId(1), next_partner: PartnerId(1), currency_is_fixed: false };
-    support::sample().to_draft().unwrap().resolve(None, numbering).unwrap()
+    file.to_draft().unwrap().resolve(None, numbering).unwrap()
 }
 
 fn journey(catalogue: &Catalogue) -> &Journey {
@@ -232,6 +241,56 @@ fn every_other_reason_and_remark() {
     let mut out = Vec::new();
     render(&mut out, Seq(4), &body, &catalogue).unwrap();
     check("reasons_and_remarks.json", &out);
+}
+
+#[test]
+fn spend_tiers_cashback_rules_and_campaigns() {
+    let catalogue = resolved(&support::every_kind_of_rule());
+    let TierPolicy::Threshold(spend) = &catalogue.programs[1].policy else { panic!("the second one is a Threshold") };
+    let spent = |level: usize, spent| {
+        let level = spend.levels[level].id;
+        SpendStanding { program: catalogue.programs[1].id, level, spent: amount(spent) }
+    };
+    let counted = |before, after| Event::SpendCounted(SpendCounted { before, after });
+    let kind = |name: &str| catalogue.point_kinds.iter().find(|kind| kind.name == name).unwrap().id;
+    let (cashback, reward) = (kind("cashback"), kind("reward"));
+    let (pizza, campaign) = (&catalogue.cashback_rules[1], &catalogue.campaigns[0]);
+    let met = |at: usize, so_far, is_met| {
+        let progress = Progress { fulfillment: campaign.fulfillments[at], so_far, is_met };
+        Event::FulfillmentAdvanced(FulfillmentAdvanced { campaign: campaign.id, progress })
+    };
+    let granted = |paid| {
+        Event::RewardGranted(RewardGranted { campaign: campaign.id, reward: campaign.rewards[0], paid })
+    };
+    let points = |kind, source, points, balance| {
+        Event::PointEntry(PointEntry::grant(kind, source, amount(points), amount(balance)).unwrap())
+    };
+    let purchase = Purchase { origin_id: "A-4".into(), amount: 90_000, quantity: 1, ..Purchase::default() };
+    let hundred = RewardKind::Points { kind: reward, points: amount(100) };
+    let body = body(
+        purchase,
+        5_000,
+        vec![
+            counted(None, spent(0, 90_000)),
+            counted(Some(spent(0, 4_950_000)), spent(1, 5_040_000)),
+            counted(Some(spent(1, 5_040_000)), spent(1, 5_130_000)),
+            Event::CashbackEarned(CashbackEarned { rule: pizza.id, kind: cashback, points: amount(4_500) }),
+            met(0, 90_000, true),
+            met(1, 15_000, false),
+            Event::CampaignCompleted(CampaignCompleted { campaign: campaign.id, completions: 2, is_first: false }),
+            granted(hundred),
+            granted(RewardKind::WalletCredit { amount: amount(5_000) }),
+            points(cashback, pizza.id, 4_500, 1_000),
+            points(reward, campaign.rewards[0], 100, 0),
+            // Only the last balance of a kind is said.
+            points(cashback, pizza.id, 1, 5_500),
+        ],
+    );
+    let mut out = Vec::new();
+    render(&mut out, Seq(5), &body, &catalogue).unwrap();
+    check("earning.json", &out);
+    let frame = event::render(Seq(5), &body, &catalogue, Topics::ALL).unwrap().unwrap();
+    check("events_of_earning.json", frame.as_bytes());
 }
 
 #[test]

@@ -4,7 +4,10 @@ use std::fmt::Display;
 
 use kembali_core::Percent;
 use kembali_core::catalogue::{Catalogue, Journey, JourneyLevel, Promo, PromoBand, TierPolicy, TierProgram};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
+use crate::wire::catalogue_view::file_of;
 use crate::wire::instant::Rfc3339;
 
 /// Lists the changes from `before` to `after`; empty when there is none.
@@ -41,11 +44,13 @@ pub(super) fn changes(before: Option<&Catalogue>, after: &Catalogue) -> Vec<Stri
             None => log.add(&format!("tier programme {}", program.name), "added"),
         }
     }
-    log.list("point kind", &before.point_kinds, &after.point_kinds, |own| &own.name);
-    log.list("cashback rule", &before.cashback_rules, &after.cashback_rules, |own| &own.name);
-    log.list("fulfillment", &before.fulfillments, &after.fulfillments, |own| &own.name);
-    log.list("reward", &before.rewards, &after.rewards, |own| &own.name);
-    log.list("campaign", &before.campaigns, &after.campaigns, |own| &own.name);
+    // These are compared as people write them, so that one rule names another by its name.
+    let (old, new) = (file_of(before), file_of(after));
+    log.list("point kind", &old.point_kinds, &new.point_kinds, String::as_str);
+    log.list("cashback rule", &old.cashback_rules, &new.cashback_rules, |own| &own.name);
+    log.list("fulfillment", &old.fulfillments, &new.fulfillments, |own| &own.name);
+    log.list("reward", &old.rewards, &new.rewards, |own| &own.name);
+    log.list("campaign", &old.campaigns, &new.campaigns, |own| &own.name);
     // Whatever has no words of its own above is still a change.
     if log.lines.is_empty() && before.version != after.version {
         log.add(&tenant, "order of the rules changed");
@@ -136,17 +141,29 @@ impl Log {
         }
     }
 
-    /// Compares two lists of rules by their names.
-    fn list<T: PartialEq>(&mut self, what: &str, before: &[T], after: &[T], name: fn(&T) -> &str) {
+    /// Compares two lists of rules by their names, and rules of one name member by member.
+    fn list<T: Serialize>(&mut self, what: &str, before: &[T], after: &[T], name: fn(&T) -> &str) {
         for gone in before.iter().filter(|gone| !after.iter().any(|own| name(own) == name(gone))) {
             self.add(&format!("{what} {}", name(gone)), "removed");
         }
         for own in after {
+            let place = format!("{what} {}", name(own));
             match before.iter().find(|old| name(old) == name(own)) {
-                None => self.add(&format!("{what} {}", name(own)), "added"),
-                Some(old) if old != own => self.add(&format!("{what} {}", name(own)), "changed"),
-                Some(_) => (),
+                None => self.add(&place, "added"),
+                Some(old) => self.members(&place, &members_of(old), &members_of(own)),
             }
+        }
+    }
+
+    fn members(&mut self, place: &str, before: &Map<String, Value>, after: &Map<String, Value>) {
+        let text = |members: &Map<String, Value>, name: &str| match members.get(name) {
+            None => "none".to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+        };
+        let gone = before.keys().filter(|name| !after.contains_key(*name));
+        for name in after.keys().chain(gone) {
+            self.field(place, name, &text(before, name), &text(after, name));
         }
     }
 
@@ -168,6 +185,14 @@ impl Log {
                 }
             }
         }
+    }
+}
+
+/// A rule that is a name alone has no members.
+fn members_of(rule: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(rule) {
+        Ok(Value::Object(members)) => members,
+        _ => Map::new(),
     }
 }
 

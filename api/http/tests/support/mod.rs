@@ -38,7 +38,16 @@ pub struct Harness {
 
 /// The sample catalogue, as it lies in the repository.
 pub fn sample() -> CatalogueFile {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/journey.toml");
+    demo("journey.toml")
+}
+
+/// The sample catalogue with every kind of rule.
+pub fn every_kind_of_rule() -> CatalogueFile {
+    demo("full.toml")
+}
+
+fn demo(file: &str) -> CatalogueFile {
+    let path = format!("{}/../demo/{file}", env!("CARGO_MANIFEST_DIR"));
     toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

@@ -1,0 +1,117 @@
+//! Every kind of rule over HTTP: the file and the wire have one form, a fault names its place, a customer sees what is
+//! there.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Harness, every_kind_of_rule};
+
+const PATH: &str = "/v1/catalogue?tenant=journey";
+
+async fn with_every_kind_of_rule() -> Harness {
+    let harness = Harness::start().await;
+    support::apply(&harness.engine, &every_kind_of_rule()).await;
+    harness
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shown_can_be_sent_back() {
+    let harness = with_every_kind_of_rule().await;
+    let shown = harness.get(PATH).await.json()["catalogue"].clone();
+    let mut file = serde_json::to_value(every_kind_of_rule()).unwrap();
+    // Where levels lead is shown; the file leaves it to their order.
+    file["tier_programs"] = shown["tier_programs"].clone();
+    // A percentage is shown without the zeros at its end, and products are a set.
+    file["promos"] = shown["promos"].clone();
+    file["cashback_rules"][0]["products"].as_array_mut().unwrap().sort_by_key(Value::to_string);
+    assert_eq!(file, shown);
+    let same = harness.operator("PUT", PATH, &shown.to_string()).await.json();
+    assert_eq!((&same["changed"], &same["changes"]), (&json!(false), &json!([])));
+
+    let mut wanted = shown.clone();
+    wanted["cashback_rules"][0]["rate"] = json!("0.03");
+    wanted["campaigns"][1]["completions_max"] = json!(3);
+    wanted["rewards"].as_array_mut().unwrap().push(json!({ "name": "Cash", "wallet_credit": 5_000 }));
+    let changed = harness.operator("PUT", PATH, &wanted.to_string()).await.json();
+    assert_eq!(
+        changed["changes"],
+        json!([
+            "cashback rule Dairy 2%: rate 0.02 -> 0.03",
+            "reward Cash: added",
+            "campaign Sunday roast: completions_max 2 -> 3",
+        ])
+    );
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_names_its_place() {
+    let harness = with_every_kind_of_rule().await;
+    let shown = harness.get(PATH).await.json()["catalogue"].clone();
+    for (pointer, value, place) in [
+        ("/cashback_rules/0/rate", json!("2"), "cashback_rules[Dairy 2%].rate"),
+        ("/cashback_rules/0/ends_at", json!("soon"), "cashback_rules[Dairy 2%].ends_at"),
+        ("/cashback_rules/0/pays", json!("miles"), "cashback_rules[Dairy 2%]"),
+        ("/fulfillments/0/tag", json!({ "tag": "app" }), "fulfillments[Pizza for 90,000]"),
+        ("/fulfillments/0/buy/amount_min", json!(-1), "fulfillments[Pizza for 90,000].buy.amount_min"),
+        ("/rewards/0/wallet_credit", json!(1), "rewards[100 points]"),
+        ("/rewards/0/points", json!(0), "rewards[100 points]"),
+        ("/campaigns/0/rewards/0", json!("200 points"), "campaigns[Movie night]"),
+        ("/campaigns/0/completions_max", json!(0), "campaigns[Movie night]"),
+        ("/tier_programs/1/levels/0/count_max", json!(7), "tier_programs[Spend].levels[Bronze]"),
+        ("/tier_programs/1/levels/1/spent_min", json!(0), "tier_programs[Spend].levels[Silver]"),
+        ("/tier_programs/0/levels/0/spent_min", json!(5), "tier_programs[Journey].levels[BRONZE]"),
+        ("/point_kinds/0", json!("miles"), "point_kinds[cashback]"),
+    ] {
+        let mut wanted = shown.clone();
+        let (parent, member) = pointer.rsplit_once('/').unwrap();
+        match wanted.pointer_mut(parent).unwrap() {
+            Value::Array(all) => all[member.parse::<usize>().unwrap()] = value,
+            Value::Object(all) => drop(all.insert(member.to_owned(), value)),
+            other => panic!("{other}"),
+        }
+        let refused = harness.operator("PUT", PATH, &wanted.to_string()).await;
+        assert_eq!(refused.problem(), "422 catalogue_invalid -", "{pointer}");
+        assert_eq!(refused.json()["place"], place, "{pointer}: {}", refused.text());
+    }
+    assert_eq!(harness.get(PATH).await.json()["catalogue"], shown);
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_sees_points_campaigns_and_what_was_spent() {
+    let harness = with_every_kind_of_rule().await;
+    let buy = async |origin_id: &str, lines: Value| {
+        let amount: i64 = lines.as_array().unwrap().iter().map(|line| line["amount"].as_i64().unwrap()).sum();
+        let purchase = json!({
+            "origin_id": origin_id, "customer": { "ref": "one" }, "amount": amount, "quantity": 1,
+            "occurred_at": "2017-03-01T03:00:00Z", "lines": lines,
+        });
+        harness.post(&purchase.to_string()).await
+    };
+    let line = |product: &str, amount: i64| json!({ "product": product, "quantity": 1, "amount": amount });
+    let first = buy("E-1", json!([line("FROZEN PIZZA", 90_000), line("EGGS", 10_050)])).await;
+    assert_eq!(first.status, 201);
+    // 90,000 x 0.05, and 10,050 x 0.02.
+    assert_eq!(first.json()["points"], json!([{ "kind": "cashback", "balance": 4_701 }]));
+    let second = buy("E-2", json!([line("SOFT DRINKS", 60_000)])).await.json();
+    assert_eq!(second["points"], json!([{ "kind": "reward", "balance": 100 }]));
+    let third = buy("E-3", json!([line("BEEF", 200_000)])).await.json();
+    assert_eq!(third.get("points"), None, "{third}");
+
+    let id = first.json()["customer"].as_str().unwrap().to_owned();
+    let customer = harness.get(&format!("/v1/customers/{id}?tenant=journey")).await.json();
+    assert_eq!(customer["tiers"][1], json!({ "program": "Spend", "level": "Bronze", "spent": 360_050 }));
+    let points = json!([{ "kind": "cashback", "balance": 4_701 }, { "kind": "reward", "balance": 100 }]);
+    assert_eq!(customer["points"], points);
+    let progress = json!([{ "fulfillment": "Beef for 200,000", "so_far": 200_000, "met": true }]);
+    assert_eq!(
+        customer["campaigns"],
+        json!([
+            { "campaign": "Movie night", "completions": 1, "progress": [] },
+            { "campaign": "Sunday roast", "completions": 0, "progress": progress },
+        ])
+    );
+    harness.stop().await;
+}
