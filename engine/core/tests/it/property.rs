@@ -77,15 +77,18 @@ fn any_share() -> impl Strategy<Value = i128> {
 
 fn any_program() -> impl Strategy<Value = Program> {
     let points = prop_oneof![9 => 1..=50_000i64, 1 => Just(AMOUNT_MAX)];
-    let level =
-        (1..=4u32, prop::option::weighted(0.2, 0..3usize), prop::collection::btree_map(1..=4u32, points, 0..=3));
-    (0..=31i64, 0..=31i64, prop::collection::vec(level, 1..=3)).prop_map(|(down_days, more, levels)| {
-        let level = |(index, row): (usize, (u32, Option<usize>, BTreeMap<u32, i64>))| {
-            let (max, previous, mut milestones) = row;
+    let milestones = prop::collection::btree_map(1..=4u32, points, 0..=3);
+    let level = (1..=4u32, prop::option::weighted(0.2, 0..3usize), milestones).prop_map(
+        |(max, previous, mut milestones): (_, _, BTreeMap<u32, i64>)| {
             milestones.retain(|at, _| *at <= max);
-            Level { max, previous: previous.filter(|previous| *previous <= index), milestones }
-        };
-        Program { down_days, reset_days: down_days + more, levels: levels.into_iter().enumerate().map(level).collect() }
+            Level { max, previous, milestones }
+        },
+    );
+    (0..=31i64, 0..=31i64, prop::collection::vec(level, 1..=3)).prop_map(|(down_days, more, mut levels)| {
+        for (index, level) in levels.iter_mut().enumerate() {
+            level.previous = level.previous.filter(|previous| *previous <= index);
+        }
+        Program { down_days, reset_days: down_days + more, levels }
     })
 }
 
