@@ -114,8 +114,14 @@ pub struct PartnerFile {
     /// Its name for people.
     pub name: String,
     /// A key to give to it; never shown again.
-    #[serde(default, skip_serializing)]
+    // Not `skip_serializing`: the schema would then say that it cannot be sent either.
+    #[serde(default, skip_serializing_if = "is_never_shown")]
+    #[schema(write_only)]
     pub api_key: Option<String>,
+}
+
+fn is_never_shown(_: &Option<String>) -> bool {
+    true
 }
 
 impl std::fmt::Debug for PartnerFile {
