@@ -259,9 +259,8 @@ fn spend_tiers_cashback_rules_and_campaigns() {
         let progress = Progress { fulfillment: campaign.fulfillments[at], so_far, is_met };
         Event::FulfillmentAdvanced(FulfillmentAdvanced { campaign: campaign.id, progress })
     };
-    let granted = |paid| {
-        Event::RewardGranted(RewardGranted { campaign: campaign.id, reward: campaign.rewards[0], paid })
-    };
+    let granted =
+        |paid| Event::RewardGranted(RewardGranted { campaign: campaign.id, reward: campaign.rewards[0], paid });
     let points = |kind, source, points, balance| {
         Event::PointEntry(PointEntry::grant(kind, source, amount(points), amount(balance)).unwrap())
     };
