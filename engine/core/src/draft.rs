@@ -324,10 +324,16 @@ impl CatalogueDraft {
         let names = names.chain(self.promos.iter().map(|promo| &promo.code));
         let names = names.chain(self.programs.iter().map(|program| &program.name));
         let levels = self.programs.iter().flat_map(ProgramDraft::level_names);
-        match names.chain(levels).chain(self.earning.names()).find(|name| NAME_BYTES_MAX < name.len()) {
-            Some(name) => Err(invalid("tenant", format!("a name is longer than {NAME_BYTES_MAX} bytes: {name}"))),
-            None => Ok(()),
+        for name in names.chain(levels).chain(self.earning.names()) {
+            if NAME_BYTES_MAX < name.len() {
+                return Err(invalid("tenant", format!("a name is longer than {NAME_BYTES_MAX} bytes: {name}")));
+            }
+            // A name is printed in logs and on terminals, which take them for orders.
+            if name.contains(char::is_control) {
+                return Err(invalid("tenant", format!("a name has a control character: {name:?}")));
+            }
         }
+        Ok(())
     }
 
     fn resolve_partners(
