@@ -93,6 +93,10 @@ fn promos_are_checked() {
         |draft| draft.promos[0].funded_by = Some("nobody".into()),
         &format!("{place}: funded_by names no partner: nobody"),
     );
+    check(|draft| draft.promos[0].quota = 1 << 53, &format!("{place}.quota: must be at most 9007199254740991"));
+    let mut most = kezbek();
+    most.promos[0].quota = (1 << 53) - 1;
+    World::default().apply(&most, None).unwrap().unwrap();
     check(|draft| draft.promos[0].bands[1].quantity = 0, &format!("{place}.bands[1]: {BAND}"));
     check(|draft| draft.promos[0].bands[2].amount_end = Some(amount(500_000)), &format!("{place}.bands[2]: {BAND}"));
     check(
