@@ -7,7 +7,7 @@ use axum::routing::{MethodFilter, MethodRouter, get, on};
 use kembali_core::TenantId;
 use kembali_core::catalogue::Catalogue;
 use kembali_engine::Engine;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use crate::auth::Identity;
@@ -26,6 +26,8 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     /// Room for subscribers of the event stream.
     pub(crate) subscribers: Arc<Semaphore>,
+    /// Held while one part of the rules is read, changed and applied: parts never conflict with each other.
+    pub(crate) part_change: Arc<Mutex<()>>,
 }
 
 impl App {

@@ -82,6 +82,7 @@ impl Server {
             operator_token: config.operator_token.map(Arc::new),
             limits: config.limits,
             subscribers: Arc::new(Semaphore::new(config.limits.subscribers_max)),
+            part_change: Arc::default(),
         };
         let router = router(app.clone());
         let room = Arc::new(Semaphore::new(config.limits.connections_max));

@@ -76,6 +76,26 @@ async fn refusals_and_dry_runs_book_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_of_a_booked_purchase_names_no_record() {
+    let harness = Harness::start().await;
+    let mut booked = harness.post(&purchase("A-1", 200_000, 1, 1)).await.json();
+    let path = "/v1/purchases?dry_run=true";
+    let body = purchase("A-1", 200_000, 1, 1);
+    let dry = harness.post_to(path, "application/json", &[], body.as_bytes()).await;
+    assert_eq!(dry.status, 200, "{}", dry.text());
+    assert_eq!(dry.header("idempotency-replayed"), Some("true"));
+    for (member, value) in [("id", Value::Null), ("seq", Value::Null), ("dry_run", json!(true))] {
+        booked[member] = value;
+    }
+    assert_eq!(dry.json(), booked, "all else is as it was booked");
+
+    let other = purchase("A-1", 200_001, 1, 1);
+    let conflict = harness.post_to(path, "application/json", &[], other.as_bytes()).await;
+    assert_eq!(conflict.problem(), "409 origin_id_conflict /origin_id");
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_answers_in_order_with_broken_lines_in_their_places() {
     let harness = Harness::start().await;
     let long = format!("{{\"origin_id\":\"{}\"}}", "x".repeat(1024 * 1024));

@@ -4,9 +4,12 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use kembali_http::routes::{ROUTES, Role};
 use serde_json::{Value, json};
 use support::{Harness, KEY, TOKEN, purchase, sample};
+use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_asks_for_its_role() {
@@ -391,4 +394,23 @@ async fn an_array_is_no_object_at_any_depth() {
         assert_eq!(taken.status, 200, "{method} {path}: {}", taken.text());
     }
     harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_that_change_at_once_never_conflict() {
+    let harness = Arc::new(Harness::start().await);
+    let mut patches = JoinSet::new();
+    for quota in 1..=16 {
+        let harness = Arc::clone(&harness);
+        patches.spawn(async move {
+            let path = "/v1/promos/JOURNEY2017?tenant=journey";
+            harness.operator("PATCH", path, &json!({ "quota": quota }).to_string()).await
+        });
+    }
+    for reply in patches.join_all().await {
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    let rules = harness.get("/v1/catalogue?tenant=journey").await.json();
+    assert_eq!(rules["version"], 17, "each is a version of its own");
+    Arc::into_inner(harness).unwrap().stop().await;
 }

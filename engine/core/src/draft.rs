@@ -27,6 +27,8 @@ pub const RULES_MAX: usize = 4_096;
 pub const PARTNERS_MAX: usize = 2_048;
 /// Bytes that a name may have.
 pub const NAME_BYTES_MAX: usize = 64;
+/// Purchases that a promo may pay for: what every reader of JSON takes as it is written.
+pub const QUOTA_MAX: u64 = (1 << 53) - 1;
 
 /// The rules of one tenant, as wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -324,10 +326,16 @@ impl CatalogueDraft {
         let names = names.chain(self.promos.iter().map(|promo| &promo.code));
         let names = names.chain(self.programs.iter().map(|program| &program.name));
         let levels = self.programs.iter().flat_map(ProgramDraft::level_names);
-        match names.chain(levels).chain(self.earning.names()).find(|name| NAME_BYTES_MAX < name.len()) {
-            Some(name) => Err(invalid("tenant", format!("a name is longer than {NAME_BYTES_MAX} bytes: {name}"))),
-            None => Ok(()),
+        for name in names.chain(levels).chain(self.earning.names()) {
+            if NAME_BYTES_MAX < name.len() {
+                return Err(invalid("tenant", format!("a name is longer than {NAME_BYTES_MAX} bytes: {name}")));
+            }
+            // A name is printed in logs and on terminals, which take them for orders.
+            if name.contains(char::is_control) {
+                return Err(invalid("tenant", format!("a name has a control character: {name:?}")));
+            }
         }
+        Ok(())
     }
 
     fn resolve_partners(
@@ -406,6 +414,9 @@ impl PromoDraft {
         let place = || format!("promos[{}]", self.code);
         if self.code.is_empty() || 64 < self.code.len() {
             return Err(invalid(place(), "the code must have 1 to 64 bytes"));
+        }
+        if QUOTA_MAX < self.quota {
+            return Err(invalid(format!("promos[{}].quota", self.code), format!("must be at most {QUOTA_MAX}")));
         }
         if self.ends_at < self.starts_at {
             return Err(invalid(place(), "the period ends before it starts"));

@@ -30,7 +30,7 @@ use crate::wire::catalogue_draft::CatalogueFault;
 use crate::wire::change::ChangeReport;
 use crate::wire::document::Object;
 
-/// How often a part is changed anew when somebody else changed the rules meanwhile.
+/// How often a part is changed anew when somebody applied a whole catalogue meanwhile.
 const ATTEMPTS_MAX: usize = 8;
 
 impl From<CatalogueFault> for Problem {
@@ -51,7 +51,8 @@ async fn read_body<T: DeserializeOwned>(app: &App, headers: &HeaderMap, body: Bo
 /// What a change of one part gives the partners.
 type PartnerKeys = Vec<(String, String)>;
 
-/// Reads the rules, changes a part and applies them; again when somebody else was faster.
+/// Reads the rules, changes a part and applies them. One part after the other; again when a whole catalogue came
+/// between.
 async fn change(
     app: &App,
     identity: Identity,
@@ -61,6 +62,7 @@ async fn change(
 ) -> Result<Applied, Problem> {
     let expected_version = query.number::<u32>("expected_version")?;
     let dry_run = query.flag("dry_run")?;
+    let _turn = app.part_change.lock().await;
     let mut attempts = 1;
     loop {
         let present = app.tenant(identity, query).await?;

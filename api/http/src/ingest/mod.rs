@@ -50,12 +50,17 @@ enum Answer {
     Problem(Box<Problem>),
 }
 
-/// Writes the result of a booking to the end of `out`, if it has one.
-fn answer(out: &mut Vec<u8>, booking: &Booking) -> Result<Answer, RenderError> {
+/// Writes the result of a booking to the end of `out`, if it has one. A dry run of a purchase that is booked already
+/// tells what was booked, but names no record: it made none.
+fn answer(out: &mut Vec<u8>, booking: &Booking, dry_run: bool) -> Result<Answer, RenderError> {
     match booking {
         Booking::Booked { record, catalogue } => {
             render(out, record.seq, &record.body, catalogue)?;
             Ok(Answer::Result { replayed: false, dry_run: false })
+        }
+        Booking::Replayed { record, catalogue } if dry_run => {
+            render_dry_run(out, &record.body, catalogue)?;
+            Ok(Answer::Result { replayed: true, dry_run: true })
         }
         Booking::Replayed { record, catalogue } => {
             render(out, record.seq, &record.body, catalogue)?;

@@ -2,8 +2,8 @@
 //!
 //! Only what the wire adds is checked here: times, zones, percentages, currencies. The rest is the ledger's to refuse.
 
-use jiff::civil;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, civil};
 use kembali_core::catalogue::{AtMaximum, Currency, RuleClock, UnknownCustomer, UnknownPromo};
 use kembali_core::draft::{
     BandDraft, CatalogueDraft, JourneyDraft, LevelDraft, PartnerDraft, PolicyDraft, ProgramDraft, PromoDraft,
@@ -15,7 +15,7 @@ use super::catalogue::{
     TierProgramFile, UnknownCustomerFile, UnknownPromoFile,
 };
 use super::earning::earning_draft;
-use super::instant::parse_rfc3339;
+use super::instant::{has_leap_second, is_local, parse_rfc3339};
 
 /// What is wrong with a catalogue, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,9 +90,15 @@ pub(crate) fn zone_of(name: &str) -> Result<TimeZone, CatalogueFault> {
 /// Reads an instant of a period: local in `zone`, or RFC 3339 with an offset.
 pub(crate) fn period_instant(text: &str, zone: &TimeZone, place: &str) -> Result<Instant, CatalogueFault> {
     if let Some(instant) = parse_rfc3339(text) {
-        return Ok(instant);
+        // A period is shown and applied again, so it must be an instant that can be shown.
+        let shown = Timestamp::from_microsecond(instant.0);
+        return shown.map(|_| instant).map_err(|_| fault(place, "must be before 9999-12-30T22:00:01Z"));
     }
     let form = "must be local such as 2017-01-01 00:00:00, or RFC 3339 with an offset";
+    // The calendar library takes fewer digits, more spaces and leap seconds too.
+    if !is_local(text) || has_leap_second(text) {
+        return Err(fault(place, form));
+    }
     let local = civil::DateTime::strptime("%Y-%m-%d %H:%M:%S%.f", text).map_err(|_| fault(place, form))?;
     let instant = zone.to_ambiguous_timestamp(local).unambiguous().map_err(|_| {
         fault(place, "is skipped or stands twice in the tenant's time zone; write it in RFC 3339 with an offset")
@@ -228,6 +234,20 @@ mod tests {
         assert!(check("Europe/Berlin", "2024-10-27 02:30:00").unwrap_err().contains("twice"));
         assert!(check("Europe/Berlin", "2024-10-27").unwrap_err().contains("must be local"));
         assert!(check("Europe/Berlin", "2024-02-30 00:00:00").unwrap_err().contains("must be local"));
+        for form in [
+            "17-1-1 0:0:0",
+            "2017-1-1 00:00:00",
+            " 2017-01-01 00:00:00",
+            "2017-01-01  00:00:00",
+            "2017-01-01 00:00:00 ",
+            "2017-01-01 00:00:00.",
+            "2017-01-01 00:00:00.1234567",
+            "2016-12-31 23:59:60",
+            "2016-12-31T23:59:60Z",
+        ] {
+            assert!(check("Asia/Jakarta", form).unwrap_err().contains("must be local"), "{form}");
+        }
+        assert!(check("Asia/Jakarta", "9999-12-31T23:59:59Z").unwrap_err().contains("must be before"));
         assert_eq!(zone_of("Mars/Olympus").unwrap_err().place, "tenant.timezone");
     }
 }

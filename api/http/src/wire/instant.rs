@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil};
 use kembali_core::Instant;
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
@@ -51,20 +51,57 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<Instant> {
     if !is_rfc3339(text.as_bytes()) {
         return None;
     }
-    let instant: Timestamp = text.parse().ok()?;
-    i64::try_from(instant.as_nanosecond().div_euclid(1_000)).ok().map(Instant)
+    let (local, zone) = text.split_at(text.len() - if text.ends_with(['Z', 'z']) { 1 } else { 6 });
+    let number = |text: &str| text.parse::<i64>().ok();
+    let offset_minutes = match zone.get(1..) {
+        None | Some("") => 0,
+        Some(offset) => {
+            let (hours, minutes) = (number(offset.get(..2)?)?, number(offset.get(3..)?)?);
+            if 23 < hours || 59 < minutes {
+                return None;
+            }
+            (60 * hours + minutes) * if zone.starts_with('-') { -1 } else { 1 }
+        }
+    };
+    if has_leap_second(local) {
+        return None;
+    }
+    // Counted by hand: the library's instants end within the last days of 9999, which are no worse than others.
+    let local: civil::DateTime = local.parse().ok()?;
+    let days = civil::date(1970, 1, 1).until(local.date()).ok()?.get_days();
+    let time = local.time();
+    let seconds = 3_600 * i64::from(time.hour()) + 60 * i64::from(time.minute()) + i64::from(time.second());
+    let seconds = 86_400 * i64::from(days) + seconds - 60 * offset_minutes;
+    Some(Instant(1_000_000 * seconds + i64::from(time.subsec_nanosecond()) / 1_000))
+}
+
+/// Tells whether `text`, of the form `2017-01-01 00:00:60`, is within a second that the ledger's clock does not have.
+pub(crate) fn has_leap_second(text: &str) -> bool {
+    text.get(17..19) == Some("60")
+}
+
+/// Tells whether `text` is like `pattern`, in which 0 stands for any digit and T for itself in either case.
+fn shape(text: &[u8], pattern: &[u8]) -> bool {
+    text.len() == pattern.len()
+        && text.iter().zip(pattern).all(|(byte, form)| match form {
+            b'0' => byte.is_ascii_digit(),
+            b'T' => matches!(byte, b'T' | b't'),
+            form => byte == form,
+        })
+}
+
+/// Checks the form of a local time: `2017-01-01 00:00:00`, with at most six digits of a second's fraction.
+pub(crate) fn is_local(text: &str) -> bool {
+    let Some((start, fraction)) = text.as_bytes().split_at_checked(19) else { return false };
+    let fraction_fits = match fraction.strip_prefix(b".") {
+        Some(digits) => (1..=6).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit),
+        None => fraction.is_empty(),
+    };
+    shape(start, b"0000-00-00 00:00:00") && fraction_fits
 }
 
 /// Checks the form only; whether there is such a day is the calendar's business.
 fn is_rfc3339(text: &[u8]) -> bool {
-    let shape = |text: &[u8], pattern: &[u8]| {
-        text.len() == pattern.len()
-            && text.iter().zip(pattern).all(|(byte, form)| match form {
-                b'0' => byte.is_ascii_digit(),
-                b'T' => matches!(byte, b'T' | b't'),
-                form => byte == form,
-            })
-    };
     let Some((start, rest)) = text.split_at_checked(19) else { return false };
     if !shape(start, b"0000-00-00T00:00:00") {
         return false;
@@ -131,6 +168,7 @@ mod tests {
             ("2016-12-31T19:00:00-05:00", "2017-01-01T00:00:00Z"),
             ("2017-01-01T00:00:00.5Z", "2017-01-01T00:00:00.500000Z"),
             ("2017-01-01T00:00:00.1234569Z", "2017-01-01T00:00:00.123456Z"),
+            ("9999-12-30T23:59:59+23:59", "9999-12-30T00:00:59Z"),
             ("1969-12-31T23:59:59.1234569Z", "1969-12-31T23:59:59.123456Z"),
         ];
         for (text, shown) in good {
@@ -148,9 +186,15 @@ mod tests {
             "2017-01-01T00:00:00+07:00[Asia/Jakarta]",
             "2017-01-01T25:00:00Z",
             "2017-01-01T00:00:00+0700",
+            "2017-01-01T00:00:00+25:00",
+            "2017-01-01T00:00:00-24:00",
+            "2017-01-01T00:00:00+07:60",
+            "2016-12-31T23:59:60Z",
         ];
         for text in bad {
             assert_eq!(at(text), None, "{text}");
         }
+        // Beyond what the calendar library calls an instant.
+        assert_eq!(parse_rfc3339("9999-12-31T23:59:59.999999Z"), Some(Instant(253_402_300_799_999_999)));
     }
 }

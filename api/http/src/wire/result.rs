@@ -355,7 +355,8 @@ pub fn render(out: &mut Vec<u8>, seq: Seq, body: &Body, catalogue: &Catalogue) -
     Ok(serde_json::to_writer(out, &result)?)
 }
 
-/// Writes the result of a purchase that would be booked: no id, no position, and the mark that it is a dry run.
+/// Writes the result of a purchase that would be booked, or was and is only tried again: no id, no position, and the
+/// mark that it is a dry run.
 ///
 /// # Errors
 ///

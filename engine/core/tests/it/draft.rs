@@ -1,8 +1,11 @@
 //! From an operator's wish to a version: what is refused, which ids are kept, what is no change.
 
-use kembali_core::catalogue::{Catalogue, Currency, TierPolicy, UnknownCustomer};
-use kembali_core::draft::{CatalogueDraft, NAME_BYTES_MAX, PARTNERS_MAX, PartnerDraft, PromoDraft, RULES_MAX};
-use kembali_core::{CatalogueRejection, CurrencyCode, Instant, Percent, RuleId};
+use kembali_core::catalogue::{Catalogue, Currency, FulfillmentKind, TierPolicy, UnknownCustomer};
+use kembali_core::draft::{
+    CampaignDraft, CashbackDraft, CatalogueDraft, FulfillmentDraft, NAME_BYTES_MAX, PARTNERS_MAX, PartnerDraft,
+    PromoDraft, RULES_MAX, RewardDraft, RewardPaysDraft,
+};
+use kembali_core::{CatalogueRejection, CurrencyCode, Instant, Percent, Rate, RuleId};
 
 use crate::support::{World, amount, bands, check as run, jakarta, kezbek, ladder, level};
 
@@ -90,6 +93,10 @@ fn promos_are_checked() {
         |draft| draft.promos[0].funded_by = Some("nobody".into()),
         &format!("{place}: funded_by names no partner: nobody"),
     );
+    check(|draft| draft.promos[0].quota = 1 << 53, &format!("{place}.quota: must be at most 9007199254740991"));
+    let mut most = kezbek();
+    most.promos[0].quota = (1 << 53) - 1;
+    World::default().apply(&most, None).unwrap().unwrap();
     check(|draft| draft.promos[0].bands[1].quantity = 0, &format!("{place}.bands[1]: {BAND}"));
     check(|draft| draft.promos[0].bands[2].amount_end = Some(amount(500_000)), &format!("{place}.bands[2]: {BAND}"));
     check(
@@ -100,6 +107,56 @@ fn promos_are_checked() {
         |draft| draft.promos[0].bands = bands("2 0 - 1\n1+ 100 200 1"),
         &format!("{place}.bands[1]: overlaps with bands[0]: a purchase would meet both"),
     );
+}
+
+#[test]
+fn names_have_no_control_characters() {
+    type Set = fn(&mut CatalogueDraft, String);
+    let names: [(&str, Set); 10] = [
+        ("the tenant's name", |draft, name| draft.name = name),
+        ("a partner's name", |draft, name| draft.partners[1].name = name),
+        ("a promo's code", |draft, name| draft.promos[0].code = name),
+        ("a programme's name", |draft, name| draft.programs[0].name = name),
+        ("a level's name", |draft, name| ladder(draft).levels[2].name = name),
+        ("a kind of points", |draft, name| draft.earning.point_kinds.push(name)),
+        ("a rule's name", |draft, name| {
+            let rate = Rate::parse("0.01").unwrap();
+            draft.earning.cashback_rules.push(CashbackDraft {
+                name,
+                rate,
+                products: Vec::new(),
+                partner: None,
+                is_active: true,
+                ends_at: None,
+                pays: String::new(),
+            });
+        }),
+        ("a fulfillment's name", |draft, name| {
+            let kind = FulfillmentKind::Tag { tag: "t".into(), count: 1 };
+            draft.earning.fulfillments.push(FulfillmentDraft { name, kind });
+        }),
+        ("a reward's name", |draft, name| {
+            draft.earning.rewards.push(RewardDraft { name, pays: RewardPaysDraft::WalletCredit(amount(1)) });
+        }),
+        ("a campaign's name", |draft, name| {
+            draft.earning.campaigns.push(CampaignDraft {
+                name,
+                fulfillments: Vec::new(),
+                rewards: Vec::new(),
+                starts_at: None,
+                ends_at: None,
+                completions_max: None,
+            });
+        }),
+    ];
+    for (what, set) in names {
+        for bad in ["a\nb", "\0", "\u{1b}[2J", "\u{7f}", "\u{85}"] {
+            let mut draft = kezbek();
+            set(&mut draft, bad.into());
+            let wanted = format!("tenant: a name has a control character: {bad:?}");
+            assert_eq!(refusal(&mut World::default(), &draft), wanted, "{what}");
+        }
+    }
 }
 
 /// Everything has a limit, and what lies at the limit is fine.
