@@ -119,9 +119,35 @@ async fn a_customer_from_all_sides() {
     let elsewhere = format!("/v1/customers/{id}/purchases?tenant=journey&cursor={cursor}");
     assert_eq!(harness.get(&elsewhere).await.problem(), "400 cursor_invalid -");
     // A position that was made up: the record there is the catalogue, not the customer's.
-    let forged = format!("{}{:016x}", &cursor[..36], 1);
+    let forged = format!("{}{:016x}{}", &cursor[..36], 1, &cursor[52..]);
     let forged = format!("/v1/customers/{id}/entries?tenant=journey&cursor={forged}");
     assert_eq!(harness.get(&forged).await.problem(), "400 cursor_invalid -");
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_ends_within_a_record_that_holds_more_than_fits() {
+    let harness = Harness::start().await;
+    let mut program = harness.get("/v1/tier-programs?tenant=journey").await.json()["data"][0].clone();
+    for name in ["Second", "Third"] {
+        program["name"] = json!(name);
+        let path = format!("/v1/tier-programs/{name}?tenant=journey");
+        assert_eq!(harness.operator("PUT", &path, &program.to_string()).await.status, 200);
+    }
+    for day in 1..=2 {
+        assert_eq!(harness.post(&purchase(&format!("D-{day}"), 1_000, 1, day)).await.status, 201);
+    }
+    let found = harness.get("/v1/customers?tenant=journey&ref=C1").await.json();
+    let path = format!("/v1/customers/{}/tiers?tenant=journey", found["id"].as_str().unwrap());
+    let whole = harness.get(&path).await.json()["data"].as_array().unwrap().clone();
+    assert_eq!(whole.len(), 6, "three steps of each purchase");
+    for limit in 1..=6 {
+        let path = format!("{path}&limit={limit}");
+        let first = harness.get(&path).await.json();
+        assert_eq!(first["data"].as_array().unwrap().len(), limit);
+        assert_eq!(first["next_cursor"].is_null(), limit == 6);
+        assert_eq!(pages(&harness, &path).await, whole, "limit {limit}");
+    }
     harness.stop().await;
 }
 

@@ -17,7 +17,7 @@ use super::customers::view_by_id;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
-use crate::cursor::{self, List};
+use crate::cursor::{self, List, Start};
 use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
@@ -126,20 +126,26 @@ async fn page<T>(
     let limit = query.limit()?;
     let mut next = match query.text("cursor") {
         Some(text) => cursor::read(text, list, view.id)?,
-        None => view.last,
+        None => Start::of(view.last),
     };
     let mut data = Vec::new();
     let mut looked_at = 0;
-    while next != Seq::ZERO && data.len() < limit && looked_at < PAGE_RECORDS_MAX {
-        let found = app.engine.record(next).await?;
+    while next.seq != Seq::ZERO && data.len() < limit && looked_at < PAGE_RECORDS_MAX {
+        let found = app.engine.record(next.seq).await?;
         // A cursor that was made up must not show another customer's records.
         let own = found.filter(|(record, _)| record.body.customer == Some(view.id));
         let (record, catalogue) = own.ok_or_else(|| Problem::new(&codes::CURSOR_INVALID))?;
-        data.extend(items(&record, &catalogue)?);
-        next = record.body.previous;
+        let mut own = items(&record, &catalogue)?.into_iter().skip(next.skip as usize);
+        let room = limit - data.len();
+        data.extend(own.by_ref().take(room));
+        // One record may hold more items than the page has room for.
+        next = match u32::try_from(room) {
+            Ok(room) if own.len() > 0 => Start { seq: next.seq, skip: next.skip.saturating_add(room) },
+            _ => Start::of(record.body.previous),
+        };
         looked_at += 1;
     }
-    let next_cursor = (next != Seq::ZERO).then(|| cursor::write(list, view.id, next));
+    let next_cursor = (next.seq != Seq::ZERO).then(|| cursor::write(list, view.id, next));
     Ok((data, next_cursor))
 }
 
