@@ -5,7 +5,7 @@ use kembali_benches::{book, command, ledger};
 use kembali_journal::{Frame, Journal, Options, SledJournal, codec};
 
 fn journal(criterion: &mut Criterion) {
-    let mut filled = ledger(u64::MAX);
+    let mut filled = ledger(1 << 40);
     let records: Vec<Vec<u8>> = (0..4_096)
         .map(|number| {
             let mut bytes = Vec::new();

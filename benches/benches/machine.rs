@@ -62,7 +62,7 @@ fn machine(criterion: &mut Criterion) {
                     let mut pipeline = Pipeline::new(Ledger::default());
                     // The first frame of the journal is the change that brought the rules.
                     let apply = kembali_core::command::ApplyCatalogue {
-                        draft: rules(u64::MAX),
+                        draft: rules(1 << 40),
                         expected_version: None,
                         dry_run: false,
                     };
