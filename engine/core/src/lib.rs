@@ -5,8 +5,9 @@
 //! state is a fold of them.
 //!
 //! Read in this order: [`command`] (what is asked), [`desk`] (what no single customer owns), [`customer`] (one
-//! customer's row), [`event`] (what happened), [`ledger`] (the whole state). The rules themselves: [`promo`],
-//! [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`], [`accounts`].
+//! customer's row), [`event`] (what happened), [`ledger`] (the whole state), [`what_if`] (another one beside it). The
+//! rules themselves: [`promo`], [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`],
+//! [`accounts`].
 #![no_std]
 // Tests use proptest, which needs the standard library.
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod quantity;
 mod rejection;
 pub mod threshold;
 pub mod totals;
+pub mod what_if;
 
 pub use identity::{
     Alias, AliasKind, CurrencyCode, CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId,

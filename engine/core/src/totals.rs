@@ -113,7 +113,7 @@ impl Totals {
 }
 
 impl TenantTotals {
-    fn evolve(&mut self, event: &Event) {
+    pub(crate) fn evolve(&mut self, event: &Event) {
         match event {
             Event::CatalogueApplied(_) => (),
             Event::CustomerCreated(_) => self.customers += 1,

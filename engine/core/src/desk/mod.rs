@@ -213,6 +213,11 @@ impl Desk {
         &self.keys
     }
 
+    /// Forgets every booked purchase: for a state that sees each key once, and need not keep it.
+    pub(crate) fn forget_keys(&mut self) {
+        self.keys.clear();
+    }
+
     /// Returns the present refusal of a purchase key.
     #[must_use]
     pub fn receipt(&self, key: PurchaseKey) -> Option<Receipt> {

@@ -15,3 +15,4 @@ mod percent;
 mod promo;
 mod property;
 mod support;
+mod what_if;
