@@ -13,9 +13,10 @@ use actix::Addr;
 use actix::prelude::SendError;
 use kembali_core::catalogue::Catalogue;
 use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
+use kembali_core::draft::CatalogueDraft;
 use kembali_core::event::{Event, Record};
 use kembali_core::purchase::Purchase;
-use kembali_core::{CustomerId, PurchaseKey, RuleId, Seq, TenantId};
+use kembali_core::{CatalogueRejection, CustomerId, PurchaseKey, RuleId, Seq, TenantId};
 use kembali_journal::ProfileReader;
 use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
@@ -71,6 +72,8 @@ struct Inner {
     keys: tokio::sync::Mutex<()>,
     /// One snapshot at a time.
     snapshots: tokio::sync::Mutex<()>,
+    /// One what-if at a time.
+    what_if: Arc<Semaphore>,
     room: Arc<Semaphore>,
     space: Arc<FreeSpace>,
     /// The journal thread, the archiver and the scrub, in the order in which they end.
@@ -97,6 +100,7 @@ impl Engine {
                 journal,
                 keys: tokio::sync::Mutex::default(),
                 snapshots: tokio::sync::Mutex::default(),
+                what_if: Arc::new(Semaphore::new(1)),
                 room: Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize)),
                 space,
                 threads: Mutex::new(threads),
@@ -380,11 +384,40 @@ impl Engine {
         } else {
             self.read_record(seq)
         };
-        if let Err(error @ ReadError::Damaged(..)) = &read {
-            // A ledger that is known to be damaged answers nobody. One message a read, and the first one ends it all.
+        read.inspect_err(|error| self.report_damage(error))
+    }
+
+    /// Ends it all when a read found damage: a ledger that is known to be damaged answers nobody.
+    pub(crate) fn report_damage(&self, error: &ReadError) {
+        if let ReadError::Damaged(..) = error {
+            // One message a read, and the first one ends it all.
             tell(&self.inner.router, JournalReport(Report::Failed(Fault::Damage { message: error.to_string() })));
         }
-        read
+    }
+
+    /// Tells what a change of rules would come to.
+    pub(crate) async fn propose(&self, draft: CatalogueDraft) -> Result<Result<Applied, CatalogueRejection>, Stopped> {
+        let command = ApplyCatalogue { draft, expected_version: None, dry_run: true };
+        match self.apply_once(Command::ApplyCatalogue(Box::new(command))).await {
+            Ok(applied) => Ok(Ok(applied)),
+            Err(ApplyError::Refused(rejection)) => Ok(Err(rejection)),
+            Err(ApplyError::Stopped(stopped)) => Err(stopped),
+            Err(other) => unreachable!("rules without keys cannot fail by {other}"),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.inner.shared)
+    }
+
+    /// Takes the turn of the one what-if that may run, or returns `None` while it does.
+    pub(crate) fn what_if_turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.inner.what_if).try_acquire_owned().ok()
+    }
+
+    /// Returns true once nothing is taken any more.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.inner.room.is_closed() || !self.inner.router.connected()
     }
 
     /// Returns a tenant's rules at a version; `None` for the present one.

@@ -19,6 +19,7 @@ mod shard_actor;
 mod shared;
 mod start;
 mod tell;
+mod what_if;
 
 pub use clock::now;
 pub use digest::LedgerDigest;
@@ -34,6 +35,10 @@ pub use request::{
 };
 pub use router_actor::Clock;
 pub use start::{EngineConfig, StartError, StartReport};
+pub use what_if::{
+    Bound, WhatIfError, WhatIfOfflineError, WhatIfProgress, WhatIfRefused, WhatIfReport, WhatIfRequest, WhatIfRun,
+    WhatIfUpdate, what_if_offline,
+};
 
 /// Says which store is being opened right now, with the remedy should that end in a panic: sled panics on some damage,
 /// and a panic hook has nothing else to go by.

@@ -99,6 +99,14 @@ impl Rules {
     }
 }
 
+/// Says that the archive could not be read at `seq`.
+pub(crate) fn read_error(seq: Seq, error: kembali_snapshots::ReadError) -> ReadError {
+    match error {
+        kembali_snapshots::ReadError::Damage(damage) => ReadError::Damaged(seq, damage.to_string()),
+        kembali_snapshots::ReadError::Io(fault) => ReadError::Unreadable(seq, fault.to_string()),
+    }
+}
+
 // A panic while one of these locks is held stops the process in production; a poisoned lock guards whole values.
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
@@ -218,10 +226,7 @@ impl Shared {
         if let Some(frame) = self.frame_in_tail(seq) {
             return Ok(Some(frame));
         }
-        self.archive().frame_of(seq).map_err(|error| match error {
-            kembali_snapshots::ReadError::Damage(damage) => ReadError::Damaged(seq, damage.to_string()),
-            kembali_snapshots::ReadError::Io(fault) => ReadError::Unreadable(seq, fault.to_string()),
-        })
+        self.archive().frame_of(seq).map_err(|error| read_error(seq, error))
     }
 
     /// Reads a durable record.

@@ -16,7 +16,7 @@ use crate::config::{Limits, Secret};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::{Endpoint, ROUTES};
-use crate::{apply, docs, openapi, reads, snapshots};
+use crate::{apply, docs, openapi, reads, snapshots, what_if};
 
 /// What every request handler shares.
 #[derive(Clone)]
@@ -116,6 +116,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::Catalogue => get(reads::catalogue::show),
         Endpoint::PutCatalogue => on(put, apply::catalogue::put),
         Endpoint::Summary => get(reads::reports::summary),
+        Endpoint::WhatIf => on(MethodFilter::POST, what_if::post),
         Endpoint::PostSnapshot => on(MethodFilter::POST, snapshots::post),
         Endpoint::TrialBalance => get(reads::reports::trial_balance),
     })

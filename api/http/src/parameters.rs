@@ -31,6 +31,11 @@ pub(crate) const LIMIT_DEFAULT: usize = 50;
 /// Items of a page at most.
 pub(crate) const LIMIT_MAX: usize = 200;
 
+/// Customers that a what-if lists of each side, unless the caller says otherwise.
+pub(crate) const TOP_DEFAULT: usize = 10;
+/// Customers that it lists of each side at most.
+pub(crate) const TOP_MAX: usize = 1_000;
+
 const fn parameter(name: &'static str, form: Form, says: &'static str) -> Parameter {
     Parameter { name, form, says }
 }
@@ -54,6 +59,22 @@ const CURSOR: Parameter =
     parameter("cursor", Form::Text, "Where the page starts: `next_cursor` of the page before, as it is.");
 const VERSION: Parameter =
     parameter("version", VERSION_NUMBER, "A version of the rules; the present one if it is not given.");
+const FROM: Parameter = parameter(
+    "from",
+    Form::Text,
+    "From where on purchases are decided again, included: a position, or when the ledger received them (RFC 3339). All \
+     of them without it; what lies before really happened.",
+);
+const TO: Parameter = parameter(
+    "to",
+    Form::Text,
+    "Up to where, included: a position, or when the ledger received them (RFC 3339). All that is durable without it.",
+);
+const TOP: Parameter = parameter(
+    "top",
+    Form::Whole { min: 0, max: TOP_MAX as u64, default: Some(TOP_DEFAULT as u64) },
+    "How many of the customers with the largest differences are listed, of each side and unit.",
+);
 const DRY_RUN: Parameter =
     parameter("dry_run", Form::Flag, "True to be told what would happen, and have nothing happen.");
 const EXPECTED_VERSION: Parameter =
@@ -91,6 +112,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::TrialBalance => &[TENANT, MIN_SEQ],
         Endpoint::Catalogue => &[TENANT, VERSION, MIN_SEQ],
         Endpoint::ApiKeys | Endpoint::DeleteApiKey => &[TENANT],
+        Endpoint::WhatIf => &[TENANT, FROM, TO, TOP],
         Endpoint::PutPromo
         | Endpoint::PatchPromo
         | Endpoint::PutTierProgram

@@ -13,7 +13,7 @@ pub(crate) struct Query {
     pairs: Vec<(String, String)>,
 }
 
-fn invalid(name: &str, detail: impl Into<String>) -> Problem {
+pub(crate) fn invalid(name: &str, detail: impl Into<String>) -> Problem {
     Problem::new(&codes::QUERY_INVALID).detail(detail.into()).member("parameter", name)
 }
 

@@ -80,6 +80,8 @@ pub enum Endpoint {
     Summary,
     /// Shows debits and credits of a tenant.
     TrialBalance,
+    /// Decides recorded purchases again under other rules.
+    WhatIf,
     /// Archives what is durable and takes a snapshot of it.
     PostSnapshot,
     /// Upgrades to WebSocket and sends events.
@@ -137,6 +139,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::PUT, "/v1/catalogue", Operator, Endpoint::PutCatalogue),
     route(Method::GET, "/v1/reports/summary", Operator, Endpoint::Summary),
     route(Method::GET, "/v1/trial-balance", Operator, Endpoint::TrialBalance),
+    route(Method::POST, "/v1/what-if", Operator, Endpoint::WhatIf),
     route(Method::POST, "/v1/snapshots", Operator, Endpoint::PostSnapshot),
     route(Method::GET, "/v1/stream", PartnerOrOperator, Endpoint::Stream),
 ];

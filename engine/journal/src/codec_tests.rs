@@ -339,7 +339,12 @@ fn stored_shapes_are_frozen() {
 #[test]
 fn what_is_written_is_read() {
     for (name, body) in samples() {
-        let record = decode(Seq(42), &bytes_of(&body)).expect(name);
+        let bytes = bytes_of(&body);
+        let head =
+            RecordHead { received_at: body.received_at, tenant: body.tenant, has_customer: body.customer.is_some() };
+        assert_eq!(decode_head(&bytes).expect(name), head, "{name}");
+        assert!((0..18).all(|end| decode_head(&bytes[..end]).is_err()), "{name} is cut");
+        let record = decode(Seq(42), &bytes).expect(name);
         assert_eq!(record, Record { seq: Seq(42), body }, "{name}");
     }
 }

@@ -18,6 +18,7 @@ use crate::wire::health::Health;
 use crate::wire::message::ControlMessage;
 use crate::wire::purchase::PurchaseBody;
 use crate::wire::result::PurchaseResult;
+use crate::wire::what_if::WhatIfLine;
 use crate::{apply, reads, snapshots};
 
 /// The groups of operations, in the order in which people read them.
@@ -143,6 +144,7 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .gives(schemas.reply(reads::reports::summary)),
         Endpoint::TrialBalance => Outline::new("showTrialBalance", REPORTS, "Show debits and credits of every account")
             .gives(schemas.reply(reads::reports::trial_balance)),
+        Endpoint::WhatIf => what_if(schemas),
         Endpoint::Stream => stream(schemas),
         Endpoint::Health => Outline::new("showHealth", SERVER, "Tell that the process is up")
             .gives(json(StatusCode::OK, schemas.of::<Health>())),
@@ -220,6 +222,21 @@ fn line(result: Ref) -> RefOr<Schema> {
     let booked = line(ObjectBuilder::new().enum_values(Some([201])), "result", result);
     let refused = line(ObjectBuilder::new().minimum(Some(400)), "problem", Ref::from_schema_name(PROBLEM));
     OneOfBuilder::new().description(Some("What became of one purchase of a stream.")).item(booked).item(refused).into()
+}
+
+fn what_if(schemas: &mut Schemas) -> Outline {
+    let line = schemas.of::<WhatIfLine>();
+    let lines = ResponseBuilder::new()
+        .description("One line each of the progress, at least one, and the report as the last line.")
+        .content(NDJSON, Content::new(Some(line)));
+    Outline::new("whatIf", CATALOGUE, "Decide recorded purchases again under other rules")
+        .says(
+            "Nothing is changed. Rules that hold now keep their identity by name, as in a change of the catalogue; API \
+             keys in the body are not looked at. Refused purchases are not decided again: what was bought is not kept. \
+             One runs at a time; it is given up when its caller leaves. Without a report at its end it was broken off.",
+        )
+        .takes(schemas.body::<CatalogueFile>("All rules; `tenant.slug` is that of the query."))
+        .gives(lines)
 }
 
 fn stream(schemas: &mut Schemas) -> Outline {

@@ -181,6 +181,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         }
         Endpoint::ApiKeys => vec![&codes::PARTNER_NOT_FOUND],
         Endpoint::DeleteApiKey => vec![&codes::PARTNER_NOT_FOUND, &codes::API_KEY_NOT_FOUND],
+        Endpoint::WhatIf => vec![&codes::CATALOGUE_INVALID, &codes::RANGE_EMPTY, &codes::WHAT_IF_RUNNING],
         // It takes no parameter, and says so.
         Endpoint::PostSnapshot => vec![&codes::QUERY_INVALID],
         Endpoint::PutCatalogue => vec![&codes::API_KEY_TAKEN, &codes::API_KEY_REVOKED, &codes::API_KEY_MALFORMED],

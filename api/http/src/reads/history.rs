@@ -205,7 +205,7 @@ fn purchase_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<Value>, 
 }
 
 /// Names an account of the house.
-pub(super) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> String {
+pub(crate) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> String {
     match account {
         HouseAccount::PromoExpense(partner) => {
             let name = catalogue.partner(partner).map_or_else(|| format!("#{}", partner.0), |own| own.slug.clone());

@@ -165,7 +165,7 @@ pub(crate) async fn trial_balance(
 }
 
 /// Names a unit: a currency by its code, a kind of points by its name behind `points/`.
-fn unit_name(unit: Unit, catalogue: &Catalogue) -> String {
+pub(crate) fn unit_name(unit: Unit, catalogue: &Catalogue) -> String {
     match unit {
         Unit::Money(currency) => currency.as_str().to_owned(),
         Unit::Points(kind) => format!("points/{}", Names { catalogue }.point_kind(kind)),
