@@ -180,17 +180,16 @@ impl Engine {
         let joined = tokio::task::spawn_blocking(looked).await;
         let (range, live) = joined.map_err(|error| ReadError::Unreadable(Seq::ZERO, error.to_string()))??;
         let range = range?;
-        // A progress that is not fetched yet, and the end.
-        let (sender, updates) = mpsc::channel(2);
+        // A progress that is not fetched yet; the last word waits behind it.
+        let (sender, updates) = mpsc::channel(1);
         let engine = self.clone();
         let work = move || {
-            let last = engine.run(&live, wanted, range, largest, &sender);
-            // Whoever waits for the turn need not wait until the last word is heard.
-            drop(turn);
-            if let Some(last) = last {
+            if let Some(last) = engine.run(&live, wanted, range, largest, &sender) {
                 // Nobody may be left to hear it.
                 let _ = sender.blocking_send(last);
             }
+            // Not before it was heard: one report at a time is in memory.
+            drop(turn);
         };
         thread::Builder::new().name("what-if".into()).spawn(work).map_err(WhatIfError::Thread)?;
         Ok(WhatIfRun { updates, is_done: false })

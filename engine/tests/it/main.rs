@@ -10,3 +10,4 @@ mod parts;
 mod quota;
 mod rotation;
 mod same;
+mod what_if;
