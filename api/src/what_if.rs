@@ -293,7 +293,7 @@ fn write_text(report: &Value, out: &mut impl Write) -> io::Result<()> {
     let left_out = &report["left_out"];
     writeln!(
         out,
-        "left out: {} refused purchases (what was bought is not kept), {} changes of the rules, {} other records",
+        "left out: refused purchases {} (what was bought is not kept), changes of the rules {}, other records {}",
         left_out["refused_purchases"], left_out["catalogue_changes"], left_out["other_records"]
     )?;
     if report["same"] == true {

@@ -104,3 +104,125 @@ pub(crate) fn run<H: History>(
     let comparison = what_if.finish(largest);
     Ok(Some(WhatIfReport { from: range.first, to: range.last, elapsed: start.elapsed(), comparison }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fmt::Display;
+
+    use kembali_core::TenantId;
+    use kembali_core::catalogue::{Currency, RuleClock, UnknownCustomer, UnknownPromo};
+    use kembali_core::draft::{CatalogueDraft, EarningDraft, Numbering};
+    use kembali_core::event::{Body, Event};
+    use kembali_core::{CurrencyCode, PartnerId};
+    use kembali_journal::{Frame, FrameHash};
+
+    use super::*;
+
+    /// Frames in memory; the last may be missing.
+    struct Frames {
+        frames: Vec<Frame>,
+        end: Seq,
+    }
+
+    impl History for Frames {
+        type Error = String;
+
+        fn end(&self) -> Seq {
+            self.end
+        }
+
+        fn frame_of(&self, seq: Seq) -> Result<Option<Frame>, String> {
+            Ok(self.frames.iter().find(|frame| frame.first_seq() <= seq && seq <= frame.last_seq()).cloned())
+        }
+
+        fn frames(&self) -> impl Iterator<Item = Result<Frame, String>> + '_ {
+            self.frames.iter().cloned().map(Ok)
+        }
+
+        fn damaged(seq: Seq, what: &dyn Display) -> String {
+            format!("{}: {what}", seq.0)
+        }
+    }
+
+    fn rules() -> Arc<Catalogue> {
+        let draft = CatalogueDraft {
+            slug: "shops".into(),
+            name: "Shops".into(),
+            currency: Currency { code: CurrencyCode::parse("IDR").expect("a currency"), exponent: 0 },
+            timezone: "Asia/Jakarta".into(),
+            clock: RuleClock::Received,
+            unknown_customer: UnknownCustomer::AutoCreate,
+            unknown_promo: UnknownPromo::Refuse,
+            partners: Vec::new(),
+            promos: Vec::new(),
+            programs: Vec::new(),
+            earning: EarningDraft::default(),
+        };
+        let numbering = Numbering { tenant: TenantId(1), next_partner: PartnerId(1), currency_is_fixed: false };
+        Arc::new(draft.resolve(None, numbering).expect("rules"))
+    }
+
+    /// Frames of one record each, received in pairs at the same instant.
+    fn history(count: u64) -> Frames {
+        let mut frames: Vec<Frame> = Vec::new();
+        for seq in 1..=count {
+            let body = Body {
+                received_at: Instant(seq as i64 / 2 * 10),
+                tenant: TenantId(1),
+                catalogue_version: seq as u32,
+                customer: None,
+                previous: Seq::ZERO,
+                events: vec![Event::CatalogueApplied(Arc::new(Catalogue {
+                    version: seq as u32,
+                    ..Catalogue::clone(&rules())
+                }))],
+            };
+            let mut bytes = Vec::new();
+            codec::encode(&body, &mut bytes).expect("a record");
+            let previous = frames.last().map_or(FrameHash::GENESIS, Frame::hash);
+            frames.push(Frame::build(1, Seq(seq), previous, &[bytes]).expect("a frame"));
+        }
+        Frames { frames, end: Seq(count) }
+    }
+
+    #[test]
+    fn it_is_given_up_at_the_next_frame() {
+        let history = history(9);
+        let range = range(&history, None, None).expect("readable").expect("a range");
+        let asked = Cell::new(0);
+        let go_on = || {
+            asked.set(asked.get() + 1);
+            asked.get() < 3
+        };
+        let given_up = run(&history, rules(), range, 1, go_on, |_| ()).expect("readable");
+        assert!(given_up.is_none() && asked.get() == 3);
+        let report = run(&history, rules(), range, 1, || true, |_| ()).expect("readable").expect("a report");
+        assert_eq!((report.from, report.to, report.comparison.left_out.catalogues), (Seq(1), Seq(9), 9));
+    }
+
+    #[test]
+    fn a_ledger_that_ends_too_early_is_damage() {
+        let mut history = history(9);
+        history.frames.pop();
+        let range = range(&history, None, None).expect("readable").expect("a range");
+        let short = run(&history, rules(), range, 1, || true, |_| ()).expect_err("a record is missing");
+        assert_eq!(short, "9: the ledger ends behind it, and it is not there");
+        assert!(history.received_at(Seq(9)).is_err());
+    }
+
+    #[test]
+    fn an_instant_names_the_records_that_were_received_then() {
+        let history = history(9);
+        // Received at 0, 10, 10, 20, 20, 30, 30, 40, 40.
+        let found = |from: i64, to: i64| {
+            let [from, to] = [from, to].map(|at| Some(Bound::Received(Instant(at))));
+            range(&history, from, to).expect("readable").map(|range| (range.first.0, range.last.0)).ok()
+        };
+        assert_eq!(found(10, 20), Some((2, 5)));
+        assert_eq!(found(9, 20), Some((2, 5)));
+        assert_eq!(found(11, 39), Some((4, 7)));
+        assert_eq!(found(-5, 99), Some((1, 9)));
+        assert_eq!((found(11, 19), found(41, 99), found(0, -1)), (None, None, None));
+    }
+}
