@@ -25,7 +25,7 @@ use kembali_core::{
     RejectionCode, RuleId, Seq, TenantId, Unit, WalletId,
 };
 
-use super::{DecodeError, decode, encode};
+use super::{DecodeError, RecordHead, decode, decode_head, encode};
 
 fn amount(minor_units: i64) -> Amount {
     Amount::new(minor_units).expect("an amount")

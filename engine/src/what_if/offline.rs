@@ -74,7 +74,7 @@ pub fn what_if_offline(
 ) -> Result<WhatIfReport, WhatIfOfflineError> {
     let WhatIfRequest { draft, from, to, largest } = request;
     let offline = Offline::open(dir, scratch)?;
-    let wanted = offline.wanted(draft)?;
+    let wanted = offline.wanted(&draft)?;
     let range = range(&offline, from, to)??;
     let report = run(&offline, wanted, range, largest, || true, tell)?;
     Ok(report.expect("nobody gave it up"))
@@ -121,7 +121,7 @@ impl Offline {
     }
 
     /// Lays a draft beside the present rules of its tenant, as a server would.
-    fn wanted(&self, draft: CatalogueDraft) -> Result<Arc<Catalogue>, WhatIfOfflineError> {
+    fn wanted(&self, draft: &CatalogueDraft) -> Result<Arc<Catalogue>, WhatIfOfflineError> {
         let desk = self.rules_of(&draft.slug)?;
         let unknown = || WhatIfRefused::TenantUnknown { slug: draft.slug.clone() };
         let tenant = desk.tenant_by_slug(&draft.slug).ok_or_else(unknown)?;

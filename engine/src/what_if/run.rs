@@ -202,6 +202,20 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_read_behind_the_range() {
+        let history = history(9);
+        let range = range(&history, Some(Bound::Position(Seq(2))), Some(Bound::Position(Seq(4))));
+        let asked = Cell::new(0);
+        let go_on = || {
+            asked.set(asked.get() + 1);
+            true
+        };
+        let range = range.expect("readable").expect("a range");
+        let report = run(&history, rules(), range, 1, go_on, |_| ()).expect("readable").expect("a report");
+        assert_eq!((report.comparison.left_out.catalogues, asked.get()), (3, 3));
+    }
+
+    #[test]
     fn a_ledger_that_ends_too_early_is_damage() {
         let mut history = history(9);
         history.frames.pop();

@@ -17,7 +17,7 @@ use kembali_core::event::{Event, Record};
 use kembali_core::ledger::Inconsistency;
 use kembali_core::totals::{TenantTotals, Totals};
 use kembali_core::what_if::{Comparison, LeftOut, RanOut, WhatIf};
-use kembali_core::{CustomerId, CustomerName, DAY_US, Rate, RejectionCode, Seq, TenantId, Unit};
+use kembali_core::{CustomerId, CustomerName, DAY_US, PurchaseKey, Rate, RejectionCode, Seq, TenantId, Unit};
 use proptest::prelude::*;
 
 use crate::model::Rules;
@@ -403,6 +403,21 @@ fn a_customer_whose_first_purchase_is_refused_comes_with_the_next() {
     assert_eq!((comparison.after.customers, comparison.after.accepted), (0, 0));
     let comparison = compare(&world, &strict, Seq(3));
     assert_eq!(comparison.refused, BTreeMap::from([(RejectionCode::CustomerUnknown, 1)]));
+}
+
+/// Keys that begin alike were told apart by their records when they were booked; here no key stands in another's way.
+#[test]
+fn keys_that_begin_alike_are_two_purchases() {
+    let mut world = World::new(&kezbek(), jakarta("2023-01-02 00:00:00"));
+    let words = ["A", "1000", "code=KEZBEK1000"];
+    let mut first = world.command(&words);
+    first.key = PurchaseKey(1 << 64 | 1);
+    assert!(matches!(world.purchase(first), Seen::Booked(_)));
+    let mut second = world.command(&words);
+    (second.key, second.other_records) = (PurchaseKey(1 << 64 | 2), vec![Seq(2)]);
+    assert!(matches!(world.purchase(second), Seen::Booked(_)));
+    let (comparison, _) = again(&world, &kezbek(), Seq(1));
+    assert!(comparison.is_same() && comparison.purchases == 2, "{comparison:?}");
 }
 
 /// A record that books no purchase is left out, but for the customer whom it makes.
