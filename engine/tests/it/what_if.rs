@@ -1,13 +1,16 @@
 //! What if, over a real engine: running and offline, from memory and from the archive, in ranges; the ledger stays as it
 //! is.
 
+use std::os::unix::fs::FileExt as _;
+use std::sync::mpsc;
+
 use kembali_core::draft::CatalogueDraft;
 use kembali_core::event::{Event, Record};
 use kembali_core::what_if::Comparison;
 use kembali_core::{CatalogueRejection, Instant, RejectionCode, Seq};
 use kembali_engine::{
-    ApplyRequest, Bound, Engine, Stopped, VerifyError, WhatIfError, WhatIfOfflineError, WhatIfRefused, WhatIfReport,
-    WhatIfRequest, WhatIfUpdate, what_if_offline,
+    ApplyRequest, Bound, Engine, Fault, Stopped, VerifyError, WhatIfError, WhatIfOfflineError, WhatIfRefused,
+    WhatIfReport, WhatIfRequest, WhatIfUpdate, what_if_offline,
 };
 
 use crate::lab::{Lab, MIDDLE, book, open_shop, purchase, rules, runtime, word};
@@ -252,6 +255,44 @@ fn offline_reads_a_whole_ledger_that_nobody_runs_or_none() {
     std::fs::remove_dir_all(lab.path().join("journal")).expect("it is there");
     let damaged = offline(&lab, request(rules(1))).expect_err("a part is gone");
     assert!(damaged.is_damage(), "{damaged}");
+}
+
+/// R26: a run that meets a damaged block has no report, and a running ledger that is found damaged ends.
+#[test]
+fn r26_what_if_over_a_damaged_archive_names_it() {
+    let lab = Lab::new();
+    runtime().block_on(async {
+        let engine = lab.start_rotating(1, 16 * 1024);
+        let shop = open_shop(&engine, QUOTA).await;
+        for chunk in input(shop)[..500].chunks(50) {
+            engine.book(chunk.to_vec()).await.expect("the engine answers");
+        }
+        engine.stop().await.expect("it stops well");
+
+        let (fault, faults) = mpsc::channel();
+        let config = lab.config(1, move |found: Fault| fault.send(found).expect("the test listens"));
+        let (engine, _) = Engine::start(config).expect("the engine starts");
+        // Nothing is left to be archived, so nobody but the scrub and the run reads segments.
+        engine.snapshot().await.expect("it is taken");
+        let segment = lab.path().join("archive").join("segment-0000000001.kseg");
+        let byte = std::fs::read(&segment).expect("readable")[200];
+        // Within the first block, which no start looks at; in place, as a disk would do it.
+        let file = std::fs::File::options().write(true).open(&segment).expect("writable");
+        file.write_all_at(&[byte ^ 1], 200).expect("writable");
+        // Whether the run or the scrub sees it first: there is no report.
+        if let Ok(mut run) = engine.what_if(request(rules(QUOTA))).await {
+            while let Some(update) = run.next().await {
+                assert!(!matches!(update, WhatIfUpdate::Done(_)), "{update:?}");
+            }
+        }
+        let found = faults.recv().expect("it is reported");
+        assert!(found.is_damage() && found.to_string().contains("segment-0000000001.kseg"), "{found}");
+        assert!(engine.catalogue("shops", None).await.is_err(), "nothing is answered");
+        // It may say once more what the scrub has found.
+        drop(engine.stop().await);
+    });
+    let refused = offline(&lab, request(rules(QUOTA))).expect_err("it is damaged");
+    assert!(refused.is_damage() && refused.to_string().contains("segment-0000000001.kseg"), "{refused}");
 }
 
 /// Each tenant is alone: the other's purchases use no unit of its quota, and its customers are not looked at.
