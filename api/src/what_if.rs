@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use kembali_engine::{Bound, WhatIfOfflineError, WhatIfRequest, what_if_offline};
 use kembali_http::{BOUND_EXPECTED, CatalogueFault, parse_bound, what_if_document};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::apply::{ApplyError, Wanted};
@@ -137,6 +138,7 @@ pub(crate) fn offline(dir: &Path, scratch: &Path, wanted: &Wanted, question: &Qu
 }
 
 /// One figure of a report. What a figure does not have is null.
+#[derive(Serialize)]
 struct Row {
     section: &'static str,
     name: String,
@@ -246,27 +248,35 @@ pub(crate) fn write(report: &Value, format: Format, out: &mut impl Write) -> io:
 }
 
 /// What a report says of the run itself.
-const RUN: [&str; 9] =
-    ["tenant", "currency", "from", "to", "purchases", "elapsed_us", "purchases_per_second", "same", "left_out"];
+#[derive(Serialize)]
+struct Run<'a> {
+    section: &'static str,
+    tenant: &'a Value,
+    currency: &'a Value,
+    from: &'a Value,
+    to: &'a Value,
+    purchases: &'a Value,
+    elapsed_us: &'a Value,
+    purchases_per_second: &'a Value,
+    same: &'a Value,
+    left_out: &'a Value,
+}
 
 fn write_ndjson(report: &Value, out: &mut impl Write) -> io::Result<()> {
-    let mut run = json!({ "section": "run" });
-    for member in RUN {
-        run[member] = report[member].clone();
-    }
-    writeln!(out, "{run}")?;
-    for Row { section, name, measure, before, after, difference } in rows(report) {
-        let row = json!({
-            "section": section,
-            "name": name,
-            "measure": measure,
-            "before": before,
-            "after": after,
-            "difference": difference,
-        });
-        writeln!(out, "{row}")?;
-    }
-    Ok(())
+    let run = Run {
+        section: "run",
+        tenant: &report["tenant"],
+        currency: &report["currency"],
+        from: &report["from"],
+        to: &report["to"],
+        purchases: &report["purchases"],
+        elapsed_us: &report["elapsed_us"],
+        purchases_per_second: &report["purchases_per_second"],
+        same: &report["same"],
+        left_out: &report["left_out"],
+    };
+    writeln!(out, "{}", serde_json::to_string(&run)?)?;
+    rows(report).iter().try_for_each(|row| writeln!(out, "{}", serde_json::to_string(row)?))
 }
 
 fn write_csv(report: &Value, out: &mut impl Write) -> io::Result<()> {
