@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::{Direction, HouseAccount};
 use crate::catalogue::RewardKind;
-use crate::event::{DeclineReason, Event, Record};
+use crate::event::{DeclineReason, Event, Record, TierPlaced};
 use crate::identity::{RuleId, TenantId, Unit};
 use crate::journey::Remark;
 use crate::quantity::{Amount, Seq};
@@ -148,6 +148,9 @@ impl TenantTotals {
             Event::SpendCounted(counted) => {
                 let before = counted.before.map(|before| before.level);
                 self.move_member(counted.after.program, before, counted.after.level);
+            }
+            Event::TierPlaced(TierPlaced { placed, .. }) => {
+                self.move_member(placed.program(), Some(placed.from()), placed.to());
             }
             Event::CashbackEarned(earned) => self.cashback.entry(earned.rule).or_default().add(earned.points),
             Event::FulfillmentAdvanced(_) => (),

@@ -41,9 +41,9 @@ pub(crate) async fn tiers(
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     // Customers are the tenant's, and each of its partners may show where one stands. What led there is of purchases,
-    // and these are their partner's own.
+    // and these are their partner's own; what no purchase did is nobody's own.
     let is_shown = |record: &Record| match identity {
-        Identity::Partner(caller) => partner_of(&record.body) == Some(caller.partner),
+        Identity::Partner(caller) => partner_of(&record.body).is_none_or(|partner| partner == caller.partner),
         Identity::Operator | Identity::Nobody => true,
     };
     let items = |record: &Record, catalogue: &Catalogue| {
@@ -152,15 +152,17 @@ async fn page<T>(
 fn tier_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<TierMove>, Problem> {
     let names = Names { catalogue };
     let booked = purchase_of(&record.body);
+    let at = booked.map_or(record.body.received_at, |booked| booked.at);
     let step = |event: &Event| {
         let step = match event {
             Event::TierStepped(stepped) => names.step(stepped),
             Event::SpendCounted(counted) => names.spend_step(counted),
+            Event::TierPlaced(placed) => names.placement(placed),
             _ => return None,
         };
         Some(TierMove {
             seq: record.seq.0,
-            at: booked.map(|booked| Rfc3339(booked.at)),
+            at: Rfc3339(at),
             purchase: booked.map(|booked| UuidText(booked.key.0)),
             step: step.into_owned(),
         })

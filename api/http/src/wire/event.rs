@@ -108,6 +108,7 @@ impl Topic {
             Event::CampaignCompleted(_) => Topic::CampaignCompleted,
             Event::RewardGranted(_) => Topic::RewardGranted,
             Event::PointEntry(_) => Topic::PointsEntry,
+            Event::TierPlaced(_) => Topic::TierChanged,
         })
     }
 }
@@ -457,6 +458,7 @@ impl<'a> View<'a> {
             },
             Event::WalletEntry(entry) => self.entry(entry)?,
             Event::SpendCounted(counted) => Said::Tier(self.names.spend_step(counted)),
+            Event::TierPlaced(placed) => Said::Tier(self.names.placement(placed)),
             Event::CashbackEarned(earned) => Said::Earned(self.names.cashback_rule(earned)),
             Event::FulfillmentAdvanced(advanced) => Said::Earned(self.names.fulfillment(advanced)),
             Event::RewardGranted(granted) => Said::Earned(self.names.reward(granted)),

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use kembali_core::catalogue::{Catalogue, RewardKind, TierProgram};
 use kembali_core::event::{
-    Body, CashbackEarned, DeclineReason, Event, FulfillmentAdvanced, PromoDeclined, PromoGranted, PurchaseBooked,
-    RewardGranted, SpendCounted, TierStepped,
+    Body, CashbackEarned, DeclineReason, Event, FulfillmentAdvanced, Placed, PlacementReason, PromoDeclined,
+    PromoGranted, PurchaseBooked, RewardGranted, SpendCounted, TierPlaced, TierStepped,
 };
 use kembali_core::journey::{Remark, Standing};
 use kembali_core::threshold::SpendStanding;
@@ -299,7 +299,8 @@ struct RemarkName;
 
 impl PartialSchema for RemarkName {
     fn schema() -> RefOr<Schema> {
-        names_schema(REMARKS.map(remark_text), "What a step in a tier programme was.")
+        let names: Vec<&str> = REMARKS.map(remark_text).into_iter().chain(PLACEMENTS).collect();
+        names_schema(names, "What a step in a tier programme was.")
     }
 }
 
@@ -325,7 +326,7 @@ impl ToSchema for ReasonName {
     }
 }
 
-fn names_schema<const COUNT: usize>(names: [&str; COUNT], says: &str) -> RefOr<Schema> {
+fn names_schema<'a>(names: impl IntoIterator<Item = &'a str>, says: &str) -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).description(Some(says)).into()
 }
 
@@ -339,6 +340,13 @@ pub(crate) const REMARKS: [Remark; 7] = [
     Remark::Maximum,
     Remark::Restart,
 ];
+
+const PROMOTE: &str = "promote";
+const DEMOTE: &str = "demote";
+const TIER_REMOVED: &str = "tier_removed";
+
+/// Every reason for which a customer is placed on another level without a purchase.
+const PLACEMENTS: [&str; 3] = [PROMOTE, DEMOTE, TIER_REMOVED];
 
 const OUTSIDE_PERIOD: &str = "outside_period";
 const NO_BAND: &str = "no_band";
@@ -384,6 +392,14 @@ pub(crate) const fn remark_text(remark: Remark) -> &'static str {
         Remark::Reset => "reset",
         Remark::Maximum => "maximum",
         Remark::Restart => "restart",
+    }
+}
+
+const fn placement_text(reason: PlacementReason) -> &'static str {
+    match reason {
+        PlacementReason::Promoted => PROMOTE,
+        PlacementReason::Demoted => DEMOTE,
+        PlacementReason::LevelRemoved { .. } => TIER_REMOVED,
     }
 }
 
@@ -451,6 +467,7 @@ pub(crate) fn result_of<'a>(seq: Option<Seq>, body: &'a Body, catalogue: &'a Cat
                 result.tiers.push(names.spend_step(counted));
                 result.effects.extend(names.spend_change(counted));
             }
+            Event::TierPlaced(placed) => result.effects.push(names.placement_change(placed)),
             Event::CashbackEarned(earned) => result.effects.push(names.cashback_rule(earned)),
             Event::FulfillmentAdvanced(advanced) => result.effects.push(names.fulfillment(advanced)),
             Event::CampaignCompleted(completed) => result.effects.push(Effect::Campaign {
@@ -558,11 +575,7 @@ impl<'a> Names<'a> {
     /// Shows what was spent as a step: buying leads up or nowhere.
     pub(crate) fn spend_step(&self, counted: &SpendCounted) -> TierStep<'a> {
         let program = self.catalogue.program(counted.after.program);
-        let place = |standing: &SpendStanding| Place {
-            level: self.level(program, standing.level),
-            count: None,
-            spent: Some(standing.spent.minor_units()),
-        };
+        let place = |standing: &SpendStanding| self.spend_place(program, standing);
         TierStep {
             program: self.program(counted.after.program),
             before: counted.before.as_ref().map(place),
@@ -616,16 +629,52 @@ impl<'a> Names<'a> {
 
     pub(crate) fn step(&self, stepped: &TierStepped) -> TierStep<'a> {
         let program = self.catalogue.program(stepped.after.program);
-        let place = |standing: &Standing| Place {
-            level: self.level(program, standing.level),
-            count: Some(standing.count),
-            spent: None,
-        };
+        let place = |standing: &Standing| self.journey_place(program, standing);
         TierStep {
             program: self.program(stepped.after.program),
             before: stepped.before.as_ref().map(place),
             after: place(&stepped.after),
             remark: remark_text(stepped.remark),
+        }
+    }
+
+    fn journey_place(&self, program: Option<&'a TierProgram>, standing: &Standing) -> Place<'a> {
+        Place { level: self.level(program, standing.level), count: Some(standing.count), spent: None }
+    }
+
+    fn spend_place(&self, program: Option<&'a TierProgram>, standing: &SpendStanding) -> Place<'a> {
+        let spent = Some(standing.spent.minor_units());
+        Place { level: self.level(program, standing.level), count: None, spent }
+    }
+
+    /// Shows a placement as a step: where the customer stood and stands, and why.
+    pub(crate) fn placement(&self, placed: &TierPlaced) -> TierStep<'a> {
+        let program = self.catalogue.program(placed.placed.program());
+        let (before, after) = match &placed.placed {
+            Placed::Journey { before, after } => {
+                (self.journey_place(program, before), self.journey_place(program, after))
+            }
+            Placed::Threshold { before, after } => {
+                (self.spend_place(program, before), self.spend_place(program, after))
+            }
+        };
+        TierStep {
+            program: self.program(placed.placed.program()),
+            before: Some(before),
+            after,
+            remark: placement_text(placed.reason),
+        }
+    }
+
+    fn placement_change(&self, placed: &TierPlaced) -> Effect<'a> {
+        let program = self.catalogue.program(placed.placed.program());
+        Effect::TierChange {
+            program: self.program(placed.placed.program()),
+            from: self.level(program, placed.placed.from()),
+            to: self.level(program, placed.placed.to()),
+            remark: placement_text(placed.reason),
+            rule: placed.placed.to().0,
+            version: self.catalogue.version,
         }
     }
 

@@ -121,7 +121,8 @@ impl Desk {
             | Event::FulfillmentAdvanced(_)
             | Event::CampaignCompleted(_)
             | Event::RewardGranted(_)
-            | Event::PointEntry(_) => (),
+            | Event::PointEntry(_)
+            | Event::TierPlaced(_) => (),
         }
     }
 

@@ -401,6 +401,11 @@ impl World {
                     let level = program.level_name(counted.after.level).unwrap();
                     parts.push(format!("{level} at {}", counted.after.spent.minor_units()));
                 }
+                Event::TierPlaced(placed) => {
+                    let (program, level) = (placed.placed.program(), placed.placed.to());
+                    let level = rules.program(program).unwrap().level_name(level).unwrap();
+                    parts.push(format!("placed on {level}"));
+                }
                 Event::CashbackEarned(earned) => {
                     let rule = rules.cashback_rule(earned.rule).unwrap();
                     parts.push(format!("{} {}", rule.name, earned.points.minor_units()));

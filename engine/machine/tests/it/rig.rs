@@ -361,6 +361,7 @@ pub(crate) fn show_body(body: &Body) -> String {
             | Event::CampaignCompleted(_)
             | Event::RewardGranted(_)
             | Event::PointEntry(_) => (),
+            Event::TierPlaced(placed) => parts.push(format!("placed on {}", placed.placed.to().0)),
             Event::CatalogueApplied(_) | Event::PurchaseRefused(_) => panic!("no purchase does this: {event:?}"),
         }
     }
