@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{Direction, HouseAccount};
-use crate::catalogue::RewardKind;
+use crate::catalogue::{Catalogue, RewardKind};
 use crate::event::{DeclineReason, Event, Record, TierPlaced};
 use crate::identity::{RuleId, TenantId, Unit};
 use crate::journey::Remark;
@@ -182,6 +182,14 @@ impl TenantTotals {
                 }
             }
         }
+    }
+
+    /// Counts, by programme, the customers who still stand on a level that `rules` no longer have.
+    pub fn members_to_place<'a>(&'a self, rules: &'a Catalogue) -> impl Iterator<Item = (RuleId, u64)> + 'a {
+        let is_gone = |(program, level): (RuleId, RuleId)| {
+            rules.program(program).is_none_or(|program| program.level_name(level).is_none())
+        };
+        self.members.iter().filter(move |(place, _)| is_gone(**place)).map(|((program, _), count)| (*program, *count))
     }
 
     fn move_member(&mut self, program: RuleId, before: Option<RuleId>, after: RuleId) {

@@ -107,7 +107,7 @@ impl Row {
         }
     }
 
-    fn place_anew(&mut self, placed: &Placed) {
+    pub(crate) fn place_anew(&mut self, placed: &Placed) {
         match placed {
             Placed::Journey { after, .. } => self.place(*after),
             Placed::Threshold { after, .. } => self.place_spend(*after),
