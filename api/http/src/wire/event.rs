@@ -507,6 +507,11 @@ pub(crate) fn partner_of(body: &Body) -> Option<PartnerId> {
     })
 }
 
+/// Returns true of a record that places a customer on other levels, and does nothing else.
+pub(crate) fn is_placement(body: &Body) -> bool {
+    body.events.iter().all(|event| matches!(event, Event::TierPlaced(_)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
