@@ -7,6 +7,7 @@
 //!
 //! Nothing here knows an actor, a clock or a disk.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -613,8 +614,11 @@ impl<T> Router<T> {
     fn customer_view(&self, received_at: Instant, row: Row) -> Option<Box<CustomerView>> {
         let catalogue = Arc::clone(self.desk.catalogue(row.tenant)?);
         // Whoever looks sees the customer placed, whether or not the sweep has come by.
-        let (row, _) = up_to_date(&row, self.desk.removals(row.tenant)?);
-        let row = row.into_owned();
+        let placed = match up_to_date(&row, self.desk.removals(row.tenant)?).0 {
+            Cow::Owned(placed) => Some(placed),
+            Cow::Borrowed(_) => None,
+        };
+        let row = placed.unwrap_or(row);
         Some(Box::new(CustomerView {
             id: row.id,
             now: self.desk.now(row.tenant, received_at),

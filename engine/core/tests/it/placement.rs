@@ -338,13 +338,15 @@ enum Step {
     Sweep(u8),
 }
 
+/// Level, count and last purchase; level and points; how often placed.
+type Person = ((char, u32, i64), (char, i64), usize);
+
 /// A second way to the same places, in which a removal moves everybody at once: no ids, no versions, no rows.
 #[derive(Default)]
 struct Model {
     ladder: Vec<char>,
     bounds: Vec<(char, i64)>,
-    /// Level, count and last purchase; level and points; how often placed.
-    people: BTreeMap<usize, ((char, u32, i64), (char, i64), usize)>,
+    people: BTreeMap<usize, Person>,
     now: i64,
 }
 
