@@ -101,7 +101,7 @@ async fn a_removed_level_leaves_nobody_behind() {
     let mut told = BTreeMap::new();
     for _ in 0..150 {
         let event = removal(&mut socket).await;
-        assert_eq!(event["type"], "tier.changed");
+        assert_eq!((&event["type"], &event["data"]["before"]["level"]), (&json!("tier.changed"), &json!("Gold")));
         assert_eq!((&event["data"]["program"], &event["data"]["after"]["level"]), (&json!("Spend"), &json!("Silver")));
         *told.entry(event["subject"].as_str().unwrap().to_owned()).or_insert(0) += 1;
     }
@@ -114,11 +114,16 @@ async fn a_removed_level_leaves_nobody_behind() {
     ] {
         let newest = &reader.json()["data"][0];
         assert_eq!((&newest["purchase"], &newest["step"]["remark"]), (&Value::Null, &json!("tier_removed")));
+        assert_eq!(newest["step"]["before"]["level"], "Gold", "by the name that it had");
     }
     // A repeat is answered as the first time, placement and all.
     assert_eq!(buy(&harness, "B", "gold-149", 1).await, bought);
     let removed = bought["effects"].as_array().unwrap().iter().find(|own| own["remark"] == "tier_removed");
-    assert_eq!(removed.unwrap()["to"], "Silver");
+    assert_eq!((&removed.unwrap()["from"], &removed.unwrap()["to"]), (&json!("Gold"), &json!("Silver")));
+    let path = format!("/v1/purchases/{}", bought["id"].as_str().unwrap());
+    assert_eq!(harness.get(&path).await.json(), bought);
+    let newest = &harness.get(&format!("/v1/customers/{gold}/purchases?tenant=journey")).await.json()["data"][0];
+    assert_eq!(newest, &bought);
 }
 
 /// A stop in the middle of a sweep is no harm: the next start goes on by itself, before anybody calls.

@@ -3,6 +3,7 @@
 //! A member added or renamed here breaks the promise that a repeat gets the same bytes; golden files watch over it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use kembali_core::catalogue::{Catalogue, RewardKind, TierProgram};
 use kembali_core::event::{
@@ -353,13 +354,36 @@ const NO_BAND: &str = "no_band";
 const ROUNDS_TO_ZERO: &str = "rounds_to_zero";
 const QUOTA_EXHAUSTED: &str = "quota_exhausted";
 
+/// The rules that a record was decided by, and former ones: a level that was removed has its name there.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// The rules of the record's version.
+    pub catalogue: &'a Catalogue,
+    /// The last rules that still had each level from which the record places its customer; see
+    /// [`kembali_engine::Engine::former_rules`].
+    pub former: &'a [Arc<Catalogue>],
+}
+
+impl<'a> From<&'a Catalogue> for Rules<'a> {
+    /// Of a record that places nobody.
+    fn from(catalogue: &'a Catalogue) -> Rules<'a> {
+        Rules { catalogue, former: &[] }
+    }
+}
+
+impl<'a> From<&'a Arc<Catalogue>> for Rules<'a> {
+    fn from(catalogue: &'a Arc<Catalogue>) -> Rules<'a> {
+        Rules::from(&**catalogue)
+    }
+}
+
 /// Writes the result of a booked purchase to the end of `out`.
 ///
 /// # Errors
 ///
 /// [`RenderError`].
-pub fn render(out: &mut Vec<u8>, seq: Seq, body: &Body, catalogue: &Catalogue) -> Result<(), RenderError> {
-    let result = result_of(Some(seq), body, catalogue).ok_or(RenderError::NoPurchase)?;
+pub fn render<'a>(out: &mut Vec<u8>, seq: Seq, body: &'a Body, rules: impl Into<Rules<'a>>) -> Result<(), RenderError> {
+    let result = result_of(Some(seq), body, rules.into()).ok_or(RenderError::NoPurchase)?;
     Ok(serde_json::to_writer(out, &result)?)
 }
 
@@ -369,8 +393,8 @@ pub fn render(out: &mut Vec<u8>, seq: Seq, body: &Body, catalogue: &Catalogue) -
 /// # Errors
 ///
 /// [`RenderError`].
-pub fn render_dry_run(out: &mut Vec<u8>, body: &Body, catalogue: &Catalogue) -> Result<(), RenderError> {
-    let result = result_of(None, body, catalogue).ok_or(RenderError::NoPurchase)?;
+pub fn render_dry_run<'a>(out: &mut Vec<u8>, body: &'a Body, rules: impl Into<Rules<'a>>) -> Result<(), RenderError> {
+    let result = result_of(None, body, rules.into()).ok_or(RenderError::NoPurchase)?;
     Ok(serde_json::to_writer(out, &result)?)
 }
 
@@ -412,7 +436,8 @@ fn spend_remark(counted: &SpendCounted) -> Remark {
 }
 
 /// Puts the result together; `seq` is `None` of a dry run.
-pub(crate) fn result_of<'a>(seq: Option<Seq>, body: &'a Body, catalogue: &'a Catalogue) -> Option<PurchaseResult<'a>> {
+pub(crate) fn result_of<'a>(seq: Option<Seq>, body: &'a Body, rules: Rules<'a>) -> Option<PurchaseResult<'a>> {
+    let Rules { catalogue, former } = rules;
     let booked = purchase_of(body)?;
     let currency = catalogue.currency.code.as_str();
     let names = Names { catalogue };
@@ -467,7 +492,7 @@ pub(crate) fn result_of<'a>(seq: Option<Seq>, body: &'a Body, catalogue: &'a Cat
                 result.tiers.push(names.spend_step(counted));
                 result.effects.extend(names.spend_change(counted));
             }
-            Event::TierPlaced(placed) => result.effects.push(names.placement_change(placed)),
+            Event::TierPlaced(placed) => result.effects.push(names.placement_change(placed, former)),
             Event::CashbackEarned(earned) => result.effects.push(names.cashback_rule(earned)),
             Event::FulfillmentAdvanced(advanced) => result.effects.push(names.fulfillment(advanced)),
             Event::CampaignCompleted(completed) => result.effects.push(Effect::Campaign {
@@ -648,9 +673,9 @@ impl<'a> Names<'a> {
     }
 
     /// Shows a placement as a step: where the customer stood and stands, and why.
-    pub(crate) fn placement(&self, placed: &TierPlaced) -> TierStep<'a> {
+    pub(crate) fn placement(&self, placed: &TierPlaced, former: &'a [Arc<Catalogue>]) -> TierStep<'a> {
         let program = self.catalogue.program(placed.placed.program());
-        let (before, after) = match &placed.placed {
+        let (mut before, after) = match &placed.placed {
             Placed::Journey { before, after } => {
                 (self.journey_place(program, before), self.journey_place(program, after))
             }
@@ -658,6 +683,7 @@ impl<'a> Names<'a> {
                 (self.spend_place(program, before), self.spend_place(program, after))
             }
         };
+        before.level = self.level_left(placed, former);
         TierStep {
             program: self.program(placed.placed.program()),
             before: Some(before),
@@ -666,11 +692,18 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn placement_change(&self, placed: &TierPlaced) -> Effect<'a> {
+    /// Names the level that a placement leads away from, which the present rules may not have any more.
+    fn level_left(&self, placed: &TierPlaced, former: &'a [Arc<Catalogue>]) -> Cow<'a, str> {
+        let (program, level) = (placed.placed.program(), placed.placed.from());
+        let mut rules = std::iter::once(self.catalogue).chain(former.iter().map(|rules| &**rules));
+        self.or_number(rules.find_map(|rules| rules.program(program)?.level_name(level)), level.0)
+    }
+
+    fn placement_change(&self, placed: &TierPlaced, former: &'a [Arc<Catalogue>]) -> Effect<'a> {
         let program = self.catalogue.program(placed.placed.program());
         Effect::TierChange {
             program: self.program(placed.placed.program()),
-            from: self.level(program, placed.placed.from()),
+            from: self.level_left(placed, former),
             to: self.level(program, placed.placed.to()),
             remark: placement_text(placed.reason),
             rule: placed.placed.to().0,
