@@ -14,7 +14,7 @@ use actix::prelude::SendError;
 use kembali_core::catalogue::Catalogue;
 use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
 use kembali_core::draft::CatalogueDraft;
-use kembali_core::event::{Event, Record};
+use kembali_core::event::{Body, Event, PlacementReason, Record, TierPlaced};
 use kembali_core::purchase::Purchase;
 use kembali_core::{CatalogueRejection, CustomerId, PurchaseKey, RuleId, Seq, TenantId};
 use kembali_journal::ProfileReader;
@@ -241,6 +241,18 @@ impl Engine {
             ReadError::Damaged(seq, format!("it names version {version} of a catalogue, which does not exist"))
         })?;
         Ok(Some((Arc::new(record), catalogue)))
+    }
+
+    /// Finds the last rules that still had each level from which a record places its customer: where the names of levels
+    /// that are gone are found. Empty of most records.
+    #[must_use]
+    pub fn former_rules(&self, body: &Body) -> Vec<Arc<Catalogue>> {
+        let version = |event: &Event| match event {
+            Event::TierPlaced(TierPlaced { reason: PlacementReason::LevelRemoved { version }, .. }) => Some(*version),
+            _ => None,
+        };
+        let former = body.events.iter().filter_map(version).filter_map(|version| version.checked_sub(1));
+        former.filter_map(|version| self.inner.shared.catalogue_at(body.tenant, version)).collect()
     }
 
     /// Makes a catalogue the tenant's next version, and gives API keys to its partners.

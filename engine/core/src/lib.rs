@@ -29,6 +29,7 @@ pub mod journey;
 pub mod ledger;
 mod maps;
 mod percent;
+pub mod placement;
 pub mod points;
 pub mod promo;
 pub mod purchase;

@@ -5,8 +5,8 @@ use alloc::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{Direction, HouseAccount};
-use crate::catalogue::RewardKind;
-use crate::event::{DeclineReason, Event, Record};
+use crate::catalogue::{Catalogue, RewardKind};
+use crate::event::{DeclineReason, Event, Record, TierPlaced};
 use crate::identity::{RuleId, TenantId, Unit};
 use crate::journey::Remark;
 use crate::quantity::{Amount, Seq};
@@ -149,6 +149,9 @@ impl TenantTotals {
                 let before = counted.before.map(|before| before.level);
                 self.move_member(counted.after.program, before, counted.after.level);
             }
+            Event::TierPlaced(TierPlaced { placed, .. }) => {
+                self.move_member(placed.program(), Some(placed.from()), placed.to());
+            }
             Event::CashbackEarned(earned) => self.cashback.entry(earned.rule).or_default().add(earned.points),
             Event::FulfillmentAdvanced(_) => (),
             Event::CampaignCompleted(completed) => {
@@ -179,6 +182,14 @@ impl TenantTotals {
                 }
             }
         }
+    }
+
+    /// Counts, by programme, the customers who still stand on a level that `rules` no longer have.
+    pub fn members_to_place<'a>(&'a self, rules: &'a Catalogue) -> impl Iterator<Item = (RuleId, u64)> + 'a {
+        let is_gone = |(program, level): (RuleId, RuleId)| {
+            rules.program(program).is_none_or(|program| program.level_name(level).is_none())
+        };
+        self.members.iter().filter(move |(place, _)| is_gone(**place)).map(|((program, _), count)| (*program, *count))
     }
 
     fn move_member(&mut self, program: RuleId, before: Option<RuleId>, after: RuleId) {

@@ -45,6 +45,7 @@ mod kind {
     pub(super) const CAMPAIGN_COMPLETED: u16 = 13;
     pub(super) const REWARD_GRANTED: u16 = 14;
     pub(super) const POINT_ENTRY: u16 = 15;
+    pub(super) const TIER_PLACED: u16 = 16;
 }
 
 /// Why bytes are no record.
@@ -147,6 +148,7 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::CampaignCompleted(body) => put(kind::CAMPAIGN_COMPLETED, body, out),
         Event::RewardGranted(body) => put(kind::REWARD_GRANTED, body, out),
         Event::PointEntry(body) => put(kind::POINT_ENTRY, body, out),
+        Event::TierPlaced(body) => put(kind::TIER_PLACED, body, out),
     }
 }
 
@@ -257,6 +259,7 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::CAMPAIGN_COMPLETED => Event::CampaignCompleted(get(kind, body)?),
         kind::REWARD_GRANTED => Event::RewardGranted(get(kind, body)?),
         kind::POINT_ENTRY => Event::PointEntry(get(kind, body)?),
+        kind::TIER_PLACED => Event::TierPlaced(get(kind, body)?),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

@@ -2,11 +2,16 @@
 //!
 //! Knows no order and no disk. Batches come in the order of their tickets, so each row sees its commands in that order.
 
+use std::sync::Arc;
+
 use kembali_core::command::PurchaseCommand;
 use kembali_core::customer::{Decision, Row, decide};
 use kembali_core::desk::Terms;
 use kembali_core::event::Body;
-use kembali_core::{CustomerId, Map, Rejection, TenantId, Ticket};
+use kembali_core::{CustomerId, Rejection, TenantId, Ticket};
+
+use crate::rows::Rows;
+use crate::sweep::{SweepTerms, Swept};
 
 /// Work for a shard, under its ticket.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub enum Work {
     Propose(Box<(Terms, Box<PurchaseCommand>)>),
     /// Look at a row.
     Read(TenantId, CustomerId),
+    /// Place customers of removed levels, from a place among the rows on.
+    Sweep(Arc<SweepTerms>, usize),
 }
 
 /// A shard's answer under one ticket.
@@ -48,19 +55,21 @@ pub enum Answer {
     Refused(Rejection, Box<PurchaseCommand>),
     /// The row, or nobody.
     Row(Option<Box<Row>>),
+    /// Those who were placed; their rows have changed.
+    Swept(Swept),
 }
 
 /// The rows of some of the customers.
 #[derive(Debug, Default)]
 pub struct Shard {
-    rows: Map<CustomerId, Row>,
+    rows: Rows,
 }
 
 impl Shard {
     /// Makes a shard of rows that recovery found.
     #[must_use]
     pub fn new(rows: impl IntoIterator<Item = Row>) -> Shard {
-        Shard { rows: rows.into_iter().map(|row| (row.id, row)).collect() }
+        Shard { rows: rows.into_iter().collect() }
     }
 
     /// Does a batch of work, in order, and answers all of it.
@@ -79,6 +88,7 @@ impl Shard {
                         let row = self.rows.get(&customer).filter(|row| row.tenant == tenant);
                         Answer::Row(row.cloned().map(Box::new))
                     }
+                    Work::Sweep(terms, from) => Answer::Swept(terms.sweep(&mut self.rows, from)),
                 };
                 Answered { ticket, answer }
             })
@@ -90,7 +100,7 @@ impl Shard {
         match decide(self.rows.get(&terms.customer), terms, command) {
             Decision::Decided(body) => {
                 if let Some(row) = Row::created_by(&body) {
-                    self.rows.insert(terms.customer, row);
+                    self.rows.insert(row);
                 }
                 let row = self.rows.get_mut(&terms.customer).expect("a decided purchase has a row");
                 row.evolve(&body);

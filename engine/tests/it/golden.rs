@@ -63,7 +63,11 @@ fn make(archive: &Path) {
 fn every_rule(mut draft: CatalogueDraft) -> CatalogueDraft {
     let amount = |minor_units| Amount::new(minor_units).expect("an amount");
     let levels = vec![("Low".to_owned(), Amount::ZERO), ("High".to_owned(), amount(2_000_000))];
-    draft.programs.push(ProgramDraft { name: "Spend".into(), policy: PolicyDraft::Threshold(levels) });
+    draft.programs.push(ProgramDraft {
+        name: "Spend".into(),
+        policy: PolicyDraft::Threshold(levels),
+        renames: Vec::new(),
+    });
     let any = FulfillmentKind::Buy { product: None, amount_min: amount(500_000), is_cumulative: true };
     draft.earning = EarningDraft {
         point_kinds: vec!["points".into()],

@@ -22,10 +22,10 @@ use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
-use crate::wire::event::partner_of;
+use crate::wire::event::{is_placement, partner_of};
 use crate::wire::history::{EntryPage, Leg, PurchasePage, Side, TierMove, TierPage, TierState, WalletEntry};
 use crate::wire::instant::{Rfc3339, UuidText};
-use crate::wire::result::{Names, purchase_of, render};
+use crate::wire::result::{Names, Rules, purchase_of, render};
 
 /// Records that one page looks through, so that a long history without a hit cannot hold a request for ever.
 const PAGE_RECORDS_MAX: usize = 2_000;
@@ -41,13 +41,13 @@ pub(crate) async fn tiers(
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     // Customers are the tenant's, and each of its partners may show where one stands. What led there is of purchases,
-    // and these are their partner's own.
+    // and these are their partner's own; what no purchase did is nobody's own.
     let is_shown = |record: &Record| match identity {
-        Identity::Partner(caller) => partner_of(&record.body) == Some(caller.partner),
+        Identity::Partner(caller) => partner_of(&record.body) == Some(caller.partner) || is_placement(&record.body),
         Identity::Operator | Identity::Nobody => true,
     };
-    let items = |record: &Record, catalogue: &Catalogue| {
-        if is_shown(record) { tier_items(record, catalogue) } else { Ok(Vec::new()) }
+    let items = |record: &Record, rules: Rules<'_>| {
+        if is_shown(record) { tier_items(record, rules) } else { Ok(Vec::new()) }
     };
     let (data, next_cursor) = page(&app, &view, &query, List::Tiers, items).await?;
     let catalogue: &Catalogue = &view.catalogue;
@@ -121,7 +121,7 @@ async fn page<T>(
     view: &CustomerView,
     query: &Query,
     list: List,
-    items: impl Fn(&Record, &Catalogue) -> Result<Vec<T>, Problem>,
+    items: impl Fn(&Record, Rules<'_>) -> Result<Vec<T>, Problem>,
 ) -> Result<(Vec<T>, Option<String>), Problem> {
     let limit = query.limit()?;
     let mut next = match query.text("cursor") {
@@ -135,7 +135,9 @@ async fn page<T>(
         // A cursor that was made up must not show another customer's records.
         let own = found.filter(|(record, _)| record.body.customer == Some(view.id));
         let (record, catalogue) = own.ok_or_else(|| Problem::new(&codes::CURSOR_INVALID))?;
-        let mut own = items(&record, &catalogue)?.into_iter().skip(next.skip as usize);
+        let former = app.engine.former_rules(&record.body);
+        let mut own =
+            items(&record, Rules { catalogue: &catalogue, former: &former })?.into_iter().skip(next.skip as usize);
         let room = limit - data.len();
         data.extend(own.by_ref().take(room));
         // One record may hold more items than the page has room for.
@@ -149,18 +151,20 @@ async fn page<T>(
     Ok((data, next_cursor))
 }
 
-fn tier_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<TierMove>, Problem> {
-    let names = Names { catalogue };
+fn tier_items(record: &Record, rules: Rules<'_>) -> Result<Vec<TierMove>, Problem> {
+    let names = Names { catalogue: rules.catalogue };
     let booked = purchase_of(&record.body);
+    let at = booked.map_or(record.body.received_at, |booked| booked.at);
     let step = |event: &Event| {
         let step = match event {
             Event::TierStepped(stepped) => names.step(stepped),
             Event::SpendCounted(counted) => names.spend_step(counted),
+            Event::TierPlaced(placed) => names.placement(placed, rules.former),
             _ => return None,
         };
         Some(TierMove {
             seq: record.seq.0,
-            at: booked.map(|booked| Rfc3339(booked.at)),
+            at: Rfc3339(at),
             purchase: booked.map(|booked| UuidText(booked.key.0)),
             step: step.into_owned(),
         })
@@ -168,7 +172,8 @@ fn tier_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<TierMove>, P
     Ok(record.body.events.iter().filter_map(step).collect())
 }
 
-fn entry_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<WalletEntry>, Problem> {
+fn entry_items(record: &Record, rules: Rules<'_>) -> Result<Vec<WalletEntry>, Problem> {
+    let catalogue = rules.catalogue;
     let booked = purchase_of(&record.body);
     let entry = |entry: &Entry| {
         // A wallet holds money alone.
@@ -194,12 +199,12 @@ fn entry_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<WalletEntry
     Ok(entries.collect())
 }
 
-fn purchase_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<Value>, Problem> {
+fn purchase_items(record: &Record, rules: Rules<'_>) -> Result<Vec<Value>, Problem> {
     if purchase_of(&record.body).is_none() {
         return Ok(Vec::new());
     }
     let mut out = Vec::with_capacity(1024);
-    render(&mut out, record.seq, &record.body, catalogue).map_err(|error| Problem::internal(&error))?;
+    render(&mut out, record.seq, &record.body, rules).map_err(|error| Problem::internal(&error))?;
     let result: Value = serde_json::from_slice(&out).map_err(|error| Problem::internal(&error))?;
     Ok(vec![result])
 }

@@ -15,7 +15,7 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
 use crate::wire::instant::parse_uuid;
-use crate::wire::result::{purchase_of, render};
+use crate::wire::result::{Rules, purchase_of, render};
 
 /// Shows a purchase, byte for byte as it was answered when it was booked. A partner sees its own only.
 pub(crate) async fn show(
@@ -37,6 +37,8 @@ pub(crate) async fn show(
         Identity::Partner(_) | Identity::Nobody => return Err(unknown()),
     }
     let mut out = Vec::with_capacity(1024);
-    render(&mut out, record.seq, &record.body, &catalogue).map_err(|error| Problem::internal(&error))?;
+    let former = app.engine.former_rules(&record.body);
+    let rules = Rules { catalogue: &catalogue, former: &former };
+    render(&mut out, record.seq, &record.body, rules).map_err(|error| Problem::internal(&error))?;
     Ok(json_response(StatusCode::OK, out))
 }

@@ -64,7 +64,7 @@ pub(crate) async fn summary(
         // A remark that only some tenants' rules can make is shown where it was made.
         remarks: REMARKS.into_iter().map(remark).filter(|(name, count)| *name != "restart" || 0 < *count).collect(),
         tiers: members_by_level(sums, catalogue),
-        programs: catalogue.programs.iter().map(|program| program_sum(sums, program)).collect(),
+        programs: catalogue.programs.iter().map(|program| program_sum(sums, catalogue, program)).collect(),
         cashback_rules: cashback_sums(sums, catalogue),
         campaigns: (catalogue.campaigns.iter())
             .map(|own| CampaignSum {
@@ -94,7 +94,8 @@ fn members(sums: &TenantTotals, program: &TierProgram, level: RuleId) -> u64 {
     sums.members.get(&(program.id, level)).copied().unwrap_or(0)
 }
 
-fn program_sum(sums: &TenantTotals, program: &TierProgram) -> ProgramSum {
+fn program_sum(sums: &TenantTotals, catalogue: &Catalogue, program: &TierProgram) -> ProgramSum {
+    let own = sums.members_to_place(catalogue).filter(|(own, _)| *own == program.id);
     let level = |(id, name): (RuleId, &str)| LevelSum { level: name.to_owned(), customers: members(sums, program, id) };
     ProgramSum {
         program: program.name.clone(),
@@ -103,6 +104,7 @@ fn program_sum(sums: &TenantTotals, program: &TierProgram) -> ProgramSum {
             TierPolicy::Threshold(_) => PolicyFile::Threshold,
         },
         levels: program.levels().map(level).collect(),
+        to_be_placed: Some(own.map(|(_, count)| count).sum()).filter(|count| 0 < *count),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::desk::{Desk, Reservations};
 use crate::draft::Numbering;
 use crate::event::DeclineReason;
 use crate::identity::{CustomerId, CustomerName, RuleId, TenantId};
+use crate::placement::Removal;
 use crate::promo::Miss;
 use crate::purchase::Purchase;
 use crate::quantity::{Amount, DAY_US, Instant, Seq};
@@ -41,6 +42,8 @@ pub struct Terms {
     pub received_at: Instant,
     /// The rules to decide by.
     pub catalogue: Arc<Catalogue>,
+    /// The versions of these rules that removed levels: the row is brought up to date first.
+    pub removals: Arc<[Removal]>,
     /// Whose row.
     pub customer: CustomerId,
     /// What was paid, checked.
@@ -143,7 +146,9 @@ fn terms(
         },
     };
     let replaces = desk.receipt(command.key).map(|receipt| receipt.code);
-    Ok(Some(Terms { received_at, catalogue: Arc::clone(catalogue), customer, amount, at, promo, replaces }))
+    let removals = desk.removals(command.tenant).cloned().unwrap_or_default();
+    let catalogue = Arc::clone(catalogue);
+    Ok(Some(Terms { received_at, catalogue, removals, customer, amount, at, promo, replaces }))
 }
 
 /// Finds whose purchase it is, or `None` when that hangs on a creation that is still open.

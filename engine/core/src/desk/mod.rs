@@ -24,6 +24,7 @@ use crate::catalogue::{Catalogue, RuleClock};
 use crate::event::{Event, Record};
 use crate::identity::{CustomerId, CustomerName, PartnerId, PurchaseKey, RuleId, TenantId};
 use crate::maps::Map;
+use crate::placement::Removal;
 use crate::quantity::{Instant, Seq};
 
 /// What no single customer owns.
@@ -61,12 +62,23 @@ pub struct Known {
 struct TenantDesk {
     /// Every version of its rules, from 1.
     versions: Vec<Arc<Catalogue>>,
+    /// The versions that removed levels, in order.
+    removals: Arc<[Removal]>,
     /// How many units of each promo's quota are used.
     promos_used: BTreeMap<RuleId, u64>,
     /// The highest accepted `occurred_at`.
     watermark: Option<Instant>,
     /// True once a wallet was moved.
     has_entries: bool,
+}
+
+impl TenantDesk {
+    fn push_version(&mut self, catalogue: Arc<Catalogue>) {
+        if let Some(removal) = self.versions.last().and_then(|before| Removal::between(before, &catalogue)) {
+            self.removals = self.removals.iter().cloned().chain([removal]).collect();
+        }
+        self.versions.push(catalogue);
+    }
 }
 
 impl Desk {
@@ -121,7 +133,8 @@ impl Desk {
             | Event::FulfillmentAdvanced(_)
             | Event::CampaignCompleted(_)
             | Event::RewardGranted(_)
-            | Event::PointEntry(_) => (),
+            | Event::PointEntry(_)
+            | Event::TierPlaced(_) => (),
         }
     }
 
@@ -133,12 +146,13 @@ impl Desk {
             self.slugs.insert(catalogue.slug.clone(), catalogue.tenant);
             self.tenants.push(TenantDesk {
                 versions: Vec::new(),
+                removals: Arc::default(),
                 promos_used: BTreeMap::new(),
                 watermark: None,
                 has_entries: false,
             });
         }
-        self.tenant_mut(catalogue.tenant).versions.push(Arc::clone(catalogue));
+        self.tenant_mut(catalogue.tenant).push_version(Arc::clone(catalogue));
     }
 
     fn tenant(&self, id: TenantId) -> Option<&TenantDesk> {
@@ -188,6 +202,12 @@ impl Desk {
     #[must_use]
     pub fn catalogue_at(&self, tenant: TenantId, version: u32) -> Option<&Arc<Catalogue>> {
         self.tenant(tenant)?.versions.get((version as usize).checked_sub(1)?)
+    }
+
+    /// Lists the versions of a tenant's rules that removed levels, the oldest first.
+    #[must_use]
+    pub fn removals(&self, tenant: TenantId) -> Option<&Arc<[Removal]>> {
+        Some(&self.tenant(tenant)?.removals)
     }
 
     /// Finds a customer of `tenant`. Nobody is created by looking.

@@ -12,6 +12,7 @@ mod journey;
 mod ledger;
 mod model;
 mod percent;
+mod placement;
 mod promo;
 mod property;
 mod support;

@@ -211,6 +211,7 @@ fn everything() -> CatalogueDraft {
     draft.promos[0].quota = 25;
     draft.promos[0].ends_at = jakarta("2024-01-31 23:59:59");
     draft.programs.push(ProgramDraft {
+        renames: Default::default(),
         name: "Spend".into(),
         policy: PolicyDraft::Threshold(threshold.into_iter().map(level).collect()),
     });

@@ -81,6 +81,7 @@ pub(crate) fn draft(quota: u64) -> CatalogueDraft {
             bands: vec![band(0, Some(1 << 50), "10"), band(1 << 50, None, "100")],
         }],
         programs: vec![ProgramDraft {
+            renames: Vec::new(),
             name: "Ladder".into(),
             policy: PolicyDraft::Journey(JourneyDraft {
                 downgrade_after_days: 30,
@@ -258,6 +259,7 @@ impl Rig {
 
     /// Does whatever there is to do, once through.
     pub(crate) fn round(&mut self) -> Vec<Reply<u32>> {
+        self.router.sweep(self.now);
         self.seal();
         for shard in 0..self.shards.len() {
             while self.work(shard) || self.answer(shard) {}
@@ -361,6 +363,7 @@ pub(crate) fn show_body(body: &Body) -> String {
             | Event::CampaignCompleted(_)
             | Event::RewardGranted(_)
             | Event::PointEntry(_) => (),
+            Event::TierPlaced(placed) => parts.push(format!("placed on {}", placed.placed.to().0)),
             Event::CatalogueApplied(_) | Event::PurchaseRefused(_) => panic!("no purchase does this: {event:?}"),
         }
     }
