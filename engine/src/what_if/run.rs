@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant as Moment};
 
 use kembali_core::catalogue::Catalogue;
+use kembali_core::ledger::Inconsistency;
 use kembali_core::what_if::WhatIf;
 use kembali_core::{Instant, Seq};
 use kembali_journal::codec;
@@ -81,8 +82,7 @@ pub(crate) fn run<H: History>(
             // Another tenant's record is not read any further.
             if head.tenant == what_if.tenant() {
                 let record = codec::decode(seq, bytes).map_err(|error| H::damaged(seq, &error))?;
-                let taken = what_if.take(record);
-                taken.map_err(|what| H::damaged(seq, &format_args!("it contradicts the ledger: {what:?}")))?;
+                what_if.take(record).map_err(|what| contradiction::<H>(seq, &what))?;
             }
         }
         if range.last <= frame.last_seq() {
@@ -101,8 +101,12 @@ pub(crate) fn run<H: History>(
     if reached < range.last {
         return Err(H::damaged(reached.next(), &"the ledger ends behind it, and it is not there"));
     }
-    let comparison = what_if.finish(largest);
+    let comparison = what_if.finish(largest).map_err(|what| contradiction::<H>(reached, &what))?;
     Ok(Some(WhatIfReport { from: range.first, to: range.last, elapsed: start.elapsed(), comparison }))
+}
+
+fn contradiction<H: History>(seq: Seq, what: &Inconsistency) -> H::Error {
+    H::damaged(seq, &format_args!("it contradicts the ledger: {what:?}"))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The row's decision: from an admitted purchase to all of its events.
 //!
-//! A customer whose level was removed is placed first. Then in this order: the promo, which was decided at the desk and only finds its place here; tier steps and their
-//! milestones; cashback rules; campaigns and their rewards; then one wallet entry for all money that was earned, and an
-//! entry for each grant of points. All of it, or nothing.
+//! A customer whose level was removed is placed first. Then in this order: the promo, which was decided at the desk and
+//! only finds its place here; tier steps and their milestones; cashback rules; campaigns and their rewards; then one
+//! wallet entry for all money that was earned, and an entry for each grant of points. All of it, or nothing.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

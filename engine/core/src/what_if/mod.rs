@@ -4,8 +4,11 @@
 //! purchase goes through the same [`admit`] and [`decide`] as it did then, with the stamp that it had, and what these say
 //! is folded into the second state. So quotas, tiers, cashback rules and campaigns act on each other as they would have.
 //!
-//! A record that books no purchase is left out and counted: an event carries outcomes, which another history would not
-//! have had. [`kind_of`] is the place to say more about a new kind of record.
+//! Customers whose level is gone are placed in the second state as the ledger places them: with the next purchase, by the
+//! record that did it, or, where the wanted rules are those that remove the level, once they hold.
+//!
+//! Any other record that books no purchase is left out and counted: an event carries outcomes, which another history
+//! would not have had. [`kind_of`] is the place to say more about a new kind of record.
 
 mod people;
 mod quota;
@@ -24,10 +27,11 @@ use crate::catalogue::Catalogue;
 use crate::command::PurchaseCommand;
 use crate::customer::{Decision, Row, decide};
 use crate::desk::{Admission, Desk, DeskPiece, Reservations, admit};
-use crate::event::{Body, Event, PurchaseBooked, Record};
+use crate::event::{Body, Event, PlacementReason, PurchaseBooked, Record, TierPlaced};
 use crate::identity::{Alias, CustomerId, CustomerName, RuleId, TenantId, Unit};
 use crate::ledger::Inconsistency;
 use crate::maps::Map;
+use crate::placement::placed_by_sweep;
 use crate::quantity::{Instant, Seq};
 use crate::rejection::RejectionCode;
 use crate::totals::TenantTotals;
@@ -104,6 +108,8 @@ enum Kind {
     Purchase,
     Refusal,
     Catalogue,
+    /// A customer of a removed level was placed anew, and nothing else happened.
+    Placement,
     Other,
 }
 
@@ -115,7 +121,14 @@ fn kind_of(body: &Body) -> Kind {
         Event::CatalogueApplied(_) => Some(Kind::Catalogue),
         _ => None,
     };
-    body.events.iter().find_map(of_event).unwrap_or(Kind::Other)
+    let is_placement = |event: &Event| {
+        matches!(event, Event::TierPlaced(TierPlaced { reason: PlacementReason::LevelRemoved { .. }, .. }))
+    };
+    match body.events.iter().find_map(of_event) {
+        Some(kind) => kind,
+        None if body.events.iter().all(is_placement) => Kind::Placement,
+        None => Kind::Other,
+    }
 }
 
 impl WhatIf {
@@ -176,13 +189,20 @@ impl WhatIf {
         if seq < self.from {
             return self.happened(seq, body);
         }
-        self.switch(seq, body.received_at);
+        self.switch(seq, body.received_at)?;
         match kind_of(&body) {
             Kind::Purchase => return self.again(seq, body),
             Kind::Refusal => self.left_out.refusals += 1,
             Kind::Catalogue => {
                 self.left_out.catalogues += 1;
                 self.note_rules(seq, &body);
+            }
+            Kind::Placement => {
+                for event in &body.events {
+                    self.before.take(event, seq, body.received_at);
+                }
+                let customer = body.customer.ok_or(Inconsistency::UnknownTenant(self.tenant))?;
+                self.place(customer, seq, body.received_at)?;
             }
             Kind::Other => {
                 self.left_out.others += 1;
@@ -203,7 +223,7 @@ impl WhatIf {
                     _ => Ok(()),
                 })
             }
-            Kind::Purchase | Kind::Other => {
+            Kind::Purchase | Kind::Placement | Kind::Other => {
                 let at = rule_time_of(&body);
                 for event in &body.events {
                     self.before.take(event, seq, at);
@@ -224,20 +244,39 @@ impl WhatIf {
     }
 
     /// Makes the wanted rules the ones that hold, once.
-    fn switch(&mut self, seq: Seq, at: Instant) {
+    fn switch(&mut self, seq: Seq, at: Instant) -> Result<(), Inconsistency> {
         if self.is_switched {
-            return;
+            return Ok(());
         }
         self.is_switched = true;
         let version = self.desk.catalogue(self.tenant).map_or(0, |present| present.version) + 1;
         let wanted = Arc::new(Catalogue { version, ..Catalogue::clone(&self.wanted) });
-        self.hold(&wanted).expect("the next version has a place");
+        self.hold(&wanted)?;
         // From here on sums are those of the range; what is counted at its end starts with what is there.
         let TenantTotals { customers, ref mut members, .. } = self.before.totals;
         let members = core::mem::take(members);
         self.before.totals = TenantTotals { customers, members, ..TenantTotals::default() };
         self.after = self.before.clone();
         self.after.quota.hold(&wanted, RanOut { seq, at });
+        let removals = self.desk.removals(self.tenant);
+        if removals.and_then(|removals| removals.last()).is_some_and(|removal| removal.version() == version) {
+            let customers: Vec<CustomerId> = self.rows.keys().copied().collect();
+            customers.into_iter().try_for_each(|customer| self.place(customer, seq, at))?;
+        }
+        Ok(())
+    }
+
+    /// Places a customer of the second state whose level is gone, as a sweep does. Nothing happens to anybody else.
+    fn place(&mut self, customer: CustomerId, seq: Seq, at: Instant) -> Result<(), Inconsistency> {
+        let rules = self.desk.catalogue(self.tenant).zip(self.desk.removals(self.tenant));
+        let placed = self.rows.get(&customer).zip(rules);
+        let Some(body) = placed.and_then(|(row, (rules, removals))| placed_by_sweep(row, rules, removals, at)) else {
+            return Ok(());
+        };
+        for event in &body.events {
+            self.after.take(event, seq, at);
+        }
+        self.fold(body)
     }
 
     /// Makes these rules the ones that the second state decides by.
@@ -341,11 +380,14 @@ impl WhatIf {
     }
 
     /// Ends it, and lists of each side as many as `largest` of the customers with the largest differences.
-    #[must_use]
-    pub fn finish(mut self, largest: usize) -> Comparison {
+    ///
+    /// # Errors
+    ///
+    /// As [`WhatIf::take`].
+    pub fn finish(mut self, largest: usize) -> Result<Comparison, Inconsistency> {
         // Nothing of the tenant's may lie in the range.
-        self.switch(self.from, self.desk.last_received_at());
-        Comparison {
+        self.switch(self.from, self.desk.last_received_at())?;
+        Ok(Comparison {
             wanted: self.wanted,
             recorded: self.recorded,
             purchases: self.purchases,
@@ -356,7 +398,7 @@ impl WhatIf {
             ran_out_before: self.before.quota.ran_out,
             ran_out_after: self.after.quota.ran_out,
             people: self.differences.summed(largest),
-        }
+        })
     }
 }
 

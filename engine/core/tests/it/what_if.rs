@@ -15,6 +15,7 @@ use kembali_core::draft::{
 };
 use kembali_core::event::{Event, Record};
 use kembali_core::ledger::Inconsistency;
+use kembali_core::placement::placed_by_sweep;
 use kembali_core::totals::{TenantTotals, Totals};
 use kembali_core::what_if::{Comparison, LeftOut, RanOut, WhatIf};
 use kembali_core::{CustomerId, CustomerName, DAY_US, PurchaseKey, Rate, RejectionCode, Seq, TenantId, Unit};
@@ -38,7 +39,7 @@ fn again(world: &World, draft: &CatalogueDraft, from: Seq) -> (Comparison, BTree
     let mut what_if = WhatIf::new(resolved(world, draft), from);
     world.records.iter().cloned().try_for_each(|record| what_if.take(record)).unwrap();
     let rows = rows(what_if.rows());
-    (what_if.finish(3), rows)
+    (what_if.finish(3).unwrap(), rows)
 }
 
 /// The rows without the versions that they were decided by, which are counted differently.
@@ -442,7 +443,7 @@ fn other_records_are_left_out_and_counted() {
     for (record, seq) in world.records.iter().cloned().zip(1..) {
         what_if.take(Record { seq: Seq(seq), ..record }).unwrap();
     }
-    let comparison = what_if.finish(1);
+    let comparison = what_if.finish(1).unwrap();
     assert_eq!(comparison.left_out, LeftOut { refusals: 0, catalogues: 1, others: 2 });
     assert!(comparison.is_same() && comparison.purchases == 3, "{comparison:?}");
 
@@ -450,4 +451,52 @@ fn other_records_are_left_out_and_counted() {
     let mut what_if = WhatIf::new(wanted, Seq(1));
     let customer = world.records[2].body.customer.unwrap();
     assert_eq!(what_if.take(world.records[2].clone()), Err(Inconsistency::UnknownCustomer(customer)));
+}
+
+/// Who is placed because a level is gone is placed here too: by the purchase or the sweep that did it, and at once where
+/// the rules asked about are those that remove the level.
+#[test]
+fn customers_of_a_removed_level_are_placed_as_the_ledger_places_them() {
+    let spend = |levels: &[(&str, i64)]| {
+        let levels = levels.iter().map(|(name, min)| ((*name).to_string(), amount(*min))).collect();
+        let program =
+            ProgramDraft { name: "Spend".into(), renames: Vec::new(), policy: PolicyDraft::Threshold(levels) };
+        CatalogueDraft { promos: Vec::new(), programs: vec![program], ..kezbek() }
+    };
+    let (three, two) = ([("Low", 0), ("Mid", 100), ("High", 1_000)], [("Low", 0), ("Mid", 100)]);
+    let mut world = World::new(&spend(&three), jakarta("2023-01-02 00:00:00"));
+    check(
+        &mut world,
+        "buy A 2000 -> new, High at 2000\nbuy B 2000 -> new, High at 2000\nbuy C 2000 -> new, High at 2000",
+    );
+    world.apply(&spend(&two), None).unwrap();
+    let removed_at = world.ledger.desk.last();
+    check(&mut world, "buy A 1 -> placed on Mid, Mid at 2001");
+    for row in world.ledger.rows.values().cloned().collect::<Vec<_>>() {
+        let (desk, now) = (&world.ledger.desk, world.now);
+        let rules = Arc::clone(desk.catalogue(TENANT).unwrap());
+        if let Some(body) = placed_by_sweep(&row, &rules, desk.removals(TENANT).unwrap(), now) {
+            world.write(body);
+        }
+    }
+    check(&mut world, "buy B 1 -> Mid at 2001");
+    assert_eq!(world.records.len(), 9, "two purchases and two placements after the removal");
+    let members = &world.ledger.totals.tenant(TENANT).unwrap().members;
+    assert_eq!(members.values().copied().collect::<Vec<_>>(), [3], "all of them stand on Mid");
+
+    for from in removed_at.0 + 1..=9 {
+        let (comparison, rows_seen) = again(&world, &spend(&two), Seq(from));
+        assert!(comparison.is_same(), "from {from}: {comparison:?}");
+        assert_eq!(&comparison.before.members, members, "from {from}");
+        assert_eq!(rows_seen, rows(world.ledger.rows.values()), "from {from}");
+        assert_eq!(comparison.left_out.others, 0, "a placement is decided again");
+    }
+    // Asked before the removal: everybody is placed where the range starts, those too who never buy again.
+    let (comparison, rows_seen) = again(&world, &spend(&two), removed_at);
+    assert_eq!((&comparison.before.members, &comparison.after.members), (members, members));
+    assert_eq!(rows_seen, rows(world.ledger.rows.values()));
+    // Rules that keep the level keep everybody on it.
+    let (comparison, _) = again(&world, &spend(&three), Seq(1));
+    assert_eq!(comparison.after.members.values().copied().collect::<Vec<_>>(), [3]);
+    assert_ne!(comparison.after.members, comparison.before.members);
 }
