@@ -4,10 +4,12 @@
 //! and one thread that writes the journal. No type of the actor library crosses this surface, and no JSON comes in.
 
 mod archiver;
+mod as_of;
 mod clock;
 mod digest;
 mod free_space;
 mod handle;
+mod history;
 mod installation;
 mod journal_thread;
 mod naming;

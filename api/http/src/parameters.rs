@@ -15,6 +15,8 @@ pub(crate) enum Form {
     },
     Flag,
     Uuid,
+    /// A position, or an instant.
+    Past,
 }
 
 /// One parameter.
@@ -42,6 +44,12 @@ const TENANT: Parameter =
     parameter("tenant", Form::Text, "The tenant's slug. Operators must name it; a partner's tenant is its own.");
 const MIN_SEQ: Parameter =
     parameter("min_seq", POSITION, "A position that the answer must have reached, such as the `seq` of a write.");
+const AT: Parameter = parameter(
+    "at",
+    Form::Past,
+    "A past position that the answer is as of, or an instant: then the last record that was received at it or before it. \
+     For operators alone.",
+);
 const ID: Parameter = parameter("id", Form::Uuid, "The customer's id. Exactly one of `id`, `email` and `ref`.");
 const EMAIL: Parameter = parameter("email", Form::Text, "The customer's e-mail address, as purchases name it.");
 const REF: Parameter = parameter("ref", Form::Text, "The tenant's own reference of the customer.");
@@ -78,12 +86,11 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::DocsScript
         | Endpoint::DocsStyle => &[],
         Endpoint::BookPurchases => &[DRY_RUN],
-        Endpoint::FindCustomer => &[TENANT, MIN_SEQ, ID, EMAIL, REF],
-        Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => &[TENANT, MIN_SEQ, LIMIT, CURSOR],
+        Endpoint::FindCustomer => &[TENANT, MIN_SEQ, AT, ID, EMAIL, REF],
+        Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => &[TENANT, MIN_SEQ, AT, LIMIT, CURSOR],
         Endpoint::Purchase => &[MIN_SEQ],
-        Endpoint::Customer
-        | Endpoint::Wallets
-        | Endpoint::Promos
+        Endpoint::Customer | Endpoint::Wallets => &[TENANT, MIN_SEQ, AT],
+        Endpoint::Promos
         | Endpoint::Promo
         | Endpoint::TierPrograms
         | Endpoint::Partners

@@ -18,7 +18,7 @@ use serde_json::Value;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathsBuilder,
 };
-use utoipa::openapi::schema::{ObjectBuilder, Ref, SchemaFormat, Type};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Ref, SchemaFormat, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -158,6 +158,12 @@ fn form_schema(form: Form) -> RefOr<Schema> {
         }
         Form::Flag => schema.schema_type(Type::Boolean),
         Form::Uuid => schema.schema_type(Type::String).format(Some(SchemaFormat::Custom("uuid".to_owned()))),
+        Form::Past => {
+            let position = schema.schema_type(Type::Integer).minimum(Some(0));
+            let instant = ObjectBuilder::new().schema_type(Type::String);
+            let instant = instant.format(Some(SchemaFormat::Custom("date-time".to_owned())));
+            return OneOfBuilder::new().item(position).item(instant).into();
+        }
     }
     .into()
 }

@@ -112,6 +112,8 @@ pub(super) fn of(route: &Route) -> Vec<&'static Code> {
         match parameter.name {
             "tenant" if route.endpoint != Endpoint::PutCatalogue => all.push(&codes::TENANT_NOT_FOUND),
             "min_seq" => all.push(&codes::POSITION_AHEAD),
+            // A partner is told that it is for operators; on their routes that is said already.
+            "at" if route.role == Role::PartnerOrOperator => all.push(&codes::ROLE_INSUFFICIENT),
             "cursor" => all.push(&codes::CURSOR_INVALID),
             "after" => all.push(&codes::AFTER_AHEAD),
             "version" => all.push(&codes::VERSION_NOT_FOUND),

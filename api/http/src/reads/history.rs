@@ -128,6 +128,10 @@ async fn page<T>(
         Some(text) => cursor::read(text, list, view.id)?,
         None => Start::of(view.last),
     };
+    // A page as of a position shows nothing of later records, whatever the cursor of another list says.
+    if view.last < next.seq {
+        return Err(Problem::new(&codes::CURSOR_INVALID));
+    }
     let mut data = Vec::new();
     let mut looked_at = 0;
     while next.seq != Seq::ZERO && data.len() < limit && looked_at < PAGE_RECORDS_MAX {
