@@ -6,7 +6,7 @@ use axum::Router;
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::{Seq, TenantId};
-use kembali_engine::Engine;
+use kembali_engine::{Engine, TotalsView};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
@@ -52,6 +52,28 @@ impl App {
         let tenants = self.engine.tenants().await?;
         let own = tenants.into_iter().find(|catalogue| catalogue.tenant == tenant);
         own.ok_or_else(|| Problem::new(&codes::TENANT_NOT_FOUND))
+    }
+
+    /// Returns a tenant's sums and rules: now, or as of the past position that the caller names. Nothing is reserved then.
+    pub(crate) async fn totals(&self, identity: Identity, query: &Query) -> Result<Box<TotalsView>, Problem> {
+        let at = self.past(identity, query).await?;
+        let tenant = self.tenant(identity, query).await?;
+        let view = match at {
+            None => self.engine.totals(&tenant.slug).await?,
+            Some(at) => self.engine.totals_at(tenant.tenant, at).await?,
+        };
+        view.ok_or_else(|| Problem::new(&codes::TENANT_NOT_FOUND))
+    }
+
+    /// Returns a tenant's rules and the position that they are of: now, or as of the past position that the caller names.
+    pub(crate) async fn rules(&self, identity: Identity, query: &Query) -> Result<(Arc<Catalogue>, Seq), Problem> {
+        if query.text("at").is_some() {
+            let view = self.totals(identity, query).await?;
+            return Ok((view.catalogue, view.as_of));
+        }
+        // Looked at first: the rules may be newer than this position says, never older.
+        let as_of = self.engine.durable();
+        Ok((self.tenant(identity, query).await?, as_of))
     }
 
     /// Waits until the ledger has reached the position that the caller has seen, if it names one (`min_seq`): whatever

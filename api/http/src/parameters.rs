@@ -89,14 +89,15 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         Endpoint::FindCustomer => &[TENANT, MIN_SEQ, AT, ID, EMAIL, REF],
         Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => &[TENANT, MIN_SEQ, AT, LIMIT, CURSOR],
         Endpoint::Purchase => &[MIN_SEQ],
-        Endpoint::Customer | Endpoint::Wallets => &[TENANT, MIN_SEQ, AT],
-        Endpoint::Promos
+        Endpoint::Customer
+        | Endpoint::Wallets
+        | Endpoint::Promos
         | Endpoint::Promo
         | Endpoint::TierPrograms
         | Endpoint::Partners
         | Endpoint::Summary
-        | Endpoint::TrialBalance => &[TENANT, MIN_SEQ],
-        Endpoint::Catalogue => &[TENANT, VERSION, MIN_SEQ],
+        | Endpoint::TrialBalance => &[TENANT, MIN_SEQ, AT],
+        Endpoint::Catalogue => &[TENANT, VERSION, MIN_SEQ, AT],
         Endpoint::ApiKeys | Endpoint::DeleteApiKey => &[TENANT],
         Endpoint::PutPromo
         | Endpoint::PatchPromo

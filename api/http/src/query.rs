@@ -24,7 +24,8 @@ pub(crate) struct Query {
     pairs: Vec<(String, String)>,
 }
 
-fn invalid(name: &str, detail: impl Into<String>) -> Problem {
+/// Refuses a parameter.
+pub(crate) fn invalid(name: &str, detail: impl Into<String>) -> Problem {
     Problem::new(&codes::QUERY_INVALID).detail(detail.into()).member("parameter", name)
 }
 

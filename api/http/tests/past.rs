@@ -137,3 +137,83 @@ async fn the_past_is_for_operators_of_the_customers_tenant() {
     assert_eq!(by_name.problem(), "403 role_insufficient -");
     harness.stop().await;
 }
+
+/// What is said of the tenant, not of one customer.
+const OF_THE_TENANT: [&str; 7] = [
+    "/v1/catalogue?tenant=journey",
+    "/v1/promos?tenant=journey",
+    "/v1/promos/JOURNEY2017?tenant=journey",
+    "/v1/tier-programs?tenant=journey",
+    "/v1/partners?tenant=journey",
+    "/v1/reports/summary?tenant=journey",
+    "/v1/trial-balance?tenant=journey",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r33_rules_quotas_and_sums_as_of_each_position() {
+    // So few bytes a generation that most of it is archived before it is asked for again.
+    let harness = Harness::start_in(tempfile::tempdir().unwrap(), 4_096, |_| ()).await;
+    let mut shown: Vec<Vec<Value>> = Vec::new();
+    for step in 1..=40 {
+        let reply = match step % 4 {
+            0 => {
+                let body = json!({ "quota": 1_000 + step }).to_string();
+                harness.operator("PATCH", "/v1/promos/JOURNEY2017?tenant=journey", &body).await
+            }
+            _ => harness.post(&purchase(&format!("D-{step}"), 200_000 + i64::from(step), 1, 1 + step % 28)).await,
+        };
+        assert!(reply.status < 300, "{}", reply.text());
+        let mut now = Vec::new();
+        for path in OF_THE_TENANT {
+            now.push(harness.get(path).await.json());
+        }
+        shown.push(now);
+    }
+    let compare = async |harness: &Harness| {
+        for (at, now) in (2..).zip(&shown) {
+            for (path, now) in OF_THE_TENANT.iter().zip(now) {
+                assert_eq!(harness.get(&format!("{path}&at={at}")).await.json(), *now, "{path} as of {at}");
+            }
+        }
+    };
+    compare(&harness).await;
+    let used: Vec<&Value> = shown.iter().map(|now| &now[2]["used"]).collect();
+    assert_eq!((used[0], used[39], &shown[39][0]["version"]), (&json!(1), &json!(30), &json!(11)));
+    let dir = harness.stop().await;
+    let harness = Harness::start_in(dir, 4_096, |_| ()).await;
+    compare(&harness).await;
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_came_and_went() {
+    let harness = Harness::start_with(|config| config.limits.min_seq_wait_max = std::time::Duration::ZERO).await;
+    let get = async |path: &str| harness.get(path).await;
+    let mut rules = get(OF_THE_TENANT[0]).await.json()["catalogue"].clone();
+    let mut other = rules["promos"][0].clone();
+    other["code"] = json!("LATER");
+    let promos = json!([other]);
+    rules["promos"] = promos;
+    assert_eq!(harness.operator("PUT", OF_THE_TENANT[0], &rules.to_string()).await.status, 200);
+    assert_eq!(get("/v1/promos/JOURNEY2017?tenant=journey").await.problem(), "404 promo_not_found -");
+    assert_eq!(get("/v1/promos/JOURNEY2017?tenant=journey&at=1").await.json()["code"], "JOURNEY2017");
+    assert_eq!(get("/v1/promos/LATER?tenant=journey&at=2").await.json()["code"], "LATER");
+    assert_eq!(get("/v1/promos/LATER?tenant=journey&at=1").await.problem(), "404 promo_not_found -");
+    let both = get("/v1/catalogue?tenant=journey&version=1&at=1").await;
+    assert_eq!((both.problem(), both.json()["parameter"].clone()), ("400 query_invalid -".to_owned(), json!("at")));
+    for path in OF_THE_TENANT {
+        for (at, told) in [
+            ("0", "404 tenant_not_found -"),
+            ("1970-01-01T00:00:00Z", "404 tenant_not_found -"),
+            ("3", "409 position_ahead -"),
+            ("9999-12-31T00:00:00Z", "409 position_ahead -"),
+            ("soon", "400 query_invalid -"),
+        ] {
+            assert_eq!(get(&format!("{path}&at={at}")).await.problem(), told, "{path} {at}");
+        }
+    }
+    assert_eq!(harness.get_as_partner("/v1/promos?at=1").await.problem(), "403 role_insufficient -");
+    assert_eq!(harness.get_as_partner("/v1/promos/LATER?at=2").await.problem(), "403 role_insufficient -");
+    assert_eq!(get("/v1/promos?tenant=none&at=1").await.problem(), "404 tenant_not_found -");
+    harness.stop().await;
+}
