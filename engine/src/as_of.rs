@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use kembali_core::command::Query;
+use kembali_core::customer::Row;
+use kembali_core::event::Record;
+use kembali_core::totals::TenantTotals;
 use kembali_core::{Instant, Seq, TenantId};
 use kembali_machine::{CustomerView, Outcome, TotalsView};
 use tokio::sync::oneshot;
@@ -13,6 +16,15 @@ use crate::request::{CustomerRef, ReadError, Stopped};
 
 /// Past states that are made at the same time; others wait. Each takes a thread and reads as fast as a disk gives.
 pub(crate) const HISTORY_READS_MAX: usize = 4;
+
+/// What was before a record.
+#[derive(Clone, Debug)]
+pub struct Before {
+    /// The row of the customer whom the record names; `None` when it names none or creates the one.
+    pub row: Option<Row>,
+    /// The sums of the tenant.
+    pub totals: TenantTotals,
+}
 
 impl Engine {
     /// Finds the position that an instant means: the last record that was received at that instant or before it.
@@ -75,6 +87,26 @@ impl Engine {
         let catalogue = self.rules_at(tenant, totals.version).ok_or_else(|| no_rules(at))?;
         let reserved = vec![0; catalogue.promos.len()];
         Ok(Some(Box::new(TotalsView { catalogue, totals, reserved, as_of: at })))
+    }
+
+    /// Looks at what the record of a purchase was decided on, beside its rules: what was before it.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub async fn before(&self, record: &Record) -> Result<Before, ReadError> {
+        let (at, tenant) = (Seq(record.seq.0.saturating_sub(1)), record.body.tenant);
+        let (customer, newest) = (record.body.customer, record.body.previous);
+        let found = self.look_back(move |history, is_wanted| {
+            let row = match customer.filter(|_| newest != Seq::ZERO) {
+                Some(customer) => history.row(customer, newest, at, is_wanted)?,
+                None => None,
+            };
+            Ok((row, history.sums(at, is_wanted)?))
+        });
+        let (row, sums) = found.await?;
+        let totals = sums.tenant(tenant).cloned().unwrap_or_default();
+        Ok(Before { row: row.map(|(row, _)| row), totals })
     }
 
     fn check_written(&self, at: Seq) -> Result<(), ReadError> {

@@ -22,6 +22,7 @@ mod shared;
 mod start;
 mod tell;
 
+pub use as_of::Before;
 pub use clock::now;
 pub use digest::LedgerDigest;
 pub use free_space::{FreeBytes, free_bytes_of};

@@ -163,6 +163,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::Entries => get(reads::history::entries),
         Endpoint::CustomerPurchases => get(reads::history::purchases),
         Endpoint::Purchase => get(reads::purchase::show),
+        Endpoint::ExplainPurchase => get(reads::explain::show),
         Endpoint::Promos => get(reads::promos::list),
         Endpoint::Promo => get(reads::promos::show),
         Endpoint::PutPromo => on(put, apply::promos::put),

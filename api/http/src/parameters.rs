@@ -97,6 +97,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::Partners
         | Endpoint::Summary
         | Endpoint::TrialBalance => &[TENANT, MIN_SEQ, AT],
+        Endpoint::ExplainPurchase => &[TENANT, MIN_SEQ],
         Endpoint::Catalogue => &[TENANT, VERSION, MIN_SEQ, AT],
         Endpoint::ApiKeys | Endpoint::DeleteApiKey => &[TENANT],
         Endpoint::PutPromo

@@ -50,6 +50,8 @@ pub enum Endpoint {
     CustomerPurchases,
     /// Shows a purchase.
     Purchase,
+    /// Says what each rule did for a purchase, and why not more.
+    ExplainPurchase,
     /// Lists promos.
     Promos,
     /// Shows a promo.
@@ -122,6 +124,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/customers/{id}/entries", Operator, Endpoint::Entries),
     route(Method::GET, "/v1/customers/{id}/purchases", Operator, Endpoint::CustomerPurchases),
     route(Method::GET, "/v1/purchases/{id}", PartnerOrOperator, Endpoint::Purchase),
+    route(Method::GET, "/v1/purchases/{id}/explain", Operator, Endpoint::ExplainPurchase),
     route(Method::GET, "/v1/promos", PartnerOrOperator, Endpoint::Promos),
     route(Method::GET, "/v1/promos/{code}", PartnerOrOperator, Endpoint::Promo),
     route(Method::PUT, "/v1/promos/{code}", Operator, Endpoint::PutPromo),

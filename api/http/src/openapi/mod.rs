@@ -170,7 +170,7 @@ fn form_schema(form: Form) -> RefOr<Schema> {
 
 fn path_parameter(endpoint: Endpoint, name: &str) -> ParameterBuilder {
     let (form, says) = match (endpoint, name) {
-        (Endpoint::Purchase, _) => (form_schema(Form::Uuid), "The purchase's id."),
+        (Endpoint::Purchase | Endpoint::ExplainPurchase, _) => (form_schema(Form::Uuid), "The purchase's id."),
         (Endpoint::Problem, _) => (Ref::from_schema_name(problems::CODE).into(), "The code."),
         (Endpoint::DeleteApiKey, "id") => (form_schema(Form::Text), "The key's id, as the list of keys shows it."),
         (_, "slug") => (form_schema(Form::Text), "The partner's slug."),

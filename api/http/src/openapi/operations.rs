@@ -87,6 +87,12 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
         Endpoint::Purchase => Outline::new("showPurchase", PURCHASES, "Show a purchase")
             .says("Byte for byte as it was answered when it was booked. A partner sees its own only.")
             .gives(json(StatusCode::OK, schemas.of::<PurchaseResult<'static>>())),
+        Endpoint::ExplainPurchase => Outline::new("explainPurchase", PURCHASES, "Explain a purchase")
+            .says(
+                "Each rule of the version that decided it: what it paid, or why it paid nothing, with the numbers that it \
+                 saw then.",
+            )
+            .gives(schemas.reply(reads::explain::show)),
         Endpoint::FindCustomer => Outline::new("findCustomer", CUSTOMERS, "Find a customer by a name")
             .gives(schemas.reply(reads::customers::find)),
         Endpoint::Customer => {

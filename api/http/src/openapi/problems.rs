@@ -173,7 +173,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::Customer | Endpoint::Wallets | Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => {
             vec![&codes::CUSTOMER_NOT_FOUND]
         }
-        Endpoint::Purchase => vec![&codes::PURCHASE_NOT_FOUND],
+        Endpoint::Purchase | Endpoint::ExplainPurchase => vec![&codes::PURCHASE_NOT_FOUND],
         Endpoint::Promo | Endpoint::PatchPromo => vec![&codes::PROMO_NOT_FOUND],
         Endpoint::PostPartner => {
             vec![&codes::PARTNER_EXISTS, &codes::API_KEY_TAKEN, &codes::API_KEY_REVOKED, &codes::API_KEY_MALFORMED]

@@ -1,10 +1,11 @@
 //! Reading: what the ledger says as of a position. Nothing is created by reading.
 //!
-//! One customer: [`customers`] and, over time, [`history`]; [`purchase`]; the rules: [`promos`] and [`catalogue`];
+//! One customer: [`customers`] and, over time, [`history`]; [`purchase`] and [`explain`]; the rules: [`promos`] and [`catalogue`];
 //! sums: [`reports`].
 
 pub(crate) mod catalogue;
 pub(crate) mod customers;
+pub(crate) mod explain;
 pub(crate) mod history;
 pub(crate) mod promos;
 pub(crate) mod purchase;

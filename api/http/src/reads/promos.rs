@@ -61,11 +61,13 @@ pub(crate) async fn show(
     Ok(Json(PromoReply { promo, version: promo_use.catalogue.version, as_of: promo_use.as_of.0 }))
 }
 
+/// Shows a band with its id.
+pub(super) fn band_shown(band: &catalogue::PromoBand) -> PromoBand {
+    let BandFile { quantity, or_more, amount_min, amount_end, percent } = band_file(band);
+    PromoBand { id: band.id.0, quantity, or_more, amount_min, amount_end, percent }
+}
+
 fn shown(promo: &catalogue::Promo, catalogue: &Catalogue, used: u64, reserved: u64) -> Promo {
-    let band = |band: &catalogue::PromoBand| {
-        let BandFile { quantity, or_more, amount_min, amount_end, percent } = band_file(band);
-        PromoBand { id: band.id.0, quantity, or_more, amount_min, amount_end, percent }
-    };
     let payer = promo.funded_by.and_then(|id| catalogue.partner(id));
     Promo {
         id: promo.id.0,
@@ -78,7 +80,7 @@ fn shown(promo: &catalogue::Promo, catalogue: &Catalogue, used: u64, reserved: u
         starts_at: Rfc3339(promo.starts_at),
         ends_at: Rfc3339(promo.ends_at),
         funded_by: payer.map(|partner| partner.slug.clone()),
-        bands: promo.bands.iter().map(band).collect(),
+        bands: promo.bands.iter().map(band_shown).collect(),
     }
 }
 
