@@ -162,6 +162,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::Tiers => get(reads::history::tiers),
         Endpoint::Entries => get(reads::history::entries),
         Endpoint::CustomerPurchases => get(reads::history::purchases),
+        Endpoint::Statement => get(reads::statement::show),
         Endpoint::Purchase => get(reads::purchase::show),
         Endpoint::ExplainPurchase => get(reads::explain::show),
         Endpoint::Promos => get(reads::promos::list),

@@ -50,6 +50,17 @@ const AT: Parameter = parameter(
     "A past position that the answer is as of, or an instant: then the last record that was received at it or before it. \
      For operators alone.",
 );
+const FROM: Parameter = parameter(
+    "from",
+    Form::Past,
+    "The position, or instant, behind which the statement begins: its opening balances are as of it. From the first record \
+     on without it.",
+);
+const TO: Parameter = parameter(
+    "to",
+    Form::Past,
+    "The position, or instant, with which the statement ends: its closing balances are as of it. Until now without it.",
+);
 const ID: Parameter = parameter("id", Form::Uuid, "The customer's id. Exactly one of `id`, `email` and `ref`.");
 const EMAIL: Parameter = parameter("email", Form::Text, "The customer's e-mail address, as purchases name it.");
 const REF: Parameter = parameter("ref", Form::Text, "The tenant's own reference of the customer.");
@@ -97,6 +108,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::Partners
         | Endpoint::Summary
         | Endpoint::TrialBalance => &[TENANT, MIN_SEQ, AT],
+        Endpoint::Statement => &[TENANT, MIN_SEQ, FROM, TO, LIMIT, CURSOR],
         Endpoint::ExplainPurchase => &[TENANT, MIN_SEQ],
         Endpoint::Catalogue => &[TENANT, VERSION, MIN_SEQ, AT],
         Endpoint::ApiKeys | Endpoint::DeleteApiKey => &[TENANT],

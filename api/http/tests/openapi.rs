@@ -187,6 +187,7 @@ async fn every_operation_answers_as_described() {
         ("/v1/customers/ID/tiers?tenant=journey&limit=2", "GET", &Value::Null),
         ("/v1/customers/ID/entries?tenant=journey", "GET", &Value::Null),
         ("/v1/customers/ID/purchases?tenant=journey&min_seq=1", "GET", &Value::Null),
+        ("/v1/customers/ID/statement?tenant=journey&from=2&limit=2", "GET", &Value::Null),
         ("/v1/purchases/PURCHASE", "GET", &Value::Null),
         ("/v1/purchases/PURCHASE/explain?tenant=journey", "GET", &Value::Null),
         ("/v1/promos?tenant=journey", "GET", &Value::Null),

@@ -18,6 +18,7 @@ use crate::wire::health::Health;
 use crate::wire::message::ControlMessage;
 use crate::wire::purchase::PurchaseBody;
 use crate::wire::result::PurchaseResult;
+use crate::wire::statement::Statement;
 use crate::{apply, reads, snapshots};
 
 /// The groups of operations, in the order in which people read them.
@@ -106,6 +107,16 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .gives(schemas.reply(reads::history::entries)),
         Endpoint::CustomerPurchases => Outline::new("listCustomerPurchases", CUSTOMERS, "List a customer's purchases")
             .gives(schemas.reply(reads::history::purchases)),
+        Endpoint::Statement => Outline::new("showStatement", CUSTOMERS, "Show a customer's statement")
+            .says(
+                "Opening balances, every entry of money and points, newest first, and closing balances. As CSV where \
+                 `Accept` names `text/csv`: the closing balances stand on the first page, the opening ones on the last, and \
+                 `Link` leads to the next.",
+            )
+            .gives(
+                json(StatusCode::OK, schemas.of::<Statement>())
+                    .content("text/csv", Content::new(Some(ObjectBuilder::new().schema_type(Type::String)))),
+            ),
         Endpoint::Promos => Outline::new("listPromos", PROMOS, "List promos").gives(schemas.reply(reads::promos::list)),
         Endpoint::Promo => Outline::new("showPromo", PROMOS, "Show a promo").gives(schemas.reply(reads::promos::show)),
         Endpoint::PutPromo => Outline::new("putPromo", PROMOS, "Create or replace a promo")

@@ -170,9 +170,12 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::Problem => return vec![&codes::CODE_NOT_FOUND],
         Endpoint::BookPurchases => purchase_codes(),
         Endpoint::FindCustomer => vec![&codes::CUSTOMER_INVALID, &codes::CUSTOMER_NOT_FOUND],
-        Endpoint::Customer | Endpoint::Wallets | Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => {
-            vec![&codes::CUSTOMER_NOT_FOUND]
-        }
+        Endpoint::Customer
+        | Endpoint::Wallets
+        | Endpoint::Tiers
+        | Endpoint::Entries
+        | Endpoint::CustomerPurchases
+        | Endpoint::Statement => vec![&codes::CUSTOMER_NOT_FOUND],
         Endpoint::Purchase | Endpoint::ExplainPurchase => vec![&codes::PURCHASE_NOT_FOUND],
         Endpoint::Promo | Endpoint::PatchPromo => vec![&codes::PROMO_NOT_FOUND],
         Endpoint::PostPartner => {

@@ -2,7 +2,7 @@
 //!
 //! Into the ledger: `purchase` (with `fault` for what is wrong with one) and [`catalogue`] (made a draft by
 //! `catalogue_draft`); parts of it in `change`. Out of it: [`result`] of a purchase, [`event`] and `message` of the
-//! stream; `customer`, `explanation`, `history`, `promo`, `report`, `rules` (made by `catalogue_view`) of reads; `change` and
+//! stream; `customer`, `explanation`, `history`, `promo`, `report`, `statement`, `rules` (made by `catalogue_view`) of reads; `change` and
 //! `api_key` of changes; `snapshot`. The values in both: `number`, `instant`. Each type derives its schema for
 //! [`crate::openapi`].
 
@@ -28,3 +28,4 @@ pub(crate) mod report;
 pub mod result;
 pub(crate) mod rules;
 pub(crate) mod snapshot;
+pub(crate) mod statement;
