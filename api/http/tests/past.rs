@@ -3,8 +3,11 @@
 
 mod support;
 
+use kembali_core::ledger::Ledger;
+use kembali_core::{CustomerId, Seq, TenantId, WalletId};
+use kembali_engine::CustomerRef;
 use serde_json::{Value, json};
-use support::{Harness, purchase};
+use support::{Harness, every_kind_of_rule, purchase};
 
 /// Eight purchases of `C1`, at the positions 2 to 9; returns its id.
 async fn eight_purchases(harness: &Harness) -> String {
@@ -216,4 +219,63 @@ async fn rules_that_came_and_went() {
     assert_eq!(harness.get_as_partner("/v1/promos/LATER?at=2").await.problem(), "403 role_insufficient -");
     assert_eq!(get("/v1/promos?tenant=none&at=1").await.problem(), "404 tenant_not_found -");
     harness.stop().await;
+}
+
+/// The sample under every kind of rule: ten random customers at ten random positions.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_customers_of_the_sample_at_ten_positions_equal_a_replay_of_the_prefix() {
+    let harness = Harness::start_in(tempfile::tempdir().unwrap(), 1 << 20, |_| ()).await;
+    support::apply(&harness.engine, &every_kind_of_rule()).await;
+    let packed = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/purchases.ndjson.gz")).unwrap();
+    let headers = [("Content-Encoding", "gzip")];
+    let reply = harness.post_to("/v1/purchases", "application/x-ndjson", &headers, &packed).await;
+    assert_eq!(reply.status, 200);
+    let last = harness.engine.durable().0;
+    // A plain linear congruential generator: a failure can be repeated.
+    let mut state: u64 = 11;
+    let mut draw = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let positions: Vec<u64> = (0..10).map(|_| 1 + draw(last)).collect();
+    let (mut ledger, mut prefixes) = (Ledger::default(), Vec::new());
+    for seq in 1..=last {
+        ledger.evolve(&harness.engine.record(Seq(seq)).await.unwrap().unwrap().0).unwrap();
+        if positions.contains(&seq) {
+            prefixes.push(ledger.clone());
+        }
+    }
+    let mut customers: Vec<CustomerId> = ledger.rows.keys().copied().collect();
+    customers.sort_unstable();
+    let (mut there, mut not_yet) = (0, 0);
+    for _ in 0..10 {
+        let customer = customers[draw(customers.len() as u64) as usize];
+        for prefix in &prefixes {
+            let at = prefix.desk.last();
+            let view = harness.engine.customer_at(TenantId(1), &CustomerRef::Id(customer), at).await.unwrap();
+            assert_eq!(view.map(|view| view.row), prefix.rows.get(&customer).cloned(), "{customer:?} as of {at:?}");
+            let path = format!("/v1/customers/{}?tenant=journey&at={}", hyphenated(customer), at.0);
+            let (reply, row) = (harness.get(&path).await, prefix.rows.get(&customer));
+            assert_eq!(reply.status == 200, row.is_some(), "{path}");
+            let Some(row) = row else {
+                not_yet += 1;
+                continue;
+            };
+            there += 1;
+            let shown = reply.json();
+            let balance = row.balance(WalletId(0)).minor_units();
+            let last = prefix.desk.last_record_of(customer).0;
+            assert_eq!(
+                (&shown["balance"], &shown["purchases"], &shown["last_seq"], &shown["as_of"]),
+                (&json!(balance), &json!(row.purchases), &json!(last), &json!(at.0))
+            );
+        }
+    }
+    assert!(20 < there && 0 < not_yet, "{there} {not_yet}");
+    harness.stop().await;
+}
+
+fn hyphenated(customer: CustomerId) -> String {
+    let digits = format!("{:032x}", customer.0);
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
