@@ -13,15 +13,19 @@ use actix::Addr;
 use actix::prelude::SendError;
 use kembali_core::catalogue::Catalogue;
 use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
+use kembali_core::customer::Row;
 use kembali_core::draft::CatalogueDraft;
 use kembali_core::event::{Body, Event, PlacementReason, Record, TierPlaced};
+use kembali_core::placement::as_placed;
 use kembali_core::purchase::Purchase;
 use kembali_core::{CatalogueRejection, CustomerId, PurchaseKey, RuleId, Seq, TenantId};
 use kembali_journal::ProfileReader;
 use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 
+use crate::as_of::HISTORY_READS_MAX;
 use crate::free_space::FreeSpace;
+use crate::history::History;
 use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender, alias_key};
 use crate::naming::Naming;
 use crate::request::{
@@ -53,6 +57,7 @@ pub(crate) struct Parts {
     pub(crate) router: Addr<RouterActor>,
     pub(crate) naming: Naming,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) history: History,
     pub(crate) profiles: ProfileReader,
     pub(crate) journal: WorkSender,
     pub(crate) space: Arc<FreeSpace>,
@@ -65,6 +70,8 @@ struct Inner {
     router: Addr<RouterActor>,
     naming: Naming,
     shared: Arc<Shared>,
+    history: Arc<History>,
+    history_room: Arc<Semaphore>,
     /// Gone once the engine is stopped, so that the store is closed although handles are left.
     profiles: RwLock<Option<ProfileReader>>,
     journal: WorkSender,
@@ -90,12 +97,14 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Engine {
-        let Parts { router, naming, shared, profiles, journal, space, threads, scrub } = parts;
+        let Parts { router, naming, shared, history, profiles, journal, space, threads, scrub } = parts;
         Engine {
             inner: Arc::new(Inner {
                 router,
                 naming,
                 shared,
+                history: Arc::new(history),
+                history_room: Arc::new(Semaphore::new(HISTORY_READS_MAX)),
                 profiles: RwLock::new(Some(profiles)),
                 journal,
                 keys: tokio::sync::Mutex::default(),
@@ -432,6 +441,25 @@ impl Engine {
         self.inner.room.is_closed() || !self.inner.router.connected()
     }
 
+    pub(crate) fn history(&self) -> &Arc<History> {
+        &self.inner.history
+    }
+
+    pub(crate) fn history_room(&self) -> &Arc<Semaphore> {
+        &self.inner.history_room
+    }
+
+    /// Returns a tenant's rules at a version that a durable record names.
+    pub(crate) fn rules_at(&self, tenant: TenantId, version: u32) -> Option<Arc<Catalogue>> {
+        self.inner.shared.catalogue_at(tenant, version)
+    }
+
+    /// Shows a row as it stands under a version of the rules: placed through every removal of levels up to that.
+    pub(crate) fn placed_by(&self, row: Row, version: u32) -> Row {
+        let removals = self.inner.shared.removals_through(row.tenant, version);
+        as_placed(row, &removals)
+    }
+
     /// Returns a tenant's rules at a version; `None` for the present one.
     ///
     /// # Errors
@@ -554,7 +582,7 @@ impl Engine {
         failed
     }
 
-    async fn ask(&self, query: Query) -> Result<Outcome, Stopped> {
+    pub(crate) async fn ask(&self, query: Query) -> Result<Outcome, Stopped> {
         let permit = self.room_for(1).await?;
         self.submit_one(permit, Command::Read(query)).await
     }

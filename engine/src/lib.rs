@@ -4,10 +4,12 @@
 //! and one thread that writes the journal. No type of the actor library crosses this surface, and no JSON comes in.
 
 mod archiver;
+mod as_of;
 mod clock;
 mod digest;
 mod free_space;
 mod handle;
+mod history;
 mod installation;
 mod journal_thread;
 mod naming;
@@ -21,6 +23,7 @@ mod start;
 mod tell;
 mod what_if;
 
+pub use as_of::Before;
 pub use clock::now;
 pub use digest::LedgerDigest;
 pub use free_space::{FreeBytes, free_bytes_of};

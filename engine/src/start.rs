@@ -17,6 +17,7 @@ use kembali_snapshots::{Archive, IoFault, Snapshots};
 use crate::archiver::{self, Archiver};
 use crate::free_space::{FreeBytes, FreeSpace};
 use crate::handle::{Engine, IN_FLIGHT_UNITS, Parts};
+use crate::history::History;
 use crate::installation::{InstallationKey, KeyError};
 use crate::journal_thread::{self, API_KEY_PREFIX, Fault, Stores};
 use crate::naming::Naming;
@@ -228,6 +229,7 @@ impl Engine {
         let engine = Engine::new(Parts {
             router,
             naming: Naming::new(&key.bytes),
+            history: History::new(Arc::clone(&shared), &snapshots_dir),
             shared,
             profiles: profile_reader,
             journal: to_journal,

@@ -134,8 +134,8 @@ registry! {
         "Choose another key, or let the server make one; take the revoked one out of the catalogue file."
     PARTNER_EXISTS 409 "partner_exists" final "There is a partner of this slug already"
         "Choose another slug."
-    POSITION_AHEAD 409 "position_ahead" retry "The ledger has not reached `min_seq`"
-        "Ask again shortly, or without `min_seq`."
+    POSITION_AHEAD 409 "position_ahead" retry "The ledger has not reached the position"
+        "Ask again shortly, or for a position that is reached. An instant is reached once the ledger's clock has passed it."
     AFTER_AHEAD 409 "after_ahead" final "The ledger has not reached `after`"
         "The position is of another ledger: read the state anew and go on from `head`."
 

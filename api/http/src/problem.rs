@@ -209,6 +209,7 @@ impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Problem {
         match error {
             ReadError::Stopped(stopped) => stopped.into(),
+            ReadError::NotWritten(_) => Problem::new(&codes::POSITION_AHEAD),
             other => Problem::internal(&other),
         }
     }

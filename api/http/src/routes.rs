@@ -48,8 +48,12 @@ pub enum Endpoint {
     Entries,
     /// Lists a customer's purchases.
     CustomerPurchases,
+    /// Shows a customer's statement.
+    Statement,
     /// Shows a purchase.
     Purchase,
+    /// Says what each rule did for a purchase, and why not more.
+    ExplainPurchase,
     /// Lists promos.
     Promos,
     /// Shows a promo.
@@ -123,7 +127,9 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/customers/{id}/tiers", PartnerOrOperator, Endpoint::Tiers),
     route(Method::GET, "/v1/customers/{id}/entries", Operator, Endpoint::Entries),
     route(Method::GET, "/v1/customers/{id}/purchases", Operator, Endpoint::CustomerPurchases),
+    route(Method::GET, "/v1/customers/{id}/statement", Operator, Endpoint::Statement),
     route(Method::GET, "/v1/purchases/{id}", PartnerOrOperator, Endpoint::Purchase),
+    route(Method::GET, "/v1/purchases/{id}/explain", Operator, Endpoint::ExplainPurchase),
     route(Method::GET, "/v1/promos", PartnerOrOperator, Endpoint::Promos),
     route(Method::GET, "/v1/promos/{code}", PartnerOrOperator, Endpoint::Promo),
     route(Method::PUT, "/v1/promos/{code}", Operator, Endpoint::PutPromo),

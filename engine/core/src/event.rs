@@ -110,6 +110,15 @@ pub struct PurchaseBooked {
     pub purchase: Purchase,
 }
 
+impl PurchaseBooked {
+    /// Returns the partner's instant where it is the one that the rules saw: only that was checked not to lie in the
+    /// future, so only that can move the watermark.
+    #[must_use]
+    pub fn drove_rules(&self) -> Option<Instant> {
+        self.purchase.occurred_at.filter(|occurred_at| *occurred_at == self.at)
+    }
+}
+
 /// See [`Event::PurchaseRefused`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurchaseRefused {

@@ -7,7 +7,7 @@
 //! Read in this order: [`command`] (what is asked), [`desk`] (what no single customer owns), [`customer`] (one
 //! customer's row), [`event`] (what happened), [`ledger`] (the whole state), [`what_if`] (another one beside it). The
 //! rules themselves: [`promo`], [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`],
-//! [`accounts`].
+//! [`accounts`]; what they say of a purchase that is booked: [`explain`].
 #![no_std]
 // Tests use proptest, which needs the standard library.
 #[cfg(test)]
@@ -24,6 +24,7 @@ pub mod customer;
 pub mod desk;
 pub mod draft;
 pub mod event;
+pub mod explain;
 mod identity;
 pub mod journey;
 pub mod ledger;
@@ -44,6 +45,6 @@ pub use identity::{
     Unit, WalletId,
 };
 pub use maps::{Map, Set};
-pub use percent::{PERCENT_PLACES_MAX, Percent, Rate};
+pub use percent::{ExactShare, PERCENT_PLACES_MAX, Percent, Rate};
 pub use quantity::{AMOUNT_MAX, Amount, DAY_US, Instant, Seq, Ticket};
 pub use rejection::{CatalogueRejection, Rejection, RejectionCode};

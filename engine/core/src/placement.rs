@@ -110,6 +110,16 @@ pub fn up_to_date<'a>(row: &'a Row, removals: &[Removal]) -> (Cow<'a, Row>, Vec<
     (row, placed)
 }
 
+/// Shows a row to whoever only looks: as [`up_to_date`] places it.
+#[must_use]
+pub fn as_placed(row: Row, removals: &[Removal]) -> Row {
+    let placed = match up_to_date(&row, removals).0 {
+        Cow::Owned(placed) => Some(placed),
+        Cow::Borrowed(_) => None,
+    };
+    placed.unwrap_or(row)
+}
+
 /// Places a customer whom nobody looked at since a removal. Returns `None` for one who stands on a present level.
 /// `previous` is left to whoever gives the position.
 #[must_use]

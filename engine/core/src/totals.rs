@@ -1,4 +1,7 @@
 //! The sums of each tenant: what reports and the trial balance show. One fold of the records, exact at every position.
+//!
+//! The archive keeps them at the end of each segment. So they hold what else is asked of the desk as of a past position:
+//! which rules held, and which instant was "now" for them.
 
 use alloc::collections::BTreeMap;
 
@@ -9,7 +12,7 @@ use crate::catalogue::{Catalogue, RewardKind};
 use crate::event::{DeclineReason, Event, Record, TierPlaced};
 use crate::identity::{RuleId, TenantId, Unit};
 use crate::journey::Remark;
-use crate::quantity::{Amount, Seq};
+use crate::quantity::{Amount, Instant, Seq};
 use crate::rejection::RejectionCode;
 
 /// The sums of every tenant.
@@ -59,6 +62,10 @@ pub struct TenantTotals {
     pub rewarded_customers: u64,
     /// What the point accounts hold: the house owes it.
     pub points: BTreeMap<Unit, i128>,
+    /// The version of the tenant's rules that holds.
+    pub version: u32,
+    /// The highest accepted `occurred_at`, as the desk keeps it.
+    pub watermark: Option<Instant>,
 }
 
 /// What a rule granted.
@@ -115,9 +122,10 @@ impl Totals {
 impl TenantTotals {
     pub(crate) fn evolve(&mut self, event: &Event) {
         match event {
-            Event::CatalogueApplied(_) => (),
+            Event::CatalogueApplied(catalogue) => self.version = catalogue.version,
             Event::CustomerCreated(_) => self.customers += 1,
             Event::PurchaseBooked(booked) => {
+                self.watermark = self.watermark.max(booked.drove_rules());
                 self.accepted += 1;
                 self.amount += i128::from(booked.purchase.amount);
                 self.replace(booked.replaces);

@@ -7,7 +7,6 @@
 //!
 //! Nothing here knows an actor, a clock or a disk.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use kembali_core::customer::Row;
 use kembali_core::desk::{self, Admission, Desk, Reservations, Terms};
 use kembali_core::event::{Body, Event, PurchaseRefused, Record};
 use kembali_core::ledger::Ledger;
-use kembali_core::placement::{Removal, up_to_date};
+use kembali_core::placement::{Removal, as_placed};
 use kembali_core::totals::Totals;
 use kembali_core::{
     CustomerId, CustomerName, Instant, PurchaseKey, Rejection, RejectionCode, RuleId, Seq, TenantId, Ticket,
@@ -459,6 +458,9 @@ impl<T> Router<T> {
                 Content::Done(outcome) => Held::Ready(outcome),
                 Content::Apply(apply) => Held::Ready(self.apply(slot.received_at, &apply)),
                 Content::Ask(Query::Totals { tenant }) => Held::Totals(tenant),
+                Content::Ask(Query::Clock) => {
+                    Held::Ready(Outcome::Clock { received_at: slot.received_at, as_of: self.desk.last() })
+                }
                 Content::Ask(query) => Held::Ready(self.ask(query)),
             };
             self.held.push_back((self.desk.last(), held));
@@ -607,18 +609,17 @@ impl<T> Router<T> {
                     as_of: self.desk.last(),
                 }))
             }
-            Query::Customer { .. } | Query::Totals { .. } => unreachable!("these are answered elsewhere"),
+            Query::Customer { .. } | Query::Totals { .. } | Query::Clock => {
+                unreachable!("these are answered elsewhere")
+            }
         }
     }
 
     fn customer_view(&self, received_at: Instant, row: Row) -> Option<Box<CustomerView>> {
         let catalogue = Arc::clone(self.desk.catalogue(row.tenant)?);
+        let removals = self.desk.removals(row.tenant)?;
         // Whoever looks sees the customer placed, whether or not the sweep has come by.
-        let placed = match up_to_date(&row, self.desk.removals(row.tenant)?).0 {
-            Cow::Owned(placed) => Some(placed),
-            Cow::Borrowed(_) => None,
-        };
-        let row = placed.unwrap_or(row);
+        let row = as_placed(row, removals);
         Some(Box::new(CustomerView {
             id: row.id,
             now: self.desk.now(row.tenant, received_at),

@@ -21,9 +21,9 @@ use crate::lab::{API_KEY, Lab, book, open_shop, rules, runtime, word};
 use crate::same::input;
 
 /// Every format of a data directory that was ever released.
-const FORMATS: [u32; 2] = [1, 2];
+const FORMATS: [u32; 3] = [1, 2, 3];
 /// The format that is written now.
-const PRESENT: u32 = 2;
+const PRESENT: u32 = 3;
 /// So small that the ledger has archive segments and snapshots, and a tail.
 const GENERATION_BYTES: u64 = 64 * 1024;
 const PURCHASES: usize = 700;

@@ -18,6 +18,7 @@ use crate::wire::health::Health;
 use crate::wire::message::ControlMessage;
 use crate::wire::purchase::PurchaseBody;
 use crate::wire::result::PurchaseResult;
+use crate::wire::statement::Statement;
 use crate::wire::what_if::WhatIfLine;
 use crate::{apply, reads, snapshots};
 
@@ -88,6 +89,12 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
         Endpoint::Purchase => Outline::new("showPurchase", PURCHASES, "Show a purchase")
             .says("Byte for byte as it was answered when it was booked. A partner sees its own only.")
             .gives(json(StatusCode::OK, schemas.of::<PurchaseResult<'static>>())),
+        Endpoint::ExplainPurchase => Outline::new("explainPurchase", PURCHASES, "Explain a purchase")
+            .says(
+                "Each rule of the version that decided it: what it paid, or why it paid nothing, with the numbers that it \
+                 saw then.",
+            )
+            .gives(schemas.reply(reads::explain::show)),
         Endpoint::FindCustomer => Outline::new("findCustomer", CUSTOMERS, "Find a customer by a name")
             .gives(schemas.reply(reads::customers::find)),
         Endpoint::Customer => {
@@ -101,6 +108,16 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .gives(schemas.reply(reads::history::entries)),
         Endpoint::CustomerPurchases => Outline::new("listCustomerPurchases", CUSTOMERS, "List a customer's purchases")
             .gives(schemas.reply(reads::history::purchases)),
+        Endpoint::Statement => Outline::new("showStatement", CUSTOMERS, "Show a customer's statement")
+            .says(
+                "Opening balances, every entry of money and points, newest first, and closing balances. As CSV where \
+                 `Accept` names `text/csv`: the closing balances stand on the first page, the opening ones on the last, and \
+                 `Link` leads to the next.",
+            )
+            .gives(
+                json(StatusCode::OK, schemas.of::<Statement>())
+                    .content("text/csv", Content::new(Some(ObjectBuilder::new().schema_type(Type::String)))),
+            ),
         Endpoint::Promos => Outline::new("listPromos", PROMOS, "List promos").gives(schemas.reply(reads::promos::list)),
         Endpoint::Promo => Outline::new("showPromo", PROMOS, "Show a promo").gives(schemas.reply(reads::promos::show)),
         Endpoint::PutPromo => Outline::new("putPromo", PROMOS, "Create or replace a promo")

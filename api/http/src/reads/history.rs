@@ -8,7 +8,7 @@ use kembali_core::catalogue::{Catalogue, TierPolicy};
 use kembali_core::event::{Event, Record};
 use kembali_core::journey::{Standing, effective_level};
 use kembali_core::threshold::SpendStanding;
-use kembali_core::{Seq, Unit};
+use kembali_core::{CustomerId, Seq, Unit};
 use kembali_engine::CustomerView;
 use serde_json::Value;
 
@@ -123,17 +123,35 @@ async fn page<T>(
     list: List,
     items: impl Fn(&Record, Rules<'_>) -> Result<Vec<T>, Problem>,
 ) -> Result<(Vec<T>, Option<String>), Problem> {
-    let limit = query.limit()?;
-    let mut next = match query.text("cursor") {
+    let start = match query.text("cursor") {
         Some(text) => cursor::read(text, list, view.id)?,
         None => Start::of(view.last),
     };
+    // A page as of a position shows nothing of later records, whatever the cursor of another list says.
+    if view.last < start.seq {
+        return Err(Problem::new(&codes::CURSOR_INVALID));
+    }
+    let (data, next) = walk(app, view.id, start, Seq::ZERO, query.limit()?, items).await?;
+    Ok((data, next.map(|next| cursor::write(list, view.id, next))))
+}
+
+/// Walks a customer's records back from `start` to those behind `after`, until there are `limit` items. Returns the items
+/// and where the next page starts.
+pub(super) async fn walk<T>(
+    app: &App,
+    customer: CustomerId,
+    start: Start,
+    after: Seq,
+    limit: usize,
+    items: impl Fn(&Record, Rules<'_>) -> Result<Vec<T>, Problem>,
+) -> Result<(Vec<T>, Option<Start>), Problem> {
+    let mut next = start;
     let mut data = Vec::new();
     let mut looked_at = 0;
-    while next.seq != Seq::ZERO && data.len() < limit && looked_at < PAGE_RECORDS_MAX {
+    while after < next.seq && data.len() < limit && looked_at < PAGE_RECORDS_MAX {
         let found = app.engine.record(next.seq).await?;
         // A cursor that was made up must not show another customer's records.
-        let own = found.filter(|(record, _)| record.body.customer == Some(view.id));
+        let own = found.filter(|(record, _)| record.body.customer == Some(customer));
         let (record, catalogue) = own.ok_or_else(|| Problem::new(&codes::CURSOR_INVALID))?;
         let former = app.engine.former_rules(&record.body);
         let mut own =
@@ -147,8 +165,7 @@ async fn page<T>(
         };
         looked_at += 1;
     }
-    let next_cursor = (next.seq != Seq::ZERO).then(|| cursor::write(list, view.id, next));
-    Ok((data, next_cursor))
+    Ok((data, Some(next).filter(|next| after < next.seq)))
 }
 
 fn tier_items(record: &Record, rules: Rules<'_>) -> Result<Vec<TierMove>, Problem> {

@@ -16,7 +16,6 @@ use super::history::account_name;
 use super::promos::remaining;
 use crate::app::App;
 use crate::auth::Identity;
-use crate::codes;
 use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
@@ -177,7 +176,5 @@ pub(crate) fn unit_name(unit: Unit, catalogue: &Catalogue) -> String {
 async fn totals(app: &App, identity: Identity, uri: &Uri, endpoint: Endpoint) -> Result<Box<TotalsView>, Problem> {
     let query = Query::parse(uri, parameters::of(endpoint))?;
     app.reach_min_seq(&query).await?;
-    let slug = app.tenant(identity, &query).await?.slug.clone();
-    let view = app.engine.totals(&slug).await?.ok_or_else(|| Problem::new(&codes::TENANT_NOT_FOUND))?;
-    Ok(view)
+    app.totals(identity, &query).await
 }

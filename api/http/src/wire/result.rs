@@ -551,6 +551,12 @@ impl<'a> Names<'a> {
         self.or_number(self.catalogue.point_kind(id).map(|kind| &*kind.name), id.0)
     }
 
+    /// Names what grants points: a cashback rule or a reward.
+    pub(crate) fn source(&self, id: RuleId) -> Cow<'a, str> {
+        let rule = self.catalogue.cashback_rule(id).map(|rule| &*rule.name);
+        self.or_number(rule.or_else(|| self.catalogue.reward(id).map(|reward| &*reward.name)), id.0)
+    }
+
     pub(crate) fn campaign(&self, id: RuleId) -> Cow<'a, str> {
         self.or_number(self.catalogue.campaign(id).map(|campaign| &*campaign.name), id.0)
     }

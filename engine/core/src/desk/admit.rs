@@ -9,7 +9,6 @@ use crate::draft::Numbering;
 use crate::event::DeclineReason;
 use crate::identity::{CustomerId, CustomerName, RuleId, TenantId};
 use crate::placement::Removal;
-use crate::promo::Miss;
 use crate::purchase::Purchase;
 use crate::quantity::{Amount, DAY_US, Instant, Seq};
 use crate::rejection::{CatalogueRejection, Rejection, RejectionCode};
@@ -191,22 +190,11 @@ fn promo_terms(
     amount: Amount,
     command: &PurchaseCommand,
 ) -> Option<PromoTerms> {
-    let found = match promo.find(at, command.purchase.quantity, amount) {
-        Ok(found) => found,
-        Err(miss) => {
-            let reason = match miss {
-                Miss::OutsidePeriod => DeclineReason::OutsidePeriod,
-                Miss::NoBand => DeclineReason::NoBand,
-                Miss::RoundsToZero(band) => DeclineReason::RoundsToZero { band },
-            };
-            return Some(PromoTerms::Declined { promo: promo.id, reason });
-        }
-    };
     let used = desk.promo_used(command.tenant, promo.id);
-    if promo.quota <= used {
-        let reason = DeclineReason::QuotaExhausted { band: found.band, quota: promo.quota, points: found.points };
-        return Some(PromoTerms::Declined { promo: promo.id, reason });
-    }
+    let found = match promo.judge(used, at, command.purchase.quantity, amount) {
+        Ok(found) => found,
+        Err(reason) => return Some(PromoTerms::Declined { promo: promo.id, reason }),
+    };
     let reserved = open.promo(command.tenant, promo.id);
     if promo.quota - used <= reserved && !command.dry_run {
         return None;

@@ -111,10 +111,8 @@ impl Desk {
                 if booked.replaces.is_some() {
                     self.receipts.remove(&booked.key);
                 }
-                // Only what drove the rules was checked not to lie in the future.
-                let drove = booked.purchase.occurred_at.filter(|occurred_at| *occurred_at == booked.at);
                 let desk = self.tenant_mut(tenant);
-                desk.watermark = desk.watermark.max(drove);
+                desk.watermark = desk.watermark.max(booked.drove_rules());
             }
             Event::PurchaseRefused(refused) => {
                 let receipt = Receipt { code: refused.code, fingerprint: refused.fingerprint };
@@ -254,12 +252,9 @@ impl Desk {
     /// accepted `occurred_at` where that clock drives the rules.
     #[must_use]
     pub fn now(&self, tenant: TenantId, received_at: Instant) -> Instant {
-        match self.tenant(tenant) {
-            Some(desk) if desk.versions.last().is_some_and(|rules| rules.clock == RuleClock::Occurred) => {
-                desk.watermark.unwrap_or(received_at)
-            }
-            _ => received_at,
-        }
+        let desk = self.tenant(tenant);
+        let clock = desk.and_then(|desk| desk.versions.last()).map_or(RuleClock::Received, |rules| rules.clock);
+        clock.now(desk.and_then(|desk| desk.watermark), received_at)
     }
 
     /// Returns how many units of every promo are used, in order of tenants and promos.

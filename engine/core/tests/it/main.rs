@@ -8,6 +8,7 @@
 mod admit;
 mod draft;
 mod earning;
+mod explain;
 mod journey;
 mod ledger;
 mod model;

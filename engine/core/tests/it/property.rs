@@ -295,6 +295,14 @@ impl Pair {
         let owed: i128 = self.model.people.values().map(|person| person.balance).sum();
         assert_eq!(totals.wallets.values().sum::<i128>(), owed);
         assert!(totals.trial_balance().values().all(|sum| *sum == 0), "the trial balance is not zero");
+        // What a past position is asked for comes from the sums, and must be what the desk said then.
+        assert_eq!(totals.version, rules.version);
+        let stamp = ledger.desk.last_received_at();
+        assert_eq!(rules.clock.now(totals.watermark, stamp), ledger.desk.now(tenant, stamp), "the watermarks differ");
+        for promo in &rules.promos {
+            let granted = totals.promos.get(&promo.id).map_or(0, |promo| promo.granted);
+            assert_eq!(granted, ledger.desk.promo_used(tenant, promo.id));
+        }
         for ((_, account), sum) in &totals.house {
             let wanted = match account {
                 HouseAccount::PromoExpense(partner) => self.model.promo_expense[&partner.0],

@@ -134,6 +134,7 @@ impl Sequential {
                 reserved: 0,
                 as_of,
             })),
+            Query::Clock => Outcome::Clock { received_at: self.stamp, as_of },
             Query::Totals { .. } => unreachable!("sums are not asked of the sequential driver"),
         }
     }
