@@ -236,5 +236,7 @@ pub(crate) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> Stri
         HouseAccount::LoyaltyExpense => "loyalty_expense".to_owned(),
         HouseAccount::RewardExpense => "reward_expense".to_owned(),
         HouseAccount::PointsIssued => "points_issued".to_owned(),
+        HouseAccount::PointsExpired => "points_expired".to_owned(),
+        HouseAccount::PointsRedeemed => "points_redeemed".to_owned(),
     }
 }

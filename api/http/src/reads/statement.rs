@@ -164,12 +164,16 @@ fn entries(record: &Record, catalogue: &Catalogue, units: &Names<'_>) -> Vec<Sta
             |leg: &HouseLeg| Leg { account: account_name(leg.account, catalogue), amount: leg.amount.minor_units() };
         let against = entry.against.iter().map(leg).collect();
         let account = wallet(entry.wallet, entry.unit, units);
-        shown(record, account, (entry.direction, entry.amount, entry.balance_after), against, None)
+        shown(record, account, (entry.direction, entry.amount, entry.balance_after), against)
     };
     let of_points = |entry: &PointEntry| {
-        let source = Some(names.source(entry.source).into_owned());
         let moved = (entry.direction, entry.points, entry.balance_after);
-        shown(record, points(entry.kind, units), moved, Vec::new(), source)
+        let against = Leg { account: account_name(entry.against, catalogue), amount: entry.points.minor_units() };
+        StatementEntry {
+            source: Some(names.source(entry.source).into_owned()),
+            expires_at: entry.expires.instant().map(Rfc3339),
+            ..shown(record, points(entry.kind, units), moved, vec![against])
+        }
     };
     let entries = record.body.events.iter().rev().filter_map(|event| match event {
         Event::WalletEntry(entry) => Some(money(entry)),
@@ -184,7 +188,6 @@ fn shown(
     account: StatementAccount,
     (direction, amount, after): (Direction, Amount, Amount),
     against: Vec<Leg>,
-    source: Option<String>,
 ) -> StatementEntry {
     let (amount, after) = (amount.minor_units(), after.minor_units());
     StatementEntry {
@@ -200,6 +203,7 @@ fn shown(
         },
         balance_after: after,
         against,
-        source,
+        source: None,
+        expires_at: None,
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use kembali_core::draft::{CatalogueDraft, JourneyDraft, LevelDraft, PolicyDraft, ProgramDraft};
 use kembali_core::event::{Event, Record, TierPlaced};
-use kembali_core::placement::placed_by_sweep;
+use kembali_core::upkeep::by_sweep;
 use kembali_core::{Amount, CustomerId, Instant};
-use kembali_machine::{OPEN_TICKETS_MAX, Outcome, SWEEP_PLACED_MAX, SWEEP_ROWS_MAX};
+use kembali_machine::{OPEN_TICKETS_MAX, Outcome, SWEEP_CHANGED_MAX, SWEEP_ROWS_MAX};
 use proptest::prelude::*;
 
 use crate::rig::{Chance, Rig, TENANT, apply, canonical, check_journal, command, depth, draft, fold};
@@ -101,25 +101,25 @@ fn fill(rig: &mut Rig, count: usize) {
 #[test]
 fn a_piece_is_bounded_and_the_next_one_waits_for_the_disk() {
     let mut rig = rig(1);
-    fill(&mut rig, SWEEP_PLACED_MAX + 5);
-    assert!(!rig.router.is_sweep_due(), "nothing was removed");
+    fill(&mut rig, SWEEP_CHANGED_MAX + 5);
+    assert!(!rig.router.is_sweep_due(rig.now), "nothing was removed");
     let before = rig.disk.len();
     rig.submit(1, vec![any_command("tiers AB abc")]);
-    assert!(rig.router.is_sweep_due());
+    assert!(rig.router.is_sweep_due(rig.now));
     rig.router.sweep(rig.now);
-    assert!(!rig.router.is_sweep_due(), "one piece at a time");
+    assert!(!rig.router.is_sweep_due(rig.now), "one piece at a time");
     assert_eq!(rig.seal(), [(0, 1)]);
     rig.work(0);
     rig.answer(0);
-    assert!(!rig.router.is_sweep_due(), "the first piece is not durable");
+    assert!(!rig.router.is_sweep_due(rig.now), "the first piece is not durable");
     rig.take_group();
-    assert!(!rig.router.is_sweep_due());
+    assert!(!rig.router.is_sweep_due(rig.now));
     rig.confirm();
-    assert_eq!(rig.disk.len(), before + 1 + SWEEP_PLACED_MAX);
-    assert!(rig.router.is_sweep_due() && rig.router.is_sweeping());
+    assert_eq!(rig.disk.len(), before + 1 + SWEEP_CHANGED_MAX);
+    assert!(rig.router.is_sweep_due(rig.now) && rig.router.is_sweeping());
     assert_eq!(rig.router.release().len(), 1, "whoever changed the rules waits for no sweep");
     rest(&mut rig);
-    assert_eq!(rig.disk.len(), before + 1 + SWEEP_PLACED_MAX + 5);
+    assert_eq!(rig.disk.len(), before + 1 + SWEEP_CHANGED_MAX + 5);
     assert_eq!(left_behind(&rig.disk), 0);
     check_journal(&rig.disk);
 }
@@ -226,7 +226,11 @@ fn a_crash_in_the_middle_of_a_sweep_loses_and_repeats_nothing() {
             }
             stops += 1;
             let mut again = rig.crash(kept);
-            assert_eq!(again.router.is_sweep_due(), 0 < left_behind(&again.disk), "a start knows what is left");
+            assert_eq!(
+                again.router.is_sweep_due(again.now),
+                0 < left_behind(&again.disk),
+                "a start knows what is left"
+            );
             rest(&mut again);
             assert_eq!(placements(&again.disk), wanted.0);
             assert_eq!(canonical(&fold(&again.disk)), wanted.1);
@@ -241,7 +245,7 @@ fn a_crash_in_the_middle_of_a_sweep_loses_and_repeats_nothing() {
 fn a_second_removal_comes_through_in_the_middle_of_a_sweep() {
     for shards in [1, 2, 3] {
         let mut rig = rig(shards);
-        fill(&mut rig, 3 * SWEEP_PLACED_MAX);
+        fill(&mut rig, 3 * SWEEP_CHANGED_MAX);
         rig.submit(1, vec![any_command("tiers AB abc")]);
         rig.round();
         rig.router.sweep(rig.now);
@@ -262,7 +266,7 @@ fn nothing_is_swept_after_a_fault() {
     fill(&mut rig, 1);
     rig.submit(1, vec![any_command("tiers AB abc")]);
     rig.router.poison();
-    assert!(!rig.router.is_sweep_due());
+    assert!(!rig.router.is_sweep_due(rig.now));
     rig.router.sweep(rig.now);
     assert_eq!(rig.seal(), []);
 }
@@ -297,7 +301,8 @@ fn at_once(input: &[(i64, Vec<String>)]) -> Sequential {
                 (Arc::clone(desk.catalogue(TENANT).unwrap()), Arc::clone(desk.removals(TENANT).unwrap()));
             let mut rows: Vec<_> = driver.ledger.rows.values().collect();
             rows.sort_by_key(|row| row.id);
-            let due = rows.into_iter().filter_map(|row| placed_by_sweep(row, &rules, &removals, driver.stamp()));
+            let due =
+                rows.into_iter().filter_map(|row| by_sweep(row, &rules, &removals, driver.stamp(), driver.stamp()));
             for body in due.collect::<Vec<_>>() {
                 driver.write(body);
             }
