@@ -72,8 +72,9 @@ impl Engine {
         let sums = sums.tenant(tenant).ok_or_else(|| no_rules(at))?;
         let catalogue = self.rules_at(tenant, sums.version).ok_or_else(|| no_rules(at))?;
         let now = catalogue.clock.now(sums.watermark, stamp);
+        let booked = row.clone();
         let row = self.up_to_date(row, catalogue.version, now);
-        Ok(Some(Box::new(CustomerView { id, row, catalogue, now, last, as_of: at })))
+        Ok(Some(Box::new(CustomerView { id, row, booked, catalogue, now, last, as_of: at })))
     }
 
     /// Looks at a tenant's sums and rules as of a durable position, at which nothing is reserved. `None` where there was no

@@ -15,6 +15,9 @@ use crate::quantity::{Amount, DAY_US, Instant};
 /// The longest life that a rule may give to points, in days: a hundred years.
 pub const LIFE_DAYS_MAX: u32 = 36_500;
 
+/// The last day that begins at an instant.
+const LAST_DAY: u32 = (i64::MAX / DAY_US) as u32;
+
 /// When points expire: the number of a day in UTC, counted from 1970-01-01. They are gone when that day begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Expiry(u32);
@@ -69,14 +72,14 @@ impl Expiry {
         let Some(life_days) = life_days else { return Expiry::NEVER };
         // Rounds up: the day that begins at `at` itself is the first one.
         let first = at.0.div_euclid(DAY_US) + i64::from(at.0.rem_euclid(DAY_US) != 0);
-        let day = first.saturating_add(i64::from(life_days)).clamp(0, i64::from(u32::MAX - 1));
-        Expiry(u32::try_from(day).unwrap_or(u32::MAX - 1))
+        let day = first.saturating_add(i64::from(life_days)).clamp(0, i64::from(LAST_DAY));
+        Expiry(u32::try_from(day).unwrap_or(LAST_DAY))
     }
 
     /// Returns the instant; `None` for never.
     #[must_use]
     pub const fn instant(self) -> Option<Instant> {
-        if self.0 == u32::MAX { None } else { Some(Instant(self.0 as i64 * DAY_US)) }
+        if self.0 == u32::MAX { None } else { Some(Instant((self.0 as i64).saturating_mul(DAY_US))) }
     }
 
     /// Returns the number of the day; `None` for never.

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::catalogue::Catalogue;
 use crate::customer::Row;
-use crate::event::{Body, Event};
+use crate::event::{Body, Event, PlacementReason};
 use crate::placement::{self, Removal};
 use crate::quantity::{Instant, Seq};
 
@@ -40,6 +40,16 @@ pub fn as_of(row: Row, removals: &[Removal], now: Instant) -> Row {
     changed.unwrap_or(row)
 }
 
+/// Returns true of what [`up_to_date`] makes happen.
+#[must_use]
+pub fn is_upkeep(event: &Event) -> bool {
+    match event {
+        Event::TierPlaced(placed) => matches!(placed.reason, PlacementReason::LevelRemoved { .. }),
+        Event::PointEntry(entry) => entry.is_expiry(),
+        _ => false,
+    }
+}
+
 /// Makes the record of a customer to whom nothing else happened. Returns `None` for one whose row is up to date.
 /// `previous` is left to whoever gives the position.
 #[must_use]
@@ -51,7 +61,7 @@ pub fn by_sweep(
     received_at: Instant,
 ) -> Option<Body> {
     let (_, events) = up_to_date(row, removals, now);
-    (!events.is_empty()).then(|| Body {
+    (!events.is_empty()).then_some(Body {
         received_at,
         tenant: row.tenant,
         catalogue_version: rules.version,

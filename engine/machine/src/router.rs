@@ -634,6 +634,7 @@ impl<T> Router<T> {
         let removals = self.desk.removals(row.tenant)?;
         let now = self.desk.now(row.tenant, received_at);
         // Whoever looks sees the row up to date, whether or not the sweep has come by.
+        let booked = row.clone();
         let row = upkeep::as_of(row, removals, now);
         Some(Box::new(CustomerView {
             id: row.id,
@@ -642,6 +643,7 @@ impl<T> Router<T> {
             as_of: self.desk.last(),
             catalogue,
             row,
+            booked,
         }))
     }
 

@@ -67,7 +67,7 @@ pub(crate) async fn show(
     }
     let closing = app.engine.customer_at(tenant, &customer, page.to).await?.ok_or_else(unknown)?;
     let opening = app.engine.customer_at(tenant, &customer, page.from).await?;
-    let statement = page.statement(&app, &query, &closing, opening.as_ref().map(|view| &view.row)).await?;
+    let statement = page.statement(&app, &query, &closing, opening.as_ref().map(|view| &view.booked)).await?;
     if !accepts_csv(&headers) {
         let mut response = Json(statement).into_response();
         response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
@@ -117,7 +117,7 @@ impl Page {
         let items = |record: &Record, rules: Rules<'_>| Ok(entries(record, rules.catalogue, &units));
         let (data, next) = walk(app, closing.id, start, self.from, query.limit()?, items).await?;
         let none = BTreeMap::new();
-        let (before, after) = (opening.map_or(none, |row| balances(row, &units)), balances(&closing.row, &units));
+        let (before, after) = (opening.map_or(none, |row| balances(row, &units)), balances(&closing.booked, &units));
         // Each account stands in both.
         let accounts: BTreeMap<&StatementAccount, ()> =
             before.keys().chain(after.keys()).map(|own| (own, ())).collect();

@@ -10,6 +10,7 @@ use kembali_core::accounts::{Direction, Entry, HouseAccount};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::event::{Body, DeclineReason, Event, PromoDeclined, PromoGranted};
 use kembali_core::points::PointEntry;
+use kembali_core::upkeep::is_upkeep;
 use kembali_core::{AliasKind, PartnerId, Seq, Unit};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -546,9 +547,10 @@ pub(crate) fn partner_of(body: &Body) -> Option<PartnerId> {
     })
 }
 
-/// Returns true of a record that places a customer on other levels, and does nothing else.
-pub(crate) fn is_placement(body: &Body) -> bool {
-    body.events.iter().all(|event| matches!(event, Event::TierPlaced(_)))
+/// Returns true of a record that places a customer on other levels or lets points expire, and does nothing else: it is of
+/// the tenant's rules and of time, and of no partner.
+pub(crate) fn is_of_nobody(body: &Body) -> bool {
+    body.events.iter().all(|event| matches!(event, Event::TierPlaced(_)) || is_upkeep(event))
 }
 
 #[cfg(test)]

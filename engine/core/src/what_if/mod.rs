@@ -28,7 +28,7 @@ use crate::catalogue::Catalogue;
 use crate::command::PurchaseCommand;
 use crate::customer::{Decision, Row, decide};
 use crate::desk::{Admission, Desk, DeskPiece, Reservations, admit};
-use crate::event::{Body, Event, PlacementReason, PurchaseBooked, Record};
+use crate::event::{Body, Event, PurchaseBooked, Record};
 use crate::identity::{Alias, CustomerId, CustomerName, RuleId, TenantId, Unit};
 use crate::ledger::Inconsistency;
 use crate::maps::Map;
@@ -122,14 +122,9 @@ fn kind_of(body: &Body) -> Kind {
         Event::CatalogueApplied(_) => Some(Kind::Catalogue),
         _ => None,
     };
-    let is_upkeep = |event: &Event| match event {
-        Event::TierPlaced(placed) => matches!(placed.reason, PlacementReason::LevelRemoved { .. }),
-        Event::PointEntry(entry) => entry.is_expiry(),
-        _ => false,
-    };
     match body.events.iter().find_map(of_event) {
         Some(kind) => kind,
-        None if body.events.iter().all(is_upkeep) => Kind::Upkeep,
+        None if body.events.iter().all(upkeep::is_upkeep) => Kind::Upkeep,
         None => Kind::Other,
     }
 }

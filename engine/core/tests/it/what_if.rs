@@ -117,10 +117,13 @@ fn check_people(comparison: &Comparison) {
     let Comparison { before, after, people, .. } = comparison;
     let units = [before, after].into_iter().flat_map(|totals| totals.wallets.keys().chain(totals.points.keys()));
     for unit in units {
-        let held =
-            |totals: &TenantTotals| totals.wallets.get(unit).or_else(|| totals.points.get(unit)).copied().unwrap_or(0);
+        // What they hold, and what they had and time took.
+        let got = |totals: &TenantTotals| {
+            let held = totals.wallets.get(unit).or_else(|| totals.points.get(unit)).copied().unwrap_or(0);
+            held + totals.house.get(&(*unit, HouseAccount::PointsExpired)).map_or(0, |sum| sum.credits)
+        };
         let own = people.get(unit).cloned().unwrap_or_default();
-        assert_eq!(own.winners.sum + own.losers.sum, held(after) - held(before), "{unit:?}");
+        assert_eq!(own.winners.sum + own.losers.sum, got(after) - got(before), "{unit:?}");
         assert!(0 <= own.winners.sum && own.losers.sum <= 0);
         for side in [own.winners, own.losers] {
             assert_eq!(side.largest.len() as u64, side.customers.min(3));

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kembali_core::draft::{CatalogueDraft, JourneyDraft, LevelDraft, PolicyDraft, ProgramDraft};
+use kembali_core::draft::{CashbackDraft, CatalogueDraft, JourneyDraft, LevelDraft, PolicyDraft, ProgramDraft};
 use kembali_core::event::{Event, Record, TierPlaced};
 use kembali_core::upkeep::by_sweep;
-use kembali_core::{Amount, CustomerId, Instant};
+use kembali_core::{Amount, CustomerId, DAY_US, Instant, Rate};
 use kembali_machine::{OPEN_TICKETS_MAX, Outcome, SWEEP_CHANGED_MAX, SWEEP_ROWS_MAX};
 use proptest::prelude::*;
 
@@ -269,6 +269,57 @@ fn nothing_is_swept_after_a_fault() {
     assert!(!rig.router.is_sweep_due(rig.now));
     rig.router.sweep(rig.now);
     assert_eq!(rig.seal(), []);
+}
+
+/// Every purchase pays a tenth of its amount, in points that live a day.
+fn with_points(mut rules: CatalogueDraft) -> CatalogueDraft {
+    rules.earning.point_kinds = vec!["points".into()];
+    rules.earning.cashback_rules = vec![CashbackDraft {
+        name: "Tenth".into(),
+        rate: Rate::parse("0.1").unwrap(),
+        products: Vec::new(),
+        partner: None,
+        is_active: true,
+        ends_at: None,
+        pays: "points".into(),
+        life_days: Some(1),
+    }];
+    rules
+}
+
+fn points_in_sums(rig: &Rig) -> (i128, usize) {
+    let sums = rig.router.totals().tenant(TENANT).unwrap();
+    (sums.points.values().sum(), sums.expiring.len())
+}
+
+/// Nobody calls: the clock alone makes points due, and the sweep ends when none is left.
+#[test]
+fn points_expire_although_nothing_happens() {
+    for shards in [1, 3] {
+        let mut rig = Rig::recover(Vec::new(), shards);
+        rig.submit(0, vec![apply(with_points(tiers("ABC abc")))]);
+        rig.drain();
+        fill(&mut rig, SWEEP_CHANGED_MAX + 3);
+        assert_eq!(points_in_sums(&rig), (5 * 5 * (SWEEP_CHANGED_MAX as i128 + 3), 1));
+        let due = (rig.now.0.div_euclid(DAY_US) + 2) * DAY_US;
+        assert!(!rig.router.is_sweep_due(Instant(due - 1)));
+        rig.now = Instant(due);
+        assert!(rig.router.is_sweep_due(rig.now));
+        // What the end of the sweep leaves is what a start finds.
+        rig.round();
+        let mut again = rig.crash(0);
+        assert!(again.router.is_sweep_due(again.now));
+        rest(&mut again);
+        assert_eq!(points_in_sums(&again), (0, 0));
+        let written = again.disk.len();
+        assert!(!again.router.is_sweep_due(again.now));
+        rest(&mut again);
+        assert_eq!(again.disk.len(), written, "there is nothing left to write");
+        check_journal(&again.disk);
+        let ledger = fold(&again.disk);
+        let sums = ledger.totals.tenant(TENANT).unwrap();
+        assert!(sums.trial_balance().values().all(|sum| *sum == 0));
+    }
 }
 
 const NAMES: [&str; 8] = ["A", "B", "C", "D", "E", "F", "G", "H"];
