@@ -38,8 +38,8 @@ pub(crate) enum ClientError {
     Unreachable { authority: String, source: std::io::Error },
     #[error("the server went away in the middle of an answer: {0}")]
     Broken(hyper::Error),
-    #[error("the server refused ({status} {code}): {detail}")]
-    Refused { status: u16, code: String, detail: String },
+    #[error("the server refused ({status} {}): {}", problem.code, problem.detail)]
+    Refused { status: u16, problem: Problem },
     #[error("the server answered something else than expected: {0}")]
     Unexpected(String),
     #[error("the request cannot be made: {0}")]
@@ -53,6 +53,12 @@ pub(crate) struct Problem {
     pub(crate) code: String,
     #[serde(default)]
     pub(crate) detail: String,
+    /// Where in a catalogue it is, such as `promos[JOURNEY2017].bands[3]`.
+    #[serde(default)]
+    pub(crate) place: Option<String>,
+    /// The partner whose API key it is about.
+    #[serde(default)]
+    pub(crate) partner: Option<String>,
 }
 
 impl Client {
@@ -183,7 +189,7 @@ async fn refused(response: Response<Incoming>) -> ClientError {
         Err(error) => return error,
     };
     match serde_json::from_slice::<Problem>(&bytes) {
-        Ok(Problem { code, detail }) => ClientError::Refused { status, code, detail },
+        Ok(problem) => ClientError::Refused { status, problem },
         Err(error) => ClientError::Unexpected(format!("status {status}, and no problem document: {error}")),
     }
 }

@@ -75,7 +75,7 @@ async fn fill_and_show(url: &str, data_dir: &Path, out: &mut impl Write) -> Resu
     let mut client = Client::new(url)?;
     writeln!(out, "Kembali demo at {url}, ledger in {}\n", data_dir.display())?;
     writeln!(out, "Applying the sample catalogue")?;
-    let wanted = apply::parse(Path::new("journey.toml"), CATALOGUE)?;
+    let wanted = apply::parse(Path::new("journey.toml"), CATALOGUE.to_owned())?;
     let answer = apply::apply(&mut client, OPERATOR_TOKEN, &wanted, false).await?;
     apply::write(&answer, false, out)?;
     writeln!(out, "\nStreaming real purchases, half a year of 344 households")?;

@@ -123,9 +123,22 @@ fn main() -> ExitCode {
     };
     if let Some(message) = message {
         // Standard error may be closed; the exit code still says it.
-        let _ = writeln!(io::stderr(), "kembali: {message}");
+        let _ = writeln!(io::stderr(), "kembali: {}", harmless(&message));
     }
     exit.into()
+}
+
+/// Escapes what a terminal would take for an order: a message may hold names that somebody else chose.
+fn harmless(message: &str) -> String {
+    let is_order = |char: char| char.is_control() && char != '\n' && char != '\t';
+    message.chars().fold(String::with_capacity(message.len()), |mut shown, char| {
+        if is_order(char) {
+            shown.extend(char.escape_debug())
+        } else {
+            shown.push(char)
+        }
+        shown
+    })
 }
 
 /// A bug, or damage that the storage library does not survive: says what, where and what to do, and ends.
@@ -191,6 +204,7 @@ fn exit_of_send(error: &SendError) -> Exit {
 fn exit_of_apply(error: &ApplyError) -> Exit {
     match error {
         ApplyError::Server(error) => exit_of_client(error),
+        ApplyError::Refused { .. } => Exit::Refused,
         ApplyError::Read { .. } | ApplyError::Parse { .. } => Exit::Failed,
     }
 }

@@ -6,4 +6,5 @@ mod full_disk;
 mod kills;
 mod model;
 mod program;
+mod refused_files;
 mod slice;
