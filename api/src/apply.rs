@@ -12,7 +12,7 @@ use kembali_http::CatalogueFile;
 use serde_json::Value;
 use toml::de::DeTable;
 
-use crate::client::{Client, ClientError, Problem};
+use crate::client::{Client, ClientError, Problem, in_address};
 
 /// Why a catalogue was not applied.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +80,7 @@ pub(crate) async fn apply(
     wanted: &Wanted,
     dry_run: bool,
 ) -> Result<Value, ApplyError> {
-    let path = format!("/v1/catalogue?tenant={}&dry_run={dry_run}", wanted.tenant);
+    let path = format!("/v1/catalogue?tenant={}&dry_run={dry_run}", in_address(&wanted.tenant));
     client.put(&path, token, &wanted.body).await.map_err(|error| wanted.refused(error))
 }
 

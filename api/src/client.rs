@@ -61,6 +61,11 @@ pub(crate) struct Problem {
     pub(crate) partner: Option<String>,
 }
 
+/// Writes text so that it can stand in a query or a path of an address, whatever is in it.
+pub(crate) fn in_address(text: &str) -> impl std::fmt::Display {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+}
+
 impl Client {
     /// Makes a client of the server at `url`. Nothing is connected yet.
     pub(crate) fn new(url: &str) -> Result<Client, ClientError> {

@@ -4,6 +4,7 @@ mod apply;
 mod client;
 mod demo;
 mod exit;
+mod export;
 mod send;
 mod serve;
 mod settings;
@@ -20,6 +21,7 @@ use crate::apply::ApplyError;
 use crate::client::{Client, ClientError};
 use crate::demo::DemoError;
 use crate::exit::Exit;
+use crate::export::ExportError;
 use crate::send::{Plan, SendError, Source};
 
 // The allocator of glibc keeps what frames, batches and archiving leave between small blocks: with it the process held
@@ -62,6 +64,23 @@ enum Command {
         /// Only prints what would change
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Writes the rules that a tenant has on a running server as a catalogue file, to standard output
+    ///
+    /// The file can be applied again, and then nothing changes. Keys of partners are never written.
+    Export {
+        /// The tenant's slug
+        #[arg(long, value_name = "SLUG")]
+        tenant: String,
+        /// The server
+        #[arg(long, env = "KEMBALI_URL", default_value = "http://127.0.0.1:8080")]
+        url: String,
+        /// The operator's token
+        #[arg(long, env = "KEMBALI_OPERATOR_TOKEN", hide_env_values = true)]
+        operator_token: String,
+        /// The version of the rules [default: the present one]
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
     },
     /// Sends a file of purchases to a running server, in order, and sums up the answers
     ///
@@ -209,6 +228,13 @@ fn exit_of_apply(error: &ApplyError) -> Exit {
     }
 }
 
+fn exit_of_export(error: &ExportError) -> Exit {
+    match error {
+        ExportError::Server(error) => exit_of_client(error),
+        ExportError::Form(_) | ExportError::Toml(_) | ExportError::Write(_) => Exit::Failed,
+    }
+}
+
 fn exit_of_demo(error: &DemoError) -> Exit {
     match error {
         DemoError::Serve(error) => error.exit(),
@@ -235,6 +261,12 @@ fn run(command: Command) -> Result<Exit, Failure> {
             });
             let answer = applied.map_err(|error| Failure::new(exit_of_apply(&error), &error))?;
             apply::write(&answer, dry_run, &mut out).map_err(failed)?;
+        }
+        Command::Export { tenant, url, operator_token, version } => {
+            let exported = runtime()?.block_on(async {
+                export::export(&mut Client::new(&url)?, &operator_token, &tenant, version, &mut out).await
+            });
+            exported.map_err(|error| Failure::new(exit_of_export(&error), &error))?;
         }
         Command::Send { file, url, api_key, batch, gzip, show } => {
             let plan = Plan { api_key: &api_key, batch: batch as usize, gzip, failures_max: show };

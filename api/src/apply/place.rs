@@ -181,7 +181,12 @@ name = \"tab\\there\"
             assert_eq!(show(Path::new("f"), text, &span, hidden), shown);
         };
         check("a = 1\n\tb = 'é' # c", 11..15, &[], " --> f:2:6\n  |\n2 | \tb = 'é' # c\n  | \t    ^^^");
-        check("key = 'secret' # c", 6..14, &[6..14], " --> f:1:7\n  |\n1 | key = ******** # c\n  |       ^^^^^^^^");
+        check(
+            "key = 'secret' # c",
+            6..14,
+            &[6..14, 99..99],
+            " --> f:1:7\n  |\n1 | key = ******** # c\n  |       ^^^^^^^^",
+        );
         check("a = \n", 4..5, &[], " --> f:1:5\n  |\n1 | a = \n  |     ^");
         check("", 0..0, &[], " --> f:1:1\n  |\n1 | \n  | ^");
         let long = show(Path::new("f"), &format!("{}b{}", "a".repeat(500), "c".repeat(500)), &(500..501), &[]);

@@ -2,6 +2,7 @@
 
 mod damage;
 mod earning_model;
+mod export;
 mod full_disk;
 mod kills;
 mod model;

@@ -1,7 +1,7 @@
 //! What crosses the network: JSON in, JSON out. Nothing here asks the engine.
 //!
 //! Into the ledger: `purchase` (with `fault` for what is wrong with one) and [`catalogue`] (made a draft by
-//! `catalogue_draft`); parts of it in `change`. Out of it: [`result`] of a purchase, [`event`] and `message` of the
+//! `catalogue_draft`, a file by `catalogue_toml`); parts of it in `change`. Out of it: [`result`] of a purchase, [`event`] and `message` of the
 //! stream; `customer`, `history`, `promo`, `report`, `rules` (made by `catalogue_view`) of reads; `change` and
 //! `api_key` of changes; `snapshot`. The values in both: `number`, `instant`. Each type derives its schema for
 //! [`crate::openapi`].
@@ -9,6 +9,7 @@
 pub(crate) mod api_key;
 pub mod catalogue;
 pub(crate) mod catalogue_draft;
+mod catalogue_toml;
 pub(crate) mod catalogue_view;
 pub(crate) mod change;
 pub(crate) mod customer;
