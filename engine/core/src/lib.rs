@@ -6,7 +6,8 @@
 //!
 //! Read in this order: [`command`] (what is asked), [`desk`] (what no single customer owns), [`customer`] (one
 //! customer's row), [`event`] (what happened), [`ledger`] (the whole state). The rules themselves: [`promo`],
-//! [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`], [`accounts`].
+//! [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`], [`accounts`]. What a change of them
+//! would do: [`preview`].
 #![no_std]
 // Tests use proptest, which needs the standard library.
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub mod ledger;
 mod maps;
 mod percent;
 pub mod points;
+pub mod preview;
 pub mod promo;
 pub mod purchase;
 mod quantity;

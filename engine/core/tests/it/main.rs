@@ -12,6 +12,7 @@ mod journey;
 mod ledger;
 mod model;
 mod percent;
+mod preview;
 mod promo;
 mod property;
 mod support;
