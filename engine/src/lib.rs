@@ -11,6 +11,7 @@ mod handle;
 mod installation;
 mod journal_thread;
 mod naming;
+mod preview;
 mod recovery;
 mod request;
 mod router_actor;
@@ -27,9 +28,10 @@ pub use handle::{Engine, IN_FLIGHT_UNITS, Pause};
 pub use installation::KeyError;
 pub use journal_thread::Fault;
 pub use kembali_machine::{CustomerView, PromoUse, TotalsView};
+pub use preview::Previewed;
 pub use recovery::{FoldError, Verified, VerifyError, verify};
 pub use request::{
-    ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, NotTaken,
+    ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, GivenKey, NotTaken,
     PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
 };
 pub use router_actor::Clock;

@@ -5,8 +5,9 @@
 
 mod outcome;
 mod router;
+mod rows;
 mod shard;
 
-pub use outcome::{CustomerView, Outcome, PromoUse, TotalsView};
+pub use outcome::{CustomerView, Outcome, PreviewView, PromoUse, TotalsView};
 pub use router::{GROUP_RECORDS_MAX, Group, NewProfile, OPEN_TICKETS_MAX, Reply, Router, ShardOf};
-pub use shard::{Answer, Answered, Assigned, Shard, Work};
+pub use shard::{Answer, Answered, Assigned, PREVIEW_ROWS_MAX, PreviewPiece, Shard, Work};

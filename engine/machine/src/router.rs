@@ -21,7 +21,7 @@ use kembali_core::{
     CustomerId, CustomerName, Instant, PurchaseKey, Rejection, RejectionCode, RuleId, Seq, TenantId, Ticket,
 };
 
-use crate::outcome::{CustomerView, Outcome, PromoUse, TotalsView};
+use crate::outcome::{CustomerView, Outcome, PreviewView, PromoUse, TotalsView};
 use crate::shard::{Answer, Answered, Assigned, Work};
 
 /// Tickets that may be open at once: admitted, not yet merged.
@@ -90,6 +90,7 @@ enum Content {
 enum Awaited {
     Purchase { terms: Box<Kept>, dry_run: bool },
     Customer,
+    Preview,
 }
 
 /// What is needed of a purchase once its row has answered.
@@ -338,6 +339,16 @@ impl<T> Router<T> {
                 self.assign(ticket, tenant, id, Work::Read(tenant, id));
                 Content::Awaited(Awaited::Customer)
             }
+            (Command::Read(Query::Preview { change, shard, from }), _) => {
+                let now = self.desk.now(change.before.tenant, stamp);
+                match self.outgoing.get_mut(shard) {
+                    Some(outgoing) => {
+                        outgoing.push(Assigned { ticket, work: Work::Preview(change, now, from) });
+                        Content::Awaited(Awaited::Preview)
+                    }
+                    None => Content::Done(Outcome::Preview(None)),
+                }
+            }
             (Command::Read(query), _) => Content::Ask(query),
             (Command::Purchase(_), None) => unreachable!("a purchase has an admission"),
         };
@@ -447,7 +458,12 @@ impl<T> Router<T> {
                     _ => unreachable!("refusing refuses"),
                 }
             }
-            (Awaited::Customer | Awaited::Purchase { .. }, _) => panic!("a shard answered something else"),
+            (Awaited::Preview, Answer::Preview(piece)) => {
+                Outcome::Preview(Some(PreviewView { piece, as_of: self.desk.last() }))
+            }
+            (Awaited::Customer | Awaited::Purchase { .. } | Awaited::Preview, _) => {
+                panic!("a shard answered something else")
+            }
         }
     }
 
@@ -544,7 +560,9 @@ impl<T> Router<T> {
                     as_of: self.desk.last(),
                 }))
             }
-            Query::Customer { .. } | Query::Totals { .. } => unreachable!("these are answered elsewhere"),
+            Query::Customer { .. } | Query::Totals { .. } | Query::Preview { .. } => {
+                unreachable!("these are answered elsewhere")
+            }
         }
     }
 

@@ -2,11 +2,19 @@
 //!
 //! Knows no order and no disk. Batches come in the order of their tickets, so each row sees its commands in that order.
 
+use std::sync::Arc;
+
 use kembali_core::command::PurchaseCommand;
 use kembali_core::customer::{Decision, Row, decide};
 use kembali_core::desk::Terms;
 use kembali_core::event::Body;
-use kembali_core::{CustomerId, Map, Rejection, TenantId, Ticket};
+use kembali_core::preview::{Preview, RuleChange};
+use kembali_core::{CustomerId, Instant, Rejection, TenantId, Ticket};
+
+use crate::rows::Rows;
+
+/// Rows that a preview looks at under one ticket; then the shard does other work.
+pub const PREVIEW_ROWS_MAX: usize = 4_096;
 
 /// Work for a shard, under its ticket.
 #[derive(Debug)]
@@ -26,6 +34,8 @@ pub enum Work {
     Propose(Box<(Terms, Box<PurchaseCommand>)>),
     /// Look at a row.
     Read(TenantId, CustomerId),
+    /// Count what a change of rules would do now to some of the rows, from a place on.
+    Preview(Arc<RuleChange>, Instant, usize),
 }
 
 /// A shard's answer under one ticket.
@@ -48,12 +58,23 @@ pub enum Answer {
     Refused(Rejection, Box<PurchaseCommand>),
     /// The row, or nobody.
     Row(Option<Box<Row>>),
+    /// What a change of rules would do to some of the rows.
+    Preview(Box<PreviewPiece>),
+}
+
+/// What a change of rules would do to some of a shard's rows.
+#[derive(Clone, Debug)]
+pub struct PreviewPiece {
+    /// The counts.
+    pub preview: Preview,
+    /// The place of the first row that was not looked at; `None` once all were.
+    pub next: Option<usize>,
 }
 
 /// The rows of some of the customers.
 #[derive(Debug, Default)]
 pub struct Shard {
-    rows: Map<CustomerId, Row>,
+    rows: Rows,
 }
 
 impl Shard {
@@ -79,10 +100,20 @@ impl Shard {
                         let row = self.rows.get(&customer).filter(|row| row.tenant == tenant);
                         Answer::Row(row.cloned().map(Box::new))
                     }
+                    Work::Preview(change, now, from) => Answer::Preview(Box::new(self.preview(&change, now, from))),
                 };
                 Answered { ticket, answer }
             })
             .collect()
+    }
+
+    fn preview(&self, change: &RuleChange, now: Instant, from: usize) -> PreviewPiece {
+        let piece = self.rows.piece(from, PREVIEW_ROWS_MAX);
+        let mut preview = Preview::new(change, now);
+        for row in piece.iter().filter(|row| row.tenant == change.before.tenant) {
+            preview.look(change, row, now);
+        }
+        PreviewPiece { preview, next: (piece.len() == PREVIEW_ROWS_MAX).then(|| from + piece.len()) }
     }
 
     fn decide(&mut self, terms: &Terms, command: Box<PurchaseCommand>) -> Answer {

@@ -7,6 +7,7 @@ mod keys;
 mod lab;
 mod once;
 mod parts;
+mod preview;
 mod quota;
 mod rotation;
 mod same;

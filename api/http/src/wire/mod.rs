@@ -2,8 +2,8 @@
 //!
 //! Into the ledger: `purchase` (with `fault` for what is wrong with one) and [`catalogue`] (made a draft by
 //! `catalogue_draft`, a file by `catalogue_toml`); parts of it in `change`. Out of it: [`result`] of a purchase, [`event`] and `message` of the
-//! stream; `customer`, `history`, `promo`, `report`, `rules` (made by `catalogue_view`) of reads; `change` and
-//! `api_key` of changes; `snapshot`. The values in both: `number`, `instant`. Each type derives its schema for
+//! stream; `customer`, `history`, `promo`, `report`, `rules` (made by `catalogue_view`) of reads; `change`,
+//! `preview` and `api_key` of changes; `snapshot`. The values in both: `number`, `instant`. Each type derives its schema for
 //! [`crate::openapi`].
 
 pub(crate) mod api_key;
@@ -22,6 +22,7 @@ pub(crate) mod history;
 pub(crate) mod instant;
 pub(crate) mod message;
 pub(crate) mod number;
+pub(crate) mod preview;
 pub(crate) mod promo;
 pub(crate) mod purchase;
 pub(crate) mod report;

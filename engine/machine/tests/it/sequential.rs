@@ -130,7 +130,9 @@ impl Sequential {
                 reserved: 0,
                 as_of,
             })),
-            Query::Totals { .. } => unreachable!("sums are not asked of the sequential driver"),
+            Query::Totals { .. } | Query::Preview { .. } => {
+                unreachable!("neither sums nor previews are asked of the sequential driver")
+            }
         }
     }
 }
