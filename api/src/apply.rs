@@ -1,17 +1,21 @@
-//! `kembali apply`: makes a catalogue file the rules of a tenant, on a running server, and says what changes.
+//! `kembali apply`: makes a catalogue file the rules of a tenant, on a running server.
 //!
+//! It shows what would change and who would see what of it, asks, and then applies exactly that: should the rules have
+//! changed meanwhile, it does nothing.
 //! What is wrong in a file is shown with its line, whether the file cannot be read or the server refuses it.
 
 mod place;
+mod plan;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use kembali_http::CatalogueFile;
 use serde_json::Value;
 use toml::de::DeTable;
 
+use crate::apply::plan::Report;
 use crate::client::{Client, ClientError, Problem, in_address};
 
 /// Why a catalogue was not applied.
@@ -25,6 +29,20 @@ pub(crate) enum ApplyError {
     Refused { code: String, detail: String, line: String },
     #[error(transparent)]
     Server(#[from] ClientError),
+    #[error(
+        "the rules were changed by somebody else meanwhile, so this is not what was shown. Nothing was done; run it \
+         again to see what it would change now"
+    )]
+    ChangedMeanwhile,
+    #[error(
+        "there is no terminal to ask on. Nothing was done; give --yes to apply without being asked, or --dry-run to see \
+         the plan alone"
+    )]
+    NobodyToAsk,
+    #[error("nothing was done")]
+    Declined,
+    #[error("writing the plan: {0}")]
+    Write(#[from] io::Error),
 }
 
 /// A catalogue file, read and ready to be sent.
@@ -63,6 +81,9 @@ impl Wanted {
         let ClientError::Refused { problem: Problem { code, detail, place, partner }, .. } = &error else {
             return error.into();
         };
+        if code == "version_conflict" {
+            return ApplyError::ChangedMeanwhile;
+        }
         let of_partner = partner.as_ref().map(|slug| format!("partners[{slug}].api_key"));
         let (Some(place), Ok(file)) = (place.clone().or(of_partner), DeTable::parse(&self.text)) else {
             return error.into();
@@ -73,31 +94,58 @@ impl Wanted {
     }
 }
 
-/// Applies it, and returns what the server says of it.
+/// How a catalogue is applied.
+pub(crate) struct Options {
+    /// Only shows what would happen.
+    pub(crate) dry_run: bool,
+    /// Does not ask.
+    pub(crate) yes: bool,
+}
+
+/// Shows what would happen, asks, and applies exactly what was shown.
+pub(crate) async fn run(
+    client: &mut Client,
+    token: &str,
+    wanted: &Wanted,
+    options: &Options,
+    out: &mut impl Write,
+) -> Result<(), ApplyError> {
+    let plan = send(client, token, wanted, "&dry_run=true").await?;
+    plan.write_plan(out)?;
+    if !plan.does_something() {
+        return Ok(writeln!(out, "nothing changes; version {} holds", plan.version)?);
+    }
+    if options.dry_run {
+        return Ok(writeln!(out, "nothing was changed; this would be version {}", plan.version)?);
+    }
+    out.flush()?;
+    if !options.yes {
+        let stdin = io::stdin();
+        if !stdin.is_terminal() {
+            return Err(ApplyError::NobodyToAsk);
+        }
+        // Apart from the plan, which may go into a file.
+        if !plan::ask(&mut stdin.lock(), &mut io::stderr())? {
+            return Err(ApplyError::Declined);
+        }
+    }
+    let done = send(client, token, wanted, &format!("&expected_version={}", plan.version_before())).await;
+    Ok(done?.write_closing(out)?)
+}
+
+/// Applies it without asking, and writes what happened.
 pub(crate) async fn apply(
     client: &mut Client,
     token: &str,
     wanted: &Wanted,
-    dry_run: bool,
-) -> Result<Value, ApplyError> {
-    let path = format!("/v1/catalogue?tenant={}&dry_run={dry_run}", in_address(&wanted.tenant));
-    client.put(&path, token, &wanted.body).await.map_err(|error| wanted.refused(error))
+    out: &mut impl Write,
+) -> Result<(), ApplyError> {
+    Ok(send(client, token, wanted, "").await?.write_done(out)?)
 }
 
-/// Writes for a person what the server said.
-pub(crate) fn write(answer: &Value, dry_run: bool, out: &mut impl Write) -> io::Result<()> {
-    let list = |key: &str| answer.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    for change in list("changes") {
-        writeln!(out, "  {}", text(&change))?;
-    }
-    for warning in list("warnings") {
-        writeln!(out, "  warning: {}", text(&warning))?;
-    }
-    let version = answer.get("version").map(Value::to_string).unwrap_or_default();
-    match (answer.get("changed").and_then(Value::as_bool), dry_run) {
-        (Some(false), _) => writeln!(out, "nothing changes; version {version} holds"),
-        (_, true) => writeln!(out, "nothing was changed; this would be version {version}"),
-        (_, false) => writeln!(out, "applied; version {version} holds now"),
-    }
+/// Sends it to the server, and returns what that says.
+async fn send(client: &mut Client, token: &str, wanted: &Wanted, more: &str) -> Result<Report, ApplyError> {
+    let path = format!("/v1/catalogue?tenant={}{more}", in_address(&wanted.tenant));
+    let answer = client.put(&path, token, &wanted.body).await.map_err(|error| wanted.refused(error))?;
+    Ok(serde_json::from_value(answer).map_err(|error| ClientError::Unexpected(error.to_string()))?)
 }

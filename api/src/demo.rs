@@ -76,8 +76,7 @@ async fn fill_and_show(url: &str, data_dir: &Path, out: &mut impl Write) -> Resu
     writeln!(out, "Kembali demo at {url}, ledger in {}\n", data_dir.display())?;
     writeln!(out, "Applying the sample catalogue")?;
     let wanted = apply::parse(Path::new("journey.toml"), CATALOGUE.to_owned())?;
-    let answer = apply::apply(&mut client, OPERATOR_TOKEN, &wanted, false).await?;
-    apply::write(&answer, false, out)?;
+    apply::apply(&mut client, OPERATOR_TOKEN, &wanted, out).await?;
     writeln!(out, "\nStreaming real purchases, half a year of 344 households")?;
     out.flush()?;
     let source = Source::of_bytes("purchases.ndjson.gz", PURCHASES)?;
@@ -90,7 +89,7 @@ async fn fill_and_show(url: &str, data_dir: &Path, out: &mut impl Write) -> Resu
 }
 
 /// Writes a number with its thousands apart, as 1,234,567.
-fn grouped(number: &Value) -> String {
+pub(crate) fn grouped(number: &Value) -> String {
     let digits = number.as_str().map_or_else(|| number.to_string(), str::to_owned);
     let mut out = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {

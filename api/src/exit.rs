@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Refused = 4,
     /// The server could not be reached, or went away.
     Unreachable = 5,
+    /// It was not confirmed. Nothing was done.
+    NotConfirmed = 6,
     /// A bug: the program stopped itself before it could do harm. Start it again; nothing acknowledged is lost.
     Bug = 70,
     /// The disk failed: nothing more is acknowledged. Nothing acknowledged is lost.
@@ -38,5 +40,6 @@ Exit codes:
    3  stored bytes are damaged; nothing was changed
    4  the server refused what was asked
    5  the server could not be reached, or went away
+   6  it was not confirmed, or there was no terminal to ask on; nothing was done
   70  a bug stopped the program before it could do harm; nothing acknowledged is lost
   74  the disk failed; nothing acknowledged is lost";

@@ -51,7 +51,11 @@ enum Command {
         #[command(flatten)]
         flags: settings::Flags,
     },
-    /// Makes a catalogue file the rules of a tenant, on a running server, and prints what changes
+    /// Makes a catalogue file the rules of a tenant, on a running server
+    ///
+    /// Shows what would change and which customers would see what of it, then asks. What was shown is what is applied:
+    /// if somebody else changed the rules meanwhile, nothing is done.
+    #[command(after_long_help = exit::HELP)]
     Apply {
         /// The catalogue: a TOML file such as api/demo/journey.toml
         catalogue: PathBuf,
@@ -61,9 +65,12 @@ enum Command {
         /// The operator's token
         #[arg(long, env = "KEMBALI_OPERATOR_TOKEN", hide_env_values = true)]
         operator_token: String,
-        /// Only prints what would change
+        /// Only shows what would change
         #[arg(long)]
         dry_run: bool,
+        /// Applies without asking, for scripts
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Writes the rules that a tenant has on a running server as a catalogue file, to standard output
     ///
@@ -223,8 +230,9 @@ fn exit_of_send(error: &SendError) -> Exit {
 fn exit_of_apply(error: &ApplyError) -> Exit {
     match error {
         ApplyError::Server(error) => exit_of_client(error),
-        ApplyError::Refused { .. } => Exit::Refused,
-        ApplyError::Read { .. } | ApplyError::Parse { .. } => Exit::Failed,
+        ApplyError::Refused { .. } | ApplyError::ChangedMeanwhile => Exit::Refused,
+        ApplyError::NobodyToAsk | ApplyError::Declined => Exit::NotConfirmed,
+        ApplyError::Read { .. } | ApplyError::Parse { .. } | ApplyError::Write(_) => Exit::Failed,
     }
 }
 
@@ -254,13 +262,13 @@ fn run(command: Command) -> Result<Exit, Failure> {
             tracing::info!("settings:\n{settings}");
             serve(&settings).map_err(|error| Failure::new(error.exit(), &error))?;
         }
-        Command::Apply { catalogue, url, operator_token, dry_run } => {
+        Command::Apply { catalogue, url, operator_token, dry_run, yes } => {
+            let options = apply::Options { dry_run, yes };
             let applied = runtime()?.block_on(async {
                 let wanted = apply::read(&catalogue)?;
-                apply::apply(&mut Client::new(&url)?, &operator_token, &wanted, dry_run).await
+                apply::run(&mut Client::new(&url)?, &operator_token, &wanted, &options, &mut out).await
             });
-            let answer = applied.map_err(|error| Failure::new(exit_of_apply(&error), &error))?;
-            apply::write(&answer, dry_run, &mut out).map_err(failed)?;
+            applied.map_err(|error| Failure::new(exit_of_apply(&error), &error))?;
         }
         Command::Export { tenant, url, operator_token, version } => {
             let exported = runtime()?.block_on(async {

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::program::{Server, run, run_well, sample};
 
 fn apply(server: &Server, file: &Path) -> String {
-    run_well(&["apply", &file.to_string_lossy(), "--url", &server.url])
+    run_well(&["apply", "--yes", &file.to_string_lossy(), "--url", &server.url])
 }
 
 fn export(server: &Server, more: &[&str]) -> String {

@@ -1,8 +1,10 @@
 //! The program as its users have it: the real binary, real sockets, a real disk, and models that share no code with it.
 
+mod apply;
 mod damage;
 mod earning_model;
 mod export;
+mod fake;
 mod full_disk;
 mod kills;
 mod model;

@@ -343,7 +343,7 @@ fn line_of<'a>(text: &'a str, wanted: &str) -> (usize, &'a str) {
 /// A running server with the whole sample as its rules, whose grocer has booked a purchase.
 fn with_sample(data_dir: &Path) -> Server {
     let server = Server::start(data_dir, 1);
-    run_well(&["apply", &sample("full.toml").to_string_lossy(), "--url", &server.url]);
+    run_well(&["apply", "--yes", &sample("full.toml").to_string_lossy(), "--url", &server.url]);
     let line = r#"{"origin_id":"1","customer":{"ref":"ann"},"amount":200000,"quantity":1,"promo_code":"JOURNEY2017","occurred_at":"2017-03-01T00:00:00Z"}"#;
     assert!(server.send(&[line.to_owned()], |answer| answer.contains("\"status\":201")));
     server
@@ -364,7 +364,7 @@ fn a_refused_file_is_shown_with_its_line() {
         };
         let text = edits.iter().fold(full.clone(), edit);
         std::fs::write(&file, &text).expect("it is written");
-        let refused = run(&["apply", &file_name, "--url", &server.url, "--dry-run"]);
+        let refused = run(&["apply", "--yes", &file_name, "--url", &server.url, "--dry-run"]);
         let stderr = String::from_utf8_lossy(&refused.stderr);
         // A key is shown as stars.
         let starred = |text: &str| {
@@ -402,7 +402,7 @@ fn a_file_that_is_too_large_is_shown_at_its_table() {
         (without.replace("point_kinds = ", &format!("{partners}point_kinds = ")), "6:12\n"),
     ] {
         std::fs::write(&file, &text).expect("it is written");
-        let refused = run(&["apply", &file.to_string_lossy(), "--url", &server.url]);
+        let refused = run(&["apply", "--yes", &file.to_string_lossy(), "--url", &server.url]);
         let stderr = String::from_utf8_lossy(&refused.stderr);
         assert_eq!(refused.status.code(), Some(4), "{stderr}");
         assert!(stderr.contains("more than") && stderr.contains(place), "{stderr}");

@@ -56,7 +56,7 @@ fn every_kind_of_rule_gives_the_totals_of_the_models() {
     }
     let dir = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(dir.path(), 2);
-    run_well(&["apply", &sample("full.toml").to_string_lossy(), "--url", &server.url]);
+    run_well(&["apply", "--yes", &sample("full.toml").to_string_lossy(), "--url", &server.url]);
     send(&server, 500);
     let report = server.get("/v1/reports/summary?tenant=journey");
     let seen = json!({
