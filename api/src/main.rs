@@ -13,12 +13,13 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::apply::ApplyError;
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, ServerUrl};
 use crate::demo::DemoError;
 use crate::exit::Exit;
 use crate::export::ExportError;
@@ -40,6 +41,23 @@ struct Cli {
     command: Command,
 }
 
+/// The server that a client command talks to.
+#[derive(Args)]
+struct ServerFlags {
+    /// The server
+    #[arg(long, env = "KEMBALI_URL", default_value = "http://127.0.0.1:8080")]
+    url: ServerUrl,
+    /// How many seconds the server may take to answer, and between parts of a long answer
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    answer_seconds_max: u64,
+}
+
+impl ServerFlags {
+    fn client(self) -> Client {
+        Client::new(self.url, Duration::from_secs(self.answer_seconds_max))
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Runs the server
@@ -59,9 +77,8 @@ enum Command {
     Apply {
         /// The catalogue: a TOML file such as api/demo/journey.toml
         catalogue: PathBuf,
-        /// The server
-        #[arg(long, env = "KEMBALI_URL", default_value = "http://127.0.0.1:8080")]
-        url: String,
+        #[command(flatten)]
+        server: ServerFlags,
         /// The operator's token
         #[arg(long, env = "KEMBALI_OPERATOR_TOKEN", hide_env_values = true)]
         operator_token: String,
@@ -79,9 +96,8 @@ enum Command {
         /// The tenant's slug
         #[arg(long, value_name = "SLUG")]
         tenant: String,
-        /// The server
-        #[arg(long, env = "KEMBALI_URL", default_value = "http://127.0.0.1:8080")]
-        url: String,
+        #[command(flatten)]
+        server: ServerFlags,
         /// The operator's token
         #[arg(long, env = "KEMBALI_OPERATOR_TOKEN", hide_env_values = true)]
         operator_token: String,
@@ -91,13 +107,14 @@ enum Command {
     },
     /// Sends a file of purchases to a running server, in order, and sums up the answers
     ///
-    /// Sending a file again is harmless: what is booked stays booked once, so an interrupted run is simply repeated.
+    /// Sending a file again is harmless: what is booked stays booked once, so an interrupted run is simply repeated. Ends
+    /// with 4 when a line was not booked.
+    #[command(after_long_help = exit::HELP)]
     Send {
         /// One purchase as JSON a line; plain or gzip
         file: PathBuf,
-        /// The server
-        #[arg(long, env = "KEMBALI_URL", default_value = "http://127.0.0.1:8080")]
-        url: String,
+        #[command(flatten)]
+        server: ServerFlags,
         /// The partner's API key
         #[arg(long, env = "KEMBALI_API_KEY", hide_env_values = true)]
         api_key: String,
@@ -213,9 +230,9 @@ impl Failure {
 
 fn exit_of_client(error: &ClientError) -> Exit {
     match error {
-        ClientError::Unreachable { .. } | ClientError::Broken(_) => Exit::Unreachable,
+        ClientError::Unreachable { .. } | ClientError::Broken(_) | ClientError::Slow(_) => Exit::Unreachable,
         ClientError::Refused { .. } => Exit::Refused,
-        ClientError::Unexpected(_) | ClientError::Url(_) | ClientError::Request(_) => Exit::Failed,
+        ClientError::Unexpected(_) | ClientError::Request(_) => Exit::Failed,
     }
 }
 
@@ -223,7 +240,7 @@ fn exit_of_send(error: &SendError) -> Exit {
     match error {
         SendError::Server { source, .. } => exit_of_client(source),
         SendError::Short { .. } => Exit::Unreachable,
-        SendError::Read { .. } => Exit::Failed,
+        SendError::Read { .. } | SendError::Cut { .. } => Exit::Failed,
     }
 }
 
@@ -262,29 +279,27 @@ fn run(command: Command) -> Result<Exit, Failure> {
             tracing::info!("settings:\n{settings}");
             serve(&settings).map_err(|error| Failure::new(error.exit(), &error))?;
         }
-        Command::Apply { catalogue, url, operator_token, dry_run, yes } => {
+        Command::Apply { catalogue, server, operator_token, dry_run, yes } => {
             let options = apply::Options { dry_run, yes };
             let applied = runtime()?.block_on(async {
                 let wanted = apply::read(&catalogue)?;
-                apply::run(&mut Client::new(&url)?, &operator_token, &wanted, &options, &mut out).await
+                apply::run(&mut server.client(), &operator_token, &wanted, &options, &mut out).await
             });
             applied.map_err(|error| Failure::new(exit_of_apply(&error), &error))?;
         }
-        Command::Export { tenant, url, operator_token, version } => {
+        Command::Export { tenant, server, operator_token, version } => {
             let exported = runtime()?.block_on(async {
-                export::export(&mut Client::new(&url)?, &operator_token, &tenant, version, &mut out).await
+                export::export(&mut server.client(), &operator_token, &tenant, version, &mut out).await
             });
             exported.map_err(|error| Failure::new(exit_of_export(&error), &error))?;
         }
-        Command::Send { file, url, api_key, batch, gzip, show } => {
+        Command::Send { file, server, api_key, batch, gzip, show } => {
             let plan = Plan { api_key: &api_key, batch: batch as usize, gzip, failures_max: show };
-            let sent = runtime()?.block_on(async {
-                let source = Source::open(&file)?;
-                let failed = |source| SendError::Server { source, answered: 0 };
-                send::send(&mut Client::new(&url).map_err(failed)?, source, &plan).await
-            });
+            let sent =
+                runtime()?.block_on(async { send::send(&mut server.client(), Source::open(&file)?, &plan).await });
             let summary = sent.map_err(|error| Failure::new(exit_of_send(&error), &error))?;
             summary.write(&mut out).map_err(failed)?;
+            return Ok(if summary.has_refused() { Exit::Refused } else { Exit::Done });
         }
         Command::Verify { dir, scratch } => verify(&dir, scratch, &mut out)?,
         Command::Demo { listen, data_dir, exit } => {

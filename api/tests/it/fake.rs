@@ -8,6 +8,10 @@ use std::thread::{self, JoinHandle};
 pub(crate) enum Answer {
     /// Answers with this status and this JSON.
     Json(u16, String),
+    /// Keeps the connection open and says nothing.
+    Silence,
+    /// Answers with the head of a stream and this part of it, then says nothing more.
+    Part(String),
 }
 
 /// Answers one request after the other, and gives back the first line of each.
@@ -34,7 +38,11 @@ impl Fake {
                             let written = reader.get_mut().write_all((head + &body).as_bytes());
                             written.expect("the client reads");
                         }
-                        None => (),
+                        Some(Answer::Part(body)) => {
+                            let head = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n", body.len() + 1);
+                            reader.get_mut().write_all((head + &body).as_bytes()).expect("the client reads");
+                        }
+                        Some(Answer::Silence) | None => (),
                     }
                     if answers.len() == 0 {
                         break;

@@ -1,6 +1,7 @@
 //! The program as its users have it: the real binary, real sockets, a real disk, and models that share no code with it.
 
 mod apply;
+mod client;
 mod damage;
 mod earning_model;
 mod export;
