@@ -116,6 +116,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::Catalogue => get(reads::catalogue::show),
         Endpoint::PutCatalogue => on(put, apply::catalogue::put),
         Endpoint::Summary => get(reads::reports::summary),
+        Endpoint::Costs => get(reads::costs::show),
         Endpoint::PostSnapshot => on(MethodFilter::POST, snapshots::post),
         Endpoint::TrialBalance => get(reads::reports::trial_balance),
     })

@@ -88,6 +88,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::TierPrograms
         | Endpoint::Partners
         | Endpoint::Summary
+        | Endpoint::Costs
         | Endpoint::TrialBalance => &[TENANT, MIN_SEQ],
         Endpoint::Catalogue => &[TENANT, VERSION, MIN_SEQ],
         Endpoint::ApiKeys | Endpoint::DeleteApiKey => &[TENANT],

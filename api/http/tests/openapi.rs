@@ -197,6 +197,7 @@ async fn every_operation_answers_as_described() {
         ("/v1/catalogue?tenant=journey&version=1", "GET", &Value::Null),
         ("/v1/catalogue?tenant=journey&dry_run=true", "PUT", &catalogue["catalogue"]),
         ("/v1/reports/summary?tenant=journey", "GET", &Value::Null),
+        ("/v1/reports/costs?tenant=journey", "GET", &Value::Null),
         ("/v1/trial-balance?tenant=journey", "GET", &Value::Null),
         ("/v1/snapshots", "POST", &Value::Null),
         ("/v1/partners?tenant=journey&dry_run=true", "POST", &partner),

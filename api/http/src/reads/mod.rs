@@ -1,9 +1,10 @@
 //! Reading: what the ledger says as of a position. Nothing is created by reading.
 //!
 //! One customer: [`customers`] and, over time, [`history`]; [`purchase`]; the rules: [`promos`] and [`catalogue`];
-//! sums: [`reports`].
+//! sums: [`reports`] and [`costs`].
 
 pub(crate) mod catalogue;
+pub(crate) mod costs;
 pub(crate) mod customers;
 pub(crate) mod history;
 pub(crate) mod promos;

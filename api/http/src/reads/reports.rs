@@ -165,14 +165,19 @@ pub(crate) async fn trial_balance(
 }
 
 /// Names a unit: a currency by its code, a kind of points by its name behind `points/`.
-fn unit_name(unit: Unit, catalogue: &Catalogue) -> String {
+pub(super) fn unit_name(unit: Unit, catalogue: &Catalogue) -> String {
     match unit {
         Unit::Money(currency) => currency.as_str().to_owned(),
         Unit::Points(kind) => format!("points/{}", Names { catalogue }.point_kind(kind)),
     }
 }
 
-async fn totals(app: &App, identity: Identity, uri: &Uri, endpoint: Endpoint) -> Result<Box<TotalsView>, Problem> {
+pub(super) async fn totals(
+    app: &App,
+    identity: Identity,
+    uri: &Uri,
+    endpoint: Endpoint,
+) -> Result<Box<TotalsView>, Problem> {
     let query = Query::parse(uri, parameters::of(endpoint))?;
     app.reach_min_seq(&query).await?;
     let slug = app.tenant(identity, &query).await?.slug.clone();

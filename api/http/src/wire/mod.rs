@@ -2,7 +2,7 @@
 //!
 //! Into the ledger: `purchase` (with `fault` for what is wrong with one) and [`catalogue`] (made a draft by
 //! `catalogue_draft`, a file by `catalogue_toml`); parts of it in `change`. Out of it: [`result`] of a purchase, [`event`] and `message` of the
-//! stream; `customer`, `history`, `promo`, `report`, `rules` (made by `catalogue_view`) of reads; `change`,
+//! stream; `costs`, `customer`, `history`, `promo`, `report`, `rules` (made by `catalogue_view`) of reads; `change`,
 //! `preview` and `api_key` of changes; `snapshot`. The values in both: `number`, `instant`. Each type derives its schema for
 //! [`crate::openapi`].
 
@@ -12,6 +12,7 @@ pub(crate) mod catalogue_draft;
 mod catalogue_toml;
 pub(crate) mod catalogue_view;
 pub(crate) mod change;
+pub(crate) mod costs;
 pub(crate) mod customer;
 pub(crate) mod document;
 mod earning;
