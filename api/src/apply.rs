@@ -2,6 +2,7 @@
 //!
 //! It shows what would change and who would see what of it, asks, and then applies exactly that: should the rules have
 //! changed meanwhile, it does nothing.
+//!
 //! What is wrong in a file is shown with its line, whether the file cannot be read or the server refuses it.
 
 mod place;
@@ -48,9 +49,10 @@ pub(crate) enum ApplyError {
 /// A catalogue file, read and ready to be sent.
 pub(crate) struct Wanted {
     path: PathBuf,
+    /// The file as it is, to show lines of.
     text: String,
-    tenant: String,
-    body: Value,
+    pub(crate) file: CatalogueFile,
+    pub(crate) body: Value,
 }
 
 /// Reads a catalogue file.
@@ -72,12 +74,12 @@ pub(crate) fn parse(path: &Path, text: String) -> Result<Wanted, ApplyError> {
     let file: CatalogueFile = toml::from_str(&text).map_err(failed)?;
     // Sent as it was read: what the server shows of a catalogue, and so what it writes, has no keys.
     let body = toml::from_str(&text).map_err(failed)?;
-    Ok(Wanted { path: path.to_path_buf(), text, tenant: file.tenant.slug, body })
+    Ok(Wanted { path: path.to_path_buf(), text, file, body })
 }
 
 impl Wanted {
     /// Shows where in the file a refusal belongs. One that names no place is left as it is.
-    fn refused(&self, error: ClientError) -> ApplyError {
+    pub(crate) fn refused(&self, error: ClientError) -> ApplyError {
         let ClientError::Refused { problem: Problem { code, detail, place, partner }, .. } = &error else {
             return error.into();
         };
@@ -85,12 +87,18 @@ impl Wanted {
             return ApplyError::ChangedMeanwhile;
         }
         let of_partner = partner.as_ref().map(|slug| format!("partners[{slug}].api_key"));
-        let (Some(place), Ok(file)) = (place.clone().or(of_partner), DeTable::parse(&self.text)) else {
-            return error.into();
-        };
-        let span = place::find(&file, &place);
-        let line = place::show(&self.path, &self.text, &span, &place::keys(file.get_ref()));
-        ApplyError::Refused { code: code.clone(), detail: detail.clone(), line }
+        let line = place.clone().or(of_partner).and_then(|place| self.line_of(&place));
+        match line {
+            Some(line) => ApplyError::Refused { code: code.clone(), detail: detail.clone(), line },
+            None => error.into(),
+        }
+    }
+
+    /// Shows the line of the file that a place is on.
+    pub(crate) fn line_of(&self, place: &str) -> Option<String> {
+        let file = DeTable::parse(&self.text).ok()?;
+        let span = place::find(&file, place);
+        Some(place::show(&self.path, &self.text, &span, &place::keys(file.get_ref())))
     }
 }
 
@@ -145,7 +153,7 @@ pub(crate) async fn apply(
 
 /// Sends it to the server, and returns what that says.
 async fn send(client: &mut Client, token: &str, wanted: &Wanted, more: &str) -> Result<Report, ApplyError> {
-    let path = format!("/v1/catalogue?tenant={}{more}", in_address(&wanted.tenant));
+    let path = format!("/v1/catalogue?tenant={}{more}", in_address(&wanted.file.tenant.slug));
     let answer = client.put(&path, token, &wanted.body).await.map_err(|error| wanted.refused(error))?;
     Ok(serde_json::from_value(answer).map_err(|error| ClientError::Unexpected(error.to_string()))?)
 }

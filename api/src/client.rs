@@ -132,16 +132,35 @@ impl Client {
         self.json(response).await
     }
 
+    /// Posts a JSON document, as an operator, and hands each line of the answer to `see` as it comes.
+    pub(crate) async fn post_for_lines(
+        &mut self,
+        path: &str,
+        token: &str,
+        body: &Value,
+        see: impl FnMut(&[u8]) -> Result<(), ClientError>,
+    ) -> Result<(), ClientError> {
+        let request = self
+            .request(Method::POST, path)
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .header(CONTENT_TYPE, "application/json");
+        let response = self.exchange(request.body(Body::from(body.to_string()))?).await?;
+        if !response.status().is_success() {
+            return Err(self.refused(response).await);
+        }
+        self.read_lines(response, see).await
+    }
+
     /// Sends lines of purchases, and hands each answered line to `see` as it comes. An overloaded server is asked again.
     pub(crate) async fn send_lines(
         &mut self,
         api_key: &str,
         lines: Bytes,
         gzipped: bool,
-        mut see: impl FnMut(&[u8]) -> Result<(), ClientError>,
+        see: impl FnMut(&[u8]) -> Result<(), ClientError>,
     ) -> Result<(), ClientError> {
         let mut retries = 0;
-        let mut response = loop {
+        let response = loop {
             let mut request = self
                 .request(Method::POST, "/v1/purchases")
                 .header("X-Api-Key", api_key)
@@ -161,6 +180,15 @@ impl Client {
         if !response.status().is_success() {
             return Err(self.refused(response).await);
         }
+        self.read_lines(response, see).await
+    }
+
+    /// Hands each line of an answer to `see` as it comes.
+    async fn read_lines(
+        &self,
+        mut response: Response<Incoming>,
+        mut see: impl FnMut(&[u8]) -> Result<(), ClientError>,
+    ) -> Result<(), ClientError> {
         let mut rest: Vec<u8> = Vec::new();
         while let Some(frame) = within(self.answer_time_max, response.frame()).await? {
             let frame = frame.map_err(ClientError::Broken)?;

@@ -87,6 +87,44 @@ async fn a_dry_run_says_who_would_see_what() {
     harness.stop().await;
 }
 
+/// Levels that go and levels under another name: customers of the ones are placed at once, those of the others stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_says_who_is_placed_anew() {
+    let (harness, mut wanted) = with_ann_and_bob().await;
+    // Ann stands on Silver; Bob's Bronze is called Copper from now on.
+    let levels = wanted["tier_programs"][1]["levels"].as_array_mut().unwrap();
+    levels.remove(1);
+    levels[0]["name"] = json!("Copper");
+    levels[0]["renamed_from"] = json!("Bronze");
+    let answer = harness.operator("PUT", DRY, &wanted.to_string()).await.json();
+    let outcome = without_examples(answer["outcome"].clone());
+    assert_eq!(
+        outcome["tier_moves"],
+        json!([{ "program": "Spend", "when": "at_once", "from": "Silver", "to": "Copper", "customers": 1 }])
+    );
+    harness.operator("PUT", PATH, &wanted.to_string()).await;
+    for customer in ["ann", "bob"] {
+        let shown = harness.get(&format!("/v1/customers?tenant=journey&ref={customer}")).await.json();
+        assert_eq!(shown["tiers"][1]["level"], "Copper", "{customer}");
+    }
+    // What is called otherwise is shown by the name of its version, the present one first.
+    let levels = &mut wanted["tier_programs"][0]["levels"];
+    levels[0]["name"] = json!("Starter");
+    levels[0]["renamed_from"] = json!("BRONZE");
+    levels[0]["count_max"] = json!(3);
+    levels[0]["milestones"] = json!([]);
+    for level in [0, 1] {
+        levels[level]["previous"] = json!("Starter");
+    }
+    let answer = harness.operator("PUT", DRY, &wanted.to_string()).await.json();
+    let outcome = without_examples(answer["outcome"].clone());
+    assert_eq!(
+        outcome["tier_moves"],
+        json!([{ "program": "Journey", "when": "next_purchase", "from": "BRONZE", "to": "SILVER", "customers": 1 }])
+    );
+    harness.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_dry_run_that_changes_something_is_previewed() {
     let (harness, shown) = with_ann_and_bob().await;

@@ -17,7 +17,10 @@ fn ended(arguments: &[&str]) -> (Option<i32>, String) {
 #[test]
 fn a_wrong_address_is_a_wrong_command_line() {
     for url in ["localhost:8080", "https://localhost", "http://", "http://a/b", "http://a:b", "http://user@a"] {
-        for command in [&["apply", "--yes", "x.toml"][..], &["export", "--tenant", "t"], &["send", "x.ndjson"]] {
+        let what_if = ["what-if", "--catalogue", "x.toml"];
+        for command in
+            [&["apply", "--yes", "x.toml"][..], &["export", "--tenant", "t"], &["send", "x.ndjson"], &what_if]
+        {
             let (code, said) = ended(&[command, &["--url", url]].concat());
             assert!(code == Some(2) && said.contains("must look like http://127.0.0.1:8080"), "{url}: {said}");
         }
@@ -28,8 +31,12 @@ fn a_wrong_address_is_a_wrong_command_line() {
 fn a_server_that_does_not_answer_is_not_waited_for_for_ever() {
     let journey = sample("journey.toml").to_string_lossy().into_owned();
     let purchases = sample("purchases.ndjson.gz").to_string_lossy().into_owned();
-    let commands: [&[&str]; 3] =
-        [&["apply", "--yes", &journey], &["export", "--tenant", "journey"], &["send", &purchases, "--batch", "10"]];
+    let commands: [&[&str]; 4] = [
+        &["apply", "--yes", &journey],
+        &["export", "--tenant", "journey"],
+        &["send", &purchases, "--batch", "10"],
+        &["what-if", "--catalogue", &journey],
+    ];
     for command in commands {
         for answer in [Answer::Silence, Answer::Part("{".to_owned())] {
             let fake = Fake::start(vec![answer]);

@@ -12,3 +12,4 @@ mod model;
 mod program;
 mod refused_files;
 mod slice;
+mod what_if;

@@ -129,7 +129,27 @@ const CASES: &[Case] = &[
     ),
     Case(&[("policy = \"journey\"", "policy = \"ladder\"")], "policy = \"ladder\"", "unknown variant `ladder`"),
     Case(&[("name = \"GOLD\"", "name = \"silver\"")], "^name = \"silver\"", "levels[silver]: stands twice"),
-    Case(&[("name = \"GOLD\"", "name = \"TIN\"")], "^name = \"BRONZE\"", "levels[GOLD]: cannot be removed"),
+    Case(
+        &[("name = \"GOLD\"\n", "name = \"TIN\"\nrenamed_from = \"LEAD\"\n")],
+        "renamed_from = \"LEAD\"",
+        "levels[TIN].renamed_from: names no present level: LEAD",
+    ),
+    Case(
+        &[
+            ("name = \"SILVER\"\n", "name = \"TIN\"\nrenamed_from = \"BRONZE\"\n"),
+            ("name = \"GOLD\"\n", "name = \"LEAD\"\nrenamed_from = \"BRONZE\" # again\n"),
+        ],
+        "# again",
+        "levels[LEAD].renamed_from: names a level that another takes: BRONZE",
+    ),
+    Case(
+        &[
+            ("name = \"SILVER\"\n", "name = \"TIN\"\n"),
+            ("name = \"GOLD\"\n", "name = \"GOLD\"\nrenamed_from = \"SILVER\"\n"),
+        ],
+        "renamed_from = \"SILVER\"",
+        "levels[GOLD].renamed_from: names SILVER, but GOLD is a level already",
+    ),
     Case(&[("name = \"GOLD\"\n", "name = \"GOLD\"\nprevious = \"TIN\"\n")], "^name = \"GOLD\"", "names no level: TIN"),
     Case(
         &[("name = \"SILVER\"\n", "name = \"SILVER\"\nnext = \"BRONZE\"\n")],

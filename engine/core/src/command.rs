@@ -99,4 +99,6 @@ pub enum Query {
         /// How many of its rows were looked at before.
         from: usize,
     },
+    /// The ledger's clock: an instant before which nothing will be received any more.
+    Clock,
 }

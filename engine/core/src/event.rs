@@ -80,6 +80,8 @@ pub enum Event {
     RewardGranted(RewardGranted),
     /// A point account was credited or debited.
     PointEntry(PointEntry),
+    /// The customer was placed on another level of a tier programme, and no purchase did it.
+    TierPlaced(TierPlaced),
 }
 
 /// See [`Event::CustomerCreated`].
@@ -106,6 +108,15 @@ pub struct PurchaseBooked {
     pub balance_after: Amount,
     /// What was bought.
     pub purchase: Purchase,
+}
+
+impl PurchaseBooked {
+    /// Returns the partner's instant where it is the one that the rules saw: only that was checked not to lie in the
+    /// future, so only that can move the watermark.
+    #[must_use]
+    pub fn drove_rules(&self) -> Option<Instant> {
+        self.purchase.occurred_at.filter(|occurred_at| *occurred_at == self.at)
+    }
 }
 
 /// See [`Event::PurchaseRefused`].
@@ -228,6 +239,77 @@ pub struct RewardGranted {
     pub reward: RuleId,
     /// What was paid.
     pub paid: RewardKind,
+}
+
+/// See [`Event::TierPlaced`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierPlaced {
+    /// Why.
+    pub reason: PlacementReason,
+    /// Where the customer stood, and stands.
+    pub placed: Placed,
+}
+
+/// Why a customer was placed on another level. New reasons stand at the end: the journal holds them by their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PlacementReason {
+    /// An operator moved the customer up.
+    Promoted,
+    /// An operator moved the customer down.
+    Demoted,
+    /// The customer's level was removed.
+    LevelRemoved {
+        /// The version of the tenant's rules that removed it.
+        version: u32,
+    },
+}
+
+/// Where a customer stood in a programme of either policy, and stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Placed {
+    /// In a Journey programme.
+    Journey {
+        /// Where the customer stood.
+        before: Standing,
+        /// Where the customer stands.
+        after: Standing,
+    },
+    /// In a Threshold programme.
+    Threshold {
+        /// Where the customer stood.
+        before: SpendStanding,
+        /// Where the customer stands.
+        after: SpendStanding,
+    },
+}
+
+impl Placed {
+    /// Returns the programme.
+    #[must_use]
+    pub const fn program(&self) -> RuleId {
+        match self {
+            Placed::Journey { after, .. } => after.program,
+            Placed::Threshold { after, .. } => after.program,
+        }
+    }
+
+    /// Returns the level before.
+    #[must_use]
+    pub const fn from(&self) -> RuleId {
+        match self {
+            Placed::Journey { before, .. } => before.level,
+            Placed::Threshold { before, .. } => before.level,
+        }
+    }
+
+    /// Returns the level after.
+    #[must_use]
+    pub const fn to(&self) -> RuleId {
+        match self {
+            Placed::Journey { after, .. } => after.level,
+            Placed::Threshold { after, .. } => after.level,
+        }
+    }
 }
 
 /// See [`Event::MilestoneReached`].

@@ -5,9 +5,9 @@
 //! state is a fold of them.
 //!
 //! Read in this order: [`command`] (what is asked), [`desk`] (what no single customer owns), [`customer`] (one
-//! customer's row), [`event`] (what happened), [`ledger`] (the whole state). The rules themselves: [`promo`],
-//! [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`], [`accounts`]. What a change of them
-//! would do: [`preview`].
+//! customer's row), [`event`] (what happened), [`ledger`] (the whole state), [`what_if`] (another one beside it). The
+//! rules themselves: [`promo`], [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`],
+//! [`accounts`]; what they say of a purchase that is booked: [`explain`]. What a change of them would do: [`preview`].
 #![no_std]
 // Tests use proptest, which needs the standard library.
 #[cfg(test)]
@@ -24,11 +24,13 @@ pub mod customer;
 pub mod desk;
 pub mod draft;
 pub mod event;
+pub mod explain;
 mod identity;
 pub mod journey;
 pub mod ledger;
 mod maps;
 mod percent;
+pub mod placement;
 pub mod points;
 pub mod preview;
 pub mod promo;
@@ -37,12 +39,13 @@ mod quantity;
 mod rejection;
 pub mod threshold;
 pub mod totals;
+pub mod what_if;
 
 pub use identity::{
     Alias, AliasKind, CurrencyCode, CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId,
     Unit, WalletId,
 };
 pub use maps::{Map, Set};
-pub use percent::{PERCENT_PLACES_MAX, Percent, Rate};
+pub use percent::{ExactShare, PERCENT_PLACES_MAX, Percent, Rate};
 pub use quantity::{AMOUNT_MAX, Amount, DAY_US, Instant, Seq, Ticket};
 pub use rejection::{CatalogueRejection, Rejection, RejectionCode};

@@ -1,8 +1,9 @@
 //! What a change of the rules would do to the customers as they stand, counted before it is made.
 //!
 //! Pure: a row, the rules before and after, and an instant go in, counts come out. Nothing is decided here: the counts
-//! say what [`journey`](crate::journey), [`threshold`](crate::threshold), [`cashback`](crate::cashback) and
-//! [`campaign`](crate::campaign) would do. Parts of the rows may be counted apart and added up.
+//! say what [`placement`](crate::placement), [`journey`](crate::journey), [`threshold`](crate::threshold),
+//! [`cashback`](crate::cashback) and [`campaign`](crate::campaign) would do. Parts of the rows may be counted apart and
+//! added up.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -12,6 +13,7 @@ use crate::catalogue::{Campaign, CashbackRule, Catalogue, Journey, Threshold, Ti
 use crate::customer::Row;
 use crate::identity::{CustomerId, RuleId};
 use crate::journey::{self, Standing};
+use crate::placement::{Removal, up_to_date};
 use crate::quantity::Instant;
 use crate::threshold::SpendStanding;
 
@@ -25,6 +27,17 @@ pub struct RuleChange {
     pub before: Arc<Catalogue>,
     /// What would hold.
     pub after: Arc<Catalogue>,
+    /// The levels that go with the change.
+    removal: Option<Removal>,
+}
+
+impl RuleChange {
+    /// Makes the change from a version to the one that would follow it.
+    #[must_use]
+    pub fn new(before: Arc<Catalogue>, after: Arc<Catalogue>) -> RuleChange {
+        let removal = Removal::between(&before, &after);
+        RuleChange { before, after, removal }
+    }
 }
 
 /// What the change would do, counted over some of the tenant's customers.
@@ -56,7 +69,8 @@ pub struct TierMove {
 /// When customers move to the level that other rules give them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum When {
-    /// With the change: they are shown at the new level from then on.
+    /// With the change: they are shown at the new level from then on. Of a level that is gone, where its customers are
+    /// placed; of a Journey, also by what a gap means then.
     AtOnce,
     /// With their next purchase, if it came now. Of a Journey, whose next purchase takes them elsewhere than it would.
     NextPurchase,
@@ -153,17 +167,24 @@ impl Preview {
         }
     }
 
-    /// Looks at one of the tenant's customers.
-    pub fn look(&mut self, change: &RuleChange, row: &Row, now: Instant) {
+    /// Looks at one of the tenant's customers. `removals` are all of the tenant's, the oldest first: the row may still
+    /// stand on a level that went before.
+    pub fn look(&mut self, change: &RuleChange, removals: &[Removal], row: &Row, now: Instant) {
         self.customers += 1;
+        // Somebody may have changed the rules since `before` was read.
+        let known = removals.partition_point(|removal| removal.version() <= change.before.version);
+        let (row, _) = up_to_date(row, &removals[..known]);
+        let (placed, _) = up_to_date(&row, change.removal.as_slice());
         for program in &change.before.programs {
             let Some(next) = change.after.program(program.id) else { continue };
             let moved = match (&program.policy, &next.policy) {
                 (TierPolicy::Journey(before), TierPolicy::Journey(after)) => {
-                    row.standing(program.id).and_then(|standing| journey_move(before, after, standing, now))
+                    let stands = row.standing(program.id).zip(placed.standing(program.id));
+                    stands.and_then(|(was, is)| journey_move((before, was), (after, is), now))
                 }
                 (TierPolicy::Threshold(before), TierPolicy::Threshold(after)) => {
-                    row.spend(program.id).and_then(|standing| threshold_move(before, after, standing))
+                    let stands = row.spend(program.id).zip(placed.spend(program.id));
+                    stands.and_then(|(was, is)| threshold_move((before, was), (after, is)))
                 }
                 // A programme keeps its policy.
                 (TierPolicy::Journey(_), TierPolicy::Threshold(_))
@@ -213,30 +234,33 @@ fn cashback_runs(rule: &CashbackRule, now: Instant) -> bool {
     rule.is_active && rule.ends_at.is_none_or(|ends_at| now <= ends_at)
 }
 
-/// Where a customer of a Journey would stand instead. A level that is gone counts as the lowest at once.
-fn journey_move(before: &Journey, after: &Journey, standing: &Standing, now: Instant) -> Option<TierMove> {
-    let shown = |rules| journey::effective_level(rules, standing, now);
-    let moved = |when, to| TierMove { program: standing.program, when, from: shown(before), to };
+/// Where a customer of a Journey would stand instead: each standing by its rules.
+fn journey_move(before: (&Journey, &Standing), after: (&Journey, &Standing), now: Instant) -> Option<TierMove> {
+    let program = before.1.program;
+    let shown = |(rules, standing)| journey::effective_level(rules, standing, now);
+    let moved = |when, to| TierMove { program, when, from: shown(before), to };
     if shown(before) != shown(after) {
         return Some(moved(When::AtOnce, shown(after)));
     }
-    let next = |rules| journey::step(standing.program, rules, Some(standing), now).standing.level;
+    let next = |(rules, standing)| journey::step(program, rules, Some(standing), now).standing.level;
     (next(before) != next(after)).then(|| moved(When::NextPurchase, next(after)))
 }
 
-/// Where a customer of a Threshold programme would stand instead, by what was spent.
-fn threshold_move(before: &Threshold, after: &Threshold, standing: &SpendStanding) -> Option<TierMove> {
-    let to = after.reached_by(standing.spent);
-    let moved = |when| Some(TierMove { program: standing.program, when, from: standing.level, to: to.id });
-    let Some(present) = after.level(standing.level) else {
-        // Its level is gone: this is where whoever stands on it is placed anew.
-        return moved(When::AtOnce);
-    };
-    if present.id == to.id || before.reached_by(standing.spent).id == to.id {
+/// Where a customer of a Threshold programme would stand instead: each standing by its rules.
+fn threshold_move(before: (&Threshold, &SpendStanding), after: (&Threshold, &SpendStanding)) -> Option<TierMove> {
+    let ((old_rules, was), (rules, is)) = (before, after);
+    let moved = |when, to| Some(TierMove { program: was.program, when, from: was.level, to });
+    if was.level != is.level {
+        return moved(When::AtOnce, is.level);
+    }
+    // A customer whom a purchase moved since `before` was read may stand on a level of neither version.
+    let present = rules.level(is.level)?;
+    let to = rules.reached_by(is.spent);
+    if present.id == to.id || old_rules.reached_by(was.spent).id == to.id {
         return None;
     }
     // Only a purchase that crosses a bound moves anybody, and only up: see `threshold::step`.
-    let is_highest = after.levels.last().is_some_and(|highest| highest.id == to.id);
+    let is_highest = rules.levels.last().is_some_and(|highest| highest.id == to.id);
     let keeps = to.spent_min < present.spent_min || is_highest;
-    moved(if keeps { When::Never } else { When::NextBound })
+    moved(if keeps { When::Never } else { When::NextBound }, to.id)
 }

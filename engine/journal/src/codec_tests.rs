@@ -13,8 +13,8 @@ use kembali_core::catalogue::{
 };
 use kembali_core::event::{
     Body, CampaignCompleted, CashbackEarned, CustomerCreated, DeclineReason, Event, FulfillmentAdvanced,
-    MilestoneReached, PromoDeclined, PromoGranted, PurchaseBooked, PurchaseRefused, Record, RewardGranted,
-    SpendCounted, TierStepped,
+    MilestoneReached, Placed, PlacementReason, PromoDeclined, PromoGranted, PurchaseBooked, PurchaseRefused, Record,
+    RewardGranted, SpendCounted, TierPlaced, TierStepped,
 };
 use kembali_core::journey::{Remark, Standing};
 use kembali_core::points::PointEntry;
@@ -25,7 +25,7 @@ use kembali_core::{
     RejectionCode, RuleId, Seq, TenantId, Unit, WalletId,
 };
 
-use super::{DecodeError, decode, encode};
+use super::{DecodeError, RecordHead, decode, decode_head, encode};
 
 fn amount(minor_units: i64) -> Amount {
     Amount::new(minor_units).expect("an amount")
@@ -186,6 +186,11 @@ fn samples() -> Vec<(&'static str, Body)> {
     };
     let granted =
         |paid| of_customer(Event::RewardGranted(RewardGranted { campaign: RuleId(17), reward: RuleId(15), paid }));
+    let placed = |reason, placed| of_customer(Event::TierPlaced(TierPlaced { reason, placed }));
+    let spend = |before, after| {
+        let at = |level| SpendStanding { program: RuleId(9), level: RuleId(level), spent: amount(5_000_040) };
+        Placed::Threshold { before: at(before), after: at(after) }
+    };
     let created = |kind| of_customer(Event::CustomerCreated(CustomerCreated { alias: Alias { kind, hash: 5 } }));
     vec![
         ("catalogue_applied_v2", body(None, vec![Event::CatalogueApplied(Arc::new(full_catalogue()))])),
@@ -287,6 +292,15 @@ fn samples() -> Vec<(&'static str, Body)> {
                 balance_after: amount(397),
             })),
         ),
+        ("tier_placed_promoted", placed(PlacementReason::Promoted, spend(9, 10))),
+        ("tier_placed_demoted", placed(PlacementReason::Demoted, spend(10, 9))),
+        (
+            "tier_placed_removed",
+            placed(
+                PlacementReason::LevelRemoved { version: 2 },
+                Placed::Journey { before: standing(7, 3), after: standing(8, 0) },
+            ),
+        ),
     ]
 }
 
@@ -339,7 +353,12 @@ fn stored_shapes_are_frozen() {
 #[test]
 fn what_is_written_is_read() {
     for (name, body) in samples() {
-        let record = decode(Seq(42), &bytes_of(&body)).expect(name);
+        let bytes = bytes_of(&body);
+        let head =
+            RecordHead { received_at: body.received_at, tenant: body.tenant, has_customer: body.customer.is_some() };
+        assert_eq!(decode_head(&bytes).expect(name), head, "{name}");
+        assert!((0..18).all(|end| decode_head(&bytes[..end]).is_err()), "{name} is cut");
+        let record = decode(Seq(42), &bytes).expect(name);
         assert_eq!(record, Record { seq: Seq(42), body }, "{name}");
     }
 }

@@ -61,6 +61,13 @@ pub enum Outcome {
     Totals(Option<Box<TotalsView>>),
     /// What a change of rules would do to some of a shard's customers, if there is such a shard.
     Preview(Option<PreviewView>),
+    /// The ledger's clock.
+    Clock {
+        /// What it says: every record behind `as_of` has this stamp or a later one.
+        received_at: Instant,
+        /// The last record before the question.
+        as_of: Seq,
+    },
 }
 
 /// A customer as of a position.

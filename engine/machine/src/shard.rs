@@ -8,10 +8,12 @@ use kembali_core::command::PurchaseCommand;
 use kembali_core::customer::{Decision, Row, decide};
 use kembali_core::desk::Terms;
 use kembali_core::event::Body;
+use kembali_core::placement::Removal;
 use kembali_core::preview::{Preview, RuleChange};
 use kembali_core::{CustomerId, Instant, Rejection, TenantId, Ticket};
 
 use crate::rows::Rows;
+use crate::sweep::{SweepTerms, Swept};
 
 /// Rows that a preview looks at under one ticket; then the shard does other work.
 pub const PREVIEW_ROWS_MAX: usize = 4_096;
@@ -34,8 +36,21 @@ pub enum Work {
     Propose(Box<(Terms, Box<PurchaseCommand>)>),
     /// Look at a row.
     Read(TenantId, CustomerId),
-    /// Count what a change of rules would do now to some of the rows, from a place on.
-    Preview(Arc<RuleChange>, Instant, usize),
+    /// Place customers of removed levels, from a place among the rows on.
+    Sweep(Arc<SweepTerms>, usize),
+    /// Count what a change of rules would do to some of the rows, from a place on.
+    Preview(Box<PreviewTerms>, usize),
+}
+
+/// What a piece of a preview needs to know.
+#[derive(Debug)]
+pub struct PreviewTerms {
+    /// The change.
+    pub change: Arc<RuleChange>,
+    /// The versions of the tenant's rules that removed levels: the sweep may not have come by.
+    pub removals: Arc<[Removal]>,
+    /// What the tenant's clock says.
+    pub now: Instant,
 }
 
 /// A shard's answer under one ticket.
@@ -58,6 +73,8 @@ pub enum Answer {
     Refused(Rejection, Box<PurchaseCommand>),
     /// The row, or nobody.
     Row(Option<Box<Row>>),
+    /// Those who were placed; their rows have changed.
+    Swept(Swept),
     /// What a change of rules would do to some of the rows.
     Preview(Box<PreviewPiece>),
 }
@@ -81,7 +98,7 @@ impl Shard {
     /// Makes a shard of rows that recovery found.
     #[must_use]
     pub fn new(rows: impl IntoIterator<Item = Row>) -> Shard {
-        Shard { rows: rows.into_iter().map(|row| (row.id, row)).collect() }
+        Shard { rows: rows.into_iter().collect() }
     }
 
     /// Does a batch of work, in order, and answers all of it.
@@ -100,20 +117,24 @@ impl Shard {
                         let row = self.rows.get(&customer).filter(|row| row.tenant == tenant);
                         Answer::Row(row.cloned().map(Box::new))
                     }
-                    Work::Preview(change, now, from) => Answer::Preview(Box::new(self.preview(&change, now, from))),
+                    Work::Sweep(terms, from) => Answer::Swept(terms.sweep(&mut self.rows, from)),
+                    Work::Preview(terms, from) => Answer::Preview(Box::new(self.preview(&terms, from))),
                 };
                 Answered { ticket, answer }
             })
             .collect()
     }
 
-    fn preview(&self, change: &RuleChange, now: Instant, from: usize) -> PreviewPiece {
-        let piece = self.rows.piece(from, PREVIEW_ROWS_MAX);
-        let mut preview = Preview::new(change, now);
-        for row in piece.iter().filter(|row| row.tenant == change.before.tenant) {
-            preview.look(change, row, now);
+    fn preview(&self, terms: &PreviewTerms, from: usize) -> PreviewPiece {
+        let PreviewTerms { change, removals, now } = terms;
+        let mut preview = Preview::new(change, *now);
+        for row in self.rows.values().skip(from).take(PREVIEW_ROWS_MAX) {
+            if row.tenant == change.before.tenant {
+                preview.look(change, removals, row, *now);
+            }
         }
-        PreviewPiece { preview, next: (piece.len() == PREVIEW_ROWS_MAX).then(|| from + piece.len()) }
+        let next = from.saturating_add(PREVIEW_ROWS_MAX);
+        PreviewPiece { preview, next: (next < self.rows.len()).then_some(next) }
     }
 
     fn decide(&mut self, terms: &Terms, command: Box<PurchaseCommand>) -> Answer {
@@ -121,7 +142,7 @@ impl Shard {
         match decide(self.rows.get(&terms.customer), terms, command) {
             Decision::Decided(body) => {
                 if let Some(row) = Row::created_by(&body) {
-                    self.rows.insert(terms.customer, row);
+                    self.rows.insert(row);
                 }
                 let row = self.rows.get_mut(&terms.customer).expect("a decided purchase has a row");
                 row.evolve(&body);

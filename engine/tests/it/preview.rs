@@ -39,7 +39,7 @@ fn every_customer_is_counted_once_while_purchases_go_on() {
             book(&engine, of(0..CUSTOMERS)).await;
             let applied = engine.apply(lower_count()).await.expect("it is a change");
             let before = applied.before.expect("the tenant is there");
-            let change = RuleChange { before: Arc::clone(&before), after: applied.catalogue };
+            let change = RuleChange::new(Arc::clone(&before), applied.catalogue);
             // Others come meanwhile.
             let late = tokio::spawn({
                 let (engine, requests) = (engine.clone(), of(CUSTOMERS..CUSTOMERS + 2_000));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kembali_core::RuleId;
-use kembali_core::catalogue::{Catalogue, ThresholdLevel, TierPolicy};
+use kembali_core::catalogue::{Catalogue, ThresholdLevel, TierPolicy, TierProgram};
 use kembali_core::preview::{Customers, RuleChange, Stopped, TierMove, When, Why};
 use kembali_engine::{Applied, Engine, Previewed, TotalsView};
 
@@ -21,7 +21,7 @@ pub(super) async fn of_change(engine: &Engine, applied: &Applied) -> Result<Opti
     let Some(before) = applied.before.as_ref().filter(|before| before.version != applied.catalogue.version) else {
         return Ok(None);
     };
-    let change = RuleChange { before: Arc::clone(before), after: Arc::clone(&applied.catalogue) };
+    let change = RuleChange::new(Arc::clone(before), Arc::clone(&applied.catalogue));
     let previewed = engine.preview(change).await?;
     let Some(totals) = engine.totals(&before.slug).await? else { return Ok(None) };
     Ok(Some(shown(before, &applied.catalogue, previewed, &totals)))
@@ -47,9 +47,9 @@ fn examples(customers: Customers) -> Vec<UuidText> {
 fn tier_move(before: &Catalogue, after: &Catalogue, moved: TierMove, who: Customers) -> PreviewMove {
     let program = |rules: &Catalogue| rules.program(moved.program).cloned();
     let (old, new) = (program(before), program(after));
-    // A level that one of the versions does not have is in the other.
-    let level = |id: RuleId| {
-        let found = [&new, &old].into_iter().flatten().find_map(|program| program.level_name(id));
+    // Each by the name that it has in its version; a level that this one does not have is in the other.
+    let level = |id: RuleId, versions: [&Option<TierProgram>; 2]| {
+        let found = versions.into_iter().flatten().find_map(|program| program.level_name(id));
         found.map_or_else(|| format!("#{}", id.0), str::to_owned)
     };
     let above = new.as_ref().filter(|_| moved.when == When::NextBound).and_then(|new| match &new.policy {
@@ -67,8 +67,8 @@ fn tier_move(before: &Catalogue, after: &Catalogue, moved: TierMove, who: Custom
             When::NextBound => WhenMoved::NextBound,
             When::Never => WhenMoved::Never,
         },
-        from: level(moved.from),
-        to: level(moved.to),
+        from: level(moved.from, [&old, &new]),
+        to: level(moved.to, [&new, &old]),
         bound: above.map(|level: &ThresholdLevel| Money(level.spent_min.minor_units())),
         bound_level: above.map(|level| level.name.clone()),
         customers: who.count,

@@ -1,4 +1,4 @@
-//! One customer now: who it is, what is in the wallets.
+//! One customer, now or as of a past position: who it is, what is in the wallets.
 
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -95,8 +95,12 @@ async fn view(
     query: &Query,
     customer: &CustomerRef,
 ) -> Result<Box<CustomerView>, Problem> {
+    let at = app.past(identity, query).await?;
     let tenant = app.tenant(identity, query).await?.tenant;
-    let view = app.engine.customer(tenant, customer).await?;
+    let view = match at {
+        None => app.engine.customer(tenant, customer).await?,
+        Some(at) => app.engine.customer_at(tenant, customer, at).await?,
+    };
     view.filter(|view| view.row.tenant == tenant).ok_or_else(|| Problem::new(&codes::CUSTOMER_NOT_FOUND))
 }
 

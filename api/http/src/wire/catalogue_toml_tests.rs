@@ -110,6 +110,7 @@ fn journey() -> impl Strategy<Value = TierProgramFile> {
         let lowest = levels[0].0.clone();
         let level = |(index, (name, (count_max, milestones))): (usize, (String, (u32, Vec<i64>)))| LevelFile {
             name,
+            renamed_from: None,
             spent_min: None,
             count_max: Some(count_max),
             next: None,
@@ -139,6 +140,7 @@ fn threshold() -> impl Strategy<Value = TierProgramFile> {
             spent += more;
             LevelFile {
                 name,
+                renamed_from: None,
                 spent_min: Some(Money(spent)),
                 count_max: None,
                 next: None,

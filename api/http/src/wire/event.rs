@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::history::Side;
 use super::instant::{Rfc3339, UuidText};
-use super::result::{Declined, Effect, Names, PurchaseResult, TierStep, purchase_of, result_of};
+use super::result::{Declined, Effect, Names, PurchaseResult, Rules, TierStep, purchase_of, result_of};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +108,7 @@ impl Topic {
             Event::CampaignCompleted(_) => Topic::CampaignCompleted,
             Event::RewardGranted(_) => Topic::RewardGranted,
             Event::PointEntry(_) => Topic::PointsEntry,
+            Event::TierPlaced(_) => Topic::TierChanged,
         })
     }
 }
@@ -359,13 +360,15 @@ enum Said<'a> {
 /// # Errors
 ///
 /// The writer failed.
-pub fn render(
+pub fn render<'a>(
     seq: Seq,
-    body: &Body,
-    catalogue: &Catalogue,
+    body: &'a Body,
+    rules: impl Into<Rules<'a>>,
     topics: Topics,
 ) -> Result<Option<String>, serde_json::Error> {
-    let view = View { seq, body, catalogue, names: Names { catalogue } };
+    let rules = rules.into();
+    let catalogue = rules.catalogue;
+    let view = View { seq, body, rules, catalogue, names: Names { catalogue } };
     let asked_for = body.events.iter().enumerate().filter_map(|(index, event)| {
         let topic = Topic::of(event).filter(|topic| topics.has(*topic))?;
         Some(view.cloud_event(index, topic, event))
@@ -380,6 +383,7 @@ pub fn render(
 struct View<'a> {
     seq: Seq,
     body: &'a Body,
+    rules: Rules<'a>,
     catalogue: &'a Catalogue,
     names: Names<'a>,
 }
@@ -421,7 +425,7 @@ impl<'a> View<'a> {
                 });
             }
             Event::PurchaseBooked(_) => {
-                return result_of(Some(self.seq), self.body, self.catalogue).map(Box::new).map(Data::Accepted);
+                return result_of(Some(self.seq), self.body, self.rules).map(Box::new).map(Data::Accepted);
             }
             Event::PurchaseRefused(refused) => {
                 return Some(Data::Rejected {
@@ -457,6 +461,7 @@ impl<'a> View<'a> {
             },
             Event::WalletEntry(entry) => self.entry(entry)?,
             Event::SpendCounted(counted) => Said::Tier(self.names.spend_step(counted)),
+            Event::TierPlaced(placed) => Said::Tier(self.names.placement(placed, self.rules.former)),
             Event::CashbackEarned(earned) => Said::Earned(self.names.cashback_rule(earned)),
             Event::FulfillmentAdvanced(advanced) => Said::Earned(self.names.fulfillment(advanced)),
             Event::RewardGranted(granted) => Said::Earned(self.names.reward(granted)),
@@ -503,6 +508,11 @@ pub(crate) fn partner_of(body: &Body) -> Option<PartnerId> {
         Event::PurchaseRefused(refused) => Some(refused.partner),
         _ => None,
     })
+}
+
+/// Returns true of a record that places a customer on other levels, and does nothing else.
+pub(crate) fn is_placement(body: &Body) -> bool {
+    body.events.iter().all(|event| matches!(event, Event::TierPlaced(_)))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! What crosses the network: JSON in, JSON out. Nothing here asks the engine.
 //!
 //! Into the ledger: `purchase` (with `fault` for what is wrong with one) and [`catalogue`] (made a draft by
-//! `catalogue_draft`, a file by `catalogue_toml`); parts of it in `change`. Out of it: [`result`] of a purchase, [`event`] and `message` of the
-//! stream; `costs`, `customer`, `history`, `promo`, `report`, `rules` (made by `catalogue_view`) of reads; `change`,
-//! `preview` and `api_key` of changes; `snapshot`. The values in both: `number`, `instant`. Each type derives its schema for
+//! `catalogue_draft`, a file by `catalogue_toml`); parts of it in `change`. Out of it: [`result`] of a purchase,
+//! [`event`] and `message` of the stream; `costs`, `customer`, `explanation`, `history`, `promo`, `report`, `statement`,
+//! `rules` (made by `catalogue_view`) of reads; `change`, `preview` and `api_key` of changes; `what_if`; `snapshot`. The
+//! values in both: `number`, `instant`. Each type derives its schema for
 //! [`crate::openapi`].
 
 pub(crate) mod api_key;
@@ -17,6 +18,7 @@ pub(crate) mod customer;
 pub(crate) mod document;
 mod earning;
 pub mod event;
+pub(crate) mod explanation;
 pub(crate) mod fault;
 pub(crate) mod health;
 pub(crate) mod history;
@@ -30,3 +32,5 @@ pub(crate) mod report;
 pub mod result;
 pub(crate) mod rules;
 pub(crate) mod snapshot;
+pub(crate) mod statement;
+pub(crate) mod what_if;

@@ -10,7 +10,7 @@ pub use decide::{Decision, Needs, Resource, ResourceKind, decide};
 use serde::{Deserialize, Serialize};
 
 use crate::campaign::{CampaignStanding, Progress};
-use crate::event::{Body, Event};
+use crate::event::{Body, Event, Placed};
 use crate::identity::{Alias, CustomerId, RuleId, TenantId, Unit, WalletId};
 use crate::journey::Standing;
 use crate::points::PointAccount;
@@ -87,6 +87,7 @@ impl Row {
                 Event::TierStepped(stepped) => self.place(stepped.after),
                 Event::WalletEntry(entry) => self.set_balance(entry.wallet, entry.unit, entry.balance_after),
                 Event::SpendCounted(counted) => self.place_spend(counted.after),
+                Event::TierPlaced(placed) => self.place_anew(&placed.placed),
                 Event::PointEntry(entry) => self.point_account_mut(entry.kind).evolve(entry),
                 Event::FulfillmentAdvanced(advanced) => self.advance(advanced.campaign, advanced.progress),
                 Event::CampaignCompleted(completed) => {
@@ -103,6 +104,13 @@ impl Row {
                 | Event::CashbackEarned(_)
                 | Event::RewardGranted(_) => (),
             }
+        }
+    }
+
+    pub(crate) fn place_anew(&mut self, placed: &Placed) {
+        match placed {
+            Placed::Journey { after, .. } => self.place(*after),
+            Placed::Threshold { after, .. } => self.place_spend(*after),
         }
     }
 

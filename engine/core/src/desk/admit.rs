@@ -8,7 +8,7 @@ use crate::desk::{Desk, Reservations};
 use crate::draft::Numbering;
 use crate::event::DeclineReason;
 use crate::identity::{CustomerId, CustomerName, RuleId, TenantId};
-use crate::promo::Miss;
+use crate::placement::Removal;
 use crate::purchase::Purchase;
 use crate::quantity::{Amount, DAY_US, Instant, Seq};
 use crate::rejection::{CatalogueRejection, Rejection, RejectionCode};
@@ -41,6 +41,8 @@ pub struct Terms {
     pub received_at: Instant,
     /// The rules to decide by.
     pub catalogue: Arc<Catalogue>,
+    /// The versions of these rules that removed levels: the row is brought up to date first.
+    pub removals: Arc<[Removal]>,
     /// Whose row.
     pub customer: CustomerId,
     /// What was paid, checked.
@@ -143,7 +145,9 @@ fn terms(
         },
     };
     let replaces = desk.receipt(command.key).map(|receipt| receipt.code);
-    Ok(Some(Terms { received_at, catalogue: Arc::clone(catalogue), customer, amount, at, promo, replaces }))
+    let removals = desk.removals(command.tenant).cloned().unwrap_or_default();
+    let catalogue = Arc::clone(catalogue);
+    Ok(Some(Terms { received_at, catalogue, removals, customer, amount, at, promo, replaces }))
 }
 
 /// Finds whose purchase it is, or `None` when that hangs on a creation that is still open.
@@ -186,22 +190,11 @@ fn promo_terms(
     amount: Amount,
     command: &PurchaseCommand,
 ) -> Option<PromoTerms> {
-    let found = match promo.find(at, command.purchase.quantity, amount) {
-        Ok(found) => found,
-        Err(miss) => {
-            let reason = match miss {
-                Miss::OutsidePeriod => DeclineReason::OutsidePeriod,
-                Miss::NoBand => DeclineReason::NoBand,
-                Miss::RoundsToZero(band) => DeclineReason::RoundsToZero { band },
-            };
-            return Some(PromoTerms::Declined { promo: promo.id, reason });
-        }
-    };
     let used = desk.promo_used(command.tenant, promo.id);
-    if promo.quota <= used {
-        let reason = DeclineReason::QuotaExhausted { band: found.band, quota: promo.quota, points: found.points };
-        return Some(PromoTerms::Declined { promo: promo.id, reason });
-    }
+    let found = match promo.judge(used, at, command.purchase.quantity, amount) {
+        Ok(found) => found,
+        Err(reason) => return Some(PromoTerms::Declined { promo: promo.id, reason }),
+    };
     let reserved = open.promo(command.tenant, promo.id);
     if promo.quota - used <= reserved && !command.dry_run {
         return None;

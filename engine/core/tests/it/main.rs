@@ -8,11 +8,14 @@
 mod admit;
 mod draft;
 mod earning;
+mod explain;
 mod journey;
 mod ledger;
 mod model;
 mod percent;
+mod placement;
 mod preview;
 mod promo;
 mod property;
 mod support;
+mod what_if;

@@ -27,6 +27,11 @@ fn rules(policy: TierPolicy) -> Catalogue {
     Catalogue { programs: vec![program], ..(*rules).clone() }
 }
 
+fn change(before: Catalogue, after: Catalogue) -> RuleChange {
+    let after = Catalogue { version: before.version + 1, ..after };
+    RuleChange::new(Arc::new(before), Arc::new(after))
+}
+
 fn row(id: u128) -> Row {
     Row {
         id: CustomerId(id),
@@ -44,9 +49,9 @@ fn row(id: u128) -> Row {
 
 /// Looks at one row, and returns where it would stand instead.
 fn moved(before: TierPolicy, after: TierPolicy, row: &Row, now: Instant) -> Option<TierMove> {
-    let change = RuleChange { before: Arc::new(rules(before)), after: Arc::new(rules(after)) };
+    let change = change(rules(before), rules(after));
     let mut preview = Preview::new(&change, now);
-    preview.look(&change, row, now);
+    preview.look(&change, &[], row, now);
     let mut moves = preview.tiers.into_keys();
     let first = moves.next();
     assert_eq!(moves.next(), None, "a customer is counted once a programme");
@@ -273,7 +278,7 @@ fn rules_that_stop_and_what_customers_have_with_them() {
     after.campaigns[0].ends_at = Some(Instant(999));
     after.campaigns[1].starts_at = Some(Instant(1_001));
     (after.campaigns[2].starts_at, after.campaigns[2].ends_at) = (Some(now), Some(now));
-    let change = RuleChange { before: Arc::new(before), after: Arc::new(after) };
+    let change = change(before, after);
     let rows = [
         holding(9, &[(1, 10, 5), (2, 10, 6), (3, 14, 7)], &[(20, 0, true), (21, 3, false), (24, 1, true)]),
         holding(8, &[(1, 10, 1)], &[(20, 2, true), (22, 1, true)]),
@@ -284,11 +289,11 @@ fn rules_that_stop_and_what_customers_have_with_them() {
     // Counted apart and added up, in whatever order, it is the same.
     for row in rows.iter().rev() {
         let mut one = Preview::new(&change, now);
-        one.look(&change, row, now);
+        one.look(&change, &[], row, now);
         preview.merge(one);
     }
     let mut whole = Preview::new(&change, now);
-    rows.iter().for_each(|row| whole.look(&change, row, now));
+    rows.iter().for_each(|row| whole.look(&change, &[], row, now));
     assert_eq!(preview, whole);
 
     assert_eq!(whole.customers, 4);
@@ -316,12 +321,11 @@ fn rules_that_stop_and_what_customers_have_with_them() {
 
 #[test]
 fn a_few_examples_are_named() {
-    let change = |before: Catalogue, after: Catalogue| RuleChange { before: Arc::new(before), after: Arc::new(after) };
     let policy = |levels: &[(u32, i64)]| rules(TierPolicy::Threshold(bounds(levels)));
     let change = change(policy(&LADDER), policy(&[(10, 0), (20, 900), (30, 1_500), (40, 4_000)]));
     let mut preview = Preview::new(&change, Instant(0));
     for id in [9, 3, 5, 1, 7, 2, 8] {
-        preview.look(&change, &Row { id: CustomerId(id), ..spent(20, 700) }, Instant(0));
+        preview.look(&change, &[], &Row { id: CustomerId(id), ..spent(20, 700) }, Instant(0));
     }
     let [kept] = preview.tiers.values().collect::<Vec<_>>()[..] else { panic!("{preview:?}") };
     assert_eq!((kept.count, kept.examples.len()), (7, EXAMPLES_MAX));

@@ -131,6 +131,7 @@ pub(crate) fn kezbek() -> CatalogueDraft {
             ),
         }],
         programs: vec![ProgramDraft {
+            renames: Vec::new(),
             name: "Journey".into(),
             policy: PolicyDraft::Journey(JourneyDraft {
                 downgrade_after_days: 30,
@@ -401,6 +402,11 @@ impl World {
                     let level = program.level_name(counted.after.level).unwrap();
                     parts.push(format!("{level} at {}", counted.after.spent.minor_units()));
                 }
+                Event::TierPlaced(placed) => {
+                    let (program, level) = (placed.placed.program(), placed.placed.to());
+                    let level = rules.program(program).unwrap().level_name(level).unwrap();
+                    parts.push(format!("placed on {level}"));
+                }
                 Event::CashbackEarned(earned) => {
                     let rule = rules.cashback_rule(earned.rule).unwrap();
                     parts.push(format!("{} {}", rule.name, earned.points.minor_units()));
@@ -437,7 +443,7 @@ fn line(text: &str) -> Line {
 }
 
 /// Reads `NAME`, an alias, or `id:NAME`, the id that this alias would give, or `id:2:NAME`, that of another tenant.
-fn customer(tenant: u32, text: &str) -> CustomerName {
+pub(crate) fn customer(tenant: u32, text: &str) -> CustomerName {
     let alias = |tenant: u32, name: &str| Alias { kind: AliasKind::Ref, hash: hash(&format!("{tenant}/{name}")) };
     match text.split(':').collect::<Vec<_>>()[..] {
         ["id", name] => CustomerName::Id(alias(tenant, name).first_customer_id()),

@@ -12,3 +12,4 @@ mod scenarios;
 mod schedules;
 mod sequential;
 mod storms;
+mod sweeps;

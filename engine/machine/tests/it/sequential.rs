@@ -31,7 +31,11 @@ impl Sequential {
         })
     }
 
-    fn write(&mut self, mut body: Body) -> Arc<Record> {
+    pub(crate) fn stamp(&self) -> Instant {
+        self.stamp
+    }
+
+    pub(crate) fn write(&mut self, mut body: Body) -> Arc<Record> {
         if let Some(customer) = body.customer {
             body.previous = self.ledger.desk.last_record_of(customer);
         }
@@ -130,6 +134,7 @@ impl Sequential {
                 reserved: 0,
                 as_of,
             })),
+            Query::Clock => Outcome::Clock { received_at: self.stamp, as_of },
             Query::Totals { .. } | Query::Preview { .. } => {
                 unreachable!("neither sums nor previews are asked of the sequential driver")
             }
