@@ -99,6 +99,29 @@ async fn csv_has_the_same_rows() {
     harness.stop().await;
 }
 
+/// Points cost what was granted, whatever became of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn points_that_expire_have_cost_what_they_did() {
+    let harness = Harness::start().await;
+    let mut file = every_kind_of_rule();
+    file.cashback_rules.iter_mut().for_each(|rule| rule.life_days = Some(1));
+    support::apply(&harness.engine, &file).await;
+    let buy = async |number: u32, day: &str, amount: i64| {
+        let line = json!({
+            "origin_id": format!("P-{number}"), "customer": { "ref": "ann" }, "amount": amount, "quantity": 1,
+            "occurred_at": format!("{day}T00:00:00Z"), "product": "FROZEN PIZZA",
+        });
+        assert_eq!(harness.post(&line.to_string()).await.status, 201);
+        let ann = harness.get("/v1/customers?tenant=journey&ref=ann").await.json();
+        let costs = harness.get(PATH).await.json();
+        let totals = rows(&costs, "total").into_iter().filter(|row| row.1 == "points/cashback").map(|row| row.3);
+        (ann["points"][0]["balance"].clone(), totals.collect::<Vec<_>>())
+    };
+    assert_eq!(buy(1, "2017-03-01", 100_000).await, (json!(5_000), vec![json!(5_000)]));
+    assert_eq!(buy(2, "2017-04-01", 1).await, (json!(0), vec![json!(5_000)]));
+    harness.stop().await;
+}
+
 /// A rule that is gone keeps its costs, by its id alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_that_is_gone_keeps_its_costs() {

@@ -233,6 +233,11 @@ const CASES: &[Case] = &[
     ),
     // Points and cashback rules.
     Case(
+        &[("rate = \"0.02\"", "rate = \"0.02\"\nlife_days = 0")],
+        "life_days = 0",
+        "cashback_rules[Dairy 2%].life_days: must be 1 to",
+    ),
+    Case(
         &[
             ("[\"cashback\", \"reward\"]", "[\"reward\"]"),
             ("pays = \"cashback\"", "pays = \"reward\""),
@@ -313,6 +318,11 @@ const CASES: &[Case] = &[
         &[("points = 250\nkind = \"reward\"", "wallet_credit = -1")],
         "wallet_credit = -1",
         "wallet_credit: must be 0 to",
+    ),
+    Case(
+        &[("points = 250\nkind = \"reward\"", "wallet_credit = 1\nlife_days = 9")],
+        "life_days = 9",
+        "rewards[250 points].life_days: is of points",
     ),
     Case(&[("points = 250\n", "")], "^name = \"250 points\"", "needs points and their kind, or wallet_credit"),
     Case(&[("\"250 points\"", "\"100 points\"")], "^name = \"100 points\"\npoints = 250", "stands twice"),

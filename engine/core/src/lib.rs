@@ -39,6 +39,7 @@ mod quantity;
 mod rejection;
 pub mod threshold;
 pub mod totals;
+pub mod upkeep;
 pub mod what_if;
 
 pub use identity::{

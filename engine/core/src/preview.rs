@@ -13,9 +13,10 @@ use crate::catalogue::{Campaign, CashbackRule, Catalogue, Journey, Threshold, Ti
 use crate::customer::Row;
 use crate::identity::{CustomerId, RuleId};
 use crate::journey::{self, Standing};
-use crate::placement::{Removal, up_to_date};
+use crate::placement::{self, Removal};
 use crate::quantity::Instant;
 use crate::threshold::SpendStanding;
+use crate::upkeep;
 
 /// Customers that are named as examples of each count.
 pub const EXAMPLES_MAX: usize = 5;
@@ -167,14 +168,14 @@ impl Preview {
         }
     }
 
-    /// Looks at one of the tenant's customers. `removals` are all of the tenant's, the oldest first: the row may still
-    /// stand on a level that went before.
+    /// Looks at one of the tenant's customers, as of `now`. `removals` are all of the tenant's, the oldest first: the row
+    /// may still stand on a level that went before.
     pub fn look(&mut self, change: &RuleChange, removals: &[Removal], row: &Row, now: Instant) {
         self.customers += 1;
         // Somebody may have changed the rules since `before` was read.
         let known = removals.partition_point(|removal| removal.version() <= change.before.version);
-        let (row, _) = up_to_date(row, &removals[..known]);
-        let (placed, _) = up_to_date(&row, change.removal.as_slice());
+        let (row, _) = upkeep::up_to_date(row, &removals[..known], now);
+        let (placed, _) = placement::placed(&row, change.removal.as_slice());
         for program in &change.before.programs {
             let Some(next) = change.after.program(program.id) else { continue };
             let moved = match (&program.policy, &next.policy) {

@@ -67,7 +67,7 @@ fn costs(view: &TotalsView) -> Costs {
         |of: CostOf, id: Option<u32>, name: Option<String>| Cost { of, id, name, unit: None, grants: None, cost: None };
     let mut data = Vec::new();
     for ((unit, account), cost) in &sums.house {
-        let (unit, cost) = (Some(unit_name(*unit, rules)), Some(Wide(*cost)));
+        let (unit, cost) = (Some(unit_name(*unit, rules)), Some(Wide(cost.net())));
         let row = match account {
             HouseAccount::PromoExpense(partner) => {
                 of(CostOf::Partner, Some(partner.0), rules.partner(*partner).map(|own| own.slug.clone()))
@@ -75,6 +75,8 @@ fn costs(view: &TotalsView) -> Costs {
             HouseAccount::LoyaltyExpense => of(CostOf::Milestones, None, None),
             // Told reward by reward, and kind by kind, below.
             HouseAccount::RewardExpense | HouseAccount::PointsIssued => continue,
+            // What became of points that were granted.
+            HouseAccount::PointsExpired | HouseAccount::PointsRedeemed => continue,
         };
         data.push(Cost { unit, cost, ..row });
     }
@@ -97,14 +99,26 @@ fn costs(view: &TotalsView) -> Costs {
         let row = of(CostOf::Campaign, Some(id.0), rules.campaign(*id).map(|campaign| campaign.name.clone()));
         data.push(Cost { grants: Some(*completions), ..row });
     }
-    // What customers were credited with in all: what the house accounts of each unit were debited.
+    // What customers were granted in all: what the house accounts of each unit were debited.
     let mut units: Vec<Unit> = sums.house.keys().map(|(unit, _)| *unit).collect();
     units.dedup();
     for unit in units {
-        let cost = sums.house.iter().filter(|((own, _), _)| *own == unit).map(|(_, cost)| cost).sum();
+        let granted = sums.house.iter().filter(|((own, account), _)| *own == unit && is_cost(*account));
+        let cost = granted.map(|(_, cost)| cost.net()).sum();
         data.push(Cost { unit: Some(unit_name(unit, rules)), cost: Some(Wide(cost)), ..of(CostOf::Total, None, None) });
     }
     Costs { data, currency: rules.currency.code.as_str().to_owned(), as_of: view.as_of.0 }
+}
+
+/// Tells whether an account is debited for what rules grant, as opposed to credited for what becomes of it.
+fn is_cost(account: HouseAccount) -> bool {
+    match account {
+        HouseAccount::PromoExpense(_)
+        | HouseAccount::LoyaltyExpense
+        | HouseAccount::RewardExpense
+        | HouseAccount::PointsIssued => true,
+        HouseAccount::PointsExpired | HouseAccount::PointsRedeemed => false,
+    }
 }
 
 fn reward_unit(rules: &Catalogue, id: RuleId) -> Option<String> {

@@ -167,8 +167,8 @@ fn fulfillment() -> impl Strategy<Value = (Option<BuyFile>, Option<TagFile>)> {
     prop_oneof![buy, tag]
 }
 
-/// A cashback rule's rate, products, whether it is for one partner and active, and its end.
-type RuleParts = (&'static str, Vec<String>, bool, bool, Option<i64>);
+/// A cashback rule's rate, products, whether it is for one partner and active, its end, and the days of its points.
+type RuleParts = (&'static str, Vec<String>, bool, bool, Option<i64>, Option<u32>);
 /// Two instants between which a campaign runs, and how often.
 type CampaignParts = (Option<i64>, Option<i64>, Option<u32>);
 
@@ -180,8 +180,9 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
         any::<bool>(),
         any::<bool>(),
         option::of(instant()),
+        option::of(1..400u32),
     );
-    let reward = (any::<bool>(), money().prop_filter("pays", |paid| 0 < paid.0));
+    let reward = (any::<bool>(), option::of(1..400u32), money().prop_filter("pays", |paid| 0 < paid.0));
     let campaign = (option::of(instant()), option::of(instant()), option::of(1..9u32));
     (named(3, Just(())), named(3, rule), named(4, fulfillment()), named(4, reward), named(3, campaign), tenant())
         .prop_map(|(kinds, rules, fulfillments, rewards, campaigns, tenant)| {
@@ -189,7 +190,7 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
             let text = |at: Option<i64>| at.map(|at| period_text(Instant(at), zone.as_ref()));
             let kinds: Vec<String> = kinds.into_iter().map(|(name, ())| name).chain(["points".to_owned()]).collect();
             let rule = |(name, parts): (String, RuleParts)| {
-                let (rate, mut products, is_partners, active, ends_at) = parts;
+                let (rate, mut products, is_partners, active, ends_at, life_days) = parts;
                 products.sort();
                 products.dedup();
                 let partner = is_partners.then(|| "payer".to_owned());
@@ -201,12 +202,14 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
                     active,
                     ends_at: text(ends_at),
                     pays: kinds[0].clone(),
+                    life_days,
                 }
             };
-            let reward = |(name, (is_points, paid)): (String, (bool, Money))| RewardFile {
+            let reward = |(name, (is_points, life_days, paid)): (String, (bool, Option<u32>, Money))| RewardFile {
                 name,
                 points: is_points.then_some(paid),
                 kind: is_points.then(|| kinds[kinds.len() - 1].clone()),
+                life_days: life_days.filter(|_| is_points),
                 wallet_credit: (!is_points).then_some(paid),
             };
             let all = |names: &[String]| names.to_vec();

@@ -11,7 +11,7 @@ use super::number::Wide;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Costs {
     /// The costs, one kind after the other, in order of the ids. Rows of different kinds tell of the same money: those of
-    /// partners are what their promos cost.
+    /// partners are what their promos cost. Points count as they are granted, whether or not they expired since.
     pub(crate) data: Vec<Cost>,
     /// The currency of the amounts.
     pub(crate) currency: String,

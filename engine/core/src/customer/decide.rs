@@ -1,6 +1,6 @@
 //! The row's decision: from an admitted purchase to all of its events.
 //!
-//! A customer whose level was removed is placed first. Then in this order: the promo, which was decided at the desk and
+//! What time and changes of the rules have done comes first. Then in this order: the promo, which was decided at the desk and
 //! only finds its place here; tier steps and their milestones; cashback rules; campaigns and their rewards; then one
 //! wallet entry for all money that was earned, and an entry for each grant of points. All of it, or nothing.
 
@@ -18,11 +18,11 @@ use crate::event::{
 };
 use crate::identity::{CustomerName, PartnerId, RuleId, WalletId};
 use crate::journey;
-use crate::placement;
-use crate::points::PointEntry;
+use crate::points::{Expiry, Lot, PointEntry};
 use crate::quantity::{Amount, Seq};
 use crate::rejection::Rejection;
 use crate::threshold;
+use crate::upkeep;
 
 /// The wallet that cashback goes to.
 const CASHBACK_WALLET: WalletId = WalletId(0);
@@ -84,16 +84,16 @@ pub enum ResourceKind {}
 /// If the desk admitted a customer by an id that has no row.
 #[must_use]
 pub fn decide(row: Option<&Row>, terms: &Terms, command: Box<PurchaseCommand>) -> Decision {
-    let (row, placed) = match row {
+    let (row, upkeep) = match row {
         Some(row) => {
-            let (row, placed) = placement::up_to_date(row, &terms.removals);
-            (Some(row), placed)
+            let (row, upkeep) = upkeep::up_to_date(row, &terms.removals, terms.at);
+            (Some(row), upkeep)
         }
         None => (None, Vec::new()),
     };
     let row = row.as_deref();
     let mut earned = Earned::new(row, terms);
-    earned.events.extend(placed.into_iter().map(Event::TierPlaced));
+    earned.events.extend(upkeep);
     if row.is_none() {
         let CustomerName::Alias(alias) = command.customer else { panic!("only an alias creates a customer") };
         earned.events.push(Event::CustomerCreated(CustomerCreated { alias }));
@@ -204,9 +204,9 @@ impl<'a> Earned<'a> {
         for rule in &terms.catalogue.cashback_rules {
             let points = rule.pays_for(&command.purchase, terms.amount, command.partner, terms.at);
             if !points.is_zero() {
-                let (rule, kind) = (rule.id, rule.pays);
-                self.events.push(Event::CashbackEarned(CashbackEarned { rule, kind, points }));
-                self.grant_points(kind, rule, points)?;
+                let (source, kind, expires) = (rule.id, rule.pays, Expiry::of(terms.at, rule.life_days));
+                self.events.push(Event::CashbackEarned(CashbackEarned { rule: source, kind, points }));
+                self.grant_points(kind, Lot { expires, source, points })?;
             }
         }
         Ok(())
@@ -241,7 +241,10 @@ impl<'a> Earned<'a> {
             let granted = RewardGranted { campaign: campaign.id, reward: reward.id, paid: reward.kind };
             self.events.push(Event::RewardGranted(granted));
             match reward.kind {
-                RewardKind::Points { kind, points } => self.grant_points(kind, reward.id, points)?,
+                RewardKind::Points { kind, points } => {
+                    let (source, expires) = (reward.id, Expiry::of(terms.at, reward.life_days));
+                    self.grant_points(kind, Lot { expires, source, points })?;
+                }
                 RewardKind::WalletCredit { amount } => {
                     self.legs.push(HouseLeg { account: HouseAccount::RewardExpense, amount });
                 }
@@ -250,11 +253,11 @@ impl<'a> Earned<'a> {
         Ok(())
     }
 
-    fn grant_points(&mut self, kind: RuleId, source: RuleId, points: Amount) -> Result<(), Rejection> {
+    fn grant_points(&mut self, kind: RuleId, lot: Lot) -> Result<(), Rejection> {
         let latest = self.points.iter().rev().find(|entry| entry.kind == kind).map(|entry| entry.balance_after);
         let held = || self.row.map_or(Amount::ZERO, |row| row.point_balance(kind));
         let balance = latest.unwrap_or_else(held);
-        let entry = PointEntry::grant(kind, source, points, balance);
+        let entry = PointEntry::grant(kind, lot, balance);
         self.points.push(entry.ok_or(Rejection::PointsTooLarge { points: balance })?);
         Ok(())
     }

@@ -8,8 +8,9 @@ use kembali_core::command::ApplyCatalogue;
 use kembali_core::desk;
 use kembali_core::draft::{CatalogueDraft, JourneyDraft, LevelRename, PolicyDraft, ProgramDraft};
 use kembali_core::event::{Event, PlacementReason};
-use kembali_core::placement::{placed_by_sweep, up_to_date};
+use kembali_core::placement::placed;
 use kembali_core::preview::{Customers, Preview, RuleChange, TierMove, When};
+use kembali_core::upkeep::by_sweep;
 use kembali_core::{CatalogueRejection, RuleId, TenantId};
 use proptest::prelude::*;
 
@@ -71,7 +72,7 @@ impl World {
         let look = |name: &str| {
             let id = crate::support::customer(TENANT.0, name);
             let (id, _) = self.ledger.desk.find_customer(TENANT, id)?;
-            let (row, _) = up_to_date(&self.ledger.rows[&id], self.ledger.desk.removals(TENANT).unwrap());
+            let (row, _) = placed(&self.ledger.rows[&id], self.ledger.desk.removals(TENANT).unwrap());
             let level = |program, level| rules.program(program).unwrap().level_name(level).unwrap_or("dead").to_owned();
             let journeys = row.standings.iter().map(|own| format!("{} {}", level(own.program, own.level), own.count));
             let spends = row
@@ -119,7 +120,7 @@ impl World {
         let removals = self.ledger.desk.removals(TENANT).unwrap();
         let mut rows: Vec<_> = self.ledger.rows.values().collect();
         rows.sort_by_key(|row| row.id);
-        rows.into_iter().filter_map(move |row| placed_by_sweep(row, rules, removals, self.now))
+        rows.into_iter().filter_map(move |row| by_sweep(row, rules, removals, self.now, self.now))
     }
 }
 
