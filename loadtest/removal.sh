@@ -18,7 +18,7 @@ until curl -sf "$KEMBALI_URL/readyz" >"$work/ready"; do
 done
 
 sed '/name = "Gold"/d' api/demo/full.toml >"$work/without-gold.toml"
-target/release/kembali apply api/demo/full.toml
+target/release/kembali apply --yes api/demo/full.toml
 awk -v count="$customers" 'BEGIN { for (own = 0; own < count; own++) printf \
     "{\"origin_id\":\"gold-%d\",\"customer\":{\"ref\":\"customer-%08d\"},\"amount\":15000000,\"quantity\":1}\n", own, own }' \
     >"$work/gold.ndjson"
@@ -39,7 +39,7 @@ echo "== purchases while Gold is removed"
 spend
 {
     sleep 1
-    target/release/kembali apply "$work/without-gold.toml"
+    target/release/kembali apply --yes "$work/without-gold.toml"
     seconds=$(date +%s)
     while spend | grep -q to_be_placed; do sleep 0.1; done
     echo "everybody is placed after $(($(date +%s) - seconds)) s, in whole seconds"

@@ -3,12 +3,16 @@
 //! A request is sent and its answer read at the same time: a server that answers line by line stops reading when its
 //! answers are not read.
 
+use std::future::Future;
+use std::net::SocketAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER};
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
@@ -22,24 +26,62 @@ const OVERLOAD_RETRIES_MAX: u32 = 60;
 
 type Body = Full<Bytes>;
 
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerUrl {
+    /// The host and port, as they were written.
+    authority: String,
+    /// What to connect to: HTTP without a port means 80.
+    host_and_port: String,
+}
+
+impl From<SocketAddr> for ServerUrl {
+    fn from(address: SocketAddr) -> ServerUrl {
+        ServerUrl { authority: address.to_string(), host_and_port: address.to_string() }
+    }
+}
+
+impl FromStr for ServerUrl {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<ServerUrl, String> {
+        let form = || "must look like http://127.0.0.1:8080".to_owned();
+        let rest = url.strip_prefix("http://").ok_or_else(form)?;
+        let authority: Authority = rest.strip_suffix('/').unwrap_or(rest).parse().map_err(|_| form())?;
+        let text = authority.as_str();
+        // A port that is none is not told from one that is not there.
+        let after_host = text.strip_prefix(authority.host()).ok_or_else(form)?;
+        let port = authority.port_u16();
+        if authority.host().is_empty() || (port.is_none() && !after_host.is_empty()) {
+            return Err(form());
+        }
+        let host_and_port = format!("{}:{}", authority.host(), port.unwrap_or(80));
+        Ok(ServerUrl { authority: text.to_owned(), host_and_port })
+    }
+}
+
 /// A running server, as seen from outside. One request at a time, over one connection.
 pub(crate) struct Client {
-    /// The host and port.
-    authority: String,
+    server: ServerUrl,
+    /// How long each part of an answer may take.
+    answer_time_max: Duration,
     connection: Option<SendRequest<Body>>,
 }
 
 /// Why the server did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    #[error("{0} is no address of a server; it must look like http://127.0.0.1:8080")]
-    Url(String),
     #[error("the server at {authority} cannot be reached: {source}")]
     Unreachable { authority: String, source: std::io::Error },
+    #[error(
+        "the server did not answer within {} seconds; what became of the request is unknown. Send it again; \
+         --answer-seconds-max allows more", .0.as_secs()
+    )]
+    Slow(Duration),
     #[error("the server went away in the middle of an answer: {0}")]
     Broken(hyper::Error),
-    #[error("the server refused ({status} {code}): {detail}")]
-    Refused { status: u16, code: String, detail: String },
+    #[error("the server refused ({status} {}): {}", problem.code, problem.detail)]
+    Refused { status: u16, problem: Problem },
     #[error("the server answered something else than expected: {0}")]
     Unexpected(String),
     #[error("the request cannot be made: {0}")]
@@ -53,23 +95,31 @@ pub(crate) struct Problem {
     pub(crate) code: String,
     #[serde(default)]
     pub(crate) detail: String,
+    /// Where in a catalogue it is, such as `promos[JOURNEY2017].bands[3]`.
+    #[serde(default)]
+    pub(crate) place: Option<String>,
+    /// The partner whose API key it is about.
+    #[serde(default)]
+    pub(crate) partner: Option<String>,
+}
+
+/// Writes text so that it can stand in a query or a path of an address, whatever is in it.
+pub(crate) fn in_address(text: &str) -> impl std::fmt::Display {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
 }
 
 impl Client {
-    /// Makes a client of the server at `url`. Nothing is connected yet.
-    pub(crate) fn new(url: &str) -> Result<Client, ClientError> {
-        let authority = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-        match authority.filter(|authority| !authority.is_empty() && !authority.contains('/')) {
-            Some(authority) => Ok(Client { authority: authority.to_owned(), connection: None }),
-            None => Err(ClientError::Url(url.to_owned())),
-        }
+    /// Makes a client of a server. Nothing is connected yet. The head of an answer, and each part that follows, may take
+    /// `answer_time_max`.
+    pub(crate) fn new(server: ServerUrl, answer_time_max: Duration) -> Client {
+        Client { server, answer_time_max, connection: None }
     }
 
     /// Gets a JSON document, as an operator.
     pub(crate) async fn get(&mut self, path: &str, token: &str) -> Result<Value, ClientError> {
         let request = self.request(Method::GET, path).header(AUTHORIZATION, format!("Bearer {token}"));
         let response = self.exchange(request.body(Body::default())?).await?;
-        json(response).await
+        self.json(response).await
     }
 
     /// Puts a JSON document, as an operator.
@@ -79,7 +129,7 @@ impl Client {
             .header(AUTHORIZATION, format!("Bearer {token}"))
             .header(CONTENT_TYPE, "application/json");
         let response = self.exchange(request.body(Body::from(body.to_string()))?).await?;
-        json(response).await
+        self.json(response).await
     }
 
     /// Posts a JSON document, as an operator, and hands each line of the answer to `see` as it comes.
@@ -96,9 +146,9 @@ impl Client {
             .header(CONTENT_TYPE, "application/json");
         let response = self.exchange(request.body(Body::from(body.to_string()))?).await?;
         if !response.status().is_success() {
-            return Err(refused(response).await);
+            return Err(self.refused(response).await);
         }
-        read_lines(response, see).await
+        self.read_lines(response, see).await
     }
 
     /// Sends lines of purchases, and hands each answered line to `see` as it comes. An overloaded server is asked again.
@@ -128,13 +178,59 @@ impl Client {
             self.connection = None;
         };
         if !response.status().is_success() {
-            return Err(refused(response).await);
+            return Err(self.refused(response).await);
         }
-        read_lines(response, see).await
+        self.read_lines(response, see).await
+    }
+
+    /// Hands each line of an answer to `see` as it comes.
+    async fn read_lines(
+        &self,
+        mut response: Response<Incoming>,
+        mut see: impl FnMut(&[u8]) -> Result<(), ClientError>,
+    ) -> Result<(), ClientError> {
+        let mut rest: Vec<u8> = Vec::new();
+        while let Some(frame) = within(self.answer_time_max, response.frame()).await? {
+            let frame = frame.map_err(ClientError::Broken)?;
+            let Some(bytes) = frame.data_ref() else { continue };
+            rest.extend_from_slice(bytes);
+            let mut seen = 0;
+            while let Some(length) = rest[seen..].iter().position(|byte| *byte == b'\n') {
+                see(&rest[seen..seen + length])?;
+                seen += length + 1;
+            }
+            rest.drain(..seen);
+        }
+        if rest.is_empty() { Ok(()) } else { see(&rest) }
+    }
+
+    async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
+        let collected = within(self.answer_time_max, response.into_body().collect()).await?;
+        Ok(collected.map_err(ClientError::Broken)?.to_bytes())
+    }
+
+    async fn json(&self, response: Response<Incoming>) -> Result<Value, ClientError> {
+        if !response.status().is_success() {
+            return Err(self.refused(response).await);
+        }
+        let bytes = self.whole(response).await?;
+        serde_json::from_slice(&bytes).map_err(|error| ClientError::Unexpected(error.to_string()))
+    }
+
+    async fn refused(&self, response: Response<Incoming>) -> ClientError {
+        let status = response.status().as_u16();
+        let bytes = match self.whole(response).await {
+            Ok(bytes) => bytes,
+            Err(error) => return error,
+        };
+        match serde_json::from_slice::<Problem>(&bytes) {
+            Ok(problem) => ClientError::Refused { status, problem },
+            Err(error) => ClientError::Unexpected(format!("status {status}, and no problem document: {error}")),
+        }
     }
 
     fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
-        Request::builder().method(method).uri(path).header(HOST, &self.authority)
+        Request::builder().method(method).uri(path).header(HOST, &self.server.authority)
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -147,14 +243,16 @@ impl Client {
         if connection.ready().await.is_err() {
             connection = self.connect().await?;
         }
-        let response = connection.send_request(request).await.map_err(ClientError::Broken)?;
+        let sent = within(self.answer_time_max, connection.send_request(request)).await?;
+        let response = sent.map_err(ClientError::Broken)?;
         self.connection = Some(connection);
         Ok(response)
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, ClientError> {
-        let unreachable = |source| ClientError::Unreachable { authority: self.authority.clone(), source };
-        let connecting = tokio::time::timeout(CONNECT_TIME_MAX, TcpStream::connect(&self.authority)).await;
+        let unreachable = |source| ClientError::Unreachable { authority: self.server.host_and_port.clone(), source };
+        let connecting = TcpStream::connect(&self.server.host_and_port);
+        let connecting = tokio::time::timeout(CONNECT_TIME_MAX, connecting).await;
         let stream = connecting.map_err(|_| unreachable(std::io::ErrorKind::TimedOut.into()))?.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
         let (connection, driver) = handshake(TokioIo::new(stream)).await.map_err(ClientError::Broken)?;
@@ -171,46 +269,43 @@ fn retry_after(response: &Response<Incoming>) -> Duration {
     Duration::from_secs(seconds.unwrap_or(1).clamp(1, 30))
 }
 
-/// Hands each line of an answer to `see` as it comes.
-async fn read_lines(
-    mut response: Response<Incoming>,
-    mut see: impl FnMut(&[u8]) -> Result<(), ClientError>,
-) -> Result<(), ClientError> {
-    let mut rest: Vec<u8> = Vec::new();
-    while let Some(frame) = response.frame().await {
-        let frame = frame.map_err(ClientError::Broken)?;
-        let Some(bytes) = frame.data_ref() else { continue };
-        rest.extend_from_slice(bytes);
-        let mut seen = 0;
-        while let Some(length) = rest[seen..].iter().position(|byte| *byte == b'\n') {
-            see(&rest[seen..seen + length])?;
-            seen += length + 1;
+/// Waits for a part of an answer, as long as it may take.
+async fn within<T>(time_max: Duration, part: impl Future<Output = T>) -> Result<T, ClientError> {
+    tokio::time::timeout(time_max, part).await.map_err(|_| ClientError::Slow(time_max))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_server_is() {
+        for (url, connect) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+            ("http://127.0.0.1:8080/", "127.0.0.1:8080"),
+            ("http://kembali.example", "kembali.example:80"),
+            ("http://[::1]", "[::1]:80"),
+            ("http://[::1]:9", "[::1]:9"),
+        ] {
+            assert_eq!(url.parse::<ServerUrl>().expect(url).host_and_port, connect);
         }
-        rest.drain(..seen);
-    }
-    if rest.is_empty() { Ok(()) } else { see(&rest) }
-}
-
-async fn whole(response: Response<Incoming>) -> Result<Bytes, ClientError> {
-    Ok(response.into_body().collect().await.map_err(ClientError::Broken)?.to_bytes())
-}
-
-async fn json(response: Response<Incoming>) -> Result<Value, ClientError> {
-    if !response.status().is_success() {
-        return Err(refused(response).await);
-    }
-    let bytes = whole(response).await?;
-    serde_json::from_slice(&bytes).map_err(|error| ClientError::Unexpected(error.to_string()))
-}
-
-async fn refused(response: Response<Incoming>) -> ClientError {
-    let status = response.status().as_u16();
-    let bytes = match whole(response).await {
-        Ok(bytes) => bytes,
-        Err(error) => return error,
-    };
-    match serde_json::from_slice::<Problem>(&bytes) {
-        Ok(Problem { code, detail }) => ClientError::Refused { status, code, detail },
-        Err(error) => ClientError::Unexpected(format!("status {status}, and no problem document: {error}")),
+        for url in [
+            "",
+            "localhost:8080",
+            "https://localhost",
+            "http://",
+            "http:///",
+            "http://:80",
+            "http://a/b",
+            "http://a//",
+            "http://a?b",
+            "http://a:b",
+            "http://a:",
+            "http://a:65536",
+            "http://user@a",
+            "http://a b",
+        ] {
+            assert!(url.parse::<ServerUrl>().is_err(), "{url}");
+        }
     }
 }

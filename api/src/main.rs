@@ -4,6 +4,7 @@ mod apply;
 mod client;
 mod demo;
 mod exit;
+mod export;
 mod send;
 mod serve;
 mod settings;
@@ -13,14 +14,16 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::apply::ApplyError;
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, ServerUrl};
 use crate::demo::DemoError;
 use crate::exit::Exit;
+use crate::export::ExportError;
 use crate::send::{Plan, SendError, Source};
 use crate::what_if::{BoundText, Format, Question, WhatIfError, read_bound};
 
@@ -40,6 +43,23 @@ struct Cli {
     command: Command,
 }
 
+/// The server that a client command talks to.
+#[derive(Args)]
+struct ServerFlags {
+    /// The server
+    #[arg(long, env = "KEMBALI_URL", default_value = "http://127.0.0.1:8080")]
+    url: ServerUrl,
+    /// How many seconds the server may take to answer, and between parts of a long answer
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    answer_seconds_max: u64,
+}
+
+impl ServerFlags {
+    fn client(self) -> Client {
+        Client::new(self.url, Duration::from_secs(self.answer_seconds_max))
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Runs the server
@@ -51,29 +71,52 @@ enum Command {
         #[command(flatten)]
         flags: settings::Flags,
     },
-    /// Makes a catalogue file the rules of a tenant, on a running server, and prints what changes
+    /// Makes a catalogue file the rules of a tenant, on a running server
+    ///
+    /// Shows what would change and which customers would see what of it, then asks. What was shown is what is applied:
+    /// if somebody else changed the rules meanwhile, nothing is done.
+    #[command(after_long_help = exit::HELP)]
     Apply {
         /// The catalogue: a TOML file such as api/demo/journey.toml
         catalogue: PathBuf,
-        /// The server
-        #[arg(long, env = "KEMBALI_URL", default_value = "http://127.0.0.1:8080")]
-        url: String,
+        #[command(flatten)]
+        server: ServerFlags,
         /// The operator's token
         #[arg(long, env = "KEMBALI_OPERATOR_TOKEN", hide_env_values = true)]
         operator_token: String,
-        /// Only prints what would change
+        /// Only shows what would change
         #[arg(long)]
         dry_run: bool,
+        /// Applies without asking, for scripts
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Writes the rules that a tenant has on a running server as a catalogue file, to standard output
+    ///
+    /// The file can be applied again, and then nothing changes. Keys of partners are never written.
+    Export {
+        /// The tenant's slug
+        #[arg(long, value_name = "SLUG")]
+        tenant: String,
+        #[command(flatten)]
+        server: ServerFlags,
+        /// The operator's token
+        #[arg(long, env = "KEMBALI_OPERATOR_TOKEN", hide_env_values = true)]
+        operator_token: String,
+        /// The version of the rules [default: the present one]
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
     },
     /// Sends a file of purchases to a running server, in order, and sums up the answers
     ///
-    /// Sending a file again is harmless: what is booked stays booked once, so an interrupted run is simply repeated.
+    /// Sending a file again is harmless: what is booked stays booked once, so an interrupted run is simply repeated. Ends
+    /// with 4 when a line was not booked.
+    #[command(after_long_help = exit::HELP)]
     Send {
         /// One purchase as JSON a line; plain or gzip
         file: PathBuf,
-        /// The server
-        #[arg(long, env = "KEMBALI_URL", default_value = "http://127.0.0.1:8080")]
-        url: String,
+        #[command(flatten)]
+        server: ServerFlags,
         /// The partner's API key
         #[arg(long, env = "KEMBALI_API_KEY", hide_env_values = true)]
         api_key: String,
@@ -109,9 +152,8 @@ enum Command {
         /// How the report is written
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
-        /// The server
-        #[arg(long, env = "KEMBALI_URL", default_value = "http://127.0.0.1:8080")]
-        url: String,
+        #[command(flatten)]
+        server: ServerFlags,
         /// The operator's token
         #[arg(long, env = "KEMBALI_OPERATOR_TOKEN", hide_env_values = true, required_unless_present = "data_dir")]
         operator_token: Option<String>,
@@ -160,9 +202,22 @@ fn main() -> ExitCode {
     };
     if let Some(message) = message {
         // Standard error may be closed; the exit code still says it.
-        let _ = writeln!(io::stderr(), "kembali: {message}");
+        let _ = writeln!(io::stderr(), "kembali: {}", harmless(&message));
     }
     exit.into()
+}
+
+/// Escapes what a terminal would take for an order: a message may hold names that somebody else chose.
+fn harmless(message: &str) -> String {
+    let is_order = |char: char| char.is_control() && char != '\n' && char != '\t';
+    message.chars().fold(String::with_capacity(message.len()), |mut shown, char| {
+        if is_order(char) {
+            shown.extend(char.escape_debug())
+        } else {
+            shown.push(char)
+        }
+        shown
+    })
 }
 
 /// A bug, or damage that the storage library does not survive: says what, where and what to do, and ends.
@@ -211,9 +266,9 @@ impl Failure {
 
 fn exit_of_client(error: &ClientError) -> Exit {
     match error {
-        ClientError::Unreachable { .. } | ClientError::Broken(_) => Exit::Unreachable,
+        ClientError::Unreachable { .. } | ClientError::Broken(_) | ClientError::Slow(_) => Exit::Unreachable,
         ClientError::Refused { .. } => Exit::Refused,
-        ClientError::Unexpected(_) | ClientError::Url(_) | ClientError::Request(_) => Exit::Failed,
+        ClientError::Unexpected(_) | ClientError::Request(_) => Exit::Failed,
     }
 }
 
@@ -221,14 +276,23 @@ fn exit_of_send(error: &SendError) -> Exit {
     match error {
         SendError::Server { source, .. } => exit_of_client(source),
         SendError::Short { .. } => Exit::Unreachable,
-        SendError::Read { .. } => Exit::Failed,
+        SendError::Read { .. } | SendError::Cut { .. } => Exit::Failed,
     }
 }
 
 fn exit_of_apply(error: &ApplyError) -> Exit {
     match error {
         ApplyError::Server(error) => exit_of_client(error),
-        ApplyError::Read { .. } | ApplyError::Parse { .. } => Exit::Failed,
+        ApplyError::Refused { .. } | ApplyError::ChangedMeanwhile => Exit::Refused,
+        ApplyError::NobodyToAsk | ApplyError::Declined => Exit::NotConfirmed,
+        ApplyError::Read { .. } | ApplyError::Parse { .. } | ApplyError::Write(_) => Exit::Failed,
+    }
+}
+
+fn exit_of_export(error: &ExportError) -> Exit {
+    match error {
+        ExportError::Server(error) => exit_of_client(error),
+        ExportError::Form(_) | ExportError::Toml(_) | ExportError::Write(_) => Exit::Failed,
     }
 }
 
@@ -237,7 +301,9 @@ fn exit_of_what_if(error: &WhatIfError) -> Exit {
         WhatIfError::Catalogue(error) => exit_of_apply(error),
         WhatIfError::Server(error) => exit_of_client(error),
         WhatIfError::Offline(error) if error.is_damage() => Exit::Damage,
-        WhatIfError::Offline(_) | WhatIfError::Draft(_) | WhatIfError::Runtime(_) | WhatIfError::Bar(_) => Exit::Failed,
+        WhatIfError::Refused { .. } | WhatIfError::Offline(_) | WhatIfError::Runtime(_) | WhatIfError::Bar(_) => {
+            Exit::Failed
+        }
     }
 }
 
@@ -260,25 +326,29 @@ fn run(command: Command) -> Result<Exit, Failure> {
             tracing::info!("settings:\n{settings}");
             serve(&settings).map_err(|error| Failure::new(error.exit(), &error))?;
         }
-        Command::Apply { catalogue, url, operator_token, dry_run } => {
+        Command::Apply { catalogue, server, operator_token, dry_run, yes } => {
+            let options = apply::Options { dry_run, yes };
             let applied = runtime()?.block_on(async {
                 let wanted = apply::read(&catalogue)?;
-                apply::apply(&mut Client::new(&url)?, &operator_token, &wanted, dry_run).await
+                apply::run(&mut server.client(), &operator_token, &wanted, &options, &mut out).await
             });
-            let answer = applied.map_err(|error| Failure::new(exit_of_apply(&error), &error))?;
-            apply::write(&answer, dry_run, &mut out).map_err(failed)?;
+            applied.map_err(|error| Failure::new(exit_of_apply(&error), &error))?;
         }
-        Command::Send { file, url, api_key, batch, gzip, show } => {
-            let plan = Plan { api_key: &api_key, batch: batch as usize, gzip, failures_max: show };
-            let sent = runtime()?.block_on(async {
-                let source = Source::open(&file)?;
-                let failed = |source| SendError::Server { source, answered: 0 };
-                send::send(&mut Client::new(&url).map_err(failed)?, source, &plan).await
+        Command::Export { tenant, server, operator_token, version } => {
+            let exported = runtime()?.block_on(async {
+                export::export(&mut server.client(), &operator_token, &tenant, version, &mut out).await
             });
+            exported.map_err(|error| Failure::new(exit_of_export(&error), &error))?;
+        }
+        Command::Send { file, server, api_key, batch, gzip, show } => {
+            let plan = Plan { api_key: &api_key, batch: batch as usize, gzip, failures_max: show };
+            let sent =
+                runtime()?.block_on(async { send::send(&mut server.client(), Source::open(&file)?, &plan).await });
             let summary = sent.map_err(|error| Failure::new(exit_of_send(&error), &error))?;
             summary.write(&mut out).map_err(failed)?;
+            return Ok(if summary.has_refused() { Exit::Refused } else { Exit::Done });
         }
-        Command::WhatIf { catalogue, from, to, top, format, url, operator_token, data_dir, scratch } => {
+        Command::WhatIf { catalogue, from, to, top, format, server, operator_token, data_dir, scratch } => {
             let question = Question { from, to, top };
             let read = apply::read(&catalogue).map_err(WhatIfError::from);
             let asked = read.and_then(|wanted| match data_dir {
@@ -286,7 +356,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
                 None => serve::runtime().map_err(WhatIfError::Runtime)?.block_on(async {
                     // The command line asks for a token where no directory is named.
                     let token = operator_token.unwrap_or_default();
-                    what_if::ask(&mut Client::new(&url)?, &token, &wanted, &question).await
+                    what_if::ask(&mut server.client(), &token, &wanted, &question).await
                 }),
             });
             let report = asked.map_err(|error| Failure::new(exit_of_what_if(&error), &error))?;

@@ -44,12 +44,21 @@ pub(crate) struct Summary {
 /// Why a file was not sent to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
-    #[error("reading {}: {source}", path.display())]
-    Read { path: PathBuf, source: io::Error },
-    #[error("{source}\n{answered} lines were answered; send the file again, what is booked stays booked once")]
+    #[error("reading {}: {source}{}", path.display(), so_far(*answered))]
+    Read { path: PathBuf, source: io::Error, answered: u64 },
+    #[error(
+        "{} is cut off: its packed data ends before it is whole{}", path.display(), so_far(*answered)
+    )]
+    Cut { path: PathBuf, answered: u64 },
+    #[error("{source}{}", so_far(*answered))]
     Server { source: ClientError, answered: u64 },
     #[error("the server answered {answers} of {lines} lines of a request; send the file again")]
     Short { answers: usize, lines: usize },
+}
+
+/// Says what was done before a fault, and what to do.
+fn so_far(answered: u64) -> String {
+    format!("\n{answered} lines were answered; send the whole file again, what is booked stays booked once")
 }
 
 /// A file of purchases: plain or gzip, told by its first bytes.
@@ -65,7 +74,7 @@ pub(crate) struct Source {
 impl Source {
     /// Opens a file, with a progress bar that counts its bytes.
     pub(crate) fn open(path: &Path) -> Result<Source, SendError> {
-        let failed = |source| SendError::Read { path: path.to_path_buf(), source };
+        let failed = |source| SendError::Read { path: path.to_path_buf(), source, answered: 0 };
         let file = File::open(path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
         Source::new(path, file, bytes).map_err(failed)
@@ -74,8 +83,11 @@ impl Source {
     /// Takes bytes that are in memory.
     pub(crate) fn of_bytes(name: &str, bytes: &'static [u8]) -> Result<Source, SendError> {
         let path = Path::new(name);
-        Source::new(path, bytes, bytes.len() as u64)
-            .map_err(|source| SendError::Read { path: path.to_path_buf(), source })
+        Source::new(path, bytes, bytes.len() as u64).map_err(|source| SendError::Read {
+            path: path.to_path_buf(),
+            source,
+            answered: 0,
+        })
     }
 
     fn new(path: &Path, input: impl Read + 'static, bytes: u64) -> io::Result<Source> {
@@ -104,14 +116,15 @@ pub(crate) async fn send(client: &mut Client, mut source: Source, plan: &Plan<'_
     let mut body = Vec::new();
     loop {
         body.clear();
-        let lines = read_lines(&mut source, plan.batch, &mut body)?;
+        let read = read_lines(&mut source, plan.batch, &mut body);
+        let lines = read.map_err(|error| unreadable(&source, error, summary.lines))?;
         if lines.is_empty() {
             source.read.set_length(source.bytes);
             source.read.finish_and_clear();
             return Ok(summary);
         }
         let sent = if plan.gzip {
-            compress(&body).map_err(|error| SendError::Read { path: source.path.clone(), source: error })?
+            compress(&body).map_err(|error| unreadable(&source, error, summary.lines))?
         } else {
             body.clone()
         };
@@ -132,6 +145,15 @@ pub(crate) async fn send(client: &mut Client, mut source: Source, plan: &Plan<'_
     }
 }
 
+fn unreadable(source: &Source, error: io::Error, answered: u64) -> SendError {
+    let path = source.path.clone();
+    // Plain text has no end that could be missing.
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => SendError::Cut { path, answered },
+        _ => SendError::Read { path, source: error, answered },
+    }
+}
+
 fn compress(body: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(body)?;
@@ -139,12 +161,11 @@ fn compress(body: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// Reads some lines that are not blank into `body`, and returns their numbers in the file.
-fn read_lines(source: &mut Source, batch: usize, body: &mut Vec<u8>) -> Result<Vec<u64>, SendError> {
+fn read_lines(source: &mut Source, batch: usize, body: &mut Vec<u8>) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::with_capacity(batch);
     while numbers.len() < batch {
         let start = body.len();
-        let read = source.reader.read_until(b'\n', body);
-        if read.map_err(|error| SendError::Read { path: source.path.clone(), source: error })? == 0 {
+        if source.reader.read_until(b'\n', body)? == 0 {
             break;
         }
         source.line += 1;
@@ -174,6 +195,11 @@ impl Summary {
                 *self.refused.entry(problem.code).or_default() += 1;
             }
         }
+    }
+
+    /// Tells whether there are lines that were not booked.
+    pub(crate) fn has_refused(&self) -> bool {
+        !self.refused.is_empty()
     }
 
     /// Writes the summary for a person.

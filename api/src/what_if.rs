@@ -7,12 +7,12 @@ use std::path::Path;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use kembali_engine::{Bound, WhatIfOfflineError, WhatIfRequest, what_if_offline};
-use kembali_http::{BOUND_EXPECTED, CatalogueFault, parse_bound, what_if_document};
+use kembali_http::{BOUND_EXPECTED, parse_bound, what_if_document};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::apply::{ApplyError, Wanted};
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, in_address};
 use crate::serve::ServeError;
 
 /// How the report is written.
@@ -31,8 +31,8 @@ pub(crate) enum Format {
 pub(crate) enum WhatIfError {
     #[error(transparent)]
     Catalogue(#[from] ApplyError),
-    #[error(transparent)]
-    Draft(#[from] CatalogueFault),
+    #[error("{source}\n{line}")]
+    Refused { source: Box<dyn std::error::Error + Send + Sync>, line: String },
     #[error(transparent)]
     Server(#[from] ClientError),
     #[error(transparent)]
@@ -95,11 +95,10 @@ pub(crate) async fn ask(
     wanted: &Wanted,
     question: &Question,
 ) -> Result<Value, WhatIfError> {
-    let mut path = format!("/v1/what-if?tenant={}&top={}", wanted.file.tenant.slug, question.top);
+    let mut path = format!("/v1/what-if?tenant={}&top={}", in_address(&wanted.file.tenant.slug), question.top);
     for (name, bound) in [("from", &question.from), ("to", &question.to)] {
         if let Some(bound) = bound {
-            // Of all that a position or an instant may hold, a query takes only this for something else.
-            path += &format!("&{name}={}", bound.text.replace('+', "%2B"));
+            path += &format!("&{name}={}", in_address(&bound.text));
         }
     }
     let bar = Bar::new()?;
@@ -116,7 +115,8 @@ pub(crate) async fn ask(
             }
             Ok(())
         })
-        .await?;
+        .await
+        .map_err(|error| wanted.refused(error))?;
     let missing = || ClientError::Unexpected("the answer ended without a report".to_owned());
     Ok(report.filter(Value::is_object).ok_or_else(missing)?)
 }
@@ -124,8 +124,12 @@ pub(crate) async fn ask(
 /// Decides on a ledger that no server runs, and returns the report.
 pub(crate) fn offline(dir: &Path, scratch: &Path, wanted: &Wanted, question: &Question) -> Result<Value, WhatIfError> {
     let bound = |bound: &Option<BoundText>| bound.as_ref().map(|bound| bound.bound);
+    let refused = |place: &str, source: Box<dyn std::error::Error + Send + Sync>| {
+        let line = wanted.line_of(place).unwrap_or_default();
+        WhatIfError::Refused { source, line }
+    };
     let request = WhatIfRequest {
-        draft: wanted.file.to_draft()?,
+        draft: wanted.file.to_draft().map_err(|fault| refused(&fault.place.clone(), fault.into()))?,
         from: bound(&question.from),
         to: bound(&question.to),
         largest: question.top.into(),
@@ -134,7 +138,11 @@ pub(crate) fn offline(dir: &Path, scratch: &Path, wanted: &Wanted, question: &Qu
     let tell = |progress: kembali_engine::WhatIfProgress| {
         bar.show(progress.reached.0, progress.to.0, progress.purchases);
     };
-    Ok(what_if_document(&what_if_offline(dir, scratch, request, tell)?))
+    let report = what_if_offline(dir, scratch, request, tell).map_err(|error| match error.place().map(str::to_owned) {
+        Some(place) => refused(&place, error.into()),
+        None => error.into(),
+    });
+    Ok(what_if_document(&report?))
 }
 
 /// One figure of a report. What a figure does not have is null.

@@ -29,12 +29,12 @@ use crate::history::History;
 use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender, alias_key};
 use crate::naming::Naming;
 use crate::request::{
-    ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, NotTaken,
+    ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, GivenKey, NotTaken,
     PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
 };
 use crate::router_actor::{JournalReport, ReplyTo, RouterActor, Stop, Submit};
 use crate::scrub;
-use crate::shared::{KeyOwner, Shared};
+use crate::shared::{KeyOwner, Shared, key_id};
 use crate::tell::tell;
 
 /// Units of room: each command takes one, and one more for each KiB of its text.
@@ -80,6 +80,8 @@ struct Inner {
     keys: tokio::sync::Mutex<()>,
     /// One snapshot at a time.
     snapshots: tokio::sync::Mutex<()>,
+    /// One preview at a time.
+    previews: tokio::sync::Mutex<()>,
     /// One what-if at a time.
     what_if: Arc<Semaphore>,
     room: Arc<Semaphore>,
@@ -111,6 +113,7 @@ impl Engine {
                 journal,
                 keys: tokio::sync::Mutex::default(),
                 snapshots: tokio::sync::Mutex::default(),
+                previews: tokio::sync::Mutex::default(),
                 what_if: Arc::new(Semaphore::new(1)),
                 room: Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize)),
                 space,
@@ -288,14 +291,16 @@ impl Engine {
             self.check_room_on_disk()?;
         }
         let _one_at_a_time = self.inner.keys.lock().await;
-        let mut keys = Vec::new();
+        let (mut keys, mut given) = (Vec::new(), Vec::new());
         for (partner, api_key) in partner_keys {
             if !API_KEY_CHARS.contains(&api_key.len()) || !api_key.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(ApplyError::KeyMalformed { partner });
             }
             let hash = self.inner.naming.api_key(&api_key);
             let owner = KeyOwner { tenant: draft.slug.clone(), partner: partner.clone(), is_revoked: false };
-            match self.inner.shared.key_owner(&hash) {
+            let present = self.inner.shared.key_owner(&hash);
+            given.push(GivenKey { partner: partner.clone(), id: key_id(&hash), is_new: present.is_none() });
+            match present {
                 Some(present) if present.is_revoked => return Err(ApplyError::KeyRevoked { partner }),
                 Some(present) if present != owner => return Err(ApplyError::KeyTaken { partner }),
                 Some(_) => (),
@@ -305,7 +310,7 @@ impl Engine {
         }
         let applied =
             self.apply_once(Command::ApplyCatalogue(Box::new(ApplyCatalogue { draft, expected_version, dry_run })));
-        let applied = applied.await?;
+        let applied = Applied { keys: given, ..applied.await? };
         // After the rules, since what is refused must leave no key behind. Whoever sees neither sends both again.
         if !dry_run && !keys.is_empty() {
             self.put_keys(keys).await?;
@@ -316,7 +321,7 @@ impl Engine {
     async fn apply_once(&self, command: Command) -> Result<Applied, ApplyError> {
         let permit = self.room_for(1).await?;
         match self.submit_one(permit, command).await? {
-            Outcome::Applied { catalogue, before, seq } => Ok(Applied { catalogue, before, seq }),
+            Outcome::Applied { catalogue, before, seq } => Ok(Applied { catalogue, before, seq, keys: Vec::new() }),
             Outcome::CatalogueRefused(rejection) => Err(ApplyError::Refused(rejection)),
             other => unreachable!("a change of rules cannot end as {other:?}"),
         }
@@ -591,6 +596,10 @@ impl Engine {
             }
         }
         failed
+    }
+
+    pub(crate) async fn one_preview(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.previews.lock().await
     }
 
     pub(crate) async fn ask(&self, query: Query) -> Result<Outcome, Stopped> {

@@ -14,6 +14,7 @@ mod history;
 mod installation;
 mod journal_thread;
 mod naming;
+mod preview;
 mod recovery;
 mod request;
 mod router_actor;
@@ -33,9 +34,10 @@ pub use handle::{Engine, IN_FLIGHT_UNITS, Pause};
 pub use installation::KeyError;
 pub use journal_thread::Fault;
 pub use kembali_machine::{CustomerView, PromoUse, TotalsView};
+pub use preview::Previewed;
 pub use recovery::{FoldError, Verified, VerifyError, verify};
 pub use request::{
-    ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, NotTaken,
+    ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, GivenKey, NotTaken,
     PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
 };
 pub use start::{EngineConfig, StartError, StartReport};

@@ -121,6 +121,19 @@ pub struct Applied {
     pub before: Option<Arc<Catalogue>>,
     /// The record of the change; `None` when nothing changed or nothing was to change.
     pub seq: Option<Seq>,
+    /// The API keys that partners have by it, or would have, in the order of the request.
+    pub keys: Vec<GivenKey>,
+}
+
+/// An API key that a change of rules gives to a partner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenKey {
+    /// The partner's slug.
+    pub partner: String,
+    /// The key's id.
+    pub id: ApiKeyId,
+    /// False when the partner had it before.
+    pub is_new: bool,
 }
 
 /// Why a change of rules did not happen.

@@ -179,6 +179,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::Catalogue => get(reads::catalogue::show),
         Endpoint::PutCatalogue => on(put, apply::catalogue::put),
         Endpoint::Summary => get(reads::reports::summary),
+        Endpoint::Costs => get(reads::costs::show),
         Endpoint::WhatIf => on(MethodFilter::POST, what_if::post),
         Endpoint::PostSnapshot => on(MethodFilter::POST, snapshots::post),
         Endpoint::TrialBalance => get(reads::reports::trial_balance),

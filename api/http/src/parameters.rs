@@ -128,6 +128,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::TierPrograms
         | Endpoint::Partners
         | Endpoint::Summary
+        | Endpoint::Costs
         | Endpoint::TrialBalance => &[TENANT, MIN_SEQ, AT],
         Endpoint::Statement => &[TENANT, MIN_SEQ, STATEMENT_FROM, STATEMENT_TO, LIMIT, CURSOR],
         Endpoint::ExplainPurchase => &[TENANT, MIN_SEQ],

@@ -82,6 +82,8 @@ pub enum Endpoint {
     PutCatalogue,
     /// Shows the sums of a tenant.
     Summary,
+    /// Shows what the rules of a tenant have cost.
+    Costs,
     /// Shows debits and credits of a tenant.
     TrialBalance,
     /// Decides recorded purchases again under other rules.
@@ -144,6 +146,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/catalogue", Operator, Endpoint::Catalogue),
     route(Method::PUT, "/v1/catalogue", Operator, Endpoint::PutCatalogue),
     route(Method::GET, "/v1/reports/summary", Operator, Endpoint::Summary),
+    route(Method::GET, "/v1/reports/costs", Operator, Endpoint::Costs),
     route(Method::GET, "/v1/trial-balance", Operator, Endpoint::TrialBalance),
     route(Method::POST, "/v1/what-if", Operator, Endpoint::WhatIf),
     route(Method::POST, "/v1/snapshots", Operator, Endpoint::PostSnapshot),

@@ -200,6 +200,7 @@ async fn every_operation_answers_as_described() {
         ("/v1/catalogue?tenant=journey&version=1", "GET", &Value::Null),
         ("/v1/catalogue?tenant=journey&dry_run=true", "PUT", &catalogue["catalogue"]),
         ("/v1/reports/summary?tenant=journey", "GET", &Value::Null),
+        ("/v1/reports/costs?tenant=journey", "GET", &Value::Null),
         ("/v1/trial-balance?tenant=journey", "GET", &Value::Null),
         ("/v1/what-if?tenant=journey&from=2&to=2100-01-01T00:00:00Z&top=3", "POST", &catalogue["catalogue"]),
         ("/v1/snapshots", "POST", &Value::Null),

@@ -142,13 +142,14 @@ async fn the_past_is_for_operators_of_the_customers_tenant() {
 }
 
 /// What is said of the tenant, not of one customer.
-const OF_THE_TENANT: [&str; 7] = [
+const OF_THE_TENANT: [&str; 8] = [
     "/v1/catalogue?tenant=journey",
     "/v1/promos?tenant=journey",
     "/v1/promos/JOURNEY2017?tenant=journey",
     "/v1/tier-programs?tenant=journey",
     "/v1/partners?tenant=journey",
     "/v1/reports/summary?tenant=journey",
+    "/v1/reports/costs?tenant=journey",
     "/v1/trial-balance?tenant=journey",
 ];
 

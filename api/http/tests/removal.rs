@@ -176,6 +176,6 @@ async fn a_level_is_renamed_and_a_wrong_rename_refused() {
     levels(&mut file)[1].renamed_from = Some("Tin".into());
     levels(&mut file)[1].name = "Zinc".into();
     let reply = put(&file).await;
-    assert!(reply.text().contains("renamed_from names no present level: Tin"), "{}", reply.text());
+    assert!(reply.text().contains(".renamed_from: names no present level: Tin"), "{}", reply.text());
     assert_eq!(reply.status, 422);
 }

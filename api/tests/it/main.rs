@@ -1,10 +1,15 @@
 //! The program as its users have it: the real binary, real sockets, a real disk, and models that share no code with it.
 
+mod apply;
+mod client;
 mod damage;
 mod earning_model;
+mod export;
+mod fake;
 mod full_disk;
 mod kills;
 mod model;
 mod program;
+mod refused_files;
 mod slice;
 mod what_if;

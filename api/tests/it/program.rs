@@ -105,7 +105,7 @@ impl Server {
 
     /// Makes the sample catalogue its rules.
     pub(crate) fn apply_sample(&self) {
-        run_well(&["apply", &sample("journey.toml").to_string_lossy(), "--url", &self.url]);
+        run_well(&["apply", "--yes", &sample("journey.toml").to_string_lossy(), "--url", &self.url]);
     }
 
     /// Ends it without warning, as `kill -9` does.

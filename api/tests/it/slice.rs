@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::earning_model::EarningModel;
 use crate::model::Model;
-use crate::program::{Server, run_well, sample, sample_lines};
+use crate::program::{Server, run, run_well, sample, sample_lines};
 
 const QUOTA: u64 = 1_500;
 
@@ -20,7 +20,10 @@ fn set_quota(server: &Server, quota: u64) {
 
 fn send(server: &Server, batch: usize) -> String {
     let file = sample("purchases.ndjson.gz");
-    run_well(&["send", &file.to_string_lossy(), "--url", &server.url, "--batch", &batch.to_string()])
+    let sent = run(&["send", &file.to_string_lossy(), "--url", &server.url, "--batch", &batch.to_string()]);
+    // The sample has lines that are refused.
+    assert_eq!(sent.status.code(), Some(4), "{}", String::from_utf8_lossy(&sent.stderr));
+    String::from_utf8(sent.stdout).expect("the program prints text")
 }
 
 /// Sends the sample to a fresh server, and returns its report and its ledger digest.
@@ -56,7 +59,7 @@ fn every_kind_of_rule_gives_the_totals_of_the_models() {
     }
     let dir = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(dir.path(), 2);
-    run_well(&["apply", &sample("full.toml").to_string_lossy(), "--url", &server.url]);
+    run_well(&["apply", "--yes", &sample("full.toml").to_string_lossy(), "--url", &server.url]);
     send(&server, 500);
     let report = server.get("/v1/reports/summary?tenant=journey");
     let seen = json!({

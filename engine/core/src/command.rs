@@ -2,10 +2,12 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::draft::CatalogueDraft;
 use crate::identity::{CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
+use crate::preview::RuleChange;
 use crate::purchase::Purchase;
 use crate::quantity::Seq;
 
@@ -87,6 +89,15 @@ pub enum Query {
     Totals {
         /// The tenant's slug.
         tenant: String,
+    },
+    /// What a change of rules would do to some of the customers that a shard holds.
+    Preview {
+        /// The change.
+        change: Arc<RuleChange>,
+        /// The shard, from 0.
+        shard: usize,
+        /// How many of its rows were looked at before.
+        from: usize,
     },
     /// The ledger's clock: an instant before which nothing will be received any more.
     Clock,

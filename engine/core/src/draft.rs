@@ -325,7 +325,7 @@ impl CatalogueDraft {
             return Err(invalid("tenant.currency", "cannot change once a wallet was moved"));
         }
         if 4 < self.currency.exponent {
-            return Err(invalid("tenant.currency", "the exponent must be 0 to 4"));
+            return Err(invalid("tenant.currency_exponent", "must be 0 to 4"));
         }
         self.check_size()
     }
@@ -339,20 +339,31 @@ impl CatalogueDraft {
         if PARTNERS_MAX < self.partners.len() {
             return Err(invalid("partners", format!("are more than {PARTNERS_MAX}")));
         }
-        let names = [&self.name, &self.timezone].into_iter().chain(self.partners.iter().map(|partner| &partner.name));
-        let names = names.chain(self.promos.iter().map(|promo| &promo.code));
-        let names = names.chain(self.programs.iter().map(|program| &program.name));
-        let levels = self.programs.iter().flat_map(ProgramDraft::level_names);
-        for name in names.chain(levels).chain(self.earning.names()) {
+        self.names().try_for_each(|(place, name)| {
             if NAME_BYTES_MAX < name.len() {
-                return Err(invalid("tenant", format!("a name is longer than {NAME_BYTES_MAX} bytes: {name}")));
+                return Err(invalid(place, format!("a name is longer than {NAME_BYTES_MAX} bytes: {name}")));
             }
             // A name is printed in logs and on terminals, which take them for orders.
             if name.contains(char::is_control) {
-                return Err(invalid("tenant", format!("a name has a control character: {name:?}")));
+                return Err(invalid(place, format!("a name has a control character: {name:?}")));
             }
-        }
-        Ok(())
+            Ok(())
+        })
+    }
+
+    /// Lists everything that is called something, with its place. In a place, control characters stand escaped.
+    fn names(&self) -> impl Iterator<Item = (String, &str)> {
+        let own = [("tenant.name", &self.name), ("tenant.timezone", &self.timezone)];
+        let own = own.into_iter().map(|(place, name)| (place.to_string(), name.as_str()));
+        let partners = self.partners.iter().map(|partner| (format!("partners[{}].name", partner.slug), &*partner.name));
+        let promos = self.promos.iter().map(|promo| (format!("promos[{}]", promo.code.escape_debug()), &*promo.code));
+        let levels = self.programs.iter().flat_map(|program| {
+            let place = format!("tier_programs[{}]", program.name.escape_debug());
+            let level = format!("{place}.levels");
+            let levels = program.level_names().map(move |name| (format!("{level}[{}]", name.escape_debug()), &**name));
+            core::iter::once((place, &*program.name)).chain(levels)
+        });
+        own.chain(partners).chain(promos).chain(levels).chain(self.earning.names())
     }
 
     fn resolve_partners(
@@ -536,8 +547,9 @@ impl ProgramDraft {
     fn origins(&self, old: Option<&TierProgram>) -> Result<Vec<Option<usize>>, CatalogueRejection> {
         let wanted: Vec<&str> = self.level_names().map(String::as_str).collect();
         let present: Vec<&str> = old.into_iter().flat_map(TierProgram::levels).map(|(_, name)| name).collect();
-        renames::origins(&wanted, &self.renames, &present)
-            .map_err(|(level, problem)| invalid(format!("tier_programs[{}].levels[{level}]", self.name), problem))
+        renames::origins(&wanted, &self.renames, &present).map_err(|(level, problem)| {
+            invalid(format!("tier_programs[{}].levels[{level}].renamed_from", self.name), problem)
+        })
     }
 
     fn resolve_journey(

@@ -7,7 +7,7 @@
 //! Read in this order: [`command`] (what is asked), [`desk`] (what no single customer owns), [`customer`] (one
 //! customer's row), [`event`] (what happened), [`ledger`] (the whole state), [`what_if`] (another one beside it). The
 //! rules themselves: [`promo`], [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`],
-//! [`accounts`]; what they say of a purchase that is booked: [`explain`].
+//! [`accounts`]; what they say of a purchase that is booked: [`explain`]. What a change of them would do: [`preview`].
 #![no_std]
 // Tests use proptest, which needs the standard library.
 #[cfg(test)]
@@ -32,6 +32,7 @@ mod maps;
 mod percent;
 pub mod placement;
 pub mod points;
+pub mod preview;
 pub mod promo;
 pub mod purchase;
 mod quantity;

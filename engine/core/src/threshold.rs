@@ -27,6 +27,16 @@ impl Threshold {
         self.levels.iter().find(|level| level.id == id)
     }
 
+    /// Returns the level that somebody who comes with `spent` stands on.
+    ///
+    /// # Panics
+    ///
+    /// If the programme has no level, which no applied catalogue allows.
+    #[must_use]
+    pub fn reached_by(&self, spent: Amount) -> &ThresholdLevel {
+        self.levels.get(self.place_of(spent)).expect("an applied programme has a level")
+    }
+
     /// Returns the place of the highest level that `spent` reaches, or of the lowest where it reaches none.
     pub(crate) fn place_of(&self, spent: Amount) -> usize {
         self.levels.partition_point(|level| level.spent_min <= spent).saturating_sub(1)

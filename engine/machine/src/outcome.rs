@@ -9,6 +9,8 @@ use kembali_core::event::{Body, Record};
 use kembali_core::totals::TenantTotals;
 use kembali_core::{CatalogueRejection, CustomerId, Instant, Rejection, Seq};
 
+use crate::shard::PreviewPiece;
+
 /// What became of a command. Everything that it rests on is durable when it is seen.
 #[derive(Clone, Debug)]
 pub enum Outcome {
@@ -57,6 +59,8 @@ pub enum Outcome {
     PromoUse(Option<PromoUse>),
     /// A tenant's sums, if there is such a tenant.
     Totals(Option<Box<TotalsView>>),
+    /// What a change of rules would do to some of a shard's customers, if there is such a shard.
+    Preview(Option<PreviewView>),
     /// The ledger's clock.
     Clock {
         /// What it says: every record behind `as_of` has this stamp or a later one.
@@ -81,6 +85,15 @@ pub struct CustomerView {
     pub now: Instant,
     /// The last record that names the customer.
     pub last: Seq,
+    /// The position that this is as of.
+    pub as_of: Seq,
+}
+
+/// What a change of rules would do to some of a shard's customers, as of a position.
+#[derive(Clone, Debug)]
+pub struct PreviewView {
+    /// The counts, and where they go on.
+    pub piece: Box<PreviewPiece>,
     /// The position that this is as of.
     pub as_of: Seq,
 }

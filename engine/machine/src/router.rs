@@ -22,8 +22,8 @@ use kembali_core::{
     CustomerId, CustomerName, Instant, PurchaseKey, Rejection, RejectionCode, RuleId, Seq, TenantId, Ticket, upkeep,
 };
 
-use crate::outcome::{CustomerView, Outcome, PromoUse, TotalsView};
-use crate::shard::{Answer, Answered, Assigned, Work};
+use crate::outcome::{CustomerView, Outcome, PreviewView, PromoUse, TotalsView};
+use crate::shard::{Answer, Answered, Assigned, PreviewTerms, Work};
 use crate::sweep::{Sweep, SweepTerms, Swept};
 
 /// Tickets that may be open at once: admitted, not yet merged.
@@ -95,6 +95,7 @@ enum Awaited {
         dry_run: bool,
     },
     Customer,
+    Preview,
     /// A piece of the sweep over the rows of this shard.
     Sweep(usize),
 }
@@ -393,6 +394,18 @@ impl<T> Router<T> {
                 self.assign(ticket, tenant, id, Work::Read(tenant, id));
                 Content::Awaited(Awaited::Customer)
             }
+            (Command::Read(Query::Preview { change, shard, from }), _) => {
+                let tenant = change.before.tenant;
+                let removals = self.desk.removals(tenant).cloned().unwrap_or_default();
+                let terms = PreviewTerms { change, removals, now: self.desk.now(tenant, stamp) };
+                match self.outgoing.get_mut(shard) {
+                    Some(outgoing) => {
+                        outgoing.push(Assigned { ticket, work: Work::Preview(Box::new(terms), from) });
+                        Content::Awaited(Awaited::Preview)
+                    }
+                    None => Content::Done(Outcome::Preview(None)),
+                }
+            }
             (Command::Read(query), _) => Content::Ask(query),
             (Command::Purchase(_), None) => unreachable!("a purchase has an admission"),
         };
@@ -510,7 +523,10 @@ impl<T> Router<T> {
                     _ => unreachable!("refusing refuses"),
                 }
             }
-            (Awaited::Customer | Awaited::Purchase { .. } | Awaited::Sweep(_), _) => {
+            (Awaited::Preview, Answer::Preview(piece)) => {
+                Outcome::Preview(Some(PreviewView { piece, as_of: self.desk.last() }))
+            }
+            (Awaited::Customer | Awaited::Purchase { .. } | Awaited::Preview | Awaited::Sweep(_), _) => {
                 panic!("a shard answered something else")
             }
         }
@@ -623,7 +639,7 @@ impl<T> Router<T> {
                     as_of: self.desk.last(),
                 }))
             }
-            Query::Customer { .. } | Query::Totals { .. } | Query::Clock => {
+            Query::Customer { .. } | Query::Totals { .. } | Query::Preview { .. } | Query::Clock => {
                 unreachable!("these are answered elsewhere")
             }
         }

@@ -8,10 +8,15 @@ use kembali_core::command::PurchaseCommand;
 use kembali_core::customer::{Decision, Row, decide};
 use kembali_core::desk::Terms;
 use kembali_core::event::Body;
-use kembali_core::{CustomerId, Rejection, TenantId, Ticket};
+use kembali_core::placement::Removal;
+use kembali_core::preview::{Preview, RuleChange};
+use kembali_core::{CustomerId, Instant, Rejection, TenantId, Ticket};
 
 use crate::rows::Rows;
 use crate::sweep::{SweepTerms, Swept};
+
+/// Rows that a preview looks at under one ticket; then the shard does other work.
+pub const PREVIEW_ROWS_MAX: usize = 4_096;
 
 /// Work for a shard, under its ticket.
 #[derive(Debug)]
@@ -33,6 +38,19 @@ pub enum Work {
     Read(TenantId, CustomerId),
     /// Place customers of removed levels, from a place among the rows on.
     Sweep(Arc<SweepTerms>, usize),
+    /// Count what a change of rules would do to some of the rows, from a place on.
+    Preview(Box<PreviewTerms>, usize),
+}
+
+/// What a piece of a preview needs to know.
+#[derive(Debug)]
+pub struct PreviewTerms {
+    /// The change.
+    pub change: Arc<RuleChange>,
+    /// The versions of the tenant's rules that removed levels: the sweep may not have come by.
+    pub removals: Arc<[Removal]>,
+    /// What the tenant's clock says.
+    pub now: Instant,
 }
 
 /// A shard's answer under one ticket.
@@ -57,6 +75,17 @@ pub enum Answer {
     Row(Option<Box<Row>>),
     /// Those who were placed; their rows have changed.
     Swept(Swept),
+    /// What a change of rules would do to some of the rows.
+    Preview(Box<PreviewPiece>),
+}
+
+/// What a change of rules would do to some of a shard's rows.
+#[derive(Clone, Debug)]
+pub struct PreviewPiece {
+    /// The counts.
+    pub preview: Preview,
+    /// The place of the first row that was not looked at; `None` once all were.
+    pub next: Option<usize>,
 }
 
 /// The rows of some of the customers.
@@ -89,10 +118,23 @@ impl Shard {
                         Answer::Row(row.cloned().map(Box::new))
                     }
                     Work::Sweep(terms, from) => Answer::Swept(terms.sweep(&mut self.rows, from)),
+                    Work::Preview(terms, from) => Answer::Preview(Box::new(self.preview(&terms, from))),
                 };
                 Answered { ticket, answer }
             })
             .collect()
+    }
+
+    fn preview(&self, terms: &PreviewTerms, from: usize) -> PreviewPiece {
+        let PreviewTerms { change, removals, now } = terms;
+        let mut preview = Preview::new(change, *now);
+        for row in self.rows.values().skip(from).take(PREVIEW_ROWS_MAX) {
+            if row.tenant == change.before.tenant {
+                preview.look(change, removals, row, *now);
+            }
+        }
+        let next = from.saturating_add(PREVIEW_ROWS_MAX);
+        PreviewPiece { preview, next: (next < self.rows.len()).then_some(next) }
     }
 
     fn decide(&mut self, terms: &Terms, command: Box<PurchaseCommand>) -> Answer {

@@ -10,7 +10,7 @@ use kembali_core::command::ApplyCatalogue;
 use kembali_core::desk::{self, Desk, DeskPiece};
 use kembali_core::draft::CatalogueDraft;
 use kembali_core::event::{Event, Record};
-use kembali_core::{Seq, TenantId};
+use kembali_core::{CatalogueRejection, Seq, TenantId};
 use kembali_journal::{Frame, Position, codec, read_only_frames, verify_copy};
 use kembali_snapshots::{Archive, Snapshots};
 
@@ -48,6 +48,15 @@ impl From<FoldError> for WhatIfOfflineError {
 }
 
 impl WhatIfOfflineError {
+    /// Returns where in the catalogue the mistake is, such as `promos[JOURNEY2017].bands[3]`, when that was refused.
+    #[must_use]
+    pub fn place(&self) -> Option<&str> {
+        match self {
+            WhatIfOfflineError::Refused(WhatIfRefused::Rules(CatalogueRejection::Invalid { place, .. })) => Some(place),
+            _ => None,
+        }
+    }
+
     /// Returns true when bytes are damaged, as opposed to not being readable at all.
     #[must_use]
     pub fn is_damage(&self) -> bool {

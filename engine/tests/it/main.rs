@@ -8,6 +8,7 @@ mod keys;
 mod lab;
 mod once;
 mod parts;
+mod preview;
 mod quota;
 mod rotation;
 mod same;

@@ -84,7 +84,7 @@ fn shown(key: &ApiKey) -> ApiKeyEntry {
     ApiKeyEntry { id: shown_id(key.id), revoked: key.is_revoked }
 }
 
-fn shown_id(ApiKeyId(id): ApiKeyId) -> String {
+pub(super) fn shown_id(ApiKeyId(id): ApiKeyId) -> String {
     format!("{id:032x}")
 }
 

@@ -5,7 +5,7 @@ use axum::extract::State;
 use hyper::Request;
 use kembali_engine::ApplyRequest;
 
-use super::{read_body, report};
+use super::{preview, read_body, report};
 use crate::app::App;
 use crate::parameters;
 use crate::problem::Problem;
@@ -16,7 +16,8 @@ use crate::wire::catalogue::CatalogueFile;
 use crate::wire::catalogue_draft::CatalogueFault;
 use crate::wire::change::ChangeReport;
 
-/// Makes the rules in the body the tenant's next version; creates the tenant if there is none.
+/// Makes the rules in the body the tenant's next version; creates the tenant if there is none. A dry run also tells what
+/// customers would see of it.
 pub(crate) async fn put(State(app): State<App>, request: Request<Body>) -> Result<Json<ChangeReport>, Problem> {
     let query = Query::parse(request.uri(), parameters::of(Endpoint::PutCatalogue))?;
     let slug = query.required("tenant")?;
@@ -30,5 +31,9 @@ pub(crate) async fn put(State(app): State<App>, request: Request<Body>) -> Resul
     }
     let (draft, partner_keys) = (file.to_draft()?, file.partner_keys());
     let applied = app.engine.apply(ApplyRequest { draft, partner_keys, expected_version, dry_run }).await?;
-    Ok(Json(report(&applied, dry_run)))
+    let mut report = report(&applied, dry_run);
+    if dry_run {
+        report.outcome = preview::of_change(&app.engine, &applied).await?;
+    }
+    Ok(Json(report))
 }

@@ -1,19 +1,21 @@
 //! Changing the rules: the whole catalogue at once, or one part of it that is read, changed and applied.
 //!
-//! What is reported: [`diff`], the changes for people, and [`holes`], purchases that no band of a promo is for.
+//! What is reported: [`diff`], the changes for people, [`holes`], purchases that no band of a promo is for, and
+//! [`preview`], what customers would see of it.
 
 pub(crate) mod api_keys;
 pub(crate) mod catalogue;
 mod diff;
 mod holes;
 pub(crate) mod partners;
+mod preview;
 pub(crate) mod promos;
 pub(crate) mod tier_programs;
 
 use kembali_core::catalogue::Catalogue;
 use kembali_core::draft::CatalogueDraft;
 use kembali_core::{CatalogueRejection, Seq};
-use kembali_engine::{Applied, ApplyError, ApplyRequest};
+use kembali_engine::{Applied, ApplyError, ApplyRequest, GivenKey};
 use serde::de::DeserializeOwned;
 
 use axum::body::Body;
@@ -27,7 +29,7 @@ use crate::config::CATALOGUE_BYTES_MAX;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::wire::catalogue_draft::CatalogueFault;
-use crate::wire::change::ChangeReport;
+use crate::wire::change::{ChangeReport, KeyGiven};
 use crate::wire::document::Object;
 
 /// How often a part is changed anew when somebody applied a whole catalogue meanwhile.
@@ -86,9 +88,13 @@ async fn change(
     }
 }
 
+fn key_given(key: &GivenKey) -> KeyGiven {
+    KeyGiven { partner: key.partner.clone(), id: api_keys::shown_id(key.id), is_new: key.is_new }
+}
+
 /// Tells what became of a change.
 fn report(applied: &Applied, dry_run: bool) -> ChangeReport {
-    let Applied { catalogue, before, seq } = applied;
+    let Applied { catalogue, before, seq, keys } = applied;
     let changes = diff::changes(before.as_deref(), catalogue);
     ChangeReport {
         tenant: catalogue.slug.clone(),
@@ -97,6 +103,8 @@ fn report(applied: &Applied, dry_run: bool) -> ChangeReport {
         seq: seq.map(|Seq(seq)| seq),
         changes,
         warnings: holes::warnings(catalogue),
+        api_keys: keys.iter().map(key_given).collect(),
+        outcome: None,
         dry_run: dry_run.then_some(true),
     }
 }

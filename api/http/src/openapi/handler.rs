@@ -7,6 +7,8 @@ use utoipa::ToSchema;
 
 use crate::problem::Problem;
 use crate::reads::Json;
+use crate::reads::costs::CostReport;
+use crate::wire::costs::Costs;
 
 /// An answer whose body has a schema.
 pub(super) trait Answer {
@@ -15,6 +17,10 @@ pub(super) trait Answer {
 
 impl<T: ToSchema> Answer for Json<T> {
     type Body = T;
+}
+
+impl Answer for CostReport {
+    type Body = Costs;
 }
 
 impl<T: ToSchema> Answer for (StatusCode, Json<T>) {

@@ -159,6 +159,13 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .gives(schemas.reply(apply::catalogue::put)),
         Endpoint::Summary => Outline::new("showSummary", REPORTS, "Show the sums of a tenant")
             .gives(schemas.reply(reads::reports::summary)),
+        Endpoint::Costs => Outline::new("showCosts", REPORTS, "Show what the rules have cost")
+            .says("As CSV with the same rows where `Accept` names `text/csv` first.")
+            .gives(
+                schemas
+                    .reply(reads::costs::show)
+                    .content("text/csv", Content::new(Some(ObjectBuilder::new().schema_type(Type::String)))),
+            ),
         Endpoint::TrialBalance => Outline::new("showTrialBalance", REPORTS, "Show debits and credits of every account")
             .gives(schemas.reply(reads::reports::trial_balance)),
         Endpoint::WhatIf => what_if(schemas),

@@ -205,6 +205,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         | Endpoint::Partners
         | Endpoint::Catalogue
         | Endpoint::Summary
+        | Endpoint::Costs
         | Endpoint::TrialBalance => Vec::new(),
     };
     if needs_room(endpoint) {

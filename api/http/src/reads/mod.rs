@@ -1,9 +1,10 @@
 //! Reading: what the ledger says as of a position. Nothing is created by reading.
 //!
-//! One customer: [`customers`] and, over time, [`history`] and [`statement`]; [`purchase`] and [`explain`]; the rules: [`promos`] and [`catalogue`];
-//! sums: [`reports`].
+//! One customer: [`customers`] and, over time, [`history`] and [`statement`]; [`purchase`] and [`explain`]; the rules:
+//! [`promos`] and [`catalogue`]; sums: [`reports`] and [`costs`].
 
 pub(crate) mod catalogue;
+pub(crate) mod costs;
 pub(crate) mod customers;
 pub(crate) mod explain;
 pub(crate) mod history;

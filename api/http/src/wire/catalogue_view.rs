@@ -144,7 +144,7 @@ fn threshold_file(name: &str, threshold: &Threshold) -> TierProgramFile {
 }
 
 /// Writes an instant of a period: local where that says exactly one instant, else in UTC.
-pub(super) fn period_text(instant: Instant, zone: Option<&TimeZone>) -> String {
+pub(crate) fn period_text(instant: Instant, zone: Option<&TimeZone>) -> String {
     let local = zone.and_then(|zone| {
         let local = Timestamp::from_microsecond(instant.0).ok()?.to_zoned(zone.clone()).datetime();
         let form = if local.subsec_nanosecond() == 0 { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S%.6f" };

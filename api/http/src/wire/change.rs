@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::catalogue::BandFile;
 use super::document::objects_if_any;
+use super::preview::OutcomePreview;
 
 /// What became of a change.
 #[derive(Serialize, ToSchema)]
@@ -22,10 +23,30 @@ pub(crate) struct ChangeReport {
     pub(crate) changes: Vec<String>,
     /// What is allowed but may be a slip, for people.
     pub(crate) warnings: Vec<String>,
+    /// Which API keys partners would have been given, or were; the keys themselves are never shown. Not there where no key
+    /// was sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub(crate) api_keys: Vec<KeyGiven>,
+    /// What the change would do to customers as they stand. Of a dry run of a whole catalogue that changes something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) outcome: Option<OutcomePreview>,
     /// True of a dry run; else not there.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) dry_run: Option<bool>,
+}
+
+/// An API key that a partner was given.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyGiven {
+    /// The partner's slug.
+    pub(crate) partner: String,
+    /// The key's id.
+    pub(crate) id: String,
+    /// False when the partner had it before.
+    pub(crate) is_new: bool,
 }
 
 /// A partner that was created.

@@ -1,17 +1,19 @@
 //! What crosses the network: JSON in, JSON out. Nothing here asks the engine.
 //!
 //! Into the ledger: `purchase` (with `fault` for what is wrong with one) and [`catalogue`] (made a draft by
-//! `catalogue_draft`); parts of it in `change`. Out of it: [`result`] of a purchase, [`event`] and `message` of the
-//! stream; `customer`, `explanation`, `history`, `promo`, `report`, `statement`, `rules` (made by `catalogue_view`) of
-//! reads; `change` and `api_key` of changes; `what_if`; `snapshot`. The values in both: `number`, `instant`. Each type
-//! derives its schema for
+//! `catalogue_draft`, a file by `catalogue_toml`); parts of it in `change`. Out of it: [`result`] of a purchase,
+//! [`event`] and `message` of the stream; `costs`, `customer`, `explanation`, `history`, `promo`, `report`, `statement`,
+//! `rules` (made by `catalogue_view`) of reads; `change`, `preview` and `api_key` of changes; `what_if`; `snapshot`. The
+//! values in both: `number`, `instant`. Each type derives its schema for
 //! [`crate::openapi`].
 
 pub(crate) mod api_key;
 pub mod catalogue;
 pub(crate) mod catalogue_draft;
+mod catalogue_toml;
 pub(crate) mod catalogue_view;
 pub(crate) mod change;
+pub(crate) mod costs;
 pub(crate) mod customer;
 pub(crate) mod document;
 mod earning;
@@ -23,6 +25,7 @@ pub(crate) mod history;
 pub(crate) mod instant;
 pub(crate) mod message;
 pub(crate) mod number;
+pub(crate) mod preview;
 pub(crate) mod promo;
 pub(crate) mod purchase;
 pub(crate) mod report;

@@ -44,15 +44,15 @@ fn kept<T: Named>(before: Option<&[T]>, name: &str) -> Option<RuleId> {
 }
 
 /// Finds the id of a rule by its name.
-fn named<T: Named>(all: &[T], name: &str, place: &str, what: &str) -> Result<RuleId, CatalogueRejection> {
+fn named<T: Named>(all: &[T], name: &str, place: &str, member: &str) -> Result<RuleId, CatalogueRejection> {
     let found = all.iter().find(|own| own.name() == name).map(Named::id);
-    found.ok_or_else(|| invalid(place, format!("{what} names nothing that is there: {name}")))
+    found.ok_or_else(|| invalid(format!("{place}.{member}"), format!("names nothing that is there: {name}")))
 }
 
 /// Checks the names of one list: there, and each once.
 fn check_names<'a>(list: &str, names: impl Iterator<Item = &'a str> + Clone) -> Result<(), CatalogueRejection> {
     if names.clone().any(str::is_empty) {
-        return Err(invalid(list, "one has no name"));
+        return Err(invalid(format!("{list}[]"), "needs a name"));
     }
     match first_twin(names, str::to_string) {
         Some(twin) => Err(invalid(format!("{list}[{twin}]"), "stands twice")),
@@ -63,7 +63,7 @@ fn check_names<'a>(list: &str, names: impl Iterator<Item = &'a str> + Clone) -> 
 fn check_life(life_days: Option<u32>, place: &str) -> Result<(), CatalogueRejection> {
     match life_days {
         Some(days) if !(1..=LIFE_DAYS_MAX).contains(&days) => {
-            Err(invalid(place, format!("life_days must be 1 to {LIFE_DAYS_MAX}")))
+            Err(invalid(format!("{place}.life_days"), format!("must be 1 to {LIFE_DAYS_MAX}")))
         }
         Some(_) | None => Ok(()),
     }
@@ -82,12 +82,15 @@ impl EarningDraft {
         self.point_kinds.len() + products + self.fulfillments.len() + self.rewards.len() + sets
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
-        let rules = self.cashback_rules.iter().map(|rule| &rule.name);
-        let fulfillments = self.fulfillments.iter().map(|own| &own.name);
-        let rewards = self.rewards.iter().map(|own| &own.name);
-        let campaigns = self.campaigns.iter().map(|own| &own.name);
-        self.point_kinds.iter().chain(rules).chain(fulfillments).chain(rewards).chain(campaigns)
+    /// Lists everything that is called something, with its place.
+    pub(super) fn names(&self) -> impl Iterator<Item = (String, &str)> {
+        let kinds = self.point_kinds.iter().map(|name| ("point_kinds", name));
+        let rules = self.cashback_rules.iter().map(|rule| ("cashback_rules", &rule.name));
+        let fulfillments = self.fulfillments.iter().map(|own| ("fulfillments", &own.name));
+        let rewards = self.rewards.iter().map(|own| ("rewards", &own.name));
+        let campaigns = self.campaigns.iter().map(|own| ("campaigns", &own.name));
+        let all = kinds.chain(rules).chain(fulfillments).chain(rewards).chain(campaigns);
+        all.map(|(list, name)| (format!("{list}[{}]", name.escape_debug()), name.as_str()))
     }
 
     pub(super) fn resolve(
@@ -133,16 +136,18 @@ impl CashbackDraft {
     ) -> Result<CashbackRule, CatalogueRejection> {
         let place = format!("cashback_rules[{}]", self.name);
         if let Some(twin) = first_twin(self.products.iter().map(String::as_str), str::to_string) {
-            return Err(invalid(place, format!("names a product twice: {twin}")));
+            return Err(invalid(format!("{place}.products"), format!("names a product twice: {twin}")));
         }
         if let Some(bad) = self.products.iter().find(|own| own.is_empty() || TEXT_BYTES_MAX < own.len()) {
-            return Err(invalid(place, format!("a product must have 1 to {TEXT_BYTES_MAX} bytes: {bad}")));
+            let problem = format!("a product must have 1 to {TEXT_BYTES_MAX} bytes: {bad}");
+            return Err(invalid(format!("{place}.products"), problem));
         }
         let partner = match &self.partner {
             None => None,
             Some(slug) => {
                 let partner = partners.iter().find(|partner| partner.slug == *slug);
-                Some(partner.ok_or_else(|| invalid(place.as_str(), format!("partner names no partner: {slug}")))?.id)
+                let unknown = || invalid(format!("{place}.partner"), format!("names no partner: {slug}"));
+                Some(partner.ok_or_else(unknown)?.id)
             }
         };
         let mut products = self.products.clone();
@@ -217,15 +222,17 @@ impl CampaignDraft {
         ids: &mut Ids,
     ) -> Result<Campaign, CatalogueRejection> {
         let place = format!("campaigns[{}]", self.name);
-        if self.fulfillments.is_empty() || self.rewards.is_empty() {
-            let problem = "needs a fulfillment and a reward: it could never be completed, or would pay nothing";
-            return Err(invalid(place, problem));
+        if self.fulfillments.is_empty() {
+            return Err(invalid(format!("{place}.fulfillments"), "needs a fulfillment: it could never be completed"));
+        }
+        if self.rewards.is_empty() {
+            return Err(invalid(format!("{place}.rewards"), "needs a reward: it would pay nothing"));
         }
         if self.ends_at.zip(self.starts_at).is_some_and(|(ends_at, starts_at)| ends_at < starts_at) {
-            return Err(invalid(place, "the period ends before it starts"));
+            return Err(invalid(format!("{place}.ends_at"), "the period ends before it starts"));
         }
         if self.completions_max == Some(0) {
-            return Err(invalid(place, "completions_max must be at least 1"));
+            return Err(invalid(format!("{place}.completions_max"), "must be at least 1"));
         }
         Ok(Campaign {
             fulfillments: ids_of(&self.fulfillments, fulfillments, &place, "fulfillments")?,
@@ -240,11 +247,11 @@ impl CampaignDraft {
 }
 
 /// Finds the ids of several rules by their names, each named once.
-fn ids_of<T: Named>(names: &[String], all: &[T], place: &str, what: &str) -> Result<Vec<RuleId>, CatalogueRejection> {
+fn ids_of<T: Named>(names: &[String], all: &[T], place: &str, list: &str) -> Result<Vec<RuleId>, CatalogueRejection> {
     if let Some(twin) = first_twin(names.iter().map(String::as_str), str::to_string) {
-        return Err(invalid(place, format!("{what} names one twice: {twin}")));
+        return Err(invalid(format!("{place}.{list}"), format!("names one twice: {twin}")));
     }
-    let found: Result<Vec<RuleId>, _> = names.iter().map(|name| named(all, name, place, what)).collect();
+    let found: Result<Vec<RuleId>, _> = names.iter().map(|name| named(all, name, place, list)).collect();
     let mut found = found?;
     found.sort_unstable();
     Ok(found)

@@ -22,7 +22,7 @@ pub(super) fn origins(
     let find = |name: &str| present.iter().position(|own| *own == name);
     for (index, rename) in renames.iter().enumerate() {
         if renames[..index].iter().any(|other| other.from == rename.from) {
-            return Err((rename.to.clone(), format!("renamed_from names a level that another takes: {}", rename.from)));
+            return Err((rename.to.clone(), format!("names a level that another takes: {}", rename.from)));
         }
     }
     let mut carried_out: Vec<&LevelRename> = renames.iter().filter(|rename| find(&rename.from).is_some()).collect();
@@ -36,13 +36,10 @@ pub(super) fn origins(
     for rename in renames.iter().filter(|rename| !carried_out.contains(rename)) {
         let (from, to) = (&rename.from, &rename.to);
         if find(to).is_none() {
-            return Err((to.clone(), format!("renamed_from names no present level: {from}")));
+            return Err((to.clone(), format!("names no present level: {from}")));
         }
         if find(from).is_some() && !wanted.contains(&from.as_str()) {
-            return Err((
-                to.clone(),
-                format!("renamed_from names {from}, but {to} is a level already; remove one first"),
-            ));
+            return Err((to.clone(), format!("names {from}, but {to} is a level already; remove one first")));
         }
     }
     let origin = |name: &&str| match carried_out.iter().find(|rename| rename.to == *name) {

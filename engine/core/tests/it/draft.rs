@@ -53,7 +53,7 @@ fn tenants_are_checked() {
     }
     let longest = CatalogueDraft { slug: "z".repeat(64), ..kezbek() };
     World::default().apply(&longest, None).unwrap().unwrap();
-    check(|draft| draft.currency.exponent = 5, "tenant.currency: the exponent must be 0 to 4");
+    check(|draft| draft.currency.exponent = 5, "tenant.currency_exponent: must be 0 to 4");
 }
 
 #[test]
@@ -112,14 +112,15 @@ fn promos_are_checked() {
 #[test]
 fn names_have_no_control_characters() {
     type Set = fn(&mut CatalogueDraft, String);
+    // In a place, control characters stand escaped.
     let names: [(&str, Set); 10] = [
-        ("the tenant's name", |draft, name| draft.name = name),
-        ("a partner's name", |draft, name| draft.partners[1].name = name),
-        ("a promo's code", |draft, name| draft.promos[0].code = name),
-        ("a programme's name", |draft, name| draft.programs[0].name = name),
-        ("a level's name", |draft, name| ladder(draft).levels[2].name = name),
-        ("a kind of points", |draft, name| draft.earning.point_kinds.push(name)),
-        ("a rule's name", |draft, name| {
+        ("tenant.name", |draft, name| draft.name = name),
+        ("partners[tokopedia].name", |draft, name| draft.partners[1].name = name),
+        ("promos[NAME]", |draft, name| draft.promos[0].code = name),
+        ("tier_programs[NAME]", |draft, name| draft.programs[0].name = name),
+        ("tier_programs[Journey].levels[NAME]", |draft, name| ladder(draft).levels[2].name = name),
+        ("point_kinds[NAME]", |draft, name| draft.earning.point_kinds.push(name)),
+        ("cashback_rules[NAME]", |draft, name| {
             let rate = Rate::parse("0.01").unwrap();
             draft.earning.cashback_rules.push(CashbackDraft {
                 name,
@@ -132,14 +133,14 @@ fn names_have_no_control_characters() {
                 life_days: None,
             });
         }),
-        ("a fulfillment's name", |draft, name| {
+        ("fulfillments[NAME]", |draft, name| {
             let kind = FulfillmentKind::Tag { tag: "t".into(), count: 1 };
             draft.earning.fulfillments.push(FulfillmentDraft { name, kind });
         }),
-        ("a reward's name", |draft, name| {
+        ("rewards[NAME]", |draft, name| {
             draft.earning.rewards.push(RewardDraft { name, pays: RewardPaysDraft::WalletCredit(amount(1)) });
         }),
-        ("a campaign's name", |draft, name| {
+        ("campaigns[NAME]", |draft, name| {
             draft.earning.campaigns.push(CampaignDraft {
                 name,
                 fulfillments: Vec::new(),
@@ -150,12 +151,13 @@ fn names_have_no_control_characters() {
             });
         }),
     ];
-    for (what, set) in names {
+    for (place, set) in names {
         for bad in ["a\nb", "\0", "\u{1b}[2J", "\u{7f}", "\u{85}"] {
             let mut draft = kezbek();
             set(&mut draft, bad.into());
-            let wanted = format!("tenant: a name has a control character: {bad:?}");
-            assert_eq!(refusal(&mut World::default(), &draft), wanted, "{what}");
+            let place = place.replace("NAME", &bad.escape_debug().to_string());
+            let wanted = format!("{place}: a name has a control character: {bad:?}");
+            assert_eq!(refusal(&mut World::default(), &draft), wanted);
         }
     }
 }
@@ -165,21 +167,22 @@ fn names_have_no_control_characters() {
 fn sizes_are_bounded() {
     type Set = fn(&mut CatalogueDraft, String);
     let names: [(&str, Set); 6] = [
-        ("the tenant's name", |draft, name| draft.name = name),
-        ("the time zone", |draft, name| draft.timezone = name),
-        ("a partner's name", |draft, name| draft.partners[1].name = name),
-        ("a promo's code", |draft, name| draft.promos[0].code = name),
-        ("a programme's name", |draft, name| draft.programs[0].name = name),
-        ("a level's name", |draft, name| ladder(draft).levels[2].name = name),
+        ("tenant.name", |draft, name| draft.name = name),
+        ("tenant.timezone", |draft, name| draft.timezone = name),
+        ("partners[tokopedia].name", |draft, name| draft.partners[1].name = name),
+        ("promos[NAME]", |draft, name| draft.promos[0].code = name),
+        ("tier_programs[NAME]", |draft, name| draft.programs[0].name = name),
+        ("tier_programs[Journey].levels[NAME]", |draft, name| ladder(draft).levels[2].name = name),
     ];
-    for (what, set) in names {
+    for (place, set) in names {
         let mut draft = kezbek();
         set(&mut draft, "n".repeat(NAME_BYTES_MAX));
         World::default().apply(&draft, None).unwrap().unwrap();
         let long = "n".repeat(NAME_BYTES_MAX + 1);
         set(&mut draft, long.clone());
-        let wanted = format!("tenant: a name is longer than {NAME_BYTES_MAX} bytes: {long}");
-        assert_eq!(refusal(&mut World::default(), &draft), wanted, "{what}");
+        let place = place.replace("NAME", &long);
+        let wanted = format!("{place}: a name is longer than {NAME_BYTES_MAX} bytes: {long}");
+        assert_eq!(refusal(&mut World::default(), &draft), wanted);
     }
     let partner = |index: usize| PartnerDraft { slug: format!("p{index}"), name: String::new() };
     let mut draft = CatalogueDraft { partners: (0..PARTNERS_MAX).map(partner).collect(), ..kezbek() };

@@ -299,21 +299,24 @@ fn what_contradicts_itself_is_refused() {
     let mut far = rule("R", "0.1", &[]);
     far.partner = Some("nobody".into());
     for (rule, said) in [
-        (lost, "cashback_rules[R]: pays names nothing that is there: miles"),
-        (far, "cashback_rules[R]: partner names no partner: nobody"),
-        (rule("R", "0.1", &["P", "P"]), "cashback_rules[R]: names a product twice: P"),
-        (rule("R", "0.1", &[""]), "cashback_rules[R]: a product must have 1 to 256 bytes: "),
-        (rule("", "0.1", &[]), "cashback_rules: one has no name"),
+        (lost, "cashback_rules[R].pays: names nothing that is there: miles"),
+        (far, "cashback_rules[R].partner: names no partner: nobody"),
+        (rule("R", "0.1", &["P", "P"]), "cashback_rules[R].products: names a product twice: P"),
+        (rule("R", "0.1", &[""]), "cashback_rules[R].products: a product must have 1 to 256 bytes: "),
+        (rule("", "0.1", &[]), "cashback_rules[]: needs a name"),
     ] {
         assert_eq!(refuse(&cashback(vec![rule])), said);
     }
     let any = || vec![buy("Any", None, 0, false)];
-    let needs = "campaigns[C]: needs a fulfillment and a reward: it could never be completed, or would pay nothing";
+    let needs = "campaigns[C].fulfillments: needs a fulfillment: it could never be completed";
     assert_eq!(refuse(&campaigns(any(), vec![campaign("C", &[])])), needs);
+    let mut unpaid = campaigns(any(), vec![campaign("C", &["Any"])]);
+    unpaid.earning.campaigns[0].rewards.clear();
+    assert_eq!(refuse(&unpaid), "campaigns[C].rewards: needs a reward: it would pay nothing");
     let unknown = refuse(&campaigns(any(), vec![campaign("C", &["None"])]));
-    assert_eq!(unknown, "campaigns[C]: fulfillments names nothing that is there: None");
+    assert_eq!(unknown, "campaigns[C].fulfillments: names nothing that is there: None");
     let twice = refuse(&campaigns(any(), vec![campaign("C", &["Any", "Any"])]));
-    assert_eq!(twice, "campaigns[C]: fulfillments names one twice: Any");
+    assert_eq!(twice, "campaigns[C].fulfillments: names one twice: Any");
     let empty = refuse(&campaigns(vec![buy("Any", None, 0, true)], Vec::new()));
     assert_eq!(empty, "fulfillments[Any]: a sum of at least 0 is there before anything is bought");
     let mut free = campaigns(any(), Vec::new());

@@ -257,7 +257,7 @@ fn a_life_is_a_number_of_days_from_one_to_a_hundred_years() {
         let mut world = World::default();
         let refused = world.apply(&draft, None);
         assert!(
-            matches!(&refused, Err(CatalogueRejection::Invalid { place, .. }) if place == "cashback_rules[Short]"),
+            matches!(&refused, Err(CatalogueRejection::Invalid { place, .. }) if place == "cashback_rules[Short].life_days"),
             "{days}: {refused:?}"
         );
     }

@@ -15,6 +15,7 @@ mod lots;
 mod model;
 mod percent;
 mod placement;
+mod preview;
 mod promo;
 mod property;
 mod support;

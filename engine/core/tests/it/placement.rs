@@ -1,10 +1,15 @@
 //! Customers of removed levels: tables, renames, and random histories against a model that places everybody at once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use kembali_core::catalogue::Catalogue;
+use kembali_core::command::ApplyCatalogue;
+use kembali_core::desk;
 use kembali_core::draft::{CatalogueDraft, JourneyDraft, LevelRename, PolicyDraft, ProgramDraft};
 use kembali_core::event::{Event, PlacementReason};
 use kembali_core::placement::placed;
+use kembali_core::preview::{Customers, Preview, RuleChange, TierMove, When};
 use kembali_core::upkeep::by_sweep;
 use kembali_core::{CatalogueRejection, RuleId, TenantId};
 use proptest::prelude::*;
@@ -53,6 +58,9 @@ fn world(programs: Vec<ProgramDraft>) -> World {
     World::new(&draft(programs), jakarta("2024-01-15 09:00:00"))
 }
 
+/// Programme, when, from, to; and how many.
+type Moves = BTreeMap<(RuleId, When, String, String), u64>;
+
 impl World {
     fn tiers(&mut self, programs: Vec<ProgramDraft>) {
         self.apply(&draft(programs), None).unwrap().unwrap();
@@ -78,6 +86,25 @@ impl World {
 
     fn look(&self, name: &str) -> String {
         self.looks().remove(name).unwrap()
+    }
+
+    /// Says what a change to these programmes would do: who moves where and when, counted.
+    fn preview(&self, programs: Vec<ProgramDraft>) -> Moves {
+        let (desk, draft) = (&self.ledger.desk, draft(programs));
+        let wish = ApplyCatalogue { draft, expected_version: None, dry_run: true };
+        let Some(after) = desk::apply(desk, &wish).unwrap() else { return Moves::new() };
+        let before = desk.catalogue(TENANT).unwrap();
+        let change = RuleChange::new(Arc::clone(before), Arc::clone(&after));
+        let mut preview = Preview::new(&change, self.now);
+        let removals = desk.removals(TENANT).unwrap();
+        self.ledger.rows.values().for_each(|row| preview.look(&change, removals, row, self.now));
+        let name =
+            |rules: &Catalogue, program, level| rules.program(program).unwrap().level_name(level).unwrap().into();
+        let shown = |(moved, who): (TierMove, Customers)| {
+            let (from, to) = (name(before, moved.program, moved.from), name(&after, moved.program, moved.to));
+            ((moved.program, moved.when, from, to), who.count)
+        };
+        preview.tiers.into_iter().map(shown).collect()
     }
 
     /// Writes down where everybody stands whom nobody looked at.
@@ -211,6 +238,49 @@ fn several_removals_are_applied_in_the_order_of_their_versions() {
     }
 }
 
+/// What is said of a change before it is made, also of customers whom no sweep has placed since the change before.
+#[test]
+fn a_change_is_previewed_as_it_will_be() {
+    let check = |world: &World, wanted: Vec<ProgramDraft>, expected: &[(When, &str, &str, u64)]| {
+        let moves = world.preview(wanted);
+        let moves = moves.iter().map(|((_, when, from, to), count)| (*when, from.as_str(), to.as_str(), *count));
+        assert_eq!(moves.collect::<Vec<_>>(), expected);
+    };
+    let mut world = world(vec![journey("BRONZE, SILVER, GOLD"), threshold("Low 0, Middle 1000, High 2000")]);
+    crate::support::check(
+        &mut world,
+        "daily A 8 -> SILVER 1 UPGRADE, High at 8000
+         buy B 1500 -> new, BRONZE 1 FIRST, Middle at 1500",
+    );
+    let (ladder, spends) = (|| journey("BRONZE, SILVER, GOLD"), || threshold("Low 0, Middle 1000, High 2000"));
+    check(&world, vec![ladder(), spends()], &[]);
+    // A level that goes: down in a Journey, to what was spent in a Threshold. One that comes takes nobody by itself.
+    check(&world, vec![journey("BRONZE, GOLD"), spends()], &[(When::AtOnce, "SILVER", "BRONZE", 1)]);
+    check(&world, vec![ladder(), threshold("Low 0, High 2000")], &[(When::AtOnce, "Middle", "Low", 1)]);
+    check(&world, vec![ladder(), threshold("Low 0, High 1500")], &[(When::AtOnce, "Middle", "High", 1)]);
+    check(&world, vec![ladder(), threshold("Low 0, Other 1000, High 2000")], &[(When::AtOnce, "Middle", "Other", 1)]);
+    // A level under another name is the same level.
+    check(&world, vec![journey("BRONZE, STEEL<SILVER, GOLD"), threshold("Low 0, Mid<Middle 1000, High 2000")], &[]);
+    // What went before has happened, although nobody was placed: only what this change adds is said.
+    world.tiers(vec![journey("BRONZE, GOLD"), threshold("Low 0, High 2000")]);
+    check(&world, vec![journey("BRONZE, GOLD"), threshold("Low 0, High 2000")], &[]);
+    check(&world, vec![journey("BRONZE"), threshold("Low 0, High 2000")], &[]);
+    check(
+        &world,
+        vec![journey("GOLD"), threshold("High 2000")],
+        &[(When::AtOnce, "BRONZE", "GOLD", 2), (When::AtOnce, "Low", "High", 1)],
+    );
+    // Where the count starts anew, the purchase that would have led up does not.
+    let mut world = self::world(vec![journey("BRONZE, SILVER, GOLD")]);
+    crate::support::check(
+        &mut world,
+        "daily A 14 -> SILVER 7
+         after 40d",
+    );
+    check(&world, vec![journey("BRONZE, GOLD")], &[]);
+    check(&world, vec![journey("SILVER, GOLD")], &[(When::AtOnce, "BRONZE", "SILVER", 1)]);
+}
+
 #[test]
 fn a_purchase_that_is_refused_or_only_tried_places_nobody() {
     let mut world = world(vec![threshold("Bronze 0, Silver 1000")]);
@@ -293,13 +363,13 @@ fn nobody_moves_when_a_level_is_renamed() {
 fn wrong_renames_and_removals_are_refused() {
     let place = "tier_programs[Spend].levels";
     for (present, wanted, problem) in [
-        ("A 0, B 10", "A 0, C<X 10", format!("{place}[C]: renamed_from names no present level: X")),
-        ("A 0, B 10", "C<B 0, D<B 10", format!("{place}[D]: renamed_from names a level that another takes: B")),
-        ("A 0, B 10", "B<A 0", format!("{place}[B]: renamed_from names A, but B is a level already; remove one first")),
+        ("A 0, B 10", "A 0, C<X 10", format!("{place}[C].renamed_from: names no present level: X")),
+        ("A 0, B 10", "C<B 0, D<B 10", format!("{place}[D].renamed_from: names a level that another takes: B")),
+        ("A 0, B 10", "B<A 0", format!("{place}[B].renamed_from: names A, but B is a level already; remove one first")),
         (
             "A 0, B 10, C 20",
             "B<A 0, C<B 20",
-            format!("{place}[B]: renamed_from names A, but B is a level already; remove one first"),
+            format!("{place}[B].renamed_from: names A, but B is a level already; remove one first"),
         ),
     ] {
         let mut world = world(vec![threshold(present)]);
@@ -343,7 +413,7 @@ enum Step {
 type Person = ((char, u32, i64), (char, i64), usize);
 
 /// A second way to the same places, in which a removal moves everybody at once: no ids, no versions, no rows.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Model {
     ladder: Vec<char>,
     bounds: Vec<(char, i64)>,
@@ -374,22 +444,61 @@ impl Model {
         self.people = people;
     }
 
+    /// Says who would see what of a change, by who stood where before and after it.
+    fn moves(before: &Model, after: &Model) -> Vec<(When, char, char)> {
+        let mut moves = Vec::new();
+        for (who, (ladder, spend, _)) in &before.people {
+            let (new_ladder, new_spend, _) = &after.people[who];
+            let (shown, new_shown) = (before.shown(ladder), after.shown(new_ladder));
+            let (next, new_next) = (before.next(ladder).0, after.next(new_ladder).0);
+            if shown != new_shown {
+                moves.push((When::AtOnce, shown, new_shown));
+            } else if before.ladder[next] != after.ladder[new_next] {
+                moves.push((When::NextPurchase, shown, after.ladder[new_next]));
+            }
+            if spend.0 != new_spend.0 {
+                moves.push((When::AtOnce, spend.0, new_spend.0));
+            }
+        }
+        moves.sort();
+        moves
+    }
+
+    fn place(&self, (level, _, last): &(char, u32, i64)) -> (usize, i64) {
+        let at = self.ladder.iter().position(|own| own == level).unwrap();
+        (at, (self.now - last).div_euclid(86_400_000_000))
+    }
+
+    /// The level that a customer is shown at.
+    fn shown(&self, person: &(char, u32, i64)) -> char {
+        let (at, days) = self.place(person);
+        self.ladder[match days {
+            61.. => 0,
+            31.. => at.max(1) - 1,
+            _ => at,
+        }]
+    }
+
+    /// The level, by its place, and the count to which a purchase would lead that came now.
+    fn next(&self, person: &(char, u32, i64)) -> (usize, u32) {
+        let ((at, days), count) = (self.place(person), person.1);
+        match days {
+            61.. => (0, 1),
+            31.. => (at.max(1) - 1, 1),
+            _ if count < 7 || at == self.ladder.len() - 1 => (at, count + 1),
+            _ => (at + 1, 1),
+        }
+    }
+
     fn buy(&mut self, who: usize, amount: i64) {
-        let (now, top) = (self.now, self.ladder.len() - 1);
-        let Some(((level, count, last), (spend, spent), _)) = self.people.get(&who).copied() else {
+        let now = self.now;
+        let Some((person, (spend, spent), _)) = self.people.get(&who).copied() else {
             let spend = (self.reached(amount), amount);
             self.people.insert(who, ((self.ladder[0], 1, now), spend, 0));
             return;
         };
-        let at = self.ladder.iter().position(|own| *own == level).unwrap();
-        let days = (now - last).div_euclid(86_400_000_000);
-        let (at, count) = match days {
-            61.. => (0, 1),
-            31.. => (at.max(1) - 1, 1),
-            _ if count < 7 => (at, count + 1),
-            _ if at == top => (at, count + 1),
-            _ => (at + 1, 1),
-        };
+        let (at, count) = self.next(&person);
+        let last = person.2;
         let place = |level: char| self.bounds.iter().position(|(own, _)| *own == level).unwrap();
         let (was, is) = (place(self.reached(spent)), place(self.reached(spent + amount)));
         let own = if was < is { place(spend).max(is) } else { place(spend) };
@@ -427,7 +536,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500 * depth()))]
 
     /// Any purchases, waits, changes and sweeps, in any order: whoever looks sees what placing everybody at once gives,
-    /// and the records hold a placement for each move, whenever they were written.
+    /// as the preview of each change has said, and the records hold a placement for each move, whenever they were written.
     #[test]
     fn placing_late_is_placing_at_once(steps in prop::collection::vec(any_step(), 1..60)) {
         let (ladder, bounds) = (vec!['A', 'B', 'C'], vec![('P', 0), ('Q', 500), ('R', 1_000)]);
@@ -446,8 +555,17 @@ proptest! {
                     model.now = world.now.0;
                 }
                 Step::Tiers(ladder, bounds) => {
+                    let (before, said) = (model.clone(), world.preview(programs(&ladder, &bounds)));
                     world.apply(&draft(programs(&ladder, &bounds)), None).unwrap();
                     model.tiers(&ladder, &bounds);
+                    let said = said.into_iter().filter(|((_, when, ..), _)| *when <= When::NextPurchase);
+                    let letter = |name: &str| name.chars().next().unwrap();
+                    let each = said.flat_map(|((_, when, from, to), count)| {
+                        std::iter::repeat_n((when, letter(&from), letter(&to)), count as usize)
+                    });
+                    let mut said: Vec<(When, char, char)> = each.collect();
+                    said.sort();
+                    prop_assert_eq!(said, Model::moves(&before, &model));
                 }
                 Step::Sweep(some) => {
                     let bodies: Vec<_> = world.due().enumerate().filter(|(at, _)| some >> at & 1 == 1).collect();

@@ -137,7 +137,9 @@ impl Sequential {
                 as_of,
             })),
             Query::Clock => Outcome::Clock { received_at: self.stamp, as_of },
-            Query::Totals { .. } => unreachable!("sums are not asked of the sequential driver"),
+            Query::Totals { .. } | Query::Preview { .. } => {
+                unreachable!("neither sums nor previews are asked of the sequential driver")
+            }
         }
     }
 }

@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kembali_core::command::{ApplyCatalogue, Command, Query};
+use kembali_core::desk;
 use kembali_core::draft::{CashbackDraft, CatalogueDraft, JourneyDraft, LevelDraft, PolicyDraft, ProgramDraft};
 use kembali_core::event::{Event, Record, TierPlaced};
+use kembali_core::preview::{RuleChange, When};
 use kembali_core::upkeep::by_sweep;
 use kembali_core::{Amount, CustomerId, DAY_US, Instant, Rate};
 use kembali_machine::{OPEN_TICKETS_MAX, Outcome, SWEEP_CHANGED_MAX, SWEEP_ROWS_MAX};
@@ -191,6 +194,55 @@ fn whoever_comes_before_the_sweep_is_placed() {
     rest(&mut rig);
     assert_eq!(left_behind(&rig.disk), 0);
     assert!(placements(&rig.disk).values().all(|own| own.len() == 2));
+}
+
+/// What another change would do is told of customers as they are placed, whether or not the sweep has come by.
+#[test]
+fn a_change_is_previewed_whether_or_not_the_sweep_has_come_by() {
+    let mut rig = rig(2);
+    fill(&mut rig, 3);
+    rig.submit(1, vec![any_command("tiers AB ab")]);
+    assert_eq!(left_behind(&rig.disk), 0, "the change is not durable");
+    let change = |rig: &Rig, text: &str| {
+        let wish = ApplyCatalogue { draft: tiers(text), expected_version: None, dry_run: true };
+        let after = desk::apply(rig.router.desk(), &wish).unwrap().expect("a change");
+        Arc::new(RuleChange::new(Arc::clone(rig.router.desk().catalogue(TENANT).unwrap()), after))
+    };
+    let change = change(&rig, "A a");
+    let preview = |rig: &mut Rig| {
+        let shards = 0..3;
+        let ask = |shard| Command::Read(Query::Preview { change: Arc::clone(&change), shard, from: 0 });
+        rig.submit(2, shards.map(ask).collect());
+        for _ in 0..3 {
+            rig.seal();
+            for shard in 0..2 {
+                while rig.work(shard) || rig.answer(shard) {}
+            }
+            rig.take_group();
+            rig.confirm();
+        }
+        let reply = rig.router.release().pop().expect("an answer");
+        let [Outcome::Preview(Some(own)), Outcome::Preview(Some(other)), Outcome::Preview(None)] = &reply.outcomes[..]
+        else {
+            panic!("{:?}", reply.outcomes)
+        };
+        assert_eq!((own.piece.next, other.piece.next), (None, None));
+        let mut preview = own.piece.preview.clone();
+        preview.merge(other.piece.preview.clone());
+        preview
+    };
+    let early = preview(&mut rig);
+    assert_eq!(left_behind(&rig.disk), 6, "nobody was placed yet");
+    let rules = &change.before.programs;
+    let name = |program: usize, level| rules[program].level_name(level).unwrap();
+    let moves = early.tiers.iter().map(|(own, who)| {
+        let program = rules.iter().position(|program| program.id == own.program).unwrap();
+        (own.when, name(program, own.from), name(program, own.to), who.count)
+    });
+    assert_eq!(moves.collect::<Vec<_>>(), [(When::AtOnce, "B", "A", 3), (When::AtOnce, "b", "a", 3)]);
+    rest(&mut rig);
+    assert_eq!(left_behind(&rig.disk), 0);
+    assert_eq!(preview(&mut rig), early, "the sweep changes nothing of it");
 }
 
 /// The machine dies after every step of a sweep, with every part of the group on disk, and the next start ends it.

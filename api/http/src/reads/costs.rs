@@ -1,0 +1,153 @@
+//! What a tenant's rules have cost so far: by partner, promo, cashback rule, reward and campaign; JSON or CSV.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+use hyper::{StatusCode, Uri};
+use kembali_core::accounts::HouseAccount;
+use kembali_core::catalogue::{Catalogue, RewardKind};
+use kembali_core::{RuleId, Unit};
+use kembali_engine::TotalsView;
+
+use super::Json;
+use super::reports::{totals, unit_name};
+use crate::app::App;
+use crate::auth::Identity;
+use crate::problem::Problem;
+use crate::routes::Endpoint;
+use crate::wire::costs::{Cost, CostOf, Costs};
+use crate::wire::number::Wide;
+
+/// Costs, in the form that the caller asked for.
+pub(crate) struct CostReport {
+    costs: Costs,
+    is_csv: bool,
+}
+
+impl IntoResponse for CostReport {
+    fn into_response(self) -> Response {
+        let mut response = if self.is_csv {
+            let mut response = (StatusCode::OK, Body::from(self.costs.to_csv())).into_response();
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+            response
+        } else {
+            Json(self.costs).into_response()
+        };
+        response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+        response
+    }
+}
+
+/// Shows what the rules have cost. As CSV where the caller prefers `text/csv`.
+pub(crate) async fn show(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<CostReport, Problem> {
+    let view = totals(&app, identity, &uri, Endpoint::Costs).await?;
+    Ok(CostReport { costs: costs(&view), is_csv: prefers_csv(&headers) })
+}
+
+/// Tells whether CSV is the first that a caller accepts of what there is.
+fn prefers_csv(headers: &HeaderMap) -> bool {
+    let accepted =
+        headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|all| all.split(','));
+    let media = accepted.map(|item| item.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    let mut known = media.filter(|media| matches!(media.as_str(), "text/csv" | "text/*" | "application/json" | "*/*"));
+    known.next().is_some_and(|media| media.starts_with("text/"))
+}
+
+fn costs(view: &TotalsView) -> Costs {
+    let (sums, rules) = (&view.totals, &*view.catalogue);
+    let money = Some(unit_name(rules.unit(), rules));
+    let of =
+        |of: CostOf, id: Option<u32>, name: Option<String>| Cost { of, id, name, unit: None, grants: None, cost: None };
+    let mut data = Vec::new();
+    for ((unit, account), cost) in &sums.house {
+        let (unit, cost) = (Some(unit_name(*unit, rules)), Some(Wide(cost.net())));
+        let row = match account {
+            HouseAccount::PromoExpense(partner) => {
+                of(CostOf::Partner, Some(partner.0), rules.partner(*partner).map(|own| own.slug.clone()))
+            }
+            HouseAccount::LoyaltyExpense => of(CostOf::Milestones, None, None),
+            // Told reward by reward, and kind by kind, below.
+            HouseAccount::RewardExpense | HouseAccount::PointsIssued => continue,
+            // What became of points that were granted.
+            HouseAccount::PointsExpired | HouseAccount::PointsRedeemed => continue,
+        };
+        data.push(Cost { unit, cost, ..row });
+    }
+    for (id, own) in &sums.promos {
+        let row = of(CostOf::Promo, Some(id.0), rules.promo(*id).map(|promo| promo.code.clone()));
+        data.push(Cost { unit: money.clone(), grants: Some(own.granted), cost: Some(Wide(own.points)), ..row });
+    }
+    for (id, own) in &sums.cashback {
+        let rule = rules.cashback_rule(*id);
+        let unit = rule.map(|rule| unit_name(Unit::Points(rule.pays), rules));
+        let row = of(CostOf::CashbackRule, Some(id.0), rule.map(|rule| rule.name.clone()));
+        data.push(Cost { unit, grants: Some(own.count), cost: Some(Wide(own.sum)), ..row });
+    }
+    for (id, own) in &sums.rewards {
+        let row = of(CostOf::Reward, Some(id.0), rules.reward(*id).map(|reward| reward.name.clone()));
+        let unit = reward_unit(rules, *id);
+        data.push(Cost { unit, grants: Some(own.count), cost: Some(Wide(own.sum)), ..row });
+    }
+    for (id, completions) in &sums.campaigns {
+        let row = of(CostOf::Campaign, Some(id.0), rules.campaign(*id).map(|campaign| campaign.name.clone()));
+        data.push(Cost { grants: Some(*completions), ..row });
+    }
+    // What customers were granted in all: what the house accounts of each unit were debited.
+    let mut units: Vec<Unit> = sums.house.keys().map(|(unit, _)| *unit).collect();
+    units.dedup();
+    for unit in units {
+        let granted = sums.house.iter().filter(|((own, account), _)| *own == unit && is_cost(*account));
+        let cost = granted.map(|(_, cost)| cost.net()).sum();
+        data.push(Cost { unit: Some(unit_name(unit, rules)), cost: Some(Wide(cost)), ..of(CostOf::Total, None, None) });
+    }
+    Costs { data, currency: rules.currency.code.as_str().to_owned(), as_of: view.as_of.0 }
+}
+
+/// Tells whether an account is debited for what rules grant, as opposed to credited for what becomes of it.
+fn is_cost(account: HouseAccount) -> bool {
+    match account {
+        HouseAccount::PromoExpense(_)
+        | HouseAccount::LoyaltyExpense
+        | HouseAccount::RewardExpense
+        | HouseAccount::PointsIssued => true,
+        HouseAccount::PointsExpired | HouseAccount::PointsRedeemed => false,
+    }
+}
+
+fn reward_unit(rules: &Catalogue, id: RuleId) -> Option<String> {
+    let unit = match rules.reward(id)?.kind {
+        RewardKind::Points { kind, .. } => Unit::Points(kind),
+        RewardKind::WalletCredit { .. } => rules.unit(),
+    };
+    Some(unit_name(unit, rules))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_is_for_those_who_prefer_it() {
+        for (accept, is_csv) in [
+            ("text/csv", true),
+            ("TEXT/CSV; header=present", true),
+            ("text/csv, application/json;q=0.5", true),
+            ("application/pdf, text/*", true),
+            ("application/json, text/csv", false),
+            ("*/*", false),
+            ("text/csvs", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(prefers_csv(&headers), is_csv, "{accept}");
+        }
+        assert!(!prefers_csv(&HeaderMap::new()));
+    }
+}
