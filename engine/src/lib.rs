@@ -11,6 +11,8 @@ mod handle;
 mod installation;
 mod journal_thread;
 mod naming;
+mod operate;
+mod profile_keys;
 mod recovery;
 mod request;
 mod router_actor;
@@ -27,6 +29,7 @@ pub use handle::{Engine, IN_FLIGHT_UNITS, Pause};
 pub use installation::KeyError;
 pub use journal_thread::Fault;
 pub use kembali_machine::{CustomerView, PromoUse, TotalsView};
+pub use operate::{OperateError, Operated, OperationRequest};
 pub use recovery::{FoldError, Verified, VerifyError, verify};
 pub use request::{
     ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, NotTaken,

@@ -35,7 +35,16 @@ pub struct Progress {
     pub is_met: bool,
 }
 
-/// What one purchase does for a campaign.
+/// What a customer did, as campaigns see it.
+#[derive(Clone, Copy, Debug)]
+pub enum Activity<'a> {
+    /// Bought something, for so much in all.
+    Purchase(&'a Purchase, Amount),
+    /// Did something that has a tag.
+    Tag(&'a str),
+}
+
+/// What one activity does for a campaign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advance {
     /// Each fulfillment that moved, with where it is now.
@@ -45,14 +54,13 @@ pub struct Advance {
 }
 
 impl Campaign {
-    /// Returns what a purchase at `at` does for the campaign; `None` when that is nothing.
+    /// Returns what an activity at `at` does for the campaign; `None` when that is nothing.
     #[must_use]
     pub fn advance(
         &self,
         rules: &Catalogue,
         before: Option<&CampaignStanding>,
-        purchase: &Purchase,
-        amount: Amount,
+        activity: &Activity<'_>,
         at: Instant,
     ) -> Option<Advance> {
         let is_early = self.starts_at.is_some_and(|starts_at| at < starts_at);
@@ -68,7 +76,7 @@ impl Campaign {
             let advanced = rules
                 .fulfillment(*id)
                 .filter(|_| !was_met)
-                .and_then(|fulfillment| fulfillment.advance(own(*id).map_or(0, |own| own.so_far), purchase, amount));
+                .and_then(|fulfillment| fulfillment.advance(own(*id).map_or(0, |own| own.so_far), activity));
             is_completed &= was_met || advanced.is_some_and(|advanced| advanced.is_met);
             moved.extend(advanced);
         }
@@ -77,10 +85,11 @@ impl Campaign {
 }
 
 impl Fulfillment {
-    /// Returns where a purchase brings it from `so_far`; `None` when it does not move it.
-    fn advance(&self, so_far: u64, purchase: &Purchase, amount: Amount) -> Option<Progress> {
-        let (so_far, needed) = match &self.kind {
-            FulfillmentKind::Buy { product, amount_min, is_cumulative } => {
+    /// Returns where an activity brings it from `so_far`; `None` when it does not move it.
+    fn advance(&self, so_far: u64, activity: &Activity<'_>) -> Option<Progress> {
+        let (so_far, needed) = match (&self.kind, *activity) {
+            (FulfillmentKind::Buy { .. }, Activity::Tag(_)) => return None,
+            (FulfillmentKind::Buy { product, amount_min, is_cumulative }, Activity::Purchase(purchase, amount)) => {
                 let is_wanted = |own: &str| product.as_deref().is_none_or(|product| product == own);
                 // A line that is there with amount 0 meets a minimum of 0; a product that is not there meets none.
                 let is_bought = if purchase.lines.is_empty() {
@@ -98,8 +107,12 @@ impl Fulfillment {
                 }
                 (if *is_cumulative { so_far.saturating_add(bought) } else { bought }, needed)
             }
-            FulfillmentKind::Tag { tag, count } => {
-                if !purchase.tags.iter().any(|own| own == tag) {
+            (FulfillmentKind::Tag { tag, count }, activity) => {
+                let has_tag = match activity {
+                    Activity::Purchase(purchase, _) => purchase.tags.iter().any(|own| own == tag),
+                    Activity::Tag(own) => own == tag,
+                };
+                if !has_tag {
                     return None;
                 }
                 (so_far.saturating_add(1), u64::from(*count))

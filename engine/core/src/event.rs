@@ -13,13 +13,15 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::Entry;
 use crate::campaign::Progress;
 use crate::catalogue::{Catalogue, RewardKind};
-use crate::identity::{Alias, CustomerId, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
+use crate::identity::{Alias, CustomerId, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId, Unit, WalletId};
 use crate::journey::{Remark, Standing};
+use crate::operation::{OperationDone, OperationRefused};
 use crate::points::PointEntry;
 use crate::purchase::Purchase;
 use crate::quantity::{Amount, Instant, Seq};
 use crate::rejection::RejectionCode;
 use crate::threshold::SpendStanding;
+use crate::wallet::WalletStatus;
 
 /// All that one command did: one position, one stamp, all or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +82,80 @@ pub enum Event {
     RewardGranted(RewardGranted),
     /// A point account was credited or debited.
     PointEntry(PointEntry),
+    /// The customer was placed on another level, and not by a purchase.
+    TierPlaced(TierPlaced),
+    /// An operation was done.
+    OperationDone(Box<OperationDone>),
+    /// An operation was refused.
+    OperationRefused(Box<OperationRefused>),
+    /// A wallet was opened.
+    WalletOpened(WalletOpened),
+    /// A wallet was frozen, made active again, or closed.
+    WalletStatusSet(WalletStatusSet),
+}
+
+/// See [`Event::TierPlaced`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierPlaced {
+    /// Why.
+    pub reason: PlacementReason,
+    /// From where to where.
+    pub placed: Placed,
+}
+
+/// Why a customer was placed on another level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PlacementReason {
+    /// Moved one level up by hand.
+    Promoted,
+    /// Moved one level down by hand.
+    Demoted,
+    /// The level was removed from the rules.
+    LevelRemoved {
+        /// The version that removed it.
+        version: u32,
+    },
+}
+
+/// From where to where a customer was placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Placed {
+    /// In a Journey programme.
+    Journey {
+        /// Where the customer stood.
+        before: Standing,
+        /// Where the customer stands.
+        after: Standing,
+    },
+    /// In a Threshold programme.
+    Threshold {
+        /// Where the customer stood.
+        before: SpendStanding,
+        /// Where the customer stands.
+        after: SpendStanding,
+    },
+}
+
+/// See [`Event::WalletOpened`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalletOpened {
+    /// The wallet.
+    pub wallet: WalletId,
+    /// What it counts.
+    pub unit: Unit,
+}
+
+/// See [`Event::WalletStatusSet`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalletStatusSet {
+    /// The wallet.
+    pub wallet: WalletId,
+    /// What it counts.
+    pub unit: Unit,
+    /// What it was.
+    pub before: WalletStatus,
+    /// What it is.
+    pub after: WalletStatus,
 }
 
 /// See [`Event::CustomerCreated`].

@@ -27,6 +27,7 @@ mod identity;
 pub mod journey;
 pub mod ledger;
 mod maps;
+pub mod operation;
 mod percent;
 pub mod points;
 pub mod promo;
@@ -34,7 +35,9 @@ pub mod purchase;
 mod quantity;
 mod rejection;
 pub mod threshold;
+pub mod tier_move;
 pub mod totals;
+pub mod wallet;
 
 pub use identity::{
     Alias, AliasKind, CurrencyCode, CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId,

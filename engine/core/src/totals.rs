@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::{Direction, HouseAccount};
 use crate::catalogue::RewardKind;
-use crate::event::{DeclineReason, Event, Record};
+use crate::event::{DeclineReason, Event, Placed, Record, TierPlaced};
 use crate::identity::{RuleId, TenantId, Unit};
 use crate::journey::Remark;
 use crate::quantity::{Amount, Seq};
@@ -149,8 +149,20 @@ impl TenantTotals {
                 let before = counted.before.map(|before| before.level);
                 self.move_member(counted.after.program, before, counted.after.level);
             }
+            Event::TierPlaced(TierPlaced { placed, .. }) => match placed {
+                Placed::Journey { before, after } => {
+                    self.move_member(after.program, Some(before.level), after.level);
+                }
+                Placed::Threshold { before, after } => {
+                    self.move_member(after.program, Some(before.level), after.level);
+                }
+            },
             Event::CashbackEarned(earned) => self.cashback.entry(earned.rule).or_default().add(earned.points),
-            Event::FulfillmentAdvanced(_) => (),
+            Event::FulfillmentAdvanced(_)
+            | Event::OperationDone(_)
+            | Event::OperationRefused(_)
+            | Event::WalletOpened(_)
+            | Event::WalletStatusSet(_) => (),
             Event::CampaignCompleted(completed) => {
                 *self.campaigns.entry(completed.campaign).or_default() += 1;
                 self.rewarded_customers += u64::from(completed.is_first);

@@ -8,5 +8,5 @@ mod router;
 mod shard;
 
 pub use outcome::{CustomerView, Outcome, PromoUse, TotalsView};
-pub use router::{GROUP_RECORDS_MAX, Group, NewProfile, OPEN_TICKETS_MAX, Reply, Router, ShardOf};
+pub use router::{GROUP_RECORDS_MAX, Group, NewProfile, OPEN_TICKETS_MAX, ProfileText, Reply, Router, ShardOf};
 pub use shard::{Answer, Answered, Assigned, Shard, Work};

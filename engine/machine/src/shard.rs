@@ -3,9 +3,10 @@
 //! Knows no order and no disk. Batches come in the order of their tickets, so each row sees its commands in that order.
 
 use kembali_core::command::PurchaseCommand;
-use kembali_core::customer::{Decision, Row, decide};
-use kembali_core::desk::Terms;
+use kembali_core::customer::{Decision, OperationDecision, Row, decide, operate};
+use kembali_core::desk::{OperationTerms, Terms};
 use kembali_core::event::Body;
+use kembali_core::operation::{OperationCommand, OperationRejection};
 use kembali_core::{CustomerId, Map, Rejection, TenantId, Ticket};
 
 /// Work for a shard, under its ticket.
@@ -24,6 +25,8 @@ pub enum Work {
     Decide(Box<(Terms, Box<PurchaseCommand>)>),
     /// Decide a purchase, and leave the row as it is.
     Propose(Box<(Terms, Box<PurchaseCommand>)>),
+    /// Decide an operation, and change the row unless it is a dry run.
+    Operate(Box<(OperationTerms, Box<OperationCommand>)>),
     /// Look at a row.
     Read(TenantId, CustomerId),
 }
@@ -46,6 +49,10 @@ pub enum Answer {
     Proposed(Body),
     /// Refused; the row has not changed.
     Refused(Rejection, Box<PurchaseCommand>),
+    /// An operation would change nothing; the row has not changed.
+    Unchanged,
+    /// An operation is refused; the row has not changed.
+    OperationRefused(OperationRejection, Box<OperationCommand>),
     /// The row, or nobody.
     Row(Option<Box<Row>>),
 }
@@ -75,6 +82,7 @@ impl Shard {
                         Decision::Refused(rejection, command) => Answer::Refused(rejection, command),
                         Decision::Needs(needs) => needs.nothing(),
                     },
+                    Work::Operate(work) => self.operate(&work.0, work.1),
                     Work::Read(tenant, customer) => {
                         let row = self.rows.get(&customer).filter(|row| row.tenant == tenant);
                         Answer::Row(row.cloned().map(Box::new))
@@ -89,16 +97,33 @@ impl Shard {
         // Look, do not create: a refused command must leave no trace.
         match decide(self.rows.get(&terms.customer), terms, command) {
             Decision::Decided(body) => {
-                if let Some(row) = Row::created_by(&body) {
-                    self.rows.insert(terms.customer, row);
-                }
-                let row = self.rows.get_mut(&terms.customer).expect("a decided purchase has a row");
-                row.evolve(&body);
+                self.evolve(terms.customer, &body);
                 Answer::Decided(body)
             }
             Decision::Refused(rejection, command) => Answer::Refused(rejection, command),
             Decision::Needs(needs) => needs.nothing(),
         }
+    }
+
+    fn operate(&mut self, terms: &OperationTerms, command: Box<OperationCommand>) -> Answer {
+        let dry_run = command.dry_run;
+        match operate(self.rows.get(&terms.customer), terms, command) {
+            OperationDecision::Decided(body) if dry_run => Answer::Proposed(body),
+            OperationDecision::Decided(body) => {
+                self.evolve(terms.customer, &body);
+                Answer::Decided(body)
+            }
+            OperationDecision::Unchanged => Answer::Unchanged,
+            OperationDecision::Refused(rejection, command) => Answer::OperationRefused(rejection, command),
+        }
+    }
+
+    fn evolve(&mut self, customer: CustomerId, body: &Body) {
+        if let Some(row) = Row::created_by(body) {
+            self.rows.insert(customer, row);
+        }
+        let row = self.rows.get_mut(&customer).expect("what is decided for a customer has a row");
+        row.evolve(body);
     }
 
     /// Lists the rows.

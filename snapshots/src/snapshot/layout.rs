@@ -7,7 +7,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 4 | magic `KMBP` |
-//! | 4 | 2 | format version, 2 |
+//! | 4 | 2 | format version, 3 |
 //! | 6 | 2 | kind: 1 for a base; 2 is left for a run of changes to a base |
 //! | 8 | 8 | sequence number of the last record that is folded in |
 //! | 16 | 8 | archived: keys of purchases up to this record are left to the segments of the archive |
@@ -61,8 +61,9 @@ pub(crate) const KEY_BYTES: usize = 16;
 
 const MAGIC: [u8; 4] = *b"KMBP";
 pub(crate) const END_MAGIC: [u8; 4] = *b"KMBp";
-/// 1 knew no Threshold programmes, points and campaigns. A snapshot of it is made anew from the records.
-const VERSION: u16 = 2;
+/// 1 knew no Threshold programmes, points and campaigns, 2 no states of wallets. A snapshot of these is made anew from
+/// the records.
+const VERSION: u16 = 3;
 const KIND_BASE: u16 = 1;
 const SECTIONS: usize = 5;
 const FOOTER_BYTES: usize = SECTIONS * SECTION_BYTES + 8 + 32 + 32;

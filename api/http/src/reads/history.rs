@@ -25,6 +25,7 @@ use crate::routes::Endpoint;
 use crate::wire::event::partner_of;
 use crate::wire::history::{EntryPage, Leg, PurchasePage, Side, TierMove, TierPage, TierState, WalletEntry};
 use crate::wire::instant::{Rfc3339, UuidText};
+use crate::wire::operation::{operation_name, operation_of};
 use crate::wire::result::{Names, purchase_of, render};
 
 /// Records that one page looks through, so that a long history without a hit cannot hold a request for ever.
@@ -156,6 +157,7 @@ fn tier_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<TierMove>, P
         let step = match event {
             Event::TierStepped(stepped) => names.step(stepped),
             Event::SpendCounted(counted) => names.spend_step(counted),
+            Event::TierPlaced(placed) => names.placed_step(placed),
             _ => return None,
         };
         Some(TierMove {
@@ -170,6 +172,7 @@ fn tier_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<TierMove>, P
 
 fn entry_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<WalletEntry>, Problem> {
     let booked = purchase_of(&record.body);
+    let operation = operation_of(&record.body).map(|done| operation_name(&done.operation));
     let entry = |entry: &Entry| {
         // A wallet holds money alone.
         let Unit::Money(currency) = entry.unit else { return None };
@@ -179,6 +182,7 @@ fn entry_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<WalletEntry
             seq: record.seq.0,
             received_at: Rfc3339(record.body.received_at),
             purchase: booked.map(|booked| UuidText(booked.key.0)),
+            operation,
             wallet: entry.wallet.0,
             currency: currency.as_str().to_owned(),
             direction: Side::of(entry.direction),
@@ -214,5 +218,7 @@ pub(super) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> Stri
         HouseAccount::LoyaltyExpense => "loyalty_expense".to_owned(),
         HouseAccount::RewardExpense => "reward_expense".to_owned(),
         HouseAccount::PointsIssued => "points_issued".to_owned(),
+        HouseAccount::CashClearing => "cash_clearing".to_owned(),
+        HouseAccount::Adjustments => "adjustments".to_owned(),
     }
 }

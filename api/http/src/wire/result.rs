@@ -6,10 +6,11 @@ use std::borrow::Cow;
 
 use kembali_core::catalogue::{Catalogue, RewardKind, TierProgram};
 use kembali_core::event::{
-    Body, CashbackEarned, DeclineReason, Event, FulfillmentAdvanced, PromoDeclined, PromoGranted, PurchaseBooked,
-    RewardGranted, SpendCounted, TierStepped,
+    Body, CashbackEarned, DeclineReason, Event, FulfillmentAdvanced, Placed, PlacementReason, PromoDeclined,
+    PromoGranted, PurchaseBooked, RewardGranted, SpendCounted, TierPlaced, TierStepped,
 };
 use kembali_core::journey::{Remark, Standing};
+use kembali_core::points::PointEntry;
 use kembali_core::threshold::SpendStanding;
 use kembali_core::{PartnerId, RuleId, Seq};
 use serde::Serialize;
@@ -19,12 +20,15 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::instant::{Rfc3339, UuidText};
 
-/// A record that books no purchase was to be shown as one, or a value cannot be written.
+/// A record was to be shown as what it is not, or a value cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// There is no purchase in it.
     #[error("the record books no purchase")]
     NoPurchase,
+    /// There is no operation in it.
+    #[error("the record is of no operation")]
+    NoOperation,
     /// The writer failed.
     #[error("writing JSON")]
     Json(#[from] serde_json::Error),
@@ -276,22 +280,33 @@ pub(crate) struct Declined<'a> {
 
 /// What is in a wallet.
 #[derive(Serialize, ToSchema)]
-struct Balance<'a> {
+pub(crate) struct Balance<'a> {
     /// The wallet's number.
-    wallet: u16,
+    pub(crate) wallet: u16,
     /// The currency of `balance`.
-    currency: &'a str,
+    pub(crate) currency: &'a str,
     /// How much is in it, in minor units.
-    balance: i64,
+    pub(crate) balance: i64,
 }
 
 /// What is in a point account.
 #[derive(Serialize, ToSchema)]
-struct PointBalance<'a> {
+pub(crate) struct PointBalance<'a> {
     /// The kind of points.
     kind: Cow<'a, str>,
     /// How many there are.
     balance: i64,
+}
+
+impl<'a> PointBalance<'a> {
+    /// Notes what an account holds after one more entry.
+    pub(crate) fn note(balances: &mut Vec<PointBalance<'a>>, entry: &PointEntry, names: &Names<'a>) {
+        let (kind, balance) = (names.point_kind(entry.kind), entry.balance_after.minor_units());
+        match balances.iter_mut().find(|own| own.kind == kind) {
+            Some(own) => own.balance = balance,
+            None => balances.push(PointBalance { kind, balance }),
+        }
+    }
 }
 
 /// Stands for a remark in the schema.
@@ -299,7 +314,8 @@ struct RemarkName;
 
 impl PartialSchema for RemarkName {
     fn schema() -> RefOr<Schema> {
-        names_schema(REMARKS.map(remark_text), "What a step in a tier programme was.")
+        let remarks = REMARKS.map(remark_text).into_iter().chain(PLACEMENTS);
+        names_schema(remarks, "What a step in a tier programme was.")
     }
 }
 
@@ -325,7 +341,7 @@ impl ToSchema for ReasonName {
     }
 }
 
-fn names_schema<const COUNT: usize>(names: [&str; COUNT], says: &str) -> RefOr<Schema> {
+fn names_schema<'a>(names: impl IntoIterator<Item = &'a str>, says: &str) -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).description(Some(says)).into()
 }
 
@@ -387,6 +403,20 @@ pub(crate) const fn remark_text(remark: Remark) -> &'static str {
     }
 }
 
+/// Every reason of a placement that no purchase caused.
+const PLACEMENTS: [&str; 3] = [PROMOTE, DEMOTE, TIER_REMOVED];
+const PROMOTE: &str = "promote";
+const DEMOTE: &str = "demote";
+const TIER_REMOVED: &str = "tier_removed";
+
+const fn placement_text(reason: PlacementReason) -> &'static str {
+    match reason {
+        PlacementReason::Promoted => PROMOTE,
+        PlacementReason::Demoted => DEMOTE,
+        PlacementReason::LevelRemoved { .. } => TIER_REMOVED,
+    }
+}
+
 fn spend_remark(counted: &SpendCounted) -> Remark {
     match counted.before {
         None => Remark::FirstTransaction,
@@ -425,53 +455,15 @@ pub(crate) fn result_of<'a>(seq: Option<Seq>, body: &'a Body, catalogue: &'a Cat
         dry_run: if seq.is_none() { Some(true) } else { None },
     };
     for event in &body.events {
+        result.effects.extend(names.effect(event));
         match event {
-            Event::PromoGranted(granted) => {
-                result.point_transaction += granted.points.minor_units();
-                result.effects.push(names.cashback(granted));
-            }
+            Event::PromoGranted(granted) => result.point_transaction += granted.points.minor_units(),
             Event::PromoDeclined(declined) => result.declined.push(names.declined(declined)),
-            Event::TierStepped(stepped) => {
-                result.tiers.push(names.step(stepped));
-                result.effects.extend(names.tier_change(stepped));
-            }
-            Event::MilestoneReached(reached) => {
-                result.point_loyalty += reached.points.minor_units();
-                let program = catalogue.program(reached.program);
-                result.effects.push(Effect::Milestone {
-                    program: names.program(reached.program),
-                    level: names.level(program, reached.level),
-                    rule: reached.milestone.0,
-                    version: catalogue.version,
-                    at_count: reached.at_count,
-                    points: reached.points.minor_units(),
-                });
-            }
-            Event::SpendCounted(counted) => {
-                result.tiers.push(names.spend_step(counted));
-                result.effects.extend(names.spend_change(counted));
-            }
-            Event::CashbackEarned(earned) => result.effects.push(names.cashback_rule(earned)),
-            Event::FulfillmentAdvanced(advanced) => result.effects.push(names.fulfillment(advanced)),
-            Event::CampaignCompleted(completed) => result.effects.push(Effect::Campaign {
-                campaign: names.campaign(completed.campaign),
-                rule: completed.campaign.0,
-                version: catalogue.version,
-                completions: completed.completions,
-            }),
-            Event::RewardGranted(granted) => result.effects.push(names.reward(granted)),
-            Event::PointEntry(entry) => {
-                let (kind, balance) = (names.point_kind(entry.kind), entry.balance_after.minor_units());
-                match result.points.iter_mut().find(|own| own.kind == kind) {
-                    Some(own) => own.balance = balance,
-                    None => result.points.push(PointBalance { kind, balance }),
-                }
-            }
-            Event::CatalogueApplied(_)
-            | Event::CustomerCreated(_)
-            | Event::PurchaseBooked(_)
-            | Event::PurchaseRefused(_)
-            | Event::WalletEntry(_) => (),
+            Event::TierStepped(stepped) => result.tiers.push(names.step(stepped)),
+            Event::MilestoneReached(reached) => result.point_loyalty += reached.points.minor_units(),
+            Event::SpendCounted(counted) => result.tiers.push(names.spend_step(counted)),
+            Event::PointEntry(entry) => PointBalance::note(&mut result.points, entry, &names),
+            _ => (),
         }
     }
     result.point_total = result.point_transaction + result.point_loyalty;
@@ -484,6 +476,44 @@ pub(crate) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
+    /// Shows an event as an effect, if it is one of those that purchases have.
+    pub(crate) fn effect(&self, event: &Event) -> Option<Effect<'a>> {
+        Some(match event {
+            Event::PromoGranted(granted) => self.cashback(granted),
+            Event::TierStepped(stepped) => return self.tier_change(stepped),
+            Event::MilestoneReached(reached) => Effect::Milestone {
+                program: self.program(reached.program),
+                level: self.level(self.catalogue.program(reached.program), reached.level),
+                rule: reached.milestone.0,
+                version: self.catalogue.version,
+                at_count: reached.at_count,
+                points: reached.points.minor_units(),
+            },
+            Event::SpendCounted(counted) => return self.spend_change(counted),
+            Event::TierPlaced(placed) => self.placement(placed),
+            Event::CashbackEarned(earned) => self.cashback_rule(earned),
+            Event::FulfillmentAdvanced(advanced) => self.fulfillment(advanced),
+            Event::CampaignCompleted(completed) => Effect::Campaign {
+                campaign: self.campaign(completed.campaign),
+                rule: completed.campaign.0,
+                version: self.catalogue.version,
+                completions: completed.completions,
+            },
+            Event::RewardGranted(granted) => self.reward(granted),
+            Event::CatalogueApplied(_)
+            | Event::CustomerCreated(_)
+            | Event::PurchaseBooked(_)
+            | Event::PurchaseRefused(_)
+            | Event::PromoDeclined(_)
+            | Event::WalletEntry(_)
+            | Event::PointEntry(_)
+            | Event::OperationDone(_)
+            | Event::OperationRefused(_)
+            | Event::WalletOpened(_)
+            | Event::WalletStatusSet(_) => return None,
+        })
+    }
+
     /// A rule that is gone from the catalogue is shown by its number.
     fn or_number(&self, name: Option<&'a str>, number: u32) -> Cow<'a, str> {
         name.map_or_else(|| Cow::Owned(format!("#{number}")), Cow::Borrowed)
@@ -557,18 +587,56 @@ impl<'a> Names<'a> {
 
     /// Shows what was spent as a step: buying leads up or nowhere.
     pub(crate) fn spend_step(&self, counted: &SpendCounted) -> TierStep<'a> {
-        let program = self.catalogue.program(counted.after.program);
-        let place = |standing: &SpendStanding| Place {
-            level: self.level(program, standing.level),
-            count: None,
-            spent: Some(standing.spent.minor_units()),
-        };
         TierStep {
             program: self.program(counted.after.program),
-            before: counted.before.as_ref().map(place),
-            after: place(&counted.after),
+            before: counted.before.as_ref().map(|before| self.spend_place(before)),
+            after: self.spend_place(&counted.after),
             remark: remark_text(spend_remark(counted)),
         }
+    }
+
+    /// Shows a placement as a step: nothing was bought, so the remark says why.
+    pub(crate) fn placed_step(&self, placed: &TierPlaced) -> TierStep<'a> {
+        let remark = placement_text(placed.reason);
+        let of = |program: RuleId, before, after| TierStep {
+            program: self.program(program),
+            before: Some(before),
+            after,
+            remark,
+        };
+        match &placed.placed {
+            Placed::Journey { before, after } => {
+                of(after.program, self.journey_place(before), self.journey_place(after))
+            }
+            Placed::Threshold { before, after } => of(after.program, self.spend_place(before), self.spend_place(after)),
+        }
+    }
+
+    fn placement(&self, placed: &TierPlaced) -> Effect<'a> {
+        let (program, before, after) = match &placed.placed {
+            Placed::Journey { before, after } => (after.program, before.level, after.level),
+            Placed::Threshold { before, after } => (after.program, before.level, after.level),
+        };
+        let rules = self.catalogue.program(program);
+        Effect::TierChange {
+            program: self.program(program),
+            from: self.level(rules, before),
+            to: self.level(rules, after),
+            remark: placement_text(placed.reason),
+            rule: after.0,
+            version: self.catalogue.version,
+        }
+    }
+
+    fn journey_place(&self, standing: &Standing) -> Place<'a> {
+        let program = self.catalogue.program(standing.program);
+        Place { level: self.level(program, standing.level), count: Some(standing.count), spent: None }
+    }
+
+    fn spend_place(&self, standing: &SpendStanding) -> Place<'a> {
+        let program = self.catalogue.program(standing.program);
+        let spent = Some(standing.spent.minor_units());
+        Place { level: self.level(program, standing.level), count: None, spent }
     }
 
     fn spend_change(&self, counted: &SpendCounted) -> Option<Effect<'a>> {
@@ -615,16 +683,10 @@ impl<'a> Names<'a> {
     }
 
     pub(crate) fn step(&self, stepped: &TierStepped) -> TierStep<'a> {
-        let program = self.catalogue.program(stepped.after.program);
-        let place = |standing: &Standing| Place {
-            level: self.level(program, standing.level),
-            count: Some(standing.count),
-            spent: None,
-        };
         TierStep {
             program: self.program(stepped.after.program),
-            before: stepped.before.as_ref().map(place),
-            after: place(&stepped.after),
+            before: stepped.before.as_ref().map(|before| self.journey_place(before)),
+            after: self.journey_place(&stepped.after),
             remark: remark_text(stepped.remark),
         }
     }

@@ -6,8 +6,10 @@
 //! [`Reservations`], and is simply gone after a crash.
 
 mod admit;
+mod admit_operation;
 mod image;
 mod keys;
+mod operations;
 mod reservations;
 
 use alloc::collections::BTreeMap;
@@ -16,15 +18,19 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use admit::{Admission, PromoTerms, Terms, admit, apply, refuse};
+pub use admit_operation::{OperationAdmission, OperationTerms, admit_operation};
 pub use image::{DeskPiece, Misfit};
 pub use keys::{KeyIndex, Receipt};
+pub use operations::KnownOperation;
 pub use reservations::Reservations;
 
 use crate::catalogue::{Catalogue, RuleClock};
 use crate::event::{Event, Record};
-use crate::identity::{CustomerId, CustomerName, PartnerId, PurchaseKey, RuleId, TenantId};
+use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
 use crate::maps::Map;
+use crate::operation::{Operation, OperationKey};
 use crate::quantity::{Instant, Seq};
+use operations::Operations;
 
 /// What no single customer owns.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +45,8 @@ pub struct Desk {
     keys: KeyIndex,
     /// The present refusal of every purchase key that has one.
     receipts: Map<PurchaseKey, Receipt>,
+    /// What became of every operation key of the last 30 days.
+    operations: Operations,
     /// The id that the next new partner gets.
     next_partner: u32,
     /// The last record that was folded in.
@@ -81,6 +89,7 @@ impl Desk {
         let body = &record.body;
         self.last = record.seq;
         self.last_received_at = self.last_received_at.max(body.received_at);
+        self.operations.forget(self.last_received_at);
         for event in &body.events {
             self.evolve_event(record, event);
         }
@@ -99,10 +108,7 @@ impl Desk {
                 if booked.replaces.is_some() {
                     self.receipts.remove(&booked.key);
                 }
-                // Only what drove the rules was checked not to lie in the future.
-                let drove = booked.purchase.occurred_at.filter(|occurred_at| *occurred_at == booked.at);
-                let desk = self.tenant_mut(tenant);
-                desk.watermark = desk.watermark.max(drove);
+                self.raise_watermark(tenant, booked.at, booked.purchase.occurred_at);
             }
             Event::PurchaseRefused(refused) => {
                 let receipt = Receipt { code: refused.code, fingerprint: refused.fingerprint };
@@ -112,6 +118,13 @@ impl Desk {
                 *self.tenant_mut(tenant).promos_used.entry(granted.promo).or_default() += 1;
             }
             Event::WalletEntry(_) => self.tenant_mut(tenant).has_entries = true,
+            Event::OperationDone(done) => {
+                if let Operation::ReportActivity { occurred_at, .. } = &done.operation {
+                    self.raise_watermark(tenant, done.at, *occurred_at);
+                }
+                self.remember(done.key, done.fingerprint, record);
+            }
+            Event::OperationRefused(refused) => self.remember(Some(refused.key), refused.fingerprint, record),
             Event::CustomerCreated(_)
             | Event::PromoDeclined(_)
             | Event::TierStepped(_)
@@ -121,8 +134,24 @@ impl Desk {
             | Event::FulfillmentAdvanced(_)
             | Event::CampaignCompleted(_)
             | Event::RewardGranted(_)
-            | Event::PointEntry(_) => (),
+            | Event::PointEntry(_)
+            | Event::TierPlaced(_)
+            | Event::WalletOpened(_)
+            | Event::WalletStatusSet(_) => (),
         }
+    }
+
+    fn raise_watermark(&mut self, tenant: TenantId, at: Instant, occurred_at: Option<Instant>) {
+        // Only what drove the rules was checked not to lie in the future.
+        let drove = occurred_at.filter(|occurred_at| *occurred_at == at);
+        let desk = self.tenant_mut(tenant);
+        desk.watermark = desk.watermark.max(drove);
+    }
+
+    fn remember(&mut self, key: Option<OperationKey>, fingerprint: Fingerprint, record: &Record) {
+        let Some(key) = key else { return };
+        let (seq, received_at) = (record.seq, record.body.received_at);
+        self.operations.insert(key, KnownOperation { fingerprint, seq, received_at });
     }
 
     fn evolve_catalogue(&mut self, catalogue: &Arc<Catalogue>) {

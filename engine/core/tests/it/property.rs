@@ -299,7 +299,10 @@ impl Pair {
             let wanted = match account {
                 HouseAccount::PromoExpense(partner) => self.model.promo_expense[&partner.0],
                 HouseAccount::LoyaltyExpense => self.model.loyalty_expense,
-                HouseAccount::RewardExpense | HouseAccount::PointsIssued => panic!("no campaign is drawn here"),
+                HouseAccount::RewardExpense
+                | HouseAccount::PointsIssued
+                | HouseAccount::CashClearing
+                | HouseAccount::Adjustments => panic!("no purchase of this model posts there"),
             };
             assert_eq!(*sum, wanted, "{account:?}");
         }
