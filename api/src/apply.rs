@@ -22,8 +22,8 @@ pub(crate) enum ApplyError {
 
 /// A catalogue file, read and ready to be sent.
 pub(crate) struct Wanted {
-    tenant: String,
-    body: Value,
+    pub(crate) file: CatalogueFile,
+    pub(crate) body: Value,
 }
 
 /// Reads a catalogue file.
@@ -37,7 +37,7 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Wanted, ApplyError> {
     let failed = |source| ApplyError::Parse { path: path.to_path_buf(), source: Box::new(source) };
     let file: CatalogueFile = toml::from_str(text).map_err(failed)?;
     // Sent as it was read: what the server shows of a catalogue, and so what it writes, has no keys.
-    Ok(Wanted { tenant: file.tenant.slug, body: toml::from_str(text).map_err(failed)? })
+    Ok(Wanted { file, body: toml::from_str(text).map_err(failed)? })
 }
 
 /// Applies it, and returns what the server says of it.
@@ -47,7 +47,7 @@ pub(crate) async fn apply(
     wanted: &Wanted,
     dry_run: bool,
 ) -> Result<Value, ApplyError> {
-    let path = format!("/v1/catalogue?tenant={}&dry_run={dry_run}", wanted.tenant);
+    let path = format!("/v1/catalogue?tenant={}&dry_run={dry_run}", wanted.file.tenant.slug);
     Ok(client.put(&path, token, &wanted.body).await?)
 }
 

@@ -82,16 +82,35 @@ impl Client {
         json(response).await
     }
 
+    /// Posts a JSON document, as an operator, and hands each line of the answer to `see` as it comes.
+    pub(crate) async fn post_for_lines(
+        &mut self,
+        path: &str,
+        token: &str,
+        body: &Value,
+        see: impl FnMut(&[u8]) -> Result<(), ClientError>,
+    ) -> Result<(), ClientError> {
+        let request = self
+            .request(Method::POST, path)
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .header(CONTENT_TYPE, "application/json");
+        let response = self.exchange(request.body(Body::from(body.to_string()))?).await?;
+        if !response.status().is_success() {
+            return Err(refused(response).await);
+        }
+        read_lines(response, see).await
+    }
+
     /// Sends lines of purchases, and hands each answered line to `see` as it comes. An overloaded server is asked again.
     pub(crate) async fn send_lines(
         &mut self,
         api_key: &str,
         lines: Bytes,
         gzipped: bool,
-        mut see: impl FnMut(&[u8]) -> Result<(), ClientError>,
+        see: impl FnMut(&[u8]) -> Result<(), ClientError>,
     ) -> Result<(), ClientError> {
         let mut retries = 0;
-        let mut response = loop {
+        let response = loop {
             let mut request = self
                 .request(Method::POST, "/v1/purchases")
                 .header("X-Api-Key", api_key)
@@ -111,19 +130,7 @@ impl Client {
         if !response.status().is_success() {
             return Err(refused(response).await);
         }
-        let mut rest: Vec<u8> = Vec::new();
-        while let Some(frame) = response.frame().await {
-            let frame = frame.map_err(ClientError::Broken)?;
-            let Some(bytes) = frame.data_ref() else { continue };
-            rest.extend_from_slice(bytes);
-            let mut seen = 0;
-            while let Some(length) = rest[seen..].iter().position(|byte| *byte == b'\n') {
-                see(&rest[seen..seen + length])?;
-                seen += length + 1;
-            }
-            rest.drain(..seen);
-        }
-        if rest.is_empty() { Ok(()) } else { see(&rest) }
+        read_lines(response, see).await
     }
 
     fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
@@ -162,6 +169,26 @@ impl Client {
 fn retry_after(response: &Response<Incoming>) -> Duration {
     let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     Duration::from_secs(seconds.unwrap_or(1).clamp(1, 30))
+}
+
+/// Hands each line of an answer to `see` as it comes.
+async fn read_lines(
+    mut response: Response<Incoming>,
+    mut see: impl FnMut(&[u8]) -> Result<(), ClientError>,
+) -> Result<(), ClientError> {
+    let mut rest: Vec<u8> = Vec::new();
+    while let Some(frame) = response.frame().await {
+        let frame = frame.map_err(ClientError::Broken)?;
+        let Some(bytes) = frame.data_ref() else { continue };
+        rest.extend_from_slice(bytes);
+        let mut seen = 0;
+        while let Some(length) = rest[seen..].iter().position(|byte| *byte == b'\n') {
+            see(&rest[seen..seen + length])?;
+            seen += length + 1;
+        }
+        rest.drain(..seen);
+    }
+    if rest.is_empty() { Ok(()) } else { see(&rest) }
 }
 
 async fn whole(response: Response<Incoming>) -> Result<Bytes, ClientError> {

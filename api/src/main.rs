@@ -7,6 +7,7 @@ mod exit;
 mod send;
 mod serve;
 mod settings;
+mod what_if;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use crate::client::{Client, ClientError};
 use crate::demo::DemoError;
 use crate::exit::Exit;
 use crate::send::{Plan, SendError, Source};
+use crate::what_if::{BoundText, Format, Question, WhatIfError, read_bound};
 
 // The allocator of glibc keeps what frames, batches and archiving leave between small blocks: with it the process held
 // several times what it used.
@@ -84,6 +86,41 @@ enum Command {
         /// How many lines that were not booked are printed with their reasons
         #[arg(long, default_value_t = 10, value_name = "N")]
         show: usize,
+    },
+    /// Decides recorded purchases again under another catalogue, and reports what would have been different
+    ///
+    /// On a running server, or with --data-dir on a ledger that no server runs. Nothing is changed. Rules that are in both
+    /// catalogues are compared by name. Refused purchases are not decided again: what was bought is not kept.
+    #[command(after_long_help = exit::HELP)]
+    WhatIf {
+        /// The catalogue asked about: a TOML file such as api/demo/journey.toml
+        #[arg(long, value_name = "FILE")]
+        catalogue: PathBuf,
+        /// From where on purchases are decided again: a position, or when they were received; before it, what happened
+        /// holds [default: all of them]
+        #[arg(long, value_name = "POSITION|INSTANT", value_parser = read_bound)]
+        from: Option<BoundText>,
+        /// Up to where [default: all of them]
+        #[arg(long, value_name = "POSITION|INSTANT", value_parser = read_bound)]
+        to: Option<BoundText>,
+        /// How many of the customers with the largest differences are listed, of each side and unit
+        #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1_000))]
+        top: u16,
+        /// How the report is written
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+        /// The server
+        #[arg(long, env = "KEMBALI_URL", default_value = "http://127.0.0.1:8080")]
+        url: String,
+        /// The operator's token
+        #[arg(long, env = "KEMBALI_OPERATOR_TOKEN", hide_env_values = true, required_unless_present = "data_dir")]
+        operator_token: Option<String>,
+        /// The data directory of a ledger that no server runs; no server is asked then
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        /// Where copies may be made [default: a folder in the data directory, removed afterwards]
+        #[arg(long, value_name = "DIR", requires = "data_dir")]
+        scratch: Option<PathBuf>,
     },
     /// Checks a ledger that no server runs: its key, checksums, chain, every record, every balance, every profile
     ///
@@ -195,6 +232,15 @@ fn exit_of_apply(error: &ApplyError) -> Exit {
     }
 }
 
+fn exit_of_what_if(error: &WhatIfError) -> Exit {
+    match error {
+        WhatIfError::Catalogue(error) => exit_of_apply(error),
+        WhatIfError::Server(error) => exit_of_client(error),
+        WhatIfError::Offline(error) if error.is_damage() => Exit::Damage,
+        WhatIfError::Offline(_) | WhatIfError::Draft(_) | WhatIfError::Runtime(_) | WhatIfError::Bar(_) => Exit::Failed,
+    }
+}
+
 fn exit_of_demo(error: &DemoError) -> Exit {
     match error {
         DemoError::Serve(error) => error.exit(),
@@ -232,6 +278,20 @@ fn run(command: Command) -> Result<Exit, Failure> {
             let summary = sent.map_err(|error| Failure::new(exit_of_send(&error), &error))?;
             summary.write(&mut out).map_err(failed)?;
         }
+        Command::WhatIf { catalogue, from, to, top, format, url, operator_token, data_dir, scratch } => {
+            let question = Question { from, to, top };
+            let read = apply::read(&catalogue).map_err(WhatIfError::from);
+            let asked = read.and_then(|wanted| match data_dir {
+                Some(dir) => with_scratch(&dir, scratch, |scratch| what_if::offline(&dir, scratch, &wanted, &question)),
+                None => serve::runtime().map_err(WhatIfError::Runtime)?.block_on(async {
+                    // The command line asks for a token where no directory is named.
+                    let token = operator_token.unwrap_or_default();
+                    what_if::ask(&mut Client::new(&url)?, &token, &wanted, &question).await
+                }),
+            });
+            let report = asked.map_err(|error| Failure::new(exit_of_what_if(&error), &error))?;
+            what_if::write(&report, format, &mut out).map_err(failed)?;
+        }
         Command::Verify { dir, scratch } => verify(&dir, scratch, &mut out)?,
         Command::Demo { listen, data_dir, exit } => {
             demo::demo(listen, data_dir, exit).map_err(|error| Failure::new(exit_of_demo(&error), &error))?;
@@ -268,7 +328,8 @@ fn serve(settings: &settings::Settings) -> Result<(), serve::ServeError> {
     })
 }
 
-fn verify(dir: &std::path::Path, scratch: Option<PathBuf>, out: &mut impl Write) -> Result<(), Failure> {
+/// Looks at a ledger on copies: in the folder that was named, or in one of its own that is removed afterwards.
+fn with_scratch<T>(dir: &std::path::Path, scratch: Option<PathBuf>, look: impl FnOnce(&std::path::Path) -> T) -> T {
     let (scratch, is_ours) = match scratch {
         Some(scratch) => (scratch, false),
         // One for each process: two checks at a time must not remove each other's copies.
@@ -278,13 +339,18 @@ fn verify(dir: &std::path::Path, scratch: Option<PathBuf>, out: &mut impl Write)
         // One check a process: it is set once.
         let _ = SCRATCH.set(scratch.clone());
     }
-    let checked = kembali_engine::verify(dir, &scratch);
+    let looked = look(&scratch);
     if is_ours
         && scratch.exists()
         && let Err(error) = std::fs::remove_dir_all(&scratch)
     {
         tracing::warn!("{} is left over: {error}", scratch.display());
     }
+    looked
+}
+
+fn verify(dir: &std::path::Path, scratch: Option<PathBuf>, out: &mut impl Write) -> Result<(), Failure> {
+    let checked = with_scratch(dir, scratch, |scratch| kembali_engine::verify(dir, scratch));
     let verified =
         checked.map_err(|error| Failure::new(if error.is_damage() { Exit::Damage } else { Exit::Failed }, &error))?;
     let mut write = || -> io::Result<()> {

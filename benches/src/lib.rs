@@ -68,6 +68,7 @@ pub fn rules(quota: u64) -> CatalogueDraft {
             ],
         }],
         programs: vec![ProgramDraft {
+            renames: Vec::new(),
             name: "Journey".into(),
             policy: PolicyDraft::Journey(JourneyDraft {
                 downgrade_after_days: 30,

@@ -13,14 +13,19 @@ use actix::Addr;
 use actix::prelude::SendError;
 use kembali_core::catalogue::Catalogue;
 use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
-use kembali_core::event::{Event, Record};
+use kembali_core::customer::Row;
+use kembali_core::draft::CatalogueDraft;
+use kembali_core::event::{Body, Event, PlacementReason, Record, TierPlaced};
+use kembali_core::placement::as_placed;
 use kembali_core::purchase::Purchase;
-use kembali_core::{CustomerId, PurchaseKey, RuleId, Seq, TenantId, WalletId};
+use kembali_core::{CatalogueRejection, CustomerId, PurchaseKey, RuleId, Seq, TenantId, WalletId};
 use kembali_journal::{ProfileError, ProfileKey, ProfileReader};
 use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 
+use crate::as_of::HISTORY_READS_MAX;
 use crate::free_space::FreeSpace;
+use crate::history::History;
 use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender};
 use crate::naming::Naming;
 use crate::profile_keys::{alias_key, wallet_name_key};
@@ -53,6 +58,7 @@ pub(crate) struct Parts {
     pub(crate) router: Addr<RouterActor>,
     pub(crate) naming: Naming,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) history: History,
     pub(crate) profiles: ProfileReader,
     pub(crate) journal: WorkSender,
     pub(crate) space: Arc<FreeSpace>,
@@ -65,6 +71,8 @@ pub(crate) struct Inner {
     router: Addr<RouterActor>,
     pub(crate) naming: Naming,
     shared: Arc<Shared>,
+    history: Arc<History>,
+    history_room: Arc<Semaphore>,
     /// Gone once the engine is stopped, so that the store is closed although handles are left.
     profiles: RwLock<Option<ProfileReader>>,
     journal: WorkSender,
@@ -72,6 +80,8 @@ pub(crate) struct Inner {
     keys: tokio::sync::Mutex<()>,
     /// One snapshot at a time.
     snapshots: tokio::sync::Mutex<()>,
+    /// One what-if at a time.
+    what_if: Arc<Semaphore>,
     pub(crate) room: Arc<Semaphore>,
     space: Arc<FreeSpace>,
     /// The journal thread, the archiver and the scrub, in the order in which they end.
@@ -88,16 +98,19 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Engine {
-        let Parts { router, naming, shared, profiles, journal, space, threads, scrub } = parts;
+        let Parts { router, naming, shared, history, profiles, journal, space, threads, scrub } = parts;
         Engine {
             inner: Arc::new(Inner {
                 router,
                 naming,
                 shared,
+                history: Arc::new(history),
+                history_room: Arc::new(Semaphore::new(HISTORY_READS_MAX)),
                 profiles: RwLock::new(Some(profiles)),
                 journal,
                 keys: tokio::sync::Mutex::default(),
                 snapshots: tokio::sync::Mutex::default(),
+                what_if: Arc::new(Semaphore::new(1)),
                 room: Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize)),
                 space,
                 threads: Mutex::new(threads),
@@ -238,6 +251,18 @@ impl Engine {
             ReadError::Damaged(seq, format!("it names version {version} of a catalogue, which does not exist"))
         })?;
         Ok(Some((Arc::new(record), catalogue)))
+    }
+
+    /// Finds the last rules that still had each level from which a record places its customer: where the names of levels
+    /// that are gone are found. Empty of most records.
+    #[must_use]
+    pub fn former_rules(&self, body: &Body) -> Vec<Arc<Catalogue>> {
+        let version = |event: &Event| match event {
+            Event::TierPlaced(TierPlaced { reason: PlacementReason::LevelRemoved { version }, .. }) => Some(*version),
+            _ => None,
+        };
+        let former = body.events.iter().filter_map(version).filter_map(|version| version.checked_sub(1));
+        former.filter_map(|version| self.inner.shared.catalogue_at(body.tenant, version)).collect()
     }
 
     /// Makes a catalogue the tenant's next version, and gives API keys to its partners.
@@ -381,11 +406,59 @@ impl Engine {
         } else {
             self.read_record(seq)
         };
-        if let Err(error @ ReadError::Damaged(..)) = &read {
-            // A ledger that is known to be damaged answers nobody. One message a read, and the first one ends it all.
+        read.inspect_err(|error| self.report_damage(error))
+    }
+
+    /// Ends it all when a read found damage: a ledger that is known to be damaged answers nobody.
+    pub(crate) fn report_damage(&self, error: &ReadError) {
+        if let ReadError::Damaged(..) = error {
+            // One message a read, and the first one ends it all.
             tell(&self.inner.router, JournalReport(Report::Failed(Fault::Damage { message: error.to_string() })));
         }
-        read
+    }
+
+    /// Tells what a change of rules would come to.
+    pub(crate) async fn propose(&self, draft: CatalogueDraft) -> Result<Result<Applied, CatalogueRejection>, Stopped> {
+        let command = ApplyCatalogue { draft, expected_version: None, dry_run: true };
+        match self.apply_once(Command::ApplyCatalogue(Box::new(command))).await {
+            Ok(applied) => Ok(Ok(applied)),
+            Err(ApplyError::Refused(rejection)) => Ok(Err(rejection)),
+            Err(ApplyError::Stopped(stopped)) => Err(stopped),
+            Err(other) => unreachable!("rules without keys cannot fail by {other}"),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.inner.shared)
+    }
+
+    /// Takes the turn of the one what-if that may run, or returns `None` while it does.
+    pub(crate) fn what_if_turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.inner.what_if).try_acquire_owned().ok()
+    }
+
+    /// Returns true once nothing is taken any more.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.inner.room.is_closed() || !self.inner.router.connected()
+    }
+
+    pub(crate) fn history(&self) -> &Arc<History> {
+        &self.inner.history
+    }
+
+    pub(crate) fn history_room(&self) -> &Arc<Semaphore> {
+        &self.inner.history_room
+    }
+
+    /// Returns a tenant's rules at a version that a durable record names.
+    pub(crate) fn rules_at(&self, tenant: TenantId, version: u32) -> Option<Arc<Catalogue>> {
+        self.inner.shared.catalogue_at(tenant, version)
+    }
+
+    /// Shows a row as it stands under a version of the rules: placed through every removal of levels up to that.
+    pub(crate) fn placed_by(&self, row: Row, version: u32) -> Row {
+        let removals = self.inner.shared.removals_through(row.tenant, version);
+        as_placed(row, &removals)
     }
 
     /// Returns a tenant's rules at a version; `None` for the present one.
@@ -523,7 +596,7 @@ impl Engine {
         failed
     }
 
-    async fn ask(&self, query: Query) -> Result<Outcome, Stopped> {
+    pub(crate) async fn ask(&self, query: Query) -> Result<Outcome, Stopped> {
         let permit = self.room_for(1).await?;
         self.submit_one(permit, Command::Read(query)).await
     }

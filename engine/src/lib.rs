@@ -4,10 +4,12 @@
 //! and one thread that writes the journal. No type of the actor library crosses this surface, and no JSON comes in.
 
 mod archiver;
+mod as_of;
 mod clock;
 mod digest;
 mod free_space;
 mod handle;
+mod history;
 mod installation;
 mod journal_thread;
 mod naming;
@@ -21,7 +23,9 @@ mod shard_actor;
 mod shared;
 mod start;
 mod tell;
+mod what_if;
 
+pub use as_of::Before;
 pub use clock::now;
 pub use digest::LedgerDigest;
 pub use free_space::{FreeBytes, free_bytes_of};
@@ -37,6 +41,10 @@ pub use request::{
 };
 pub use router_actor::Clock;
 pub use start::{EngineConfig, StartError, StartReport};
+pub use what_if::{
+    Bound, WhatIfError, WhatIfOfflineError, WhatIfProgress, WhatIfRefused, WhatIfReport, WhatIfRequest, WhatIfRun,
+    WhatIfUpdate, what_if_offline,
+};
 
 /// Says which store is being opened right now, with the remedy should that end in a panic: sled panics on some damage,
 /// and a panic hook has nothing else to go by.

@@ -140,7 +140,7 @@ pub(crate) fn recover(journal: &dyn Journal, archive: &Archive, snapshots: &Snap
     let mut tail = VecDeque::new();
     for frame in journal.frames(journal.first_seq())? {
         let frame = frame?;
-        if is_after(archive, &ledger, &frame)? {
+        if is_after(archive, ledger.desk.last(), &frame)? {
             fold_frame(&mut ledger, &frame)?;
             tail.push_back(frame);
         }
@@ -148,7 +148,7 @@ pub(crate) fn recover(journal: &dyn Journal, archive: &Archive, snapshots: &Snap
     if let Some(newer) = snapshots.positions().find(|seq| ledger.desk.last() < *seq) {
         return Err(FoldError::Shorter { found: ledger.desk.last(), expected: newer });
     }
-    meet_end(&ledger, archive, tail.is_empty(), journal.position())?;
+    meet_end(ledger.desk.last(), archive, tail.is_empty(), journal.position())?;
     let said = |error: &kembali_snapshots::ReadError| match error.is_older_version() {
         true => "a snapshot of an older version of the program is not used".to_owned(),
         false => format!("an older snapshot is used: {error}"),
@@ -163,8 +163,7 @@ fn older_snapshot(seq: Seq) -> String {
 }
 
 /// Checks that the ledger ends where the journal's head says: neither archive nor journal may be lost without a word.
-fn meet_end(ledger: &Ledger, archive: &Archive, is_tail_empty: bool, end: Position) -> Result<(), FoldError> {
-    let found = ledger.desk.last();
+pub(crate) fn meet_end(found: Seq, archive: &Archive, is_tail_empty: bool, end: Position) -> Result<(), FoldError> {
     if found < end.seq {
         return Err(FoldError::Shorter { found, expected: end.seq });
     }
@@ -189,11 +188,11 @@ fn of_snapshot(snapshot: &Snapshot, archive: &Archive) -> Result<Ledger, FoldErr
     Ok(ledger)
 }
 
-/// Says whether a frame of the journal comes after the archive. One that does not must be the same as the archived one;
+/// Says whether a frame of the journal comes after the archive; `last` is what was read before it. One that does not must be the same as the archived one;
 /// the first that does must follow the archive's end, and the journal's own chain holds for the others.
-fn is_after(archive: &Archive, ledger: &Ledger, frame: &Frame) -> Result<bool, FoldError> {
+pub(crate) fn is_after(archive: &Archive, last: Seq, frame: &Frame) -> Result<bool, FoldError> {
     let is_after = archive.last_seq() < frame.first_seq();
-    if !is_after || ledger.desk.last() == archive.last_seq() {
+    if !is_after || last == archive.last_seq() {
         archive.meets(frame)?;
     }
     Ok(is_after)
@@ -335,7 +334,7 @@ impl SnapshotChecks {
 }
 
 /// Returns true when there is any part of a ledger.
-fn is_ledger(dir: &Path) -> bool {
+pub(crate) fn is_ledger(dir: &Path) -> bool {
     let stores = [JOURNAL_DIR, PROFILES_HEAD, ARCHIVE_DIR, SNAPSHOTS_DIR].map(|name| dir.join(name));
     stores.iter().any(|store| store.exists()) || InstallationKey::is_there(dir)
 }
@@ -372,7 +371,7 @@ pub fn verify(dir: &Path, scratch: &Path) -> Result<Verified, VerifyError> {
         if report.seq < frame.first_seq() {
             break;
         }
-        if is_after(&archive, &ledger, &frame)? {
+        if is_after(&archive, ledger.desk.last(), &frame)? {
             fold_frame(&mut ledger, &frame)?;
             snapshots.compare(&ledger)?;
         }
@@ -380,7 +379,7 @@ pub fn verify(dir: &Path, scratch: &Path) -> Result<Verified, VerifyError> {
     }
     let end = Position { seq: report.seq, hash: report.hash, epoch: report.epoch };
     let is_tail_empty = last_frame.is_none_or(|last| last <= archive.last_seq());
-    meet_end(&ledger, &archive, is_tail_empty, end)?;
+    meet_end(ledger.desk.last(), &archive, is_tail_empty, end)?;
     let (snapshots, old_snapshots) = snapshots.finish(ledger.desk.last())?;
     let mut trial_balances = Vec::new();
     for catalogue in ledger.desk.catalogues() {

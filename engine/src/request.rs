@@ -202,6 +202,9 @@ pub enum ReadError {
     /// The system could not read it.
     #[error("the record at {0:?} cannot be read: {1}")]
     Unreadable(Seq, String),
+    /// The position is not durable yet.
+    #[error("nothing is written at {0:?} yet")]
+    NotWritten(Seq),
     /// The profile store cannot be read.
     #[error("reading a profile: {0}")]
     Profile(String),

@@ -1,11 +1,14 @@
 //! The shell of the router: messages in, machine calls, effects out. No rule is known here.
 
+use std::sync::Arc;
+
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, System};
 use kembali_core::Instant;
 use kembali_core::command::Command;
 use kembali_machine::{Answered, Outcome, Router};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::free_space::FreeSpace;
 use crate::journal_thread::{Fault, Report, Work, WorkSender};
 use crate::shard_actor::{Batch, ShardActor};
 use crate::tell::tell;
@@ -43,7 +46,7 @@ pub(crate) struct JournalReport(pub(crate) Report);
 #[rtype(result = "()")]
 pub(crate) struct Shards(pub(crate) Vec<Addr<ShardActor>>);
 
-/// Ends the actor system. Sent once nothing is in flight.
+/// Ends the actor system once the sweep, if there is one, has come to rest. Sent once nothing else is in flight.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Stop(pub(crate) oneshot::Sender<()>);
@@ -59,7 +62,10 @@ pub(crate) struct RouterActor {
     pub(crate) clock: Clock,
     pub(crate) shards: Vec<Addr<ShardActor>>,
     pub(crate) journal: WorkSender,
+    pub(crate) space: Arc<FreeSpace>,
     pub(crate) pump_due: bool,
+    /// Who waits for the end; set once nobody can submit any more.
+    pub(crate) stopping: Option<oneshot::Sender<()>>,
     pub(crate) on_fault: Option<Box<dyn FnOnce(Fault) + Send>>,
     pub(crate) mailbox_messages_max: usize,
 }
@@ -72,7 +78,17 @@ impl RouterActor {
         }
     }
 
+    /// Goes on with the sweep where it is due. Each piece leads to the next pump, by the answer of its shard or by the
+    /// journal's report, so the sweep needs nobody to call.
+    fn sweep(&mut self) {
+        // On a full disk nothing is written that can wait; it goes on with the first pump that finds room again.
+        if self.stopping.is_none() && self.machine.is_sweep_due() && self.space.is_enough() {
+            self.machine.sweep((self.clock)());
+        }
+    }
+
     fn pump(&mut self, ctx: &mut Context<Self>) {
+        self.sweep();
         for (shard, batch) in self.machine.seal() {
             tell(&self.shards[shard], Batch(batch));
         }
@@ -87,6 +103,13 @@ impl RouterActor {
         for reply in self.machine.release() {
             // The caller may be gone; the fact stays.
             let _ = reply.to.sender.send(reply.outcomes);
+        }
+        // A piece of the sweep may be on its way still.
+        if self.machine.is_idle()
+            && let Some(done) = self.stopping.take()
+        {
+            let _ = done.send(());
+            System::current().stop();
         }
     }
 
@@ -111,8 +134,10 @@ impl Actor for RouterActor {
 impl Handler<Shards> for RouterActor {
     type Result = ();
 
-    fn handle(&mut self, Shards(shards): Shards, _: &mut Self::Context) {
+    fn handle(&mut self, Shards(shards): Shards, ctx: &mut Self::Context) {
         self.shards = shards;
+        // A sweep that was not done when the ledger stopped goes on.
+        self.pump_soon(ctx);
     }
 }
 
@@ -155,9 +180,9 @@ impl Handler<JournalReport> for RouterActor {
 impl Handler<Stop> for RouterActor {
     type Result = ();
 
-    fn handle(&mut self, Stop(done): Stop, _: &mut Self::Context) {
-        let _ = done.send(());
-        System::current().stop();
+    fn handle(&mut self, Stop(done): Stop, ctx: &mut Self::Context) {
+        self.stopping = Some(done);
+        self.pump_soon(ctx);
     }
 }
 

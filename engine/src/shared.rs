@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kembali_core::catalogue::Catalogue;
 use kembali_core::event::{Event, Record};
+use kembali_core::placement::Removal;
 use kembali_core::{Seq, TenantId};
 use kembali_journal::{Frame, codec};
 use kembali_snapshots::Archive;
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
 struct Rules {
     /// Every version of every tenant's rules.
     versions: HashMap<(TenantId, u32), Arc<Catalogue>>,
+    /// Each tenant's versions that removed levels, the oldest first.
+    removals: HashMap<TenantId, Vec<Removal>>,
     /// The present rules, by slug.
     present: HashMap<String, Arc<Catalogue>>,
     key_owners: HashMap<KeyHash, KeyOwner>,
@@ -77,7 +80,12 @@ struct Rules {
 }
 
 impl Rules {
+    /// Adds the version that follows the tenant's present one.
     fn add(&mut self, catalogue: &Arc<Catalogue>) {
+        let before = self.present.get(&catalogue.slug);
+        if let Some(removal) = before.and_then(|before| Removal::between(before, catalogue)) {
+            self.removals.entry(catalogue.tenant).or_default().push(removal);
+        }
         self.versions.insert((catalogue.tenant, catalogue.version), Arc::clone(catalogue));
         self.present.insert(catalogue.slug.clone(), Arc::clone(catalogue));
         let owned: Vec<KeyHash> =
@@ -96,6 +104,14 @@ impl Rules {
             let key = key_id(&hash);
             self.callers.insert(key, (hash, Caller { tenant: catalogue.tenant, partner: partner.id, key }));
         }
+    }
+}
+
+/// Says that the archive could not be read at `seq`.
+pub(crate) fn read_error(seq: Seq, error: kembali_snapshots::ReadError) -> ReadError {
+    match error {
+        kembali_snapshots::ReadError::Damage(damage) => ReadError::Damaged(seq, damage.to_string()),
+        kembali_snapshots::ReadError::Io(fault) => ReadError::Unreadable(seq, fault.to_string()),
     }
 }
 
@@ -194,6 +210,13 @@ impl Shared {
         read(&self.rules).versions.get(&(tenant, version)).cloned()
     }
 
+    /// Lists the versions up to `version` that removed levels, the oldest first.
+    pub(crate) fn removals_through(&self, tenant: TenantId, version: u32) -> Vec<Removal> {
+        let rules = read(&self.rules);
+        let all = rules.removals.get(&tenant).into_iter().flatten();
+        all.take_while(|removal| removal.version() <= version).cloned().collect()
+    }
+
     /// Lists the present rules of every tenant, in order of their ids.
     pub(crate) fn catalogues(&self) -> Vec<Arc<Catalogue>> {
         let mut all: Vec<Arc<Catalogue>> = read(&self.rules).present.values().cloned().collect();
@@ -218,10 +241,7 @@ impl Shared {
         if let Some(frame) = self.frame_in_tail(seq) {
             return Ok(Some(frame));
         }
-        self.archive().frame_of(seq).map_err(|error| match error {
-            kembali_snapshots::ReadError::Damage(damage) => ReadError::Damaged(seq, damage.to_string()),
-            kembali_snapshots::ReadError::Io(fault) => ReadError::Unreadable(seq, fault.to_string()),
-        })
+        self.archive().frame_of(seq).map_err(|error| read_error(seq, error))
     }
 
     /// Reads a durable record.

@@ -17,6 +17,7 @@ use kembali_snapshots::{Archive, IoFault, Snapshots};
 use crate::archiver::{self, Archiver};
 use crate::free_space::{FreeBytes, FreeSpace};
 use crate::handle::{Engine, IN_FLIGHT_UNITS, Parts};
+use crate::history::History;
 use crate::installation::{InstallationKey, KeyError};
 use crate::journal_thread::{self, Fault, Stores};
 use crate::naming::Naming;
@@ -203,7 +204,16 @@ impl Engine {
         let profile_reader = profiles.reader();
         let (work, queue) = mpsc::channel();
         let to_journal = work.clone();
-        let router = start_actors(ledger, config.shards, config.clock, config.on_fault, work)?;
+        let space = Arc::new(FreeSpace::new(config.free_bytes, config.free_bytes_min));
+        space.look();
+        let actors = Actors {
+            shards: config.shards,
+            clock: config.clock,
+            on_fault: config.on_fault,
+            journal: work,
+            space: Arc::clone(&space),
+        };
+        let router = start_actors(ledger, actors)?;
         // One report a group, and one group at a time.
         let report_to = |router: Addr<RouterActor>| move |report| tell(&router, JournalReport(report));
         let (sealed, to_archive) = archiver::channel();
@@ -212,8 +222,6 @@ impl Engine {
         let archiver = archiver::start(archiver, to_archive, report_archived)
             .map_err(|source| StartError::Thread { thread: "archiver", source })?;
         let report_written = report_to(router.clone());
-        let space = Arc::new(FreeSpace::new(config.free_bytes, config.free_bytes_min));
-        space.look();
         let stores = Stores { journal, profiles, shared: Arc::clone(&shared), space: Arc::clone(&space) };
         let writer = journal_thread::start(stores, queue, sealed, report_written)
             .map_err(|source| StartError::Thread { thread: "journal", source })?;
@@ -222,6 +230,7 @@ impl Engine {
         let engine = Engine::new(Parts {
             router,
             naming: Naming::new(&key.bytes),
+            history: History::new(Arc::clone(&shared), &snapshots_dir),
             shared,
             profiles: profile_reader,
             journal: to_journal,
@@ -260,14 +269,18 @@ fn drop_archived(journal: &mut dyn Journal, archive: &Archive) -> Result<(), Sta
     Ok(())
 }
 
-/// Starts the system on a thread of its own, the router on its arbiter, and each shard on one of its own.
-fn start_actors(
-    ledger: Ledger,
+/// What the actors work with.
+struct Actors {
     shards: NonZeroUsize,
     clock: Clock,
     on_fault: Box<dyn FnOnce(Fault) + Send>,
     journal: journal_thread::WorkSender,
-) -> Result<Addr<RouterActor>, StartError> {
+    space: Arc<FreeSpace>,
+}
+
+/// Starts the system on a thread of its own, the router on its arbiter, and each shard on one of its own.
+fn start_actors(ledger: Ledger, actors: Actors) -> Result<Addr<RouterActor>, StartError> {
+    let Actors { shards, clock, on_fault, journal, space } = actors;
     let (address, started) = mpsc::sync_channel(1);
     let run = move || {
         let system = System::new();
@@ -278,7 +291,9 @@ fn start_actors(
                 clock,
                 shards: Vec::new(),
                 journal,
+                space,
                 pump_due: false,
+                stopping: None,
                 on_fault: Some(on_fault),
                 mailbox_messages_max: IN_FLIGHT_UNITS as usize,
             }

@@ -139,6 +139,24 @@ impl Archive {
         Ok(&self.segments[self.segments.len() - 1])
     }
 
+    /// Returns the sums at the end of the last segment that ends at `seq` or before it; none of any record where there is
+    /// no such segment. [`Totals::last`] says what is in them.
+    ///
+    /// A segment whose sums are of an older version is passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when the sums are damaged.
+    pub fn sums_through(&self, seq: Seq) -> Result<Totals, ReadError> {
+        for segment in self.segments.iter().rev().filter(|segment| segment.last_seq() <= seq) {
+            match segment.sums() {
+                Err(error) if error.is_older_version() => (),
+                sums => return sums,
+            }
+        }
+        Ok(Totals::default())
+    }
+
     /// Returns the sums of all archived records: those at the end of the last segment, or counted anew where these are of
     /// an older version.
     fn sums(&self) -> Result<Totals, ReadError> {

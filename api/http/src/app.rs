@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{MethodFilter, MethodRouter, get, on};
-use kembali_core::TenantId;
 use kembali_core::catalogue::Catalogue;
-use kembali_engine::Engine;
+use kembali_core::{Seq, TenantId};
+use kembali_engine::{Engine, TotalsView};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
@@ -14,9 +14,10 @@ use crate::auth::Identity;
 use crate::codes;
 use crate::config::{Limits, Secret};
 use crate::problem::Problem;
-use crate::query::Query;
+use crate::query::{Past, Query};
 use crate::routes::{Endpoint, ROUTES};
-use crate::{apply, docs, openapi, operations, reads, snapshots};
+use crate::wire::instant::Rfc3339;
+use crate::{apply, docs, openapi, operations, reads, snapshots, what_if};
 
 /// What every request handler shares.
 #[derive(Clone)]
@@ -53,6 +54,28 @@ impl App {
         own.ok_or_else(|| Problem::new(&codes::TENANT_NOT_FOUND))
     }
 
+    /// Returns a tenant's sums and rules: now, or as of the past position that the caller names. Nothing is reserved then.
+    pub(crate) async fn totals(&self, identity: Identity, query: &Query) -> Result<Box<TotalsView>, Problem> {
+        let at = self.past(identity, query).await?;
+        let tenant = self.tenant(identity, query).await?;
+        let view = match at {
+            None => self.engine.totals(&tenant.slug).await?,
+            Some(at) => self.engine.totals_at(tenant.tenant, at).await?,
+        };
+        view.ok_or_else(|| Problem::new(&codes::TENANT_NOT_FOUND))
+    }
+
+    /// Returns a tenant's rules and the position that they are of: now, or as of the past position that the caller names.
+    pub(crate) async fn rules(&self, identity: Identity, query: &Query) -> Result<(Arc<Catalogue>, Seq), Problem> {
+        if query.text("at").is_some() {
+            let view = self.totals(identity, query).await?;
+            return Ok((view.catalogue, view.as_of));
+        }
+        // Looked at first: the rules may be newer than this position says, never older.
+        let as_of = self.engine.durable();
+        Ok((self.tenant(identity, query).await?, as_of))
+    }
+
     /// Waits until the ledger has reached the position that the caller has seen, if it names one (`min_seq`): whatever
     /// is looked at afterwards is of that position or a later one.
     ///
@@ -61,15 +84,53 @@ impl App {
     /// 409 when it takes too long: the position may be of another ledger.
     pub(crate) async fn reach_min_seq(&self, query: &Query) -> Result<(), Problem> {
         let Some(min_seq) = query.number::<u64>("min_seq")? else { return Ok(()) };
+        self.reach("min_seq", Seq(min_seq)).await
+    }
+
+    async fn reach(&self, name: &'static str, position: Seq) -> Result<(), Problem> {
         let mut durable = self.engine.watch_durable();
-        let reached = timeout(self.limits.min_seq_wait_max, durable.wait_for(|durable| min_seq <= durable.0)).await;
+        let reached = timeout(self.limits.min_seq_wait_max, durable.wait_for(|durable| position <= *durable)).await;
         match reached {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(Problem::new(&codes::ENGINE_STOPPED)),
-            Err(_) => {
-                let as_of = self.engine.durable().0;
-                Err(Problem::new(&codes::POSITION_AHEAD).member("min_seq", min_seq).member("as_of", as_of))
+            Err(_) => Err(self.ahead().member(name, position.0)),
+        }
+    }
+
+    fn ahead(&self) -> Problem {
+        Problem::new(&codes::POSITION_AHEAD).member("as_of", self.engine.durable().0)
+    }
+
+    /// Returns the past position that the caller asks for, if it names one (`at`): durable, and for ever the same for the
+    /// same text.
+    ///
+    /// # Errors
+    ///
+    /// 403 for a partner: what a customer had in the past tells of the purchases of other partners. 409 for what is not
+    /// past yet.
+    pub(crate) async fn past(&self, identity: Identity, query: &Query) -> Result<Option<Seq>, Problem> {
+        if query.text("at").is_some() && identity != Identity::Operator {
+            return Err(Problem::new(&codes::ROLE_INSUFFICIENT).detail("`at` is for operators alone."));
+        }
+        self.position(query, "at").await
+    }
+
+    /// Returns the durable position that a parameter names, itself or by an instant.
+    ///
+    /// # Errors
+    ///
+    /// 409 for a position that is not reached in time, and for an instant that is not past.
+    pub(crate) async fn position(&self, query: &Query, name: &'static str) -> Result<Option<Seq>, Problem> {
+        match query.past(name)? {
+            None => Ok(None),
+            Some(Past::Position(position)) => {
+                self.reach(name, position).await?;
+                Ok(Some(position))
             }
+            Some(Past::Instant(instant)) => match self.engine.position_of(instant).await? {
+                Some(position) => Ok(Some(position)),
+                None => Err(self.ahead().member(name, Rfc3339(instant).to_string())),
+            },
         }
     }
 }
@@ -111,7 +172,9 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::Tiers => get(reads::history::tiers),
         Endpoint::Entries => get(reads::history::entries),
         Endpoint::CustomerPurchases => get(reads::history::purchases),
+        Endpoint::Statement => get(reads::statement::show),
         Endpoint::Purchase => get(reads::purchase::show),
+        Endpoint::ExplainPurchase => get(reads::explain::show),
         Endpoint::Promos => get(reads::promos::list),
         Endpoint::Promo => get(reads::promos::show),
         Endpoint::PutPromo => on(put, apply::promos::put),
@@ -126,6 +189,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::Catalogue => get(reads::catalogue::show),
         Endpoint::PutCatalogue => on(put, apply::catalogue::put),
         Endpoint::Summary => get(reads::reports::summary),
+        Endpoint::WhatIf => on(MethodFilter::POST, what_if::post),
         Endpoint::PostSnapshot => on(MethodFilter::POST, snapshots::post),
         Endpoint::TrialBalance => get(reads::reports::trial_balance),
     })

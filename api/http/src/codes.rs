@@ -145,14 +145,16 @@ registry! {
         "Choose another key, or let the server make one; take the revoked one out of the catalogue file."
     PARTNER_EXISTS 409 "partner_exists" final "There is a partner of this slug already"
         "Choose another slug."
-    POSITION_AHEAD 409 "position_ahead" retry "The ledger has not reached `min_seq`"
-        "Ask again shortly, or without `min_seq`."
+    POSITION_AHEAD 409 "position_ahead" retry "The ledger has not reached the position"
+        "Ask again shortly, or for a position that is reached. An instant is reached once the ledger's clock has passed it."
     AFTER_AHEAD 409 "after_ahead" final "The ledger has not reached `after`"
         "The position is of another ledger: read the state anew and go on from `head`."
 
     // The catalogue is refused.
     CATALOGUE_INVALID 422 "catalogue_invalid" final "The catalogue contradicts itself or the ledger"
         "Correct what `place` names as `detail` says."
+    RANGE_EMPTY 422 "range_empty" final "No record lies in the range"
+        "Name a `from` that is not behind `to` and not behind the ledger's `end`."
     API_KEY_MALFORMED 422 "api_key_malformed" final "The API key is not usable"
         "Send 8 to 128 visible ASCII characters."
 
@@ -207,6 +209,8 @@ registry! {
         "Tell the operator the `request_id`."
     OVERLOADED 503 "overloaded" retry "More is in flight than the ledger takes"
         "Nothing was done: send it again after `Retry-After` seconds."
+    WHAT_IF_RUNNING 503 "what_if_running" retry "Another what-if is under way"
+        "One runs at a time: ask again after `Retry-After` seconds."
     READ_ONLY 503 "read_only" retry "The disk of the ledger is nearly full"
         "Nothing was done. Reads go on; send it again once the operator has made room."
     ENGINE_STOPPED 503 "engine_stopped" retry "The ledger has stopped"

@@ -11,6 +11,7 @@ pub(crate) enum List {
     Purchases = 1,
     Entries = 2,
     Tiers = 3,
+    Statement = 4,
 }
 
 const VERSION: u8 = 2;
@@ -50,6 +51,28 @@ pub(crate) fn read(text: &str, list: List, customer: CustomerId) -> Result<Start
     }
 }
 
+/// Writes the cursor that goes on at `next` in a statement between two positions.
+pub(crate) fn write_statement(customer: CustomerId, from: Seq, to: Seq, next: Start) -> String {
+    format!("{}{:016x}{:016x}", write(List::Statement, customer, next), from.0, to.0)
+}
+
+/// Reads a cursor of a customer's statement: from where to where it is, and where the page begins.
+///
+/// # Errors
+///
+/// 400 for any other text.
+pub(crate) fn read_statement(text: &str, customer: CustomerId) -> Result<(Seq, Seq, Start), Problem> {
+    let invalid = || Problem::new(&codes::CURSOR_INVALID);
+    let (start, between) = text.len().checked_sub(32).and_then(|at| text.split_at_checked(at)).ok_or_else(invalid)?;
+    let start = read(start, List::Statement, customer)?;
+    let is_hex = |digits: &&str| digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    let (from, to) = Some(between).filter(is_hex).and_then(|digits| digits.split_at_checked(16)).ok_or_else(invalid)?;
+    match (u64::from_str_radix(from, 16), u64::from_str_radix(to, 16)) {
+        (Ok(from), Ok(to)) => Ok((Seq(from), Seq(to), start)),
+        _ => Err(invalid()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +88,20 @@ mod tests {
             ["", "x", &cursor[1..], &format!("{cursor}0"), &cursor.replace("4d", "+d"), "\u{e9}".repeat(26).as_str()]
         {
             assert!(read(bad, List::Entries, two).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_a_statement_says_between_which_positions() {
+        let (one, two) = (CustomerId(1), CustomerId(2));
+        let next = Start { seq: Seq(77), skip: 3 };
+        let cursor = write_statement(one, Seq(5), Seq(u64::MAX), next);
+        assert_eq!(read_statement(&cursor, one).unwrap(), (Seq(5), Seq(u64::MAX), next));
+        assert!(read_statement(&cursor, two).is_err() && read(&cursor, List::Entries, one).is_err());
+        let plain = write(List::Statement, one, next);
+        let signed = cursor.replacen("0000000000000005", "+000000000000005", 1);
+        for bad in ["", "x", &cursor[1..], &plain, &signed, &format!("{cursor}0"), "\u{e9}".repeat(50).as_str()] {
+            assert!(read_statement(bad, one).is_err(), "{bad}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The server: HTTP in, the engine behind it, JSON out. No rule of the ledger is here, and no actor.
 //!
 //! Read in this order: [`routes`] (what there is), `server` (connections), `service` (one request), then `ingest`
-//! (booking purchases), `reads` and `apply` (everything an operator does), `feed` (the event stream). [`wire`] is what
+//! (booking purchases), `reads`, `apply` and `what_if` (everything an operator does), `feed` (the event stream). [`wire`] is what
 //! crosses the network, [`codes`] what can go wrong. [`openapi`] describes all of it, `docs` shows that to people.
 
 mod app;
@@ -25,9 +25,11 @@ pub mod routes;
 mod server;
 mod service;
 mod snapshots;
+mod what_if;
 pub mod wire;
 
 pub use config::{Limits, Secret, ServerConfig};
 pub use server::{BindError, Server};
+pub use what_if::{BOUND_EXPECTED, document as what_if_document, parse_bound};
 pub use wire::catalogue::CatalogueFile;
 pub use wire::catalogue_draft::CatalogueFault;

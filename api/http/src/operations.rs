@@ -31,6 +31,7 @@ use crate::wire::operation::{
     WalletPatch, operation_of, parse, render,
 };
 use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
+use crate::wire::result::Rules;
 
 /// The header that names a request for ever, or nearly.
 pub(crate) const KEY_HEADER: &str = "idempotency-key";
@@ -177,7 +178,7 @@ pub(crate) async fn show(
         Identity::Partner(caller) if done.actor == Actor::Partner(caller.partner) => (),
         Identity::Partner(_) | Identity::Nobody => return Err(unknown()),
     }
-    answer(StatusCode::OK, Some(seq), &record.body, &catalogue, false)
+    answer(&app, StatusCode::OK, Some(seq), &record.body, &catalogue, false)
 }
 
 /// What is asked, before the body was read.
@@ -229,12 +230,12 @@ impl Ask {
         match app.engine.operate(request).await? {
             // A dry run of what was done already tells what was done, but names no record: it made none.
             Operated::Done { record, catalogue, replayed } if dry_run => {
-                answer(StatusCode::OK, None, &record.body, &catalogue, replayed)
+                answer(app, StatusCode::OK, None, &record.body, &catalogue, replayed)
             }
             Operated::Done { record, catalogue, replayed } => {
-                answer(done, Some(record.seq), &record.body, &catalogue, replayed)
+                answer(app, done, Some(record.seq), &record.body, &catalogue, replayed)
             }
-            Operated::WouldDo { body, catalogue } => answer(StatusCode::OK, None, &body, &catalogue, false),
+            Operated::WouldDo { body, catalogue } => answer(app, StatusCode::OK, None, &body, &catalogue, false),
             Operated::Unchanged { customer } => {
                 let unchanged = OperationUnchanged { customer: UuidText(customer.0), changed: false };
                 Ok(Json(unchanged).into_response())
@@ -247,6 +248,7 @@ impl Ask {
 
 /// Writes what became of an operation.
 fn answer(
+    app: &App,
     status: StatusCode,
     seq: Option<Seq>,
     body: &Done,
@@ -254,7 +256,8 @@ fn answer(
     replayed: bool,
 ) -> Result<Response, Problem> {
     let mut text = Vec::with_capacity(512);
-    render(&mut text, seq, body, catalogue).map_err(|error| Problem::internal(&error))?;
+    let former = app.engine.former_rules(body);
+    render(&mut text, seq, body, Rules { catalogue, former: &former }).map_err(|error| Problem::internal(&error))?;
     let mut response = json_response(status, text);
     if replayed {
         response.headers_mut().insert(REPLAYED_HEADER, HeaderValue::from_static("true"));

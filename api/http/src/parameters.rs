@@ -15,6 +15,8 @@ pub(crate) enum Form {
     },
     Flag,
     Uuid,
+    /// A position, or an instant.
+    Past,
 }
 
 /// One parameter.
@@ -31,6 +33,11 @@ pub(crate) const LIMIT_DEFAULT: usize = 50;
 /// Items of a page at most.
 pub(crate) const LIMIT_MAX: usize = 200;
 
+/// Customers that a what-if lists of each side, unless the caller says otherwise.
+pub(crate) const TOP_DEFAULT: usize = 10;
+/// Customers that it lists of each side at most.
+pub(crate) const TOP_MAX: usize = 1_000;
+
 const fn parameter(name: &'static str, form: Form, says: &'static str) -> Parameter {
     Parameter { name, form, says }
 }
@@ -45,6 +52,23 @@ const TENANT: Parameter =
     parameter("tenant", Form::Text, "The tenant's slug. Operators must name it; a partner's tenant is its own.");
 const MIN_SEQ: Parameter =
     parameter("min_seq", POSITION, "A position that the answer must have reached, such as the `seq` of a write.");
+const AT: Parameter = parameter(
+    "at",
+    Form::Past,
+    "A past position that the answer is as of, or an instant: then the last record that was received at it or before it. \
+     For operators alone.",
+);
+const STATEMENT_FROM: Parameter = parameter(
+    "from",
+    Form::Past,
+    "The position, or instant, behind which the statement begins: its opening balances are as of it. From the first record \
+     on without it.",
+);
+const STATEMENT_TO: Parameter = parameter(
+    "to",
+    Form::Past,
+    "The position, or instant, with which the statement ends: its closing balances are as of it. Until now without it.",
+);
 const ID: Parameter = parameter("id", Form::Uuid, "The customer's id. Exactly one of `id`, `email` and `ref`.");
 const EMAIL: Parameter = parameter("email", Form::Text, "The customer's e-mail address, as purchases name it.");
 const REF: Parameter = parameter("ref", Form::Text, "The tenant's own reference of the customer.");
@@ -57,6 +81,22 @@ const CURSOR: Parameter =
     parameter("cursor", Form::Text, "Where the page starts: `next_cursor` of the page before, as it is.");
 const VERSION: Parameter =
     parameter("version", VERSION_NUMBER, "A version of the rules; the present one if it is not given.");
+const WHAT_IF_FROM: Parameter = parameter(
+    "from",
+    Form::Text,
+    "From where on purchases are decided again, included: a position, or when the ledger received them (RFC 3339). All \
+     of them without it; what lies before really happened.",
+);
+const WHAT_IF_TO: Parameter = parameter(
+    "to",
+    Form::Text,
+    "Up to where, included: a position, or when the ledger received them (RFC 3339). All that is durable without it.",
+);
+const TOP: Parameter = parameter(
+    "top",
+    Form::Whole { min: 0, max: TOP_MAX as u64, default: Some(TOP_DEFAULT as u64) },
+    "How many of the customers with the largest differences are listed, of each side and unit.",
+);
 const DRY_RUN: Parameter =
     parameter("dry_run", Form::Flag, "True to be told what would happen, and have nothing happen.");
 const EXPECTED_VERSION: Parameter =
@@ -81,8 +121,8 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::DocsScript
         | Endpoint::DocsStyle => &[],
         Endpoint::BookPurchases => &[DRY_RUN],
-        Endpoint::FindCustomer => &[TENANT, MIN_SEQ, ID, EMAIL, REF],
-        Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => &[TENANT, MIN_SEQ, LIMIT, CURSOR],
+        Endpoint::FindCustomer => &[TENANT, MIN_SEQ, AT, ID, EMAIL, REF],
+        Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => &[TENANT, MIN_SEQ, AT, LIMIT, CURSOR],
         Endpoint::Purchase => &[MIN_SEQ],
         Endpoint::PostCustomer
         | Endpoint::PostWallet
@@ -101,9 +141,12 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::TierPrograms
         | Endpoint::Partners
         | Endpoint::Summary
-        | Endpoint::TrialBalance => &[TENANT, MIN_SEQ],
-        Endpoint::Catalogue => &[TENANT, VERSION, MIN_SEQ],
+        | Endpoint::TrialBalance => &[TENANT, MIN_SEQ, AT],
+        Endpoint::Statement => &[TENANT, MIN_SEQ, STATEMENT_FROM, STATEMENT_TO, LIMIT, CURSOR],
+        Endpoint::ExplainPurchase => &[TENANT, MIN_SEQ],
+        Endpoint::Catalogue => &[TENANT, VERSION, MIN_SEQ, AT],
         Endpoint::ApiKeys | Endpoint::DeleteApiKey => &[TENANT],
+        Endpoint::WhatIf => &[TENANT, WHAT_IF_FROM, WHAT_IF_TO, TOP],
         Endpoint::PutPromo
         | Endpoint::PatchPromo
         | Endpoint::PutTierProgram

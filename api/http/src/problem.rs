@@ -10,8 +10,8 @@ use hyper::StatusCode;
 use hyper::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
-use kembali_core::Rejection;
 use kembali_core::operation::OperationRejection;
+use kembali_core::{CatalogueRejection, Rejection};
 use kembali_engine::{ApplyError, BookError, NotTaken, OperateError, ReadError, ReadOnly, SnapshotError, Stopped};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::Value;
@@ -247,6 +247,7 @@ impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Problem {
         match error {
             ReadError::Stopped(stopped) => stopped.into(),
+            ReadError::NotWritten(_) => Problem::new(&codes::POSITION_AHEAD),
             other => Problem::internal(&other),
         }
     }
@@ -271,17 +272,24 @@ impl From<OperateError> for Problem {
     }
 }
 
-impl From<ApplyError> for Problem {
-    fn from(error: ApplyError) -> Problem {
-        use kembali_core::CatalogueRejection::{Invalid, VersionConflict};
-        match error {
-            ApplyError::Refused(VersionConflict { expected, found }) => {
+impl From<CatalogueRejection> for Problem {
+    fn from(rejection: CatalogueRejection) -> Problem {
+        match rejection {
+            CatalogueRejection::VersionConflict { expected, found } => {
                 Problem::new(&codes::VERSION_CONFLICT).member("expected", expected).member("found", found)
             }
-            ApplyError::Refused(Invalid { place, problem }) => {
+            CatalogueRejection::Invalid { place, problem } => {
                 let detail = format!("{place}: {problem}");
                 Problem::new(&codes::CATALOGUE_INVALID).detail(detail).member("place", place)
             }
+        }
+    }
+}
+
+impl From<ApplyError> for Problem {
+    fn from(error: ApplyError) -> Problem {
+        match error {
+            ApplyError::Refused(rejection) => rejection.into(),
             ApplyError::KeyRevoked { partner } => Problem::new(&codes::API_KEY_REVOKED).member("partner", partner),
             ApplyError::KeyTaken { partner } => Problem::new(&codes::API_KEY_TAKEN).member("partner", partner),
             ApplyError::KeyMalformed { partner } => Problem::new(&codes::API_KEY_MALFORMED).member("partner", partner),

@@ -1,11 +1,22 @@
 //! Query parameters, strictly: one that a route does not know is refused, so that `?dry_rum=true` books nothing.
 
 use hyper::Uri;
+use kembali_core::{Instant, Seq};
 use percent_encoding::percent_decode_str;
 
 use crate::codes;
 use crate::parameters::{LIMIT_DEFAULT, LIMIT_MAX, Parameter};
 use crate::problem::Problem;
+use crate::wire::instant::parse_rfc3339;
+
+/// A past position, as callers name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Past {
+    /// Itself.
+    Position(Seq),
+    /// The last record that was received at this instant or before it.
+    Instant(Instant),
+}
 
 /// The parameters of one request.
 #[derive(Debug, Default)]
@@ -13,7 +24,8 @@ pub(crate) struct Query {
     pairs: Vec<(String, String)>,
 }
 
-fn invalid(name: &str, detail: impl Into<String>) -> Problem {
+/// Refuses a parameter.
+pub(crate) fn invalid(name: &str, detail: impl Into<String>) -> Problem {
     Problem::new(&codes::QUERY_INVALID).detail(detail.into()).member("parameter", name)
 }
 
@@ -51,6 +63,24 @@ impl Query {
         let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let number = if is_plain { text.parse().ok() } else { None };
         number.map(Some).ok_or_else(|| invalid(name, format!("{name} must be a whole number that fits")))
+    }
+
+    /// Reads a position: a whole number, or an instant.
+    pub(crate) fn past(&self, name: &str) -> Result<Option<Past>, Problem> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        if let Some(instant) = parse_rfc3339(text) {
+            return Ok(Some(Past::Instant(instant)));
+        }
+        match self.number(name) {
+            Ok(position) => Ok(position.map(|position| Past::Position(Seq(position)))),
+            Err(_) => {
+                let detail = format!(
+                    "{name} must be a position, or an instant in RFC 3339 such as 2017-03-01T07:00:00%2B07:00, with its \
+                     plus sign encoded"
+                );
+                Err(invalid(name, detail))
+            }
+        }
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
@@ -101,5 +131,18 @@ mod tests {
         assert!(check("limit=%2B5").unwrap().limit().is_err());
         assert!(check("dry_run=yes").unwrap().flag("dry_run").is_err());
         assert!(check("email=%ff").is_err());
+    }
+
+    #[test]
+    fn a_past_position_is_a_number_or_an_instant() {
+        let past = |text: &str| check(&format!("email={text}")).unwrap().past("email");
+        assert_eq!(past("0").unwrap(), Some(Past::Position(Seq(0))));
+        assert_eq!(past("18446744073709551615").unwrap(), Some(Past::Position(Seq(u64::MAX))));
+        assert_eq!(past("1970-01-01T07:00:01%2B07:00").unwrap(), Some(Past::Instant(Instant(1_000_000))));
+        assert_eq!(past("0001-01-01T00:00:00Z").unwrap(), Some(Past::Instant(Instant(-62_135_596_800_000_000))));
+        for bad in ["", "-1", "1.5", "18446744073709551616", "now", "2017-01-01", "1970-01-01T07:00:01+07:00"] {
+            assert!(past(bad).is_err(), "{bad}");
+        }
+        assert_eq!(check("").unwrap().past("email").unwrap(), None);
     }
 }

@@ -68,8 +68,12 @@ pub enum Endpoint {
     Entries,
     /// Lists a customer's purchases.
     CustomerPurchases,
+    /// Shows a customer's statement.
+    Statement,
     /// Shows a purchase.
     Purchase,
+    /// Says what each rule did for a purchase, and why not more.
+    ExplainPurchase,
     /// Lists promos.
     Promos,
     /// Shows a promo.
@@ -100,6 +104,8 @@ pub enum Endpoint {
     Summary,
     /// Shows debits and credits of a tenant.
     TrialBalance,
+    /// Decides recorded purchases again under other rules.
+    WhatIf,
     /// Archives what is durable and takes a snapshot of it.
     PostSnapshot,
     /// Upgrades to WebSocket and sends events.
@@ -151,7 +157,9 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/customers/{id}/tiers", PartnerOrOperator, Endpoint::Tiers),
     route(Method::GET, "/v1/customers/{id}/entries", Operator, Endpoint::Entries),
     route(Method::GET, "/v1/customers/{id}/purchases", Operator, Endpoint::CustomerPurchases),
+    route(Method::GET, "/v1/customers/{id}/statement", Operator, Endpoint::Statement),
     route(Method::GET, "/v1/purchases/{id}", PartnerOrOperator, Endpoint::Purchase),
+    route(Method::GET, "/v1/purchases/{id}/explain", Operator, Endpoint::ExplainPurchase),
     route(Method::GET, "/v1/promos", PartnerOrOperator, Endpoint::Promos),
     route(Method::GET, "/v1/promos/{code}", PartnerOrOperator, Endpoint::Promo),
     route(Method::PUT, "/v1/promos/{code}", Operator, Endpoint::PutPromo),
@@ -167,6 +175,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::PUT, "/v1/catalogue", Operator, Endpoint::PutCatalogue),
     route(Method::GET, "/v1/reports/summary", Operator, Endpoint::Summary),
     route(Method::GET, "/v1/trial-balance", Operator, Endpoint::TrialBalance),
+    route(Method::POST, "/v1/what-if", Operator, Endpoint::WhatIf),
     route(Method::POST, "/v1/snapshots", Operator, Endpoint::PostSnapshot),
     route(Method::GET, "/v1/stream", PartnerOrOperator, Endpoint::Stream),
 ];

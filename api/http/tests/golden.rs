@@ -12,8 +12,8 @@ use kembali_core::catalogue::{Catalogue, Journey, RewardKind, TierPolicy};
 use kembali_core::draft::Numbering;
 use kembali_core::event::{
     Body, CampaignCompleted, CashbackEarned, CustomerCreated, DeclineReason, Event, FulfillmentAdvanced,
-    MilestoneReached, PromoDeclined, PromoGranted, PurchaseBooked, PurchaseRefused, RewardGranted, SpendCounted,
-    TierStepped,
+    MilestoneReached, Placed, PlacementReason, PromoDeclined, PromoGranted, PurchaseBooked, PurchaseRefused,
+    RewardGranted, SpendCounted, TierPlaced, TierStepped,
 };
 use kembali_core::journey::{Remark, Standing};
 use kembali_core::points::PointEntry;
@@ -290,6 +290,39 @@ fn spend_tiers_cashback_rules_and_campaigns() {
     check("earning.json", &out);
     let frame = event::render(Seq(5), &body, &catalogue, Topics::ALL).unwrap().unwrap();
     check("events_of_earning.json", frame.as_bytes());
+}
+
+#[test]
+fn placements_of_a_customer() {
+    let catalogue = resolved(&support::every_kind_of_rule());
+    let TierPolicy::Threshold(spend) = &catalogue.programs[1].policy else { panic!("the second one is a Threshold") };
+    let at = |level: RuleId| SpendStanding { program: catalogue.programs[1].id, level, spent: amount(4_000_000) };
+    let place = |reason, before, after| {
+        let placed = Placed::Threshold { before: at(before), after: at(after) };
+        Event::TierPlaced(TierPlaced { reason, placed })
+    };
+    let gone = RuleId(999);
+    let (bronze, silver) = (spend.levels[0].id, spend.levels[1].id);
+    let removed = PlacementReason::LevelRemoved { version: 1 };
+    let program = catalogue.programs[0].id;
+    let before = Standing { program, level: gone, count: 3, last_at: AT };
+    let after = Standing { level: level(&catalogue, "SILVER"), count: 0, ..before };
+    let mut body = body(
+        Purchase { origin_id: "A-6".into(), amount: 1, quantity: 1, ..Purchase::default() },
+        0,
+        vec![
+            place(PlacementReason::Promoted, bronze, silver),
+            place(PlacementReason::Demoted, silver, bronze),
+            place(removed, gone, bronze),
+            Event::TierPlaced(TierPlaced { reason: removed, placed: Placed::Journey { before, after } }),
+        ],
+    );
+    let mut out = Vec::new();
+    render(&mut out, Seq(6), &body, &catalogue).unwrap();
+    check("placements.json", &out);
+    body.events.retain(|event| matches!(event, Event::TierPlaced(_)));
+    let frame = event::render(Seq(6), &body, &catalogue, Topics::ALL).unwrap().unwrap();
+    check("events_of_placements.json", frame.as_bytes());
 }
 
 #[test]

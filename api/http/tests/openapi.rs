@@ -126,14 +126,15 @@ async fn a_route_reads_the_parameters_that_are_described() {
 #[tokio::test(flavor = "multi_thread")]
 async fn required_is_what_the_server_insists_on() {
     let harness = Harness::start().await;
-    harness.post(&purchase("A-1", 200_000, 1, 1)).await;
-    let id = harness.get("/v1/customers?tenant=journey&ref=C1").await.json()["id"].as_str().unwrap().to_owned();
+    let booked = harness.post(&purchase("A-1", 200_000, 1, 1)).await.json();
     for (path, method, operation) in operations() {
+        let of = if path.starts_with("/v1/purchases/") { "id" } else { "customer" };
+        let id = booked[of].as_str().unwrap();
         let is_operators = operation["security"][0].get("Bearer").is_some();
         if !is_operators || method != "get" {
             continue;
         }
-        let target = path.replace("{id}", &id).replace("{slug}", "grocer");
+        let target = path.replace("{id}", id).replace("{slug}", "grocer");
         assert_eq!(harness.get(&target).await.problem(), "400 query_invalid -", "{path}");
         assert_eq!(harness.get(&format!("{target}?tenant=journey")).await.status, 200, "{path}");
     }
@@ -186,7 +187,9 @@ async fn every_operation_answers_as_described() {
         ("/v1/customers/ID/tiers?tenant=journey&limit=2", "GET", &Value::Null),
         ("/v1/customers/ID/entries?tenant=journey", "GET", &Value::Null),
         ("/v1/customers/ID/purchases?tenant=journey&min_seq=1", "GET", &Value::Null),
+        ("/v1/customers/ID/statement?tenant=journey&from=2&limit=2", "GET", &Value::Null),
         ("/v1/purchases/PURCHASE", "GET", &Value::Null),
+        ("/v1/purchases/PURCHASE/explain?tenant=journey", "GET", &Value::Null),
         ("/v1/promos?tenant=journey", "GET", &Value::Null),
         ("/v1/promos/JOURNEY2017?tenant=journey", "GET", &Value::Null),
         ("/v1/promos/JOURNEY2017?tenant=journey&dry_run=true", "PUT", promo),
@@ -198,6 +201,7 @@ async fn every_operation_answers_as_described() {
         ("/v1/catalogue?tenant=journey&dry_run=true", "PUT", &catalogue["catalogue"]),
         ("/v1/reports/summary?tenant=journey", "GET", &Value::Null),
         ("/v1/trial-balance?tenant=journey", "GET", &Value::Null),
+        ("/v1/what-if?tenant=journey&from=2&to=2100-01-01T00:00:00Z&top=3", "POST", &catalogue["catalogue"]),
         ("/v1/snapshots", "POST", &Value::Null),
         ("/v1/partners?tenant=journey&dry_run=true", "POST", &partner),
         ("/v1/partners?tenant=journey", "POST", &partner),

@@ -7,3 +7,4 @@ mod kills;
 mod model;
 mod program;
 mod slice;
+mod what_if;

@@ -53,42 +53,113 @@ pub struct Advance {
     pub is_completed: bool,
 }
 
+/// Why an activity does nothing for a campaign as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// It comes before the campaign's start.
+    NotStarted,
+    /// It comes after the campaign's end.
+    Ended,
+    /// The customer has completed the campaign as often as it may be.
+    CompletionsUsed,
+}
+
+/// What an activity does for one fulfillment of a campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// The fulfillment.
+    pub fulfillment: RuleId,
+    /// Where it was before, nothing included.
+    pub before: Progress,
+    /// Where the activity brings it, or why it does not move it.
+    pub after: Result<Progress, Unmoved>,
+}
+
+/// Why an activity does not move a fulfillment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmoved {
+    /// It was met before.
+    MetBefore,
+    /// What it asks for was not bought.
+    NotBought,
+    /// Too little was bought at once.
+    BelowMinimum {
+        /// What was bought.
+        bought: Amount,
+    },
+    /// The activity has not the tag.
+    NoTag,
+    /// It is gone from the rules, which no applied catalogue allows.
+    Gone,
+}
+
+impl Judged {
+    /// Returns true when the fulfillment is met once the activity is booked.
+    #[must_use]
+    pub fn is_met(&self) -> bool {
+        self.after.map_or(self.before.is_met, |after| after.is_met)
+    }
+}
+
 impl Campaign {
+    /// Decides what an activity at `at` does for each fulfillment of the campaign.
+    ///
+    /// # Errors
+    ///
+    /// The first reason why it does nothing for any.
+    pub fn judge<'a>(
+        &'a self,
+        rules: &'a Catalogue,
+        before: Option<&'a CampaignStanding>,
+        activity: Activity<'a>,
+        at: Instant,
+    ) -> Result<impl Iterator<Item = Judged> + 'a, Closed> {
+        if self.starts_at.is_some_and(|starts_at| at < starts_at) {
+            return Err(Closed::NotStarted);
+        }
+        if self.ends_at.is_some_and(|ends_at| ends_at < at) {
+            return Err(Closed::Ended);
+        }
+        let completions = before.map_or(0, |before| before.completions);
+        if self.completions_max.is_some_and(|max| max <= completions) {
+            return Err(Closed::CompletionsUsed);
+        }
+        let own = move |id: RuleId| before.and_then(|before| before.progress.iter().find(|own| own.fulfillment == id));
+        Ok(self.fulfillments.iter().map(move |id| {
+            let nothing = Progress { fulfillment: *id, so_far: 0, is_met: false };
+            let before = own(*id).copied().unwrap_or(nothing);
+            let after = match rules.fulfillment(*id) {
+                _ if before.is_met => Err(Unmoved::MetBefore),
+                None => Err(Unmoved::Gone),
+                Some(fulfillment) => fulfillment.judge(before.so_far, activity),
+            };
+            Judged { fulfillment: *id, before, after }
+        }))
+    }
+
     /// Returns what an activity at `at` does for the campaign; `None` when that is nothing.
     #[must_use]
     pub fn advance(
         &self,
         rules: &Catalogue,
         before: Option<&CampaignStanding>,
-        activity: &Activity<'_>,
+        activity: Activity<'_>,
         at: Instant,
     ) -> Option<Advance> {
-        let is_early = self.starts_at.is_some_and(|starts_at| at < starts_at);
-        let is_late = self.ends_at.is_some_and(|ends_at| ends_at < at);
-        let completions = before.map_or(0, |before| before.completions);
-        if is_early || is_late || self.completions_max.is_some_and(|max| max <= completions) {
-            return None;
-        }
-        let own = |id: RuleId| before.and_then(|before| before.progress.iter().find(|own| own.fulfillment == id));
         let (mut moved, mut is_completed) = (Vec::new(), true);
-        for id in &self.fulfillments {
-            let was_met = own(*id).is_some_and(|own| own.is_met);
-            let advanced = rules
-                .fulfillment(*id)
-                .filter(|_| !was_met)
-                .and_then(|fulfillment| fulfillment.advance(own(*id).map_or(0, |own| own.so_far), activity));
-            is_completed &= was_met || advanced.is_some_and(|advanced| advanced.is_met);
-            moved.extend(advanced);
+        for judged in self.judge(rules, before, activity, at).ok()? {
+            is_completed &= judged.is_met();
+            moved.extend(judged.after.ok());
         }
         (!moved.is_empty()).then_some(Advance { progress: moved, is_completed })
     }
 }
 
 impl Fulfillment {
-    /// Returns where an activity brings it from `so_far`; `None` when it does not move it.
-    fn advance(&self, so_far: u64, activity: &Activity<'_>) -> Option<Progress> {
-        let (so_far, needed) = match (&self.kind, *activity) {
-            (FulfillmentKind::Buy { .. }, Activity::Tag(_)) => return None,
+    /// Decides where an activity brings it from `so_far`.
+    fn judge(&self, so_far: u64, activity: Activity<'_>) -> Result<Progress, Unmoved> {
+        let (so_far, needed) = match (&self.kind, activity) {
+            (FulfillmentKind::Buy { .. }, Activity::Tag(_)) => return Err(Unmoved::NotBought),
             (FulfillmentKind::Buy { product, amount_min, is_cumulative }, Activity::Purchase(purchase, amount)) => {
                 let is_wanted = |own: &str| product.as_deref().is_none_or(|product| product == own);
                 // A line that is there with amount 0 meets a minimum of 0; a product that is not there meets none.
@@ -98,26 +169,35 @@ impl Fulfillment {
                     purchase.lines.iter().any(|line| is_wanted(&line.product))
                 };
                 if !is_bought {
-                    return None;
+                    return Err(Unmoved::NotBought);
                 }
-                let bought = bought_of(purchase, amount, is_wanted).minor_units().unsigned_abs();
-                let needed = amount_min.minor_units().unsigned_abs();
-                if !is_cumulative && bought < needed {
-                    return None;
+                let bought = bought_of(purchase, amount, is_wanted);
+                if !is_cumulative && bought < *amount_min {
+                    return Err(Unmoved::BelowMinimum { bought });
                 }
-                (if *is_cumulative { so_far.saturating_add(bought) } else { bought }, needed)
+                let bought = bought.minor_units().unsigned_abs();
+                (if *is_cumulative { so_far.saturating_add(bought) } else { bought }, self.needed())
             }
-            (FulfillmentKind::Tag { tag, count }, activity) => {
+            (FulfillmentKind::Tag { tag, .. }, activity) => {
                 let has_tag = match activity {
                     Activity::Purchase(purchase, _) => purchase.tags.iter().any(|own| own == tag),
                     Activity::Tag(own) => own == tag,
                 };
                 if !has_tag {
-                    return None;
+                    return Err(Unmoved::NoTag);
                 }
-                (so_far.saturating_add(1), u64::from(*count))
+                (so_far.saturating_add(1), self.needed())
             }
         };
-        Some(Progress { fulfillment: self.id, so_far, is_met: needed <= so_far })
+        Ok(Progress { fulfillment: self.id, so_far, is_met: needed <= so_far })
+    }
+
+    /// Returns what it asks for: minor units of what is bought, or activities with the tag.
+    #[must_use]
+    pub fn needed(&self) -> u64 {
+        match &self.kind {
+            FulfillmentKind::Buy { amount_min, .. } => amount_min.minor_units().unsigned_abs(),
+            FulfillmentKind::Tag { count, .. } => u64::from(*count),
+        }
     }
 }

@@ -10,16 +10,61 @@ use crate::identity::PartnerId;
 use crate::purchase::Purchase;
 use crate::quantity::{Amount, Instant};
 
+/// What a rule pays for a purchase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// What was bought of its products.
+    pub bought: Amount,
+    /// How many points, greater than zero.
+    pub points: Amount,
+}
+
+/// Why a rule pays nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unpaid {
+    /// The rule is switched off.
+    Inactive,
+    /// The purchase comes after its end.
+    Ended,
+    /// It is for the purchases of another partner.
+    OtherPartner,
+    /// Nothing was bought of its products, or for nothing.
+    NothingBought,
+    /// Its share rounds to nothing.
+    RoundsToZero {
+        /// What was bought of its products.
+        bought: Amount,
+    },
+}
+
 impl CashbackRule {
     /// Returns what the rule pays for a purchase of `partner` at `at`; nothing where it does not fit.
     #[must_use]
     pub fn pays_for(&self, purchase: &Purchase, amount: Amount, partner: PartnerId, at: Instant) -> Amount {
-        let is_over = self.ends_at.is_some_and(|ends_at| ends_at < at);
-        let is_other = self.partner.is_some_and(|own| own != partner);
-        if !self.is_active || is_over || is_other {
-            return Amount::ZERO;
+        self.judge(purchase, amount, partner, at).map_or(Amount::ZERO, |paid| paid.points)
+    }
+
+    /// Decides what the rule does for a purchase of `partner` at `at`.
+    ///
+    /// # Errors
+    ///
+    /// The first reason why it pays nothing.
+    pub fn judge(&self, purchase: &Purchase, amount: Amount, partner: PartnerId, at: Instant) -> Result<Paid, Unpaid> {
+        if !self.is_active {
+            return Err(Unpaid::Inactive);
         }
-        self.rate.share_of(bought_of(purchase, amount, |product| self.has(product)))
+        if self.ends_at.is_some_and(|ends_at| ends_at < at) {
+            return Err(Unpaid::Ended);
+        }
+        if self.partner.is_some_and(|own| own != partner) {
+            return Err(Unpaid::OtherPartner);
+        }
+        let bought = bought_of(purchase, amount, |product| self.has(product));
+        if bought.is_zero() {
+            return Err(Unpaid::NothingBought);
+        }
+        let points = self.rate.share_of(bought);
+        if points.is_zero() { Err(Unpaid::RoundsToZero { bought }) } else { Ok(Paid { bought, points }) }
     }
 
     fn has(&self, product: &str) -> bool {

@@ -71,6 +71,18 @@ pub enum RuleClock {
     Occurred,
 }
 
+impl RuleClock {
+    /// Returns the instant that is "now" when the ledger's clock says `received_at`. `watermark` is the highest accepted
+    /// `occurred_at` of the tenant.
+    #[must_use]
+    pub fn now(self, watermark: Option<Instant>, received_at: Instant) -> Instant {
+        match self {
+            RuleClock::Received => received_at,
+            RuleClock::Occurred => watermark.unwrap_or(received_at),
+        }
+    }
+}
+
 /// What a purchase by somebody unknown does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnknownCustomer {

@@ -91,4 +91,6 @@ pub enum Query {
         /// The tenant's slug.
         tenant: String,
     },
+    /// The ledger's clock: an instant before which nothing will be received any more.
+    Clock,
 }

@@ -1,11 +1,13 @@
 //! What an operator wants the rules to be, and how that becomes a version: references resolved, ids given, checked.
 //!
 //! A rule that was there before keeps its id: partners by slug, promos by code, bands by quantity and smallest amount,
-//! milestones by count, everything else by name. What the ledger still needs cannot be removed.
+//! milestones by count, everything else by name; a level also by the name that it was renamed from. What the ledger still
+//! needs cannot be removed. The customers of a level that is removed are placed anew ([`crate::placement`]).
 //!
 //! Cashback rules and campaigns are resolved in [`earning`].
 
 mod earning;
+mod renames;
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -188,6 +190,17 @@ pub struct ProgramDraft {
     pub name: String,
     /// How a customer moves, and between which levels.
     pub policy: PolicyDraft,
+    /// Which levels are present ones under another name.
+    pub renames: Vec<LevelRename>,
+}
+
+/// A level that stays what it is under another name: nobody moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LevelRename {
+    /// The name that it has, or had before it was renamed.
+    pub from: String,
+    /// The name that is wanted.
+    pub to: String,
 }
 
 /// How a customer moves, as wanted.
@@ -494,21 +507,19 @@ impl ProgramDraft {
             return Err(invalid(format!("tier_programs[{}].levels[{twin}]", self.name), "stands twice"));
         }
         let id = ids.keep_or_next(old.map(|program| program.id));
-        let is_gone = |(_, old): &(RuleId, &str)| !self.level_names().any(|name| name == old);
-        if let Some((_, gone)) = old.and_then(|old| old.levels().find(is_gone)) {
-            let place = format!("tier_programs[{}].levels[{gone}]", self.name);
-            return Err(invalid(place, "cannot be removed: customers stand on it"));
-        }
+        let origins = self.origins(old)?;
         let policy = match (&self.policy, old.map(|old| &old.policy)) {
-            (PolicyDraft::Journey(journey), None) => TierPolicy::Journey(self.resolve_journey(journey, &[], ids)?),
+            (PolicyDraft::Journey(journey), None) => {
+                TierPolicy::Journey(self.resolve_journey(journey, &[], &origins, ids)?)
+            }
             (PolicyDraft::Journey(journey), Some(TierPolicy::Journey(old))) => {
-                TierPolicy::Journey(self.resolve_journey(journey, &old.levels, ids)?)
+                TierPolicy::Journey(self.resolve_journey(journey, &old.levels, &origins, ids)?)
             }
             (PolicyDraft::Threshold(levels), None) => {
-                TierPolicy::Threshold(self.resolve_threshold(levels, &[], ids)?)
+                TierPolicy::Threshold(self.resolve_threshold(levels, &[], &origins, ids)?)
             }
             (PolicyDraft::Threshold(levels), Some(TierPolicy::Threshold(old))) => {
-                TierPolicy::Threshold(self.resolve_threshold(levels, &old.levels, ids)?)
+                TierPolicy::Threshold(self.resolve_threshold(levels, &old.levels, &origins, ids)?)
             }
             (PolicyDraft::Journey(_) | PolicyDraft::Threshold(_), Some(_)) => {
                 return Err(invalid(place(), "the policy cannot change: customers stand in it; add another programme"));
@@ -517,19 +528,28 @@ impl ProgramDraft {
         Ok(TierProgram { id, name: self.name.clone(), policy })
     }
 
+    /// Finds the place of each level's present one, if it has one.
+    fn origins(&self, old: Option<&TierProgram>) -> Result<Vec<Option<usize>>, CatalogueRejection> {
+        let wanted: Vec<&str> = self.level_names().map(String::as_str).collect();
+        let present: Vec<&str> = old.into_iter().flat_map(TierProgram::levels).map(|(_, name)| name).collect();
+        renames::origins(&wanted, &self.renames, &present)
+            .map_err(|(level, problem)| invalid(format!("tier_programs[{}].levels[{level}]", self.name), problem))
+    }
+
     fn resolve_journey(
         &self,
         wanted: &JourneyDraft,
         before: &[JourneyLevel],
+        origins: &[Option<usize>],
         ids: &mut Ids,
     ) -> Result<Journey, CatalogueRejection> {
         if wanted.reset_after_days < wanted.downgrade_after_days {
             let place = format!("tier_programs[{}]", self.name);
             return Err(invalid(place, "reset_after_days must not be below downgrade_after_days"));
         }
-        let old_level = |name: &str| before.iter().find(|level| level.name == name);
-        let level_ids: Vec<RuleId> =
-            wanted.levels.iter().map(|level| ids.keep_or_next(old_level(&level.name).map(|old| old.id))).collect();
+        let old_levels: Vec<Option<&JourneyLevel>> =
+            origins.iter().map(|origin| origin.and_then(|at| before.get(at))).collect();
+        let level_ids: Vec<RuleId> = old_levels.iter().map(|old| ids.keep_or_next(old.map(|old| old.id))).collect();
         let find = |name: &str| wanted.levels.iter().position(|level| level.name == name).map(|at| level_ids[at]);
         let mut levels = Vec::with_capacity(wanted.levels.len());
         for (index, own) in wanted.levels.iter().enumerate() {
@@ -540,7 +560,7 @@ impl ProgramDraft {
             };
             let next = neighbour(&own.next, (index + 1).min(wanted.levels.len() - 1))?;
             let previous = neighbour(&own.previous, index.saturating_sub(1))?;
-            let milestones = own.resolve_milestones(old_level(&own.name), ids, place)?;
+            let milestones = own.resolve_milestones(old_levels[index], ids, place)?;
             let (name, count_max) = (own.name.clone(), own.count_max);
             levels.push(JourneyLevel { id: level_ids[index], name, count_max, next, previous, milestones });
         }
@@ -557,10 +577,11 @@ impl ProgramDraft {
         &self,
         wanted: &[(String, Amount)],
         before: &[ThresholdLevel],
+        origins: &[Option<usize>],
         ids: &mut Ids,
     ) -> Result<Threshold, CatalogueRejection> {
         let mut levels: Vec<ThresholdLevel> = Vec::with_capacity(wanted.len());
-        for (name, spent_min) in wanted {
+        for ((name, spent_min), origin) in wanted.iter().zip(origins) {
             let place = || format!("tier_programs[{}].levels[{name}]", self.name);
             if name.is_empty() {
                 return Err(invalid(place(), "needs a name"));
@@ -569,7 +590,7 @@ impl ProgramDraft {
                 let problem = "spent_min must be above that of the level below: no customer can ever stand there";
                 return Err(invalid(place(), problem));
             }
-            let kept = before.iter().find(|level| level.name == *name).map(|level| level.id);
+            let kept = origin.and_then(|at| before.get(at)).map(|level| level.id);
             levels.push(ThresholdLevel { id: ids.keep_or_next(kept), name: name.clone(), spent_min: *spent_min });
         }
         Ok(Threshold { levels })

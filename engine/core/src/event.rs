@@ -82,7 +82,7 @@ pub enum Event {
     RewardGranted(RewardGranted),
     /// A point account was credited or debited.
     PointEntry(PointEntry),
-    /// The customer was placed on another level, and not by a purchase.
+    /// The customer was placed on another level of a tier programme, and no purchase did it.
     TierPlaced(TierPlaced),
     /// An operation was done.
     OperationDone(Box<OperationDone>),
@@ -92,70 +92,6 @@ pub enum Event {
     WalletOpened(WalletOpened),
     /// A wallet was frozen, made active again, or closed.
     WalletStatusSet(WalletStatusSet),
-}
-
-/// See [`Event::TierPlaced`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TierPlaced {
-    /// Why.
-    pub reason: PlacementReason,
-    /// From where to where.
-    pub placed: Placed,
-}
-
-/// Why a customer was placed on another level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PlacementReason {
-    /// Moved one level up by hand.
-    Promoted,
-    /// Moved one level down by hand.
-    Demoted,
-    /// The level was removed from the rules.
-    LevelRemoved {
-        /// The version that removed it.
-        version: u32,
-    },
-}
-
-/// From where to where a customer was placed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Placed {
-    /// In a Journey programme.
-    Journey {
-        /// Where the customer stood.
-        before: Standing,
-        /// Where the customer stands.
-        after: Standing,
-    },
-    /// In a Threshold programme.
-    Threshold {
-        /// Where the customer stood.
-        before: SpendStanding,
-        /// Where the customer stands.
-        after: SpendStanding,
-    },
-}
-
-/// See [`Event::WalletOpened`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WalletOpened {
-    /// The wallet.
-    pub wallet: WalletId,
-    /// What it counts.
-    pub unit: Unit,
-}
-
-/// See [`Event::WalletStatusSet`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WalletStatusSet {
-    /// The wallet.
-    pub wallet: WalletId,
-    /// What it counts.
-    pub unit: Unit,
-    /// What it was.
-    pub before: WalletStatus,
-    /// What it is.
-    pub after: WalletStatus,
 }
 
 /// See [`Event::CustomerCreated`].
@@ -182,6 +118,15 @@ pub struct PurchaseBooked {
     pub balance_after: Amount,
     /// What was bought.
     pub purchase: Purchase,
+}
+
+impl PurchaseBooked {
+    /// Returns the partner's instant where it is the one that the rules saw: only that was checked not to lie in the
+    /// future, so only that can move the watermark.
+    #[must_use]
+    pub fn drove_rules(&self) -> Option<Instant> {
+        self.purchase.occurred_at.filter(|occurred_at| *occurred_at == self.at)
+    }
 }
 
 /// See [`Event::PurchaseRefused`].
@@ -304,6 +249,99 @@ pub struct RewardGranted {
     pub reward: RuleId,
     /// What was paid.
     pub paid: RewardKind,
+}
+
+/// See [`Event::TierPlaced`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierPlaced {
+    /// Why.
+    pub reason: PlacementReason,
+    /// Where the customer stood, and stands.
+    pub placed: Placed,
+}
+
+/// Why a customer was placed on another level. New reasons stand at the end: the journal holds them by their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PlacementReason {
+    /// An operator moved the customer up.
+    Promoted,
+    /// An operator moved the customer down.
+    Demoted,
+    /// The customer's level was removed.
+    LevelRemoved {
+        /// The version of the tenant's rules that removed it.
+        version: u32,
+    },
+}
+
+/// Where a customer stood in a programme of either policy, and stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Placed {
+    /// In a Journey programme.
+    Journey {
+        /// Where the customer stood.
+        before: Standing,
+        /// Where the customer stands.
+        after: Standing,
+    },
+    /// In a Threshold programme.
+    Threshold {
+        /// Where the customer stood.
+        before: SpendStanding,
+        /// Where the customer stands.
+        after: SpendStanding,
+    },
+}
+
+impl Placed {
+    /// Returns the programme.
+    #[must_use]
+    pub const fn program(&self) -> RuleId {
+        match self {
+            Placed::Journey { after, .. } => after.program,
+            Placed::Threshold { after, .. } => after.program,
+        }
+    }
+
+    /// Returns the level before.
+    #[must_use]
+    pub const fn from(&self) -> RuleId {
+        match self {
+            Placed::Journey { before, .. } => before.level,
+            Placed::Threshold { before, .. } => before.level,
+        }
+    }
+
+    /// Returns the level after.
+    #[must_use]
+    pub const fn to(&self) -> RuleId {
+        match self {
+            Placed::Journey { after, .. } => after.level,
+            Placed::Threshold { after, .. } => after.level,
+        }
+    }
+}
+
+/// See [`Event::WalletOpened`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalletOpened {
+    /// The wallet.
+    pub wallet: WalletId,
+    /// What it counts.
+    pub unit: Unit,
+}
+
+/// See [`Event::WalletStatusSet`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalletStatusSet {
+    /// The wallet.
+    pub wallet: WalletId,
+    /// What it counts.
+    pub unit: Unit,
+    /// What it was.
+    pub before: WalletStatus,
+    /// What it is.
+    pub after: WalletStatus,
 }
 
 /// See [`Event::MilestoneReached`].

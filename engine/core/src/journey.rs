@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{AtMaximum, Journey, JourneyLevel, Milestone};
 use crate::identity::RuleId;
-use crate::quantity::Instant;
+use crate::quantity::{Amount, Instant};
 
 /// Where a customer stands in a programme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,6 +53,33 @@ pub struct Step {
     pub milestone: Option<Milestone>,
 }
 
+/// Why a milestone of the level that a step leads to does not pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    /// The seed does not look for milestones at a first purchase, not even for one at count 1.
+    FirstTransaction,
+    /// A full top level counts on beyond its last number; a milestone set beyond it would pay, the rule says it must not.
+    Maximum,
+    /// It is for another count.
+    OtherCount,
+}
+
+impl Milestone {
+    /// Decides whether a step of this remark that leads to this count pays.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not.
+    pub const fn judge(&self, remark: Remark, count: u32) -> Result<Amount, Unmet> {
+        match remark {
+            Remark::FirstTransaction => Err(Unmet::FirstTransaction),
+            Remark::Maximum => Err(Unmet::Maximum),
+            _ if self.at_count == count => Ok(self.points),
+            _ => Err(Unmet::OtherCount),
+        }
+    }
+}
+
 /// What a gap since the last purchase means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gap {
@@ -73,9 +100,13 @@ fn gap(rules: &Journey, last_at: Instant, at: Instant) -> Gap {
     }
 }
 
-fn level_of<'a>(rules: &'a Journey, standing: &Standing) -> &'a JourneyLevel {
-    // A level that is gone from the catalogue counts as the lowest until its members are placed anew.
-    rules.level(standing.level).unwrap_or_else(|| rules.lowest())
+impl Journey {
+    /// Returns the level that counts as that of a standing.
+    #[must_use]
+    pub fn level_of(&self, standing: &Standing) -> &JourneyLevel {
+        // A level that is gone from the catalogue counts as the lowest until its members are placed anew.
+        self.level(standing.level).unwrap_or_else(|| self.lowest())
+    }
 }
 
 /// Takes the step of one purchase at `at`. `before` is `None` for a customer who is new to the programme.
@@ -83,10 +114,9 @@ fn level_of<'a>(rules: &'a Journey, standing: &Standing) -> &'a JourneyLevel {
 pub fn step(program: RuleId, rules: &Journey, before: Option<&Standing>, at: Instant) -> Step {
     let Some(before) = before else {
         let standing = Standing { program, level: rules.lowest().id, count: 1, last_at: at };
-        // The seed does not look for milestones at a first purchase, not even for one at count 1.
-        return Step { standing, remark: Remark::FirstTransaction, milestone: None };
+        return arrived(rules, standing, Remark::FirstTransaction);
     };
-    let level = level_of(rules, before);
+    let level = rules.level_of(before);
     let (id, count, remark) = match gap(rules, before.last_at, at) {
         Gap::Active if before.count < level.count_max => (level.id, before.count.saturating_add(1), Remark::None),
         Gap::Active if level.is_highest() => match rules.at_maximum {
@@ -97,17 +127,20 @@ pub fn step(program: RuleId, rules: &Journey, before: Option<&Standing>, at: Ins
         Gap::Downgrade => (level.previous, 1, Remark::Downgrade),
         Gap::Reset => (rules.lowest().id, 1, Remark::Reset),
     };
-    let standing = Standing { program, level: id, count, last_at: before.last_at.max(at) };
-    let milestone = rules.level(id).and_then(|level| level.milestone_at(count)).copied();
-    // A full top level counts on beyond its last number; a milestone set beyond it would pay, the rule says it must not.
-    let milestone = if remark == Remark::Maximum { None } else { milestone };
+    arrived(rules, Standing { program, level: id, count, last_at: before.last_at.max(at) }, remark)
+}
+
+/// Looks for the milestone that a step meets.
+fn arrived(rules: &Journey, standing: Standing, remark: Remark) -> Step {
+    let milestones = rules.level(standing.level).map_or(&[][..], |level| &level.milestones);
+    let milestone = milestones.iter().find(|own| own.judge(remark, standing.count).is_ok()).copied();
     Step { standing, remark, milestone }
 }
 
 /// Returns the level that a customer holds at `now`: what the gap so far already means, although no purchase came.
 #[must_use]
 pub fn effective_level(rules: &Journey, standing: &Standing, now: Instant) -> RuleId {
-    let level = level_of(rules, standing);
+    let level = rules.level_of(standing);
     match gap(rules, standing.last_at, now) {
         Gap::Active => level.id,
         Gap::Downgrade => level.previous,

@@ -5,8 +5,9 @@
 //! state is a fold of them.
 //!
 //! Read in this order: [`command`] (what is asked), [`desk`] (what no single customer owns), [`customer`] (one
-//! customer's row), [`event`] (what happened), [`ledger`] (the whole state). The rules themselves: [`promo`],
-//! [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`], [`accounts`].
+//! customer's row), [`event`] (what happened), [`ledger`] (the whole state), [`what_if`] (another one beside it). The
+//! rules themselves: [`promo`], [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`],
+//! [`accounts`]; what they say of a purchase that is booked: [`explain`].
 #![no_std]
 // Tests use proptest, which needs the standard library.
 #[cfg(test)]
@@ -23,12 +24,14 @@ pub mod customer;
 pub mod desk;
 pub mod draft;
 pub mod event;
+pub mod explain;
 mod identity;
 pub mod journey;
 pub mod ledger;
 mod maps;
 pub mod operation;
 mod percent;
+pub mod placement;
 pub mod points;
 pub mod promo;
 pub mod purchase;
@@ -38,12 +41,13 @@ pub mod threshold;
 pub mod tier_move;
 pub mod totals;
 pub mod wallet;
+pub mod what_if;
 
 pub use identity::{
     Alias, AliasKind, CurrencyCode, CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId,
     Unit, WalletId,
 };
 pub use maps::{Map, Set};
-pub use percent::{PERCENT_PLACES_MAX, Percent, Rate};
+pub use percent::{ExactShare, PERCENT_PLACES_MAX, Percent, Rate};
 pub use quantity::{AMOUNT_MAX, Amount, DAY_US, Instant, Seq, Ticket};
 pub use rejection::{CatalogueRejection, Rejection, RejectionCode};

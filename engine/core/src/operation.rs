@@ -239,6 +239,18 @@ impl Operation {
     }
 }
 
+impl OperationDone {
+    /// Returns the caller's instant where it is the one that the rules saw: only that was checked not to lie in the
+    /// future, so only that can move the watermark.
+    #[must_use]
+    pub fn drove_rules(&self) -> Option<Instant> {
+        match &self.operation {
+            Operation::ReportActivity { occurred_at, .. } => occurred_at.filter(|occurred_at| *occurred_at == self.at),
+            _ => None,
+        }
+    }
+}
+
 impl OperationRejection {
     /// Returns the code that callers see.
     #[must_use]

@@ -43,13 +43,31 @@ impl Percent {
     /// of at most 100 % stays an amount.
     #[must_use]
     pub fn share_of(self, amount: Amount) -> Amount {
-        Decimal::from(amount.minor_units())
-            .checked_mul(self.0)
-            .and_then(|product| product.checked_div(Decimal::ONE_HUNDRED))
-            .map(|share| share.round_dp_with_strategy(0, RoundingStrategy::MidpointAwayFromZero))
-            .and_then(|share| share.to_i64())
-            .and_then(Amount::new)
-            .expect("a share of at most 100 % of an amount is an amount")
+        self.exact_share_of(amount).rounded()
+    }
+
+    fn exact_share_of(self, amount: Amount) -> ExactShare {
+        let product = Decimal::from(amount.minor_units()).checked_mul(self.0);
+        let share = product.and_then(|product| product.checked_div(Decimal::ONE_HUNDRED));
+        ExactShare(share.expect("16 digits times 9 are less than 28"))
+    }
+}
+
+/// A share of an amount before it is rounded, in minor units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExactShare(Decimal);
+
+impl ExactShare {
+    /// Rounds half up to the minor unit.
+    fn rounded(self) -> Amount {
+        let share = self.0.round_dp_with_strategy(0, RoundingStrategy::MidpointAwayFromZero).to_i64();
+        share.and_then(Amount::new).expect("a share of at most 100 % of an amount is an amount")
+    }
+}
+
+impl fmt::Display for ExactShare {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.normalize(), out)
     }
 }
 
@@ -80,6 +98,12 @@ impl Rate {
     #[must_use]
     pub fn share_of(self, amount: Amount) -> Amount {
         self.0.share_of(amount)
+    }
+
+    /// Computes this share of `amount`, not yet rounded.
+    #[must_use]
+    pub fn exact_share_of(self, amount: Amount) -> ExactShare {
+        self.0.exact_share_of(amount)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Which band of a promo a purchase meets, and what it pays. KezBek's transaction factor, in exact decimals.
 //!
-//! The quota is not decided here: it belongs to nobody's row, see [`crate::desk`].
+//! How much of the quota is used is not known here: it belongs to nobody's row, see [`crate::desk`].
 
 use crate::catalogue::{Promo, PromoBand};
+use crate::event::DeclineReason;
 use crate::identity::RuleId;
 use crate::quantity::{Amount, Instant};
 
@@ -67,5 +68,23 @@ impl Promo {
             return Err(Miss::RoundsToZero(band.id));
         }
         Ok(Match { band: band.id, points })
+    }
+
+    /// Decides what this promo, of which `used` units are used, does for a purchase at `at`. The quota comes last.
+    ///
+    /// # Errors
+    ///
+    /// Why it pays nothing, with the numbers. The purchase is booked all the same.
+    pub fn judge(&self, used: u64, at: Instant, quantity: i64, amount: Amount) -> Result<Match, DeclineReason> {
+        let found = self.find(at, quantity, amount).map_err(|miss| match miss {
+            Miss::OutsidePeriod => DeclineReason::OutsidePeriod,
+            Miss::NoBand => DeclineReason::NoBand,
+            Miss::RoundsToZero(band) => DeclineReason::RoundsToZero { band },
+        })?;
+        if self.quota <= used {
+            let Match { band, points } = found;
+            return Err(DeclineReason::QuotaExhausted { band, quota: self.quota, points });
+        }
+        Ok(found)
     }
 }

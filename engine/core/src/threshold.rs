@@ -28,7 +28,7 @@ impl Threshold {
     }
 
     /// Returns the place of the highest level that `spent` reaches, or of the lowest where it reaches none.
-    fn place_of(&self, spent: Amount) -> usize {
+    pub(crate) fn place_of(&self, spent: Amount) -> usize {
         self.levels.partition_point(|level| level.spent_min <= spent).saturating_sub(1)
     }
 }

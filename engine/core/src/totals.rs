@@ -1,15 +1,18 @@
 //! The sums of each tenant: what reports and the trial balance show. One fold of the records, exact at every position.
+//!
+//! The archive keeps them at the end of each segment. So they hold what else is asked of the desk as of a past position:
+//! which rules held, and which instant was "now" for them.
 
 use alloc::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{Direction, HouseAccount};
-use crate::catalogue::RewardKind;
-use crate::event::{DeclineReason, Event, Placed, Record, TierPlaced};
+use crate::catalogue::{Catalogue, RewardKind};
+use crate::event::{DeclineReason, Event, Record, TierPlaced};
 use crate::identity::{RuleId, TenantId, Unit};
 use crate::journey::Remark;
-use crate::quantity::{Amount, Seq};
+use crate::quantity::{Amount, Instant, Seq};
 use crate::rejection::RejectionCode;
 
 /// The sums of every tenant.
@@ -59,6 +62,10 @@ pub struct TenantTotals {
     pub rewarded_customers: u64,
     /// What the point accounts hold: the house owes it.
     pub points: BTreeMap<Unit, i128>,
+    /// The version of the tenant's rules that holds.
+    pub version: u32,
+    /// The highest accepted `occurred_at`, as the desk keeps it.
+    pub watermark: Option<Instant>,
 }
 
 /// What a rule granted.
@@ -113,15 +120,17 @@ impl Totals {
 }
 
 impl TenantTotals {
-    fn evolve(&mut self, event: &Event) {
+    pub(crate) fn evolve(&mut self, event: &Event) {
         match event {
-            Event::CatalogueApplied(_) => (),
+            Event::CatalogueApplied(catalogue) => self.version = catalogue.version,
             Event::CustomerCreated(_) => self.customers += 1,
             Event::PurchaseBooked(booked) => {
+                self.watermark = self.watermark.max(booked.drove_rules());
                 self.accepted += 1;
                 self.amount += i128::from(booked.purchase.amount);
                 self.replace(booked.replaces);
             }
+            Event::OperationDone(done) => self.watermark = self.watermark.max(done.drove_rules()),
             Event::PurchaseRefused(refused) => {
                 self.replace(refused.replaces);
                 *self.rejected.entry(refused.code).or_default() += 1;
@@ -149,17 +158,11 @@ impl TenantTotals {
                 let before = counted.before.map(|before| before.level);
                 self.move_member(counted.after.program, before, counted.after.level);
             }
-            Event::TierPlaced(TierPlaced { placed, .. }) => match placed {
-                Placed::Journey { before, after } => {
-                    self.move_member(after.program, Some(before.level), after.level);
-                }
-                Placed::Threshold { before, after } => {
-                    self.move_member(after.program, Some(before.level), after.level);
-                }
-            },
+            Event::TierPlaced(TierPlaced { placed, .. }) => {
+                self.move_member(placed.program(), Some(placed.from()), placed.to());
+            }
             Event::CashbackEarned(earned) => self.cashback.entry(earned.rule).or_default().add(earned.points),
             Event::FulfillmentAdvanced(_)
-            | Event::OperationDone(_)
             | Event::OperationRefused(_)
             | Event::WalletOpened(_)
             | Event::WalletStatusSet(_) => (),
@@ -191,6 +194,14 @@ impl TenantTotals {
                 }
             }
         }
+    }
+
+    /// Counts, by programme, the customers who still stand on a level that `rules` no longer have.
+    pub fn members_to_place<'a>(&'a self, rules: &'a Catalogue) -> impl Iterator<Item = (RuleId, u64)> + 'a {
+        let is_gone = |(program, level): (RuleId, RuleId)| {
+            rules.program(program).is_none_or(|program| program.level_name(level).is_none())
+        };
+        self.members.iter().filter(move |(place, _)| is_gone(**place)).map(|((program, _), count)| (*program, *count))
     }
 
     fn move_member(&mut self, program: RuleId, before: Option<RuleId>, after: RuleId) {

@@ -177,6 +177,38 @@ fn put_version(kind: u16, version: u8, body: &impl Serialize, out: &mut Vec<u8>)
     Ok(())
 }
 
+/// What stands at the start of a record: enough to leave it aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordHead {
+    /// When the ledger received the command.
+    pub received_at: Instant,
+    /// Whose rules.
+    pub tenant: TenantId,
+    /// True when the record names a customer.
+    pub has_customer: bool,
+}
+
+/// Reads only the start of a record.
+///
+/// # Errors
+///
+/// [`DecodeError`].
+pub fn decode_head(bytes: &[u8]) -> Result<RecordHead, DecodeError> {
+    let mut input = Input { bytes, at: 0 };
+    let (received_at, tenant, _) = start(&mut input)?;
+    let has_customer = input.u8()? != 0;
+    Ok(RecordHead { received_at, tenant, has_customer })
+}
+
+/// Reads layout, stamp, tenant and version.
+fn start(input: &mut Input<'_>) -> Result<(Instant, TenantId, u32), DecodeError> {
+    let layout = input.u8()?;
+    if layout != LAYOUT_VERSION {
+        return Err(DecodeError::Unknown { what: "the record layout", found: layout.into() });
+    }
+    Ok((Instant(input.u64()? as i64), TenantId(input.u32()?), input.u32()?))
+}
+
 /// Reads the record at `seq`.
 ///
 /// # Errors
@@ -185,13 +217,7 @@ fn put_version(kind: u16, version: u8, body: &impl Serialize, out: &mut Vec<u8>)
 /// one.
 pub fn decode(seq: Seq, bytes: &[u8]) -> Result<Record, DecodeError> {
     let mut input = Input { bytes, at: 0 };
-    let layout = input.u8()?;
-    if layout != LAYOUT_VERSION {
-        return Err(DecodeError::Unknown { what: "the record layout", found: layout.into() });
-    }
-    let received_at = Instant(input.u64()? as i64);
-    let tenant = TenantId(input.u32()?);
-    let catalogue_version = input.u32()?;
+    let (received_at, tenant, catalogue_version) = start(&mut input)?;
     let (customer, previous) = match input.u8()? {
         0 => (None, Seq::ZERO),
         1 => (Some(CustomerId(u128::from_le_bytes(input.array()?))), Seq(input.u64()?)),

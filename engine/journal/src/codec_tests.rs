@@ -29,7 +29,7 @@ use kembali_core::{
     RejectionCode, RuleId, Seq, TenantId, Unit, WalletId,
 };
 
-use super::{DecodeError, decode, encode};
+use super::{DecodeError, RecordHead, decode, decode_head, encode};
 
 fn amount(minor_units: i64) -> Amount {
     Amount::new(minor_units).expect("an amount")
@@ -190,6 +190,11 @@ fn samples() -> Vec<(&'static str, Body)> {
     };
     let granted =
         |paid| of_customer(Event::RewardGranted(RewardGranted { campaign: RuleId(17), reward: RuleId(15), paid }));
+    let placed = |reason, placed| of_customer(Event::TierPlaced(TierPlaced { reason, placed }));
+    let spend = |before, after| {
+        let at = |level| SpendStanding { program: RuleId(9), level: RuleId(level), spent: amount(5_000_040) };
+        Placed::Threshold { before: at(before), after: at(after) }
+    };
     let created = |kind| of_customer(Event::CustomerCreated(CustomerCreated { alias: Alias { kind, hash: 5 } }));
     let mut samples = vec![
         ("catalogue_applied_v2", body(None, vec![Event::CatalogueApplied(Arc::new(full_catalogue()))])),
@@ -291,6 +296,15 @@ fn samples() -> Vec<(&'static str, Body)> {
                 balance_after: amount(397),
             })),
         ),
+        ("tier_placed_promoted", placed(PlacementReason::Promoted, spend(9, 10))),
+        ("tier_placed_demoted", placed(PlacementReason::Demoted, spend(10, 9))),
+        (
+            "tier_placed_removed",
+            placed(
+                PlacementReason::LevelRemoved { version: 2 },
+                Placed::Journey { before: standing(7, 3), after: standing(8, 0) },
+            ),
+        ),
     ];
     samples.extend(operation_samples());
     samples
@@ -333,15 +347,6 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
         ("operation_report_activity", done(Actor::Partner(PartnerId(3)), Some(key), tag(Some(occurred_at)))),
         ("operation_move_tier_up", move_tier(TierMove::Up)),
         ("operation_move_tier_down", move_tier(TierMove::Down)),
-        ("tier_placed_promoted", placed_in_journey(customer, PlacementReason::Promoted)),
-        ("tier_placed_demoted", placed_in_journey(customer, PlacementReason::Demoted)),
-        ("tier_placed_level_removed", {
-            let at = |level| SpendStanding { program: RuleId(9), level: RuleId(level), spent: amount(40) };
-            let (before, after) = (at(10), at(9));
-            let reason = PlacementReason::LevelRemoved { version: 3 };
-            let placed = Placed::Threshold { before, after };
-            body(customer, vec![Event::TierPlaced(TierPlaced { reason, placed })])
-        }),
         ("refused_customer_unknown", refused(OperationRejection::CustomerUnknown)),
         ("refused_amount_not_positive", refused(OperationRejection::AmountNotPositive { amount: -1 })),
         ("refused_amount_too_large", refused(OperationRejection::AmountTooLarge { amount: 9, amount_max: 8 })),
@@ -370,11 +375,6 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
         ("wallet_entry_in_deposit", house_entry(customer, HouseAccount::CashClearing)),
         ("wallet_entry_in_adjustment", house_entry(customer, HouseAccount::Adjustments)),
     ]
-}
-
-fn placed_in_journey(customer: Option<CustomerId>, reason: PlacementReason) -> Body {
-    let placed = Placed::Journey { before: standing(7, 4), after: standing(8, 0) };
-    body(customer, vec![Event::TierPlaced(TierPlaced { reason, placed })])
 }
 
 fn house_entry(customer: Option<CustomerId>, account: HouseAccount) -> Body {
@@ -431,7 +431,12 @@ fn stored_shapes_are_frozen() {
 #[test]
 fn what_is_written_is_read() {
     for (name, body) in samples() {
-        let record = decode(Seq(42), &bytes_of(&body)).expect(name);
+        let bytes = bytes_of(&body);
+        let head =
+            RecordHead { received_at: body.received_at, tenant: body.tenant, has_customer: body.customer.is_some() };
+        assert_eq!(decode_head(&bytes).expect(name), head, "{name}");
+        assert!((0..18).all(|end| decode_head(&bytes[..end]).is_err()), "{name} is cut");
+        let record = decode(Seq(42), &bytes).expect(name);
         assert_eq!(record, Record { seq: Seq(42), body }, "{name}");
     }
 }

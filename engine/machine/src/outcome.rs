@@ -86,6 +86,13 @@ pub enum Outcome {
     PromoUse(Option<PromoUse>),
     /// A tenant's sums, if there is such a tenant.
     Totals(Option<Box<TotalsView>>),
+    /// The ledger's clock.
+    Clock {
+        /// What it says: every record behind `as_of` has this stamp or a later one.
+        received_at: Instant,
+        /// The last record before the question.
+        as_of: Seq,
+    },
 }
 
 /// A customer as of a position.

@@ -16,6 +16,7 @@ use kembali_core::customer::Row;
 use kembali_core::desk::{self, Admission, Desk, OperationAdmission, Reservations, Terms};
 use kembali_core::event::{Body, Event, PurchaseRefused, Record};
 use kembali_core::ledger::Ledger;
+use kembali_core::placement::{Removal, as_placed};
 use kembali_core::totals::Totals;
 use kembali_core::{
     CustomerId, CustomerName, Instant, PurchaseKey, Rejection, RejectionCode, RuleId, Seq, TenantId, Ticket, WalletId,
@@ -27,6 +28,7 @@ use operations::KeptOperation;
 
 use crate::outcome::{CustomerView, Outcome, PromoUse, TotalsView};
 use crate::shard::{Answer, Answered, Assigned, Work};
+use crate::sweep::{Sweep, SweepTerms, Swept};
 
 /// Tickets that may be open at once: admitted, not yet merged.
 pub const OPEN_TICKETS_MAX: usize = 8_192;
@@ -109,9 +111,14 @@ enum Admitted {
 
 /// What the router remembers of work that it gave to a shard.
 enum Awaited {
-    Purchase { terms: Box<Kept>, dry_run: bool },
+    Purchase {
+        terms: Box<Kept>,
+        dry_run: bool,
+    },
     Operation(Box<KeptOperation>),
     Customer,
+    /// A piece of the sweep over the rows of this shard.
+    Sweep(usize),
 }
 
 /// What is needed of a purchase once its row has answered.
@@ -155,6 +162,7 @@ pub struct Router<T> {
     durable: Seq,
     /// Outcomes in the order of their tickets, each with the position that must be durable before it leaves.
     held: VecDeque<(Seq, Held)>,
+    sweep: Sweep,
     is_poisoned: bool,
 }
 
@@ -164,6 +172,7 @@ impl<T> Router<T> {
     pub fn new(desk: Desk, totals: Totals, shards: usize, shard_of: ShardOf) -> Router<T> {
         let durable = desk.last();
         let stamp = desk.last_received_at();
+        let sweep = Sweep::new(shards, &desk, &totals);
         let durable_rules = desk.catalogues().map(|rules| (rules.tenant, Arc::clone(rules))).collect();
         Router {
             desk,
@@ -182,6 +191,7 @@ impl<T> Router<T> {
             in_flight: Vec::new(),
             durable,
             held: VecDeque::new(),
+            sweep,
             is_poisoned: false,
         }
     }
@@ -211,6 +221,37 @@ impl<T> Router<T> {
         });
         self.backlog.extend(commands.into_iter().map(|command| (received_at, command)));
         self.advance();
+    }
+
+    /// Returns true when [`Router::sweep`] has something to do: customers of removed levels may be left, and the last
+    /// piece of the sweep is durable.
+    #[must_use]
+    pub fn is_sweep_due(&self) -> bool {
+        !self.is_poisoned && self.sweep.is_due(self.durable)
+    }
+
+    /// Returns true until the sweep has looked at every row.
+    #[must_use]
+    pub fn is_sweeping(&self) -> bool {
+        self.sweep.is_under_way()
+    }
+
+    /// Gives each shard the next piece of the sweep, if it is due. A piece has a ticket like any command, and is there for
+    /// itself alone: full slots do not keep it waiting, and nothing waits for the end of the sweep.
+    pub fn sweep(&mut self, now: Instant) {
+        if !self.is_sweep_due() {
+            return;
+        }
+        // Who waits since before keeps the stamp of the arrival: stamps do not hang on when a sweep comes by.
+        let waits_since = self.backlog.front().map_or(now, |(received_at, _)| *received_at);
+        self.stamp = self.stamp.max(now.min(waits_since));
+        let terms = Arc::new(SweepTerms::new(&self.desk, self.stamp));
+        for (shard, from) in self.sweep.pieces() {
+            let ticket = Ticket(self.first_ticket + self.slots.len() as u64);
+            self.outgoing[shard].push(Assigned { ticket, work: Work::Sweep(Arc::clone(&terms), from) });
+            let content = Content::Awaited(Awaited::Sweep(shard));
+            self.slots.push_back(Slot { received_at: self.stamp, content });
+        }
     }
 
     /// Hands out the work for each shard that has some: `(shard, batch)`.
@@ -298,7 +339,7 @@ impl<T> Router<T> {
     /// Returns true when nothing is open: every command was answered and every record is durable.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.submissions.is_empty() && self.merged.is_empty() && self.in_flight.is_empty()
+        self.submissions.is_empty() && self.slots.is_empty() && self.merged.is_empty() && self.in_flight.is_empty()
     }
 
     /// Returns the last durable position.
@@ -435,6 +476,11 @@ impl<T> Router<T> {
             self.first_ticket += 1;
             let held = match slot.content {
                 Content::Awaited(_) => unreachable!("only what is answered is taken"),
+                Content::Answered(Awaited::Sweep(shard), Answer::Swept(swept)) => {
+                    // Nobody waits for it.
+                    self.settle_sweep(shard, swept);
+                    continue;
+                }
                 Content::Answered(awaited, answer) => Held::Ready(self.settle(slot.received_at, awaited, answer)),
                 Content::Refused(command, rejection, replaces) => {
                     self.open.settle(command.key, None);
@@ -443,6 +489,9 @@ impl<T> Router<T> {
                 Content::Done(outcome) => Held::Ready(outcome),
                 Content::Apply(apply) => Held::Ready(self.apply(slot.received_at, &apply)),
                 Content::Ask(Query::Totals { tenant }) => Held::Totals(tenant),
+                Content::Ask(Query::Clock) => {
+                    Held::Ready(Outcome::Clock { received_at: slot.received_at, as_of: self.desk.last() })
+                }
                 Content::Ask(query) => Held::Ready(self.ask(query)),
             };
             self.held.push_back((self.desk.last(), held));
@@ -479,8 +528,18 @@ impl<T> Router<T> {
                 }
             }
             (Awaited::Operation(kept), answer) => self.settle_operation(received_at, *kept, answer),
-            (Awaited::Customer | Awaited::Purchase { .. }, _) => panic!("a shard answered something else"),
+            (Awaited::Customer | Awaited::Purchase { .. } | Awaited::Sweep(_), _) => {
+                panic!("a shard answered something else")
+            }
         }
+    }
+
+    fn settle_sweep(&mut self, shard: usize, swept: Swept) {
+        let mut last = None;
+        for body in swept.bodies {
+            last = Some(self.write(body).seq);
+        }
+        self.sweep.merged(shard, swept.next, last);
     }
 
     /// Ends all that an admitted purchase had reserved.
@@ -536,6 +595,12 @@ impl<T> Router<T> {
                     })
                     .seq
                 });
+                let removals = self.desk.removals(catalogue.tenant);
+                if seq.is_some()
+                    && removals.is_some_and(|all| all.last().map(Removal::version) == Some(catalogue.version))
+                {
+                    self.sweep.begin();
+                }
                 Outcome::Applied { catalogue, before, seq }
             }
             (Ok(None), Some(before)) => {
@@ -576,12 +641,17 @@ impl<T> Router<T> {
                     as_of: self.desk.last(),
                 }))
             }
-            Query::Customer { .. } | Query::Totals { .. } => unreachable!("these are answered elsewhere"),
+            Query::Customer { .. } | Query::Totals { .. } | Query::Clock => {
+                unreachable!("these are answered elsewhere")
+            }
         }
     }
 
     fn customer_view(&self, received_at: Instant, row: Row) -> Option<Box<CustomerView>> {
         let catalogue = Arc::clone(self.desk.catalogue(row.tenant)?);
+        let removals = self.desk.removals(row.tenant)?;
+        // Whoever looks sees the customer placed, whether or not the sweep has come by.
+        let row = as_placed(row, removals);
         Some(Box::new(CustomerView {
             id: row.id,
             now: self.desk.now(row.tenant, received_at),

@@ -2,12 +2,17 @@
 //!
 //! Knows no order and no disk. Batches come in the order of their tickets, so each row sees its commands in that order.
 
+use std::sync::Arc;
+
 use kembali_core::command::PurchaseCommand;
 use kembali_core::customer::{Decision, OperationDecision, Row, decide, operate};
 use kembali_core::desk::{OperationTerms, Terms};
 use kembali_core::event::Body;
 use kembali_core::operation::{OperationCommand, OperationRejection};
-use kembali_core::{CustomerId, Map, Rejection, TenantId, Ticket};
+use kembali_core::{CustomerId, Rejection, TenantId, Ticket};
+
+use crate::rows::Rows;
+use crate::sweep::{SweepTerms, Swept};
 
 /// Work for a shard, under its ticket.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ pub enum Work {
     Operate(Box<(OperationTerms, Box<OperationCommand>)>),
     /// Look at a row.
     Read(TenantId, CustomerId),
+    /// Place customers of removed levels, from a place among the rows on.
+    Sweep(Arc<SweepTerms>, usize),
 }
 
 /// A shard's answer under one ticket.
@@ -55,19 +62,21 @@ pub enum Answer {
     OperationRefused(OperationRejection, Box<OperationCommand>),
     /// The row, or nobody.
     Row(Option<Box<Row>>),
+    /// Those who were placed; their rows have changed.
+    Swept(Swept),
 }
 
 /// The rows of some of the customers.
 #[derive(Debug, Default)]
 pub struct Shard {
-    rows: Map<CustomerId, Row>,
+    rows: Rows,
 }
 
 impl Shard {
     /// Makes a shard of rows that recovery found.
     #[must_use]
     pub fn new(rows: impl IntoIterator<Item = Row>) -> Shard {
-        Shard { rows: rows.into_iter().map(|row| (row.id, row)).collect() }
+        Shard { rows: rows.into_iter().collect() }
     }
 
     /// Does a batch of work, in order, and answers all of it.
@@ -87,6 +96,7 @@ impl Shard {
                         let row = self.rows.get(&customer).filter(|row| row.tenant == tenant);
                         Answer::Row(row.cloned().map(Box::new))
                     }
+                    Work::Sweep(terms, from) => Answer::Swept(terms.sweep(&mut self.rows, from)),
                 };
                 Answered { ticket, answer }
             })
@@ -120,7 +130,7 @@ impl Shard {
 
     fn evolve(&mut self, customer: CustomerId, body: &Body) {
         if let Some(row) = Row::created_by(body) {
-            self.rows.insert(customer, row);
+            self.rows.insert(row);
         }
         let row = self.rows.get_mut(&customer).expect("what is decided for a customer has a row");
         row.evolve(body);

@@ -21,9 +21,9 @@ use crate::lab::{API_KEY, Lab, book, open_shop, rules, runtime, word};
 use crate::same::input;
 
 /// Every format of a data directory that was ever released.
-const FORMATS: [u32; 2] = [1, 2];
+const FORMATS: [u32; 3] = [1, 2, 3];
 /// The format that is written now.
-const PRESENT: u32 = 2;
+const PRESENT: u32 = 3;
 /// So small that the ledger has archive segments and snapshots, and a tail.
 const GENERATION_BYTES: u64 = 64 * 1024;
 const PURCHASES: usize = 700;
@@ -63,7 +63,11 @@ fn make(archive: &Path) {
 fn every_rule(mut draft: CatalogueDraft) -> CatalogueDraft {
     let amount = |minor_units| Amount::new(minor_units).expect("an amount");
     let levels = vec![("Low".to_owned(), Amount::ZERO), ("High".to_owned(), amount(2_000_000))];
-    draft.programs.push(ProgramDraft { name: "Spend".into(), policy: PolicyDraft::Threshold(levels) });
+    draft.programs.push(ProgramDraft {
+        name: "Spend".into(),
+        policy: PolicyDraft::Threshold(levels),
+        renames: Vec::new(),
+    });
     let any = FulfillmentKind::Buy { product: None, amount_min: amount(500_000), is_cumulative: true };
     draft.earning = EarningDraft {
         point_kinds: vec!["points".into()],

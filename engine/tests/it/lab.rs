@@ -122,6 +122,7 @@ pub(crate) fn rules(quota: u64) -> CatalogueDraft {
             }],
         }],
         programs: vec![ProgramDraft {
+            renames: Vec::new(),
             name: "Journey".into(),
             policy: PolicyDraft::Journey(JourneyDraft {
                 downgrade_after_days: 30,

@@ -1,6 +1,7 @@
 //! Integration tests of the engine: real actors, real threads, a real journal. One binary, so that it links once.
 
 mod architecture;
+mod as_of;
 mod faults;
 mod golden;
 mod keys;
@@ -10,3 +11,4 @@ mod parts;
 mod quota;
 mod rotation;
 mod same;
+mod what_if;

@@ -1,9 +1,10 @@
 //! The same input gives the same ledger, whatever the shards and the batches.
 
 use kembali_core::Instant;
-use kembali_engine::{LedgerDigest, PurchaseRequest};
+use kembali_core::draft::PolicyDraft;
+use kembali_engine::{ApplyRequest, LedgerDigest, PurchaseRequest};
 
-use crate::lab::{Lab, MIDDLE, depth, open_shop, purchase, runtime};
+use crate::lab::{Lab, MIDDLE, depth, open_shop, purchase, rules, runtime};
 
 /// A few thousand purchases of some customers over half a year, with repeats, refusals and long gaps.
 pub(crate) fn input(shop: kembali_engine::Caller) -> Vec<PurchaseRequest> {
@@ -44,4 +45,48 @@ fn r29_one_digest_for_any_number_of_shards_and_any_batch() {
     for (shards, batch) in [(1, 5_000), (2, 1), (2, 100), (4, 5_000), (8, 37)] {
         assert_eq!(run(shards, batch), expected, "{shards} shards, batches of {batch}");
     }
+}
+
+/// The same input, in whose middle a level goes; the engine may stop right behind that, in the middle of the sweep.
+fn run_with_removal(shards: usize, batch: usize, stops: bool) -> LedgerDigest {
+    let lab = Lab::new();
+    runtime().block_on(async {
+        let mut engine = lab.start(shards);
+        let shop = open_shop(&engine, 500).await;
+        let requests = input(shop);
+        let (first, second) = requests.split_at(requests.len() / 2);
+        for chunk in first.chunks(batch) {
+            engine.book(chunk.to_vec()).await.expect("the engine answers");
+        }
+        let mut draft = rules(500);
+        let PolicyDraft::Journey(journey) = &mut draft.programs[0].policy else { panic!("the sample is a Journey") };
+        journey.levels.retain(|level| level.name != "SILVER");
+        let request = ApplyRequest { draft, partner_keys: Vec::new(), expected_version: None, dry_run: false };
+        engine.apply(request).await.expect("the level is removed");
+        if stops {
+            engine.stop().await.expect("it stops well");
+            engine = lab.start(shards);
+        }
+        for chunk in second.chunks(batch) {
+            engine.book(chunk.to_vec()).await.expect("the engine answers");
+        }
+        loop {
+            // Sums are of what is durable, so each look may see more of the sweep.
+            let view = engine.totals("shops").await.expect("the engine answers").expect("the shop is there");
+            if view.totals.members_to_place(&view.catalogue).count() == 0 {
+                break;
+            }
+        }
+        engine.stop().await.expect("it stops well");
+    });
+    lab.verify().digest
+}
+
+#[test]
+fn r29_one_digest_although_a_sweep_runs_between_the_purchases() {
+    let expected = run_with_removal(1, 100, false);
+    for (shards, batch, stops) in [(1, 5_000, true), (2, 100, false), (4, 37, true), (8, 1_000, false)] {
+        assert_eq!(run_with_removal(shards, batch, stops), expected, "{shards} shards, batches of {batch}");
+    }
+    assert_ne!(expected, run(1, 100), "the removal shows");
 }

@@ -94,6 +94,7 @@ pub(crate) fn draft(slug: &str, quota: u64) -> CatalogueDraft {
             bands: vec![band(1, "1.20"), band(2, "3.35")],
         }],
         programs: vec![ProgramDraft {
+            renames: Vec::new(),
             name: "Journey".into(),
             policy: PolicyDraft::Journey(JourneyDraft {
                 downgrade_after_days: 30,

@@ -108,8 +108,12 @@ impl Log {
     fn program(&mut self, own: &TierProgram, program: &TierProgram) {
         let place = format!("tier programme {}", program.name);
         match (&own.policy, &program.policy) {
-            (TierPolicy::Journey(old), TierPolicy::Journey(new)) => self.journey(&place, old, new),
+            (TierPolicy::Journey(old), TierPolicy::Journey(new)) => {
+                self.levels(&place, own, program);
+                self.journey(&place, old, new);
+            }
             (TierPolicy::Threshold(old), TierPolicy::Threshold(new)) => {
+                self.levels(&place, own, program);
                 for level in &new.levels {
                     let place = format!("{place}, level {}", level.name);
                     match old.level(level.id) {
@@ -124,6 +128,17 @@ impl Log {
             // Refused before; said all the same should that change.
             (TierPolicy::Journey(_), TierPolicy::Threshold(_)) | (TierPolicy::Threshold(_), TierPolicy::Journey(_)) => {
                 self.add(&place, "policy changed");
+            }
+        }
+    }
+
+    /// Says which levels go, whose customers are placed anew, and which are called something else.
+    fn levels(&mut self, place: &str, own: &TierProgram, program: &TierProgram) {
+        for (id, name) in own.levels() {
+            match program.level_name(id) {
+                None => self.add(&format!("{place}, level {name}"), "removed; its customers are placed anew"),
+                Some(new) if new != name => self.add(&format!("{place}, level {name}"), &format!("renamed to {new}")),
+                Some(_) => (),
             }
         }
     }

@@ -40,7 +40,7 @@ impl From<CatalogueFault> for Problem {
 }
 
 /// Reads the body of a change.
-async fn read_body<T: DeserializeOwned>(app: &App, headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+pub(crate) async fn read_body<T: DeserializeOwned>(app: &App, headers: &HeaderMap, body: Body) -> Result<T, Problem> {
     let document = read_json(headers, body, CATALOGUE_BYTES_MAX, app.limits.body_time_max).await?;
     serde_json::from_slice(&document).map(|Object(body)| body).map_err(|error| {
         let code = if error.is_data() { &codes::CATALOGUE_INVALID } else { &codes::MALFORMED_JSON };

@@ -39,7 +39,7 @@ use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
-use crate::wire::event::{Topics, partner_of};
+use crate::wire::event::{Topics, is_placement, partner_of};
 
 /// Where a request leaves the subscriber that its connection turns into.
 #[derive(Default)]
@@ -68,7 +68,9 @@ impl Scope {
         match self {
             Scope::Tenant(tenant) => record.body.tenant == tenant,
             Scope::Partner(caller) => {
-                record.body.tenant == caller.tenant && partner_of(&record.body) == Some(caller.partner)
+                // A customer of the tenant who is placed on another level without a purchase is nobody's own.
+                let is_shown = partner_of(&record.body) == Some(caller.partner) || is_placement(&record.body);
+                record.body.tenant == caller.tenant && is_shown
             }
         }
     }

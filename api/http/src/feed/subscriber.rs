@@ -24,6 +24,7 @@ use crate::codes::{self, Code};
 use crate::config::Limits;
 use crate::wire::event::render;
 use crate::wire::message::ControlMessage;
+use crate::wire::result::Rules;
 
 /// Bytes that a message of a client may have.
 const INCOMING_BYTES_MAX: usize = 4 * 1024;
@@ -231,7 +232,11 @@ impl Session {
         let (record, catalogue) = found.ok_or_else(|| failed(&"a durable record is not there"))?;
         let Subscription { scope, topics, .. } = self.subscription;
         let frame = match scope.has(&record) {
-            true => render(seq, &record.body, &catalogue, topics).map_err(|error| failed(&error))?,
+            true => {
+                let former = self.engine.former_rules(&record.body);
+                let rules = Rules { catalogue: &catalogue, former: &former };
+                render(seq, &record.body, rules, topics).map_err(|error| failed(&error))?
+            }
             false => None,
         };
         let Some(frame) = frame else {

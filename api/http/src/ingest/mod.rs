@@ -9,7 +9,7 @@ mod stream;
 use axum::body::Body;
 use axum::response::Response;
 use hyper::Request;
-use kembali_engine::{Booking, Caller};
+use kembali_engine::{Booking, Caller, Engine};
 
 use crate::app::App;
 use crate::body::{Media, media_of, unpacker_of};
@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::routes::Endpoint;
-use crate::wire::result::{RenderError, render, render_dry_run};
+use crate::wire::result::{RenderError, Rules, render, render_dry_run};
 
 /// Books what the request holds.
 pub(crate) async fn purchases(
@@ -52,22 +52,26 @@ enum Answer {
 
 /// Writes the result of a booking to the end of `out`, if it has one. A dry run of a purchase that is booked already
 /// tells what was booked, but names no record: it made none.
-fn answer(out: &mut Vec<u8>, booking: &Booking, dry_run: bool) -> Result<Answer, RenderError> {
+fn answer(engine: &Engine, out: &mut Vec<u8>, booking: &Booking, dry_run: bool) -> Result<Answer, RenderError> {
     match booking {
         Booking::Booked { record, catalogue } => {
-            render(out, record.seq, &record.body, catalogue)?;
+            let former = engine.former_rules(&record.body);
+            render(out, record.seq, &record.body, Rules { catalogue, former: &former })?;
             Ok(Answer::Result { replayed: false, dry_run: false })
         }
         Booking::Replayed { record, catalogue } if dry_run => {
-            render_dry_run(out, &record.body, catalogue)?;
+            let former = engine.former_rules(&record.body);
+            render_dry_run(out, &record.body, Rules { catalogue, former: &former })?;
             Ok(Answer::Result { replayed: true, dry_run: true })
         }
         Booking::Replayed { record, catalogue } => {
-            render(out, record.seq, &record.body, catalogue)?;
+            let former = engine.former_rules(&record.body);
+            render(out, record.seq, &record.body, Rules { catalogue, former: &former })?;
             Ok(Answer::Result { replayed: true, dry_run: false })
         }
         Booking::WouldBook { body, catalogue } => {
-            render_dry_run(out, body, catalogue)?;
+            let former = engine.former_rules(body);
+            render_dry_run(out, body, Rules { catalogue, former: &former })?;
             Ok(Answer::Result { replayed: false, dry_run: true })
         }
         Booking::Conflict { seq } => {

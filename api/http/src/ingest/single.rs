@@ -27,7 +27,7 @@ pub(super) async fn book(
     let bookings = booked.await?;
     let booking = bookings.first().ok_or_else(|| Problem::internal(&"the engine answered nothing"))?;
     let mut out = Vec::with_capacity(1024);
-    match answer(&mut out, booking, dry_run).map_err(|error| Problem::internal(&error))? {
+    match answer(&app.engine, &mut out, booking, dry_run).map_err(|error| Problem::internal(&error))? {
         Answer::Problem(problem) => Err(*problem),
         Answer::Result { replayed, dry_run } => {
             let mut response = Response::new(Body::from(out));

@@ -223,7 +223,7 @@ impl Stream {
                 Place::Problem(problem) => problem,
                 Place::Booking => {
                     result.clear();
-                    match answer(&mut result, bookings.next().ok_or(Fault::TooFewAnswers)?, false)? {
+                    match answer(&self.engine, &mut result, bookings.next().ok_or(Fault::TooFewAnswers)?, false)? {
                         Answer::Problem(problem) => problem,
                         Answer::Result { replayed, .. } => {
                             out.extend_from_slice(br#"{"status":201,"replayed":"#);

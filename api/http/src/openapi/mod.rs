@@ -18,7 +18,7 @@ use serde_json::Value;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathsBuilder,
 };
-use utoipa::openapi::schema::{ObjectBuilder, Ref, SchemaFormat, Type};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Ref, SchemaFormat, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -161,6 +161,12 @@ fn form_schema(form: Form) -> RefOr<Schema> {
         }
         Form::Flag => schema.schema_type(Type::Boolean),
         Form::Uuid => schema.schema_type(Type::String).format(Some(SchemaFormat::Custom("uuid".to_owned()))),
+        Form::Past => {
+            let position = schema.schema_type(Type::Integer).minimum(Some(0));
+            let instant = ObjectBuilder::new().schema_type(Type::String);
+            let instant = instant.format(Some(SchemaFormat::Custom("date-time".to_owned())));
+            return OneOfBuilder::new().item(position).item(instant).into();
+        }
     }
     .into()
 }
@@ -179,7 +185,7 @@ fn key_parameter(is_required: bool) -> ParameterBuilder {
 
 fn path_parameter(endpoint: Endpoint, name: &str) -> ParameterBuilder {
     let (form, says) = match (endpoint, name) {
-        (Endpoint::Purchase, _) => (form_schema(Form::Uuid), "The purchase's id."),
+        (Endpoint::Purchase | Endpoint::ExplainPurchase, _) => (form_schema(Form::Uuid), "The purchase's id."),
         (Endpoint::Problem, _) => (Ref::from_schema_name(problems::CODE).into(), "The code."),
         (Endpoint::DeleteApiKey, "id") => (form_schema(Form::Text), "The key's id, as the list of keys shows it."),
         (_, "slug") => (form_schema(Form::Text), "The partner's slug."),

@@ -21,6 +21,8 @@ use crate::wire::operation::{
 };
 use crate::wire::purchase::PurchaseBody;
 use crate::wire::result::PurchaseResult;
+use crate::wire::statement::Statement;
+use crate::wire::what_if::WhatIfLine;
 use crate::{apply, reads, snapshots};
 
 /// The groups of operations, in the order in which people read them.
@@ -92,6 +94,12 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
         Endpoint::Purchase => Outline::new("showPurchase", PURCHASES, "Show a purchase")
             .says("Byte for byte as it was answered when it was booked. A partner sees its own only.")
             .gives(json(StatusCode::OK, schemas.of::<PurchaseResult<'static>>())),
+        Endpoint::ExplainPurchase => Outline::new("explainPurchase", PURCHASES, "Explain a purchase")
+            .says(
+                "Each rule of the version that decided it: what it paid, or why it paid nothing, with the numbers that it \
+                 saw then.",
+            )
+            .gives(schemas.reply(reads::explain::show)),
         Endpoint::FindCustomer => Outline::new("findCustomer", CUSTOMERS, "Find a customer by a name")
             .gives(schemas.reply(reads::customers::find)),
         Endpoint::Customer => {
@@ -156,6 +164,16 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .gives(schemas.reply(reads::history::entries)),
         Endpoint::CustomerPurchases => Outline::new("listCustomerPurchases", CUSTOMERS, "List a customer's purchases")
             .gives(schemas.reply(reads::history::purchases)),
+        Endpoint::Statement => Outline::new("showStatement", CUSTOMERS, "Show a customer's statement")
+            .says(
+                "Opening balances, every entry of money and points, newest first, and closing balances. As CSV where \
+                 `Accept` names `text/csv`: the closing balances stand on the first page, the opening ones on the last, and \
+                 `Link` leads to the next.",
+            )
+            .gives(
+                json(StatusCode::OK, schemas.of::<Statement>())
+                    .content("text/csv", Content::new(Some(ObjectBuilder::new().schema_type(Type::String)))),
+            ),
         Endpoint::Promos => Outline::new("listPromos", PROMOS, "List promos").gives(schemas.reply(reads::promos::list)),
         Endpoint::Promo => Outline::new("showPromo", PROMOS, "Show a promo").gives(schemas.reply(reads::promos::show)),
         Endpoint::PutPromo => Outline::new("putPromo", PROMOS, "Create or replace a promo")
@@ -199,6 +217,7 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .gives(schemas.reply(reads::reports::summary)),
         Endpoint::TrialBalance => Outline::new("showTrialBalance", REPORTS, "Show debits and credits of every account")
             .gives(schemas.reply(reads::reports::trial_balance)),
+        Endpoint::WhatIf => what_if(schemas),
         Endpoint::Stream => stream(schemas),
         Endpoint::Health => Outline::new("showHealth", SERVER, "Tell that the process is up")
             .gives(json(StatusCode::OK, schemas.of::<Health>())),
@@ -300,6 +319,21 @@ fn line(result: Ref) -> RefOr<Schema> {
     let booked = line(ObjectBuilder::new().enum_values(Some([201])), "result", result);
     let refused = line(ObjectBuilder::new().minimum(Some(400)), "problem", Ref::from_schema_name(PROBLEM));
     OneOfBuilder::new().description(Some("What became of one purchase of a stream.")).item(booked).item(refused).into()
+}
+
+fn what_if(schemas: &mut Schemas) -> Outline {
+    let line = schemas.of::<WhatIfLine>();
+    let lines = ResponseBuilder::new()
+        .description("One line each of the progress, at least one, and the report as the last line.")
+        .content(NDJSON, Content::new(Some(line)));
+    Outline::new("whatIf", CATALOGUE, "Decide recorded purchases again under other rules")
+        .says(
+            "Nothing is changed. Rules that hold now keep their identity by name, as in a change of the catalogue; API \
+             keys in the body are not looked at. Refused purchases are not decided again: what was bought is not kept. \
+             One runs at a time; it is given up when its caller leaves. Without a report at its end it was broken off.",
+        )
+        .takes(schemas.body::<CatalogueFile>("All rules; `tenant.slug` is that of the query."))
+        .gives(lines)
 }
 
 fn stream(schemas: &mut Schemas) -> Outline {

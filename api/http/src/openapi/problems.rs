@@ -112,6 +112,8 @@ pub(super) fn of(route: &Route) -> Vec<&'static Code> {
         match parameter.name {
             "tenant" if route.endpoint != Endpoint::PutCatalogue => all.push(&codes::TENANT_NOT_FOUND),
             "min_seq" => all.push(&codes::POSITION_AHEAD),
+            // A partner is told that it is for operators; on their routes that is said already.
+            "at" if route.role == Role::PartnerOrOperator => all.push(&codes::ROLE_INSUFFICIENT),
             "cursor" => all.push(&codes::CURSOR_INVALID),
             "after" => all.push(&codes::AFTER_AHEAD),
             "version" => all.push(&codes::VERSION_NOT_FOUND),
@@ -168,9 +170,12 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::Problem => return vec![&codes::CODE_NOT_FOUND],
         Endpoint::BookPurchases => purchase_codes(),
         Endpoint::FindCustomer => vec![&codes::CUSTOMER_INVALID, &codes::CUSTOMER_NOT_FOUND],
-        Endpoint::Customer | Endpoint::Wallets | Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => {
-            vec![&codes::CUSTOMER_NOT_FOUND]
-        }
+        Endpoint::Customer
+        | Endpoint::Wallets
+        | Endpoint::Tiers
+        | Endpoint::Entries
+        | Endpoint::CustomerPurchases
+        | Endpoint::Statement => vec![&codes::CUSTOMER_NOT_FOUND],
         Endpoint::PostCustomer => operation_codes(&[&codes::CUSTOMER_INVALID]),
         Endpoint::PostWallet => keyed_codes(&[&codes::WALLETS_TOO_MANY]),
         Endpoint::PatchWallet => {
@@ -198,7 +203,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::Promote => keyed_codes(&[&codes::TIER_PROGRAM_NOT_FOUND, &codes::TIER_NONE, &codes::TIER_HIGHEST]),
         Endpoint::Demote => keyed_codes(&[&codes::TIER_PROGRAM_NOT_FOUND, &codes::TIER_NONE, &codes::TIER_LOWEST]),
         Endpoint::Operation => vec![&codes::OPERATION_NOT_FOUND],
-        Endpoint::Purchase => vec![&codes::PURCHASE_NOT_FOUND],
+        Endpoint::Purchase | Endpoint::ExplainPurchase => vec![&codes::PURCHASE_NOT_FOUND],
         Endpoint::Promo | Endpoint::PatchPromo => vec![&codes::PROMO_NOT_FOUND],
         Endpoint::PostPartner => {
             vec![&codes::PARTNER_EXISTS, &codes::API_KEY_TAKEN, &codes::API_KEY_REVOKED, &codes::API_KEY_MALFORMED]
@@ -208,6 +213,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         }
         Endpoint::ApiKeys => vec![&codes::PARTNER_NOT_FOUND],
         Endpoint::DeleteApiKey => vec![&codes::PARTNER_NOT_FOUND, &codes::API_KEY_NOT_FOUND],
+        Endpoint::WhatIf => vec![&codes::CATALOGUE_INVALID, &codes::RANGE_EMPTY, &codes::WHAT_IF_RUNNING],
         // It takes no parameter, and says so.
         Endpoint::PostSnapshot => vec![&codes::QUERY_INVALID],
         Endpoint::PutCatalogue => vec![&codes::API_KEY_TAKEN, &codes::API_KEY_REVOKED, &codes::API_KEY_MALFORMED],

@@ -10,12 +10,13 @@ use crate::auth::Identity;
 use crate::codes;
 use crate::parameters;
 use crate::problem::Problem;
-use crate::query::Query;
+use crate::query::{Query, invalid};
 use crate::routes::Endpoint;
 use crate::wire::catalogue_view::{file_of, ids_of, program_file};
 use crate::wire::rules::{CatalogueReply, Partner, PartnerList, TierProgramList};
 
-/// Shows a tenant's rules at a version, the present one if none is named. `catalogue` can be sent back as it is.
+/// Shows a tenant's rules at a version, or those that held at a past position; the present ones if neither is named.
+/// `catalogue` can be sent back as it is.
 pub(crate) async fn show(
     State(app): State<App>,
     Extension(identity): Extension<Identity>,
@@ -23,13 +24,15 @@ pub(crate) async fn show(
 ) -> Result<Json<CatalogueReply>, Problem> {
     let query = Query::parse(&uri, parameters::of(Endpoint::Catalogue))?;
     app.reach_min_seq(&query).await?;
-    // Looked at first: the rules may be newer than this position says, never older.
-    let as_of = app.engine.durable();
-    let present = app.tenant(identity, &query).await?;
-    let catalogue = match query.number::<u32>("version")? {
-        None => present,
+    let version = query.number::<u32>("version")?;
+    if version.is_some() && query.text("at").is_some() {
+        return Err(invalid("at", "send `version` or `at`; the rules that held at a position have one version"));
+    }
+    let (held, as_of) = app.rules(identity, &query).await?;
+    let catalogue = match version {
+        None => held,
         Some(version) => {
-            let found = app.engine.catalogue(&present.slug, Some(version)).await?;
+            let found = app.engine.catalogue(&held.slug, Some(version)).await?;
             found.ok_or_else(|| Problem::new(&codes::VERSION_NOT_FOUND))?
         }
     };
@@ -50,9 +53,7 @@ pub(crate) async fn tier_programs(
 ) -> Result<Json<TierProgramList>, Problem> {
     let query = Query::parse(&uri, parameters::of(Endpoint::TierPrograms))?;
     app.reach_min_seq(&query).await?;
-    // Looked at first: the rules may be newer than this position says, never older.
-    let as_of = app.engine.durable();
-    let catalogue = app.tenant(identity, &query).await?;
+    let (catalogue, as_of) = app.rules(identity, &query).await?;
     let data = catalogue.programs.iter().map(program_file).collect();
     Ok(Json(TierProgramList { data, next_cursor: (), version: catalogue.version, as_of: as_of.0 }))
 }
@@ -65,9 +66,7 @@ pub(crate) async fn partners(
 ) -> Result<Json<PartnerList>, Problem> {
     let query = Query::parse(&uri, parameters::of(Endpoint::Partners))?;
     app.reach_min_seq(&query).await?;
-    // Looked at first: the rules may be newer than this position says, never older.
-    let as_of = app.engine.durable();
-    let catalogue = app.tenant(identity, &query).await?;
+    let (catalogue, as_of) = app.rules(identity, &query).await?;
     let data = catalogue
         .partners
         .iter()

@@ -1,4 +1,4 @@
-//! One customer now: who it is, what is in the wallets.
+//! One customer, now or as of a past position: who it is, what is in the wallets.
 
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -72,7 +72,7 @@ pub(crate) async fn wallets(
     for own in &view.row.wallets {
         // A wallet holds money alone.
         let Unit::Money(currency) = own.unit else { continue };
-        // What people call it may be personal.
+        // What people call it may be personal. It is no part of the ledger: a past wallet has its present name.
         let name = if identity == Identity::Operator { app.engine.wallet_name(view.id, own.id)? } else { None };
         data.push(Wallet {
             wallet: own.id.0,
@@ -102,8 +102,12 @@ async fn view(
     query: &Query,
     customer: &CustomerRef,
 ) -> Result<Box<CustomerView>, Problem> {
+    let at = app.past(identity, query).await?;
     let tenant = app.tenant(identity, query).await?.tenant;
-    let view = app.engine.customer(tenant, customer).await?;
+    let view = match at {
+        None => app.engine.customer(tenant, customer).await?,
+        Some(at) => app.engine.customer_at(tenant, customer, at).await?,
+    };
     view.filter(|view| view.row.tenant == tenant).ok_or_else(|| Problem::new(&codes::CUSTOMER_NOT_FOUND))
 }
 

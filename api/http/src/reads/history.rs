@@ -8,7 +8,7 @@ use kembali_core::catalogue::{Catalogue, TierPolicy};
 use kembali_core::event::{Event, Record};
 use kembali_core::journey::{Standing, effective_level};
 use kembali_core::threshold::SpendStanding;
-use kembali_core::{Seq, Unit};
+use kembali_core::{CustomerId, Seq, Unit};
 use kembali_engine::CustomerView;
 use serde_json::Value;
 
@@ -22,11 +22,11 @@ use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
-use crate::wire::event::partner_of;
+use crate::wire::event::{is_placement, partner_of};
 use crate::wire::history::{EntryPage, Leg, PurchasePage, Side, TierMove, TierPage, TierState, WalletEntry};
 use crate::wire::instant::{Rfc3339, UuidText};
 use crate::wire::operation::{operation_name, operation_of};
-use crate::wire::result::{Names, purchase_of, render};
+use crate::wire::result::{Names, Rules, purchase_of, render};
 
 /// Records that one page looks through, so that a long history without a hit cannot hold a request for ever.
 const PAGE_RECORDS_MAX: usize = 2_000;
@@ -42,13 +42,13 @@ pub(crate) async fn tiers(
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     // Customers are the tenant's, and each of its partners may show where one stands. What led there is of purchases,
-    // and these are their partner's own.
+    // and these are their partner's own; what no purchase did is nobody's own.
     let is_shown = |record: &Record| match identity {
-        Identity::Partner(caller) => partner_of(&record.body) == Some(caller.partner),
+        Identity::Partner(caller) => partner_of(&record.body) == Some(caller.partner) || is_placement(&record.body),
         Identity::Operator | Identity::Nobody => true,
     };
-    let items = |record: &Record, catalogue: &Catalogue| {
-        if is_shown(record) { tier_items(record, catalogue) } else { Ok(Vec::new()) }
+    let items = |record: &Record, rules: Rules<'_>| {
+        if is_shown(record) { tier_items(record, rules) } else { Ok(Vec::new()) }
     };
     let (data, next_cursor) = page(&app, &view, &query, List::Tiers, items).await?;
     let catalogue: &Catalogue = &view.catalogue;
@@ -122,21 +122,41 @@ async fn page<T>(
     view: &CustomerView,
     query: &Query,
     list: List,
-    items: impl Fn(&Record, &Catalogue) -> Result<Vec<T>, Problem>,
+    items: impl Fn(&Record, Rules<'_>) -> Result<Vec<T>, Problem>,
 ) -> Result<(Vec<T>, Option<String>), Problem> {
-    let limit = query.limit()?;
-    let mut next = match query.text("cursor") {
+    let start = match query.text("cursor") {
         Some(text) => cursor::read(text, list, view.id)?,
         None => Start::of(view.last),
     };
+    // A page as of a position shows nothing of later records, whatever the cursor of another list says.
+    if view.last < start.seq {
+        return Err(Problem::new(&codes::CURSOR_INVALID));
+    }
+    let (data, next) = walk(app, view.id, start, Seq::ZERO, query.limit()?, items).await?;
+    Ok((data, next.map(|next| cursor::write(list, view.id, next))))
+}
+
+/// Walks a customer's records back from `start` to those behind `after`, until there are `limit` items. Returns the items
+/// and where the next page starts.
+pub(super) async fn walk<T>(
+    app: &App,
+    customer: CustomerId,
+    start: Start,
+    after: Seq,
+    limit: usize,
+    items: impl Fn(&Record, Rules<'_>) -> Result<Vec<T>, Problem>,
+) -> Result<(Vec<T>, Option<Start>), Problem> {
+    let mut next = start;
     let mut data = Vec::new();
     let mut looked_at = 0;
-    while next.seq != Seq::ZERO && data.len() < limit && looked_at < PAGE_RECORDS_MAX {
+    while after < next.seq && data.len() < limit && looked_at < PAGE_RECORDS_MAX {
         let found = app.engine.record(next.seq).await?;
         // A cursor that was made up must not show another customer's records.
-        let own = found.filter(|(record, _)| record.body.customer == Some(view.id));
+        let own = found.filter(|(record, _)| record.body.customer == Some(customer));
         let (record, catalogue) = own.ok_or_else(|| Problem::new(&codes::CURSOR_INVALID))?;
-        let mut own = items(&record, &catalogue)?.into_iter().skip(next.skip as usize);
+        let former = app.engine.former_rules(&record.body);
+        let mut own =
+            items(&record, Rules { catalogue: &catalogue, former: &former })?.into_iter().skip(next.skip as usize);
         let room = limit - data.len();
         data.extend(own.by_ref().take(room));
         // One record may hold more items than the page has room for.
@@ -146,23 +166,23 @@ async fn page<T>(
         };
         looked_at += 1;
     }
-    let next_cursor = (next.seq != Seq::ZERO).then(|| cursor::write(list, view.id, next));
-    Ok((data, next_cursor))
+    Ok((data, Some(next).filter(|next| after < next.seq)))
 }
 
-fn tier_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<TierMove>, Problem> {
-    let names = Names { catalogue };
+fn tier_items(record: &Record, rules: Rules<'_>) -> Result<Vec<TierMove>, Problem> {
+    let names = Names { catalogue: rules.catalogue };
     let booked = purchase_of(&record.body);
+    let at = booked.map_or(record.body.received_at, |booked| booked.at);
     let step = |event: &Event| {
         let step = match event {
             Event::TierStepped(stepped) => names.step(stepped),
             Event::SpendCounted(counted) => names.spend_step(counted),
-            Event::TierPlaced(placed) => names.placed_step(placed),
+            Event::TierPlaced(placed) => names.placement(placed, rules.former),
             _ => return None,
         };
         Some(TierMove {
             seq: record.seq.0,
-            at: booked.map(|booked| Rfc3339(booked.at)),
+            at: Rfc3339(at),
             purchase: booked.map(|booked| UuidText(booked.key.0)),
             step: step.into_owned(),
         })
@@ -170,7 +190,8 @@ fn tier_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<TierMove>, P
     Ok(record.body.events.iter().filter_map(step).collect())
 }
 
-fn entry_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<WalletEntry>, Problem> {
+fn entry_items(record: &Record, rules: Rules<'_>) -> Result<Vec<WalletEntry>, Problem> {
+    let catalogue = rules.catalogue;
     let booked = purchase_of(&record.body);
     let operation = operation_of(&record.body).map(|done| operation_name(&done.operation));
     let entry = |entry: &Entry| {
@@ -198,18 +219,18 @@ fn entry_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<WalletEntry
     Ok(entries.collect())
 }
 
-fn purchase_items(record: &Record, catalogue: &Catalogue) -> Result<Vec<Value>, Problem> {
+fn purchase_items(record: &Record, rules: Rules<'_>) -> Result<Vec<Value>, Problem> {
     if purchase_of(&record.body).is_none() {
         return Ok(Vec::new());
     }
     let mut out = Vec::with_capacity(1024);
-    render(&mut out, record.seq, &record.body, catalogue).map_err(|error| Problem::internal(&error))?;
+    render(&mut out, record.seq, &record.body, rules).map_err(|error| Problem::internal(&error))?;
     let result: Value = serde_json::from_slice(&out).map_err(|error| Problem::internal(&error))?;
     Ok(vec![result])
 }
 
 /// Names an account of the house.
-pub(super) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> String {
+pub(crate) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> String {
     match account {
         HouseAccount::PromoExpense(partner) => {
             let name = catalogue.partner(partner).map_or_else(|| format!("#{}", partner.0), |own| own.slug.clone());

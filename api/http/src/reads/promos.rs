@@ -26,8 +26,7 @@ pub(crate) async fn list(
 ) -> Result<Json<PromoList>, Problem> {
     let query = Query::parse(&uri, parameters::of(Endpoint::Promos))?;
     app.reach_min_seq(&query).await?;
-    let slug = app.tenant(identity, &query).await?.slug.clone();
-    let view = app.engine.totals(&slug).await?.ok_or_else(|| Problem::new(&codes::TENANT_NOT_FOUND))?;
+    let view = app.totals(identity, &query).await?;
     let promo = |(index, promo): (usize, &catalogue::Promo)| {
         let used = view.totals.promos.get(&promo.id).map_or(0, |totals| totals.granted);
         let reserved = view.reserved.get(index).copied().unwrap_or(0);
@@ -47,6 +46,13 @@ pub(crate) async fn show(
     let query = Query::parse(&uri, parameters::of(Endpoint::Promo))?;
     app.reach_min_seq(&query).await?;
     let unknown = || Problem::new(&codes::PROMO_NOT_FOUND);
+    if query.text("at").is_some() {
+        let view = app.totals(identity, &query).await?;
+        let promo = view.catalogue.promo_by_code(&code).ok_or_else(unknown)?;
+        let used = view.totals.promos.get(&promo.id).map_or(0, |totals| totals.granted);
+        let promo = shown(promo, &view.catalogue, used, 0);
+        return Ok(Json(PromoReply { promo, version: view.catalogue.version, as_of: view.as_of.0 }));
+    }
     let catalogue = app.tenant(identity, &query).await?;
     let id = catalogue.promo_by_code(&code).ok_or_else(unknown)?.id;
     let promo_use = app.engine.promo_use(catalogue.tenant, id).await?.ok_or_else(unknown)?;
@@ -55,11 +61,13 @@ pub(crate) async fn show(
     Ok(Json(PromoReply { promo, version: promo_use.catalogue.version, as_of: promo_use.as_of.0 }))
 }
 
+/// Shows a band with its id.
+pub(super) fn band_shown(band: &catalogue::PromoBand) -> PromoBand {
+    let BandFile { quantity, or_more, amount_min, amount_end, percent } = band_file(band);
+    PromoBand { id: band.id.0, quantity, or_more, amount_min, amount_end, percent }
+}
+
 fn shown(promo: &catalogue::Promo, catalogue: &Catalogue, used: u64, reserved: u64) -> Promo {
-    let band = |band: &catalogue::PromoBand| {
-        let BandFile { quantity, or_more, amount_min, amount_end, percent } = band_file(band);
-        PromoBand { id: band.id.0, quantity, or_more, amount_min, amount_end, percent }
-    };
     let payer = promo.funded_by.and_then(|id| catalogue.partner(id));
     Promo {
         id: promo.id.0,
@@ -72,7 +80,7 @@ fn shown(promo: &catalogue::Promo, catalogue: &Catalogue, used: u64, reserved: u
         starts_at: Rfc3339(promo.starts_at),
         ends_at: Rfc3339(promo.ends_at),
         funded_by: payer.map(|partner| partner.slug.clone()),
-        bands: promo.bands.iter().map(band).collect(),
+        bands: promo.bands.iter().map(band_shown).collect(),
     }
 }
 

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use hyper::{StatusCode, Uri};
 use kembali_core::PurchaseKey;
+use kembali_engine::RecordAndRules;
 
 use super::json_response;
 use crate::app::App;
@@ -15,7 +16,7 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
 use crate::wire::instant::parse_uuid;
-use crate::wire::result::{purchase_of, render};
+use crate::wire::result::{Rules, purchase_of, render};
 
 /// Shows a purchase, byte for byte as it was answered when it was booked. A partner sees its own only.
 pub(crate) async fn show(
@@ -26,8 +27,18 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let query = Query::parse(&uri, parameters::of(Endpoint::Purchase))?;
     app.reach_min_seq(&query).await?;
+    let (record, catalogue) = found(&app, identity, &id).await?;
+    let mut out = Vec::with_capacity(1024);
+    let former = app.engine.former_rules(&record.body);
+    let rules = Rules { catalogue: &catalogue, former: &former };
+    render(&mut out, record.seq, &record.body, rules).map_err(|error| Problem::internal(&error))?;
+    Ok(json_response(StatusCode::OK, out))
+}
+
+/// Finds a purchase that is the caller's own to see, by the id in a path.
+pub(super) async fn found(app: &App, identity: Identity, id: &str) -> Result<RecordAndRules, Problem> {
     let unknown = || Problem::new(&codes::PURCHASE_NOT_FOUND);
-    let key = PurchaseKey(parse_uuid(&id).ok_or_else(unknown)?);
+    let key = PurchaseKey(parse_uuid(id).ok_or_else(unknown)?);
     let found = app.engine.purchase(key).await?;
     let (record, catalogue) = found.ok_or_else(unknown)?;
     let booked = purchase_of(&record.body).ok_or_else(unknown)?;
@@ -36,7 +47,5 @@ pub(crate) async fn show(
         Identity::Partner(caller) if caller.partner == booked.partner && caller.tenant == record.body.tenant => (),
         Identity::Partner(_) | Identity::Nobody => return Err(unknown()),
     }
-    let mut out = Vec::with_capacity(1024);
-    render(&mut out, record.seq, &record.body, &catalogue).map_err(|error| Problem::internal(&error))?;
-    Ok(json_response(StatusCode::OK, out))
+    Ok((record, catalogue))
 }

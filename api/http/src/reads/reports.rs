@@ -16,7 +16,6 @@ use super::history::account_name;
 use super::promos::remaining;
 use crate::app::App;
 use crate::auth::Identity;
-use crate::codes;
 use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
@@ -64,7 +63,7 @@ pub(crate) async fn summary(
         // A remark that only some tenants' rules can make is shown where it was made.
         remarks: REMARKS.into_iter().map(remark).filter(|(name, count)| *name != "restart" || 0 < *count).collect(),
         tiers: members_by_level(sums, catalogue),
-        programs: catalogue.programs.iter().map(|program| program_sum(sums, program)).collect(),
+        programs: catalogue.programs.iter().map(|program| program_sum(sums, catalogue, program)).collect(),
         cashback_rules: cashback_sums(sums, catalogue),
         campaigns: (catalogue.campaigns.iter())
             .map(|own| CampaignSum {
@@ -94,7 +93,8 @@ fn members(sums: &TenantTotals, program: &TierProgram, level: RuleId) -> u64 {
     sums.members.get(&(program.id, level)).copied().unwrap_or(0)
 }
 
-fn program_sum(sums: &TenantTotals, program: &TierProgram) -> ProgramSum {
+fn program_sum(sums: &TenantTotals, catalogue: &Catalogue, program: &TierProgram) -> ProgramSum {
+    let own = sums.members_to_place(catalogue).filter(|(own, _)| *own == program.id);
     let level = |(id, name): (RuleId, &str)| LevelSum { level: name.to_owned(), customers: members(sums, program, id) };
     ProgramSum {
         program: program.name.clone(),
@@ -103,6 +103,7 @@ fn program_sum(sums: &TenantTotals, program: &TierProgram) -> ProgramSum {
             TierPolicy::Threshold(_) => PolicyFile::Threshold,
         },
         levels: program.levels().map(level).collect(),
+        to_be_placed: Some(own.map(|(_, count)| count).sum()).filter(|count| 0 < *count),
     }
 }
 
@@ -165,7 +166,7 @@ pub(crate) async fn trial_balance(
 }
 
 /// Names a unit: a currency by its code, a kind of points by its name behind `points/`.
-fn unit_name(unit: Unit, catalogue: &Catalogue) -> String {
+pub(crate) fn unit_name(unit: Unit, catalogue: &Catalogue) -> String {
     match unit {
         Unit::Money(currency) => currency.as_str().to_owned(),
         Unit::Points(kind) => format!("points/{}", Names { catalogue }.point_kind(kind)),
@@ -175,7 +176,5 @@ fn unit_name(unit: Unit, catalogue: &Catalogue) -> String {
 async fn totals(app: &App, identity: Identity, uri: &Uri, endpoint: Endpoint) -> Result<Box<TotalsView>, Problem> {
     let query = Query::parse(uri, parameters::of(endpoint))?;
     app.reach_min_seq(&query).await?;
-    let slug = app.tenant(identity, &query).await?.slug.clone();
-    let view = app.engine.totals(&slug).await?.ok_or_else(|| Problem::new(&codes::TENANT_NOT_FOUND))?;
-    Ok(view)
+    app.totals(identity, &query).await
 }

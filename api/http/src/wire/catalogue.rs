@@ -220,6 +220,9 @@ pub enum AtMaximumFile {
 pub struct LevelFile {
     /// Its name.
     pub name: String,
+    /// The name that it has now, or had before it was renamed: it stays the same level, and nobody moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<String>,
     /// What must have been spent to stand on it, in minor units. Of `threshold`, where it is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_min: Option<Money>,

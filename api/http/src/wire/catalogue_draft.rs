@@ -6,7 +6,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 use kembali_core::catalogue::{AtMaximum, Currency, RuleClock, UnknownCustomer, UnknownPromo};
 use kembali_core::draft::{
-    BandDraft, CatalogueDraft, JourneyDraft, LevelDraft, PartnerDraft, PolicyDraft, ProgramDraft, PromoDraft,
+    BandDraft, CatalogueDraft, JourneyDraft, LevelDraft, LevelRename, PartnerDraft, PolicyDraft, ProgramDraft,
+    PromoDraft,
 };
 use kembali_core::{Amount, CurrencyCode, Instant, Percent};
 
@@ -153,6 +154,12 @@ impl TierProgramFile {
         }
     }
 
+    fn renames(&self) -> Vec<LevelRename> {
+        let rename =
+            |level: &LevelFile| Some(LevelRename { from: level.renamed_from.clone()?, to: level.name.clone() });
+        self.levels.iter().filter_map(rename).collect()
+    }
+
     fn threshold_draft(&self) -> Result<ProgramDraft, CatalogueFault> {
         let place = |field: &str| format!("tier_programs[{}].{field}", self.name);
         for (field, is_there) in [
@@ -174,7 +181,7 @@ impl TierProgramFile {
             Ok((level.name.clone(), amount(spent_min, || format!("{}.spent_min", place()))?))
         };
         let levels: Result<Vec<(String, Amount)>, CatalogueFault> = self.levels.iter().map(level).collect();
-        Ok(ProgramDraft { name: self.name.clone(), policy: PolicyDraft::Threshold(levels?) })
+        Ok(ProgramDraft { name: self.name.clone(), policy: PolicyDraft::Threshold(levels?), renames: self.renames() })
     }
 
     fn journey_draft(&self) -> Result<ProgramDraft, CatalogueFault> {
@@ -203,6 +210,7 @@ impl TierProgramFile {
         let levels: Result<Vec<LevelDraft>, CatalogueFault> = self.levels.iter().map(level).collect();
         Ok(ProgramDraft {
             name: self.name.clone(),
+            renames: self.renames(),
             policy: PolicyDraft::Journey(JourneyDraft {
                 downgrade_after_days: needed("downgrade_after_days", self.downgrade_after_days)?,
                 reset_after_days: needed("reset_after_days", self.reset_after_days)?,

@@ -95,6 +95,7 @@ pub(crate) fn program_file(program: &TierProgram) -> TierProgramFile {
 fn journey_file(name: &str, journey: &Journey) -> TierProgramFile {
     let level_name = |id| journey.level(id).map(|level| level.name.clone());
     let level = |level: &JourneyLevel| LevelFile {
+        renamed_from: None,
         name: level.name.clone(),
         spent_min: None,
         count_max: Some(level.count_max),
@@ -124,6 +125,7 @@ fn journey_file(name: &str, journey: &Journey) -> TierProgramFile {
 
 fn threshold_file(name: &str, threshold: &Threshold) -> TierProgramFile {
     let level = |level: &ThresholdLevel| LevelFile {
+        renamed_from: None,
         name: level.name.clone(),
         spent_min: Some(Money(level.spent_min.minor_units())),
         count_max: None,
@@ -198,7 +200,7 @@ fn program_draft(program: &TierProgram) -> ProgramDraft {
             PolicyDraft::Threshold(threshold.levels.iter().map(|level| (level.name.clone(), level.spent_min)).collect())
         }
     };
-    ProgramDraft { name: program.name.clone(), policy }
+    ProgramDraft { name: program.name.clone(), policy, renames: Vec::new() }
 }
 
 fn journey_draft(journey: &Journey) -> JourneyDraft {

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::history::Side;
 use super::instant::{Rfc3339, UuidText};
 use super::operation::{Asked, OperationResult, by, operation_result, status_text};
-use super::result::{Declined, Effect, Names, PurchaseResult, TierStep, purchase_of, result_of};
+use super::result::{Declined, Effect, Names, PurchaseResult, Rules, TierStep, purchase_of, result_of};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -405,13 +405,15 @@ enum Said<'a> {
 /// # Errors
 ///
 /// The writer failed.
-pub fn render(
+pub fn render<'a>(
     seq: Seq,
-    body: &Body,
-    catalogue: &Catalogue,
+    body: &'a Body,
+    rules: impl Into<Rules<'a>>,
     topics: Topics,
 ) -> Result<Option<String>, serde_json::Error> {
-    let view = View { seq, body, catalogue, names: Names { catalogue } };
+    let rules = rules.into();
+    let catalogue = rules.catalogue;
+    let view = View { seq, body, rules, catalogue, names: Names { catalogue } };
     let asked_for = body.events.iter().enumerate().filter_map(|(index, event)| {
         let topic = Topic::of(event).filter(|topic| topics.has(*topic))?;
         Some(view.cloud_event(index, topic, event))
@@ -426,6 +428,7 @@ pub fn render(
 struct View<'a> {
     seq: Seq,
     body: &'a Body,
+    rules: Rules<'a>,
     catalogue: &'a Catalogue,
     names: Names<'a>,
 }
@@ -467,7 +470,7 @@ impl<'a> View<'a> {
                 });
             }
             Event::PurchaseBooked(_) => {
-                return result_of(Some(self.seq), self.body, self.catalogue).map(Box::new).map(Data::Accepted);
+                return result_of(Some(self.seq), self.body, self.rules).map(Box::new).map(Data::Accepted);
             }
             Event::PurchaseRefused(refused) => {
                 return Some(Data::Rejected {
@@ -478,7 +481,7 @@ impl<'a> View<'a> {
                 });
             }
             Event::OperationDone(_) => {
-                let result = operation_result(Some(self.seq), self.body, self.catalogue);
+                let result = operation_result(Some(self.seq), self.body, self.rules);
                 return result.map(Box::new).map(Data::OperationAccepted);
             }
             Event::OperationRefused(refused) => {
@@ -511,7 +514,6 @@ impl<'a> View<'a> {
             },
             Event::PromoDeclined(declined) => Said::Declined(self.names.declined(declined)),
             Event::TierStepped(stepped) => Said::Tier(self.names.step(stepped)),
-            Event::TierPlaced(placed) => Said::Tier(self.names.placed_step(placed)),
             Event::MilestoneReached(reached) => Said::Milestone {
                 program: self.names.program(reached.program),
                 level: self.names.level(self.catalogue.program(reached.program), reached.level),
@@ -522,6 +524,7 @@ impl<'a> View<'a> {
             },
             Event::WalletEntry(entry) => self.entry(entry)?,
             Event::SpendCounted(counted) => Said::Tier(self.names.spend_step(counted)),
+            Event::TierPlaced(placed) => Said::Tier(self.names.placement(placed, self.rules.former)),
             Event::CashbackEarned(earned) => Said::Earned(self.names.cashback_rule(earned)),
             Event::FulfillmentAdvanced(advanced) => Said::Earned(self.names.fulfillment(advanced)),
             Event::RewardGranted(granted) => Said::Earned(self.names.reward(granted)),
@@ -577,6 +580,11 @@ const fn partner_who_asked(actor: Actor) -> Option<PartnerId> {
         Actor::Operator => None,
         Actor::Partner(partner) => Some(partner),
     }
+}
+
+/// Returns true of a record that places a customer on other levels, and does nothing else.
+pub(crate) fn is_placement(body: &Body) -> bool {
+    body.events.iter().all(|event| matches!(event, Event::TierPlaced(_)))
 }
 
 #[cfg(test)]

@@ -53,10 +53,9 @@ pub(crate) struct TierState {
 pub(crate) struct TierMove {
     /// The position of the record.
     pub(crate) seq: u64,
-    /// The instant that the rules saw.
-    #[schema(required)]
-    pub(crate) at: Option<Rfc3339>,
-    /// The id of the purchase that caused it.
+    /// The instant that the rules saw; of a step that no purchase made, when it was made.
+    pub(crate) at: Rfc3339,
+    /// The id of the purchase that made it; null when none did.
     #[schema(required)]
     pub(crate) purchase: Option<UuidText>,
     /// The step.

@@ -2,8 +2,9 @@
 //!
 //! Into the ledger: `purchase` and `operation` (with `fault` for what is wrong with one) and [`catalogue`] (made a draft by
 //! `catalogue_draft`); parts of it in `change`. Out of it: [`result`] of a purchase, [`event`] and `message` of the
-//! stream; `customer`, `history`, `promo`, `report`, `rules` (made by `catalogue_view`) of reads; `change` and
-//! `api_key` of changes; `snapshot`. The values in both: `number`, `instant`. Each type derives its schema for
+//! stream; `customer`, `explanation`, `history`, `promo`, `report`, `statement`, `rules` (made by `catalogue_view`) of
+//! reads; `change` and `api_key` of changes; `what_if`; `snapshot`. The values in both: `number`, `instant`. Each type
+//! derives its schema for
 //! [`crate::openapi`].
 
 pub(crate) mod api_key;
@@ -15,6 +16,7 @@ pub(crate) mod customer;
 pub(crate) mod document;
 mod earning;
 pub mod event;
+pub(crate) mod explanation;
 pub(crate) mod fault;
 pub(crate) mod health;
 pub(crate) mod history;
@@ -28,3 +30,5 @@ pub(crate) mod report;
 pub mod result;
 pub(crate) mod rules;
 pub(crate) mod snapshot;
+pub(crate) mod statement;
+pub(crate) mod what_if;

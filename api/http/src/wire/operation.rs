@@ -1,6 +1,7 @@
 //! Operations on a customer's accounts: what callers send, and the result of one, version 1: frozen like a purchase's.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use kembali_core::accounts::{Direction, Entry};
 use kembali_core::catalogue::Catalogue;
@@ -19,7 +20,7 @@ use super::history::Side;
 use super::instant::{Rfc3339, UuidText, parse_rfc3339};
 use super::number::Whole;
 use super::purchase::has_chars;
-use super::result::{Balance, Effect, Names, PointBalance, RenderError};
+use super::result::{Balance, Effect, Names, PointBalance, RenderError, Rules};
 use crate::codes;
 use crate::problem::Problem;
 
@@ -452,18 +453,20 @@ pub(crate) fn operation_of(body: &Body) -> Option<&OperationDone> {
 /// # Errors
 ///
 /// [`RenderError`].
-pub fn render(out: &mut Vec<u8>, seq: Option<Seq>, body: &Body, catalogue: &Catalogue) -> Result<(), RenderError> {
-    let result = operation_result(seq, body, catalogue).ok_or(RenderError::NoOperation)?;
+pub fn render<'a>(
+    out: &mut Vec<u8>,
+    seq: Option<Seq>,
+    body: &'a Body,
+    rules: impl Into<Rules<'a>>,
+) -> Result<(), RenderError> {
+    let result = operation_result(seq, body, rules.into()).ok_or(RenderError::NoOperation)?;
     Ok(serde_json::to_writer(out, &result)?)
 }
 
 /// Puts the result together; `seq` is `None` of a dry run. `None` for a record that is of no operation.
-pub(crate) fn operation_result<'a>(
-    seq: Option<Seq>,
-    body: &'a Body,
-    catalogue: &'a Catalogue,
-) -> Option<OperationResult<'a>> {
+pub(crate) fn operation_result<'a>(seq: Option<Seq>, body: &'a Body, rules: Rules<'a>) -> Option<OperationResult<'a>> {
     let done = operation_of(body)?;
+    let Rules { catalogue, former } = rules;
     let names = Names { catalogue };
     let mut result = OperationResult {
         seq: seq.map(|seq| seq.0),
@@ -480,7 +483,7 @@ pub(crate) fn operation_result<'a>(
         dry_run: if seq.is_none() { Some(true) } else { None },
     };
     for event in &body.events {
-        result.effects.extend(effect(event, &names));
+        result.effects.extend(effect(event, &names, former));
         match event {
             Event::WalletEntry(Entry { wallet, unit: Unit::Money(currency), balance_after, .. }) => {
                 let (wallet, balance) = (wallet.0, balance_after.minor_units());
@@ -504,7 +507,7 @@ pub(crate) fn by<'a>(actor: Actor, names: &Names<'a>) -> Cow<'a, str> {
     }
 }
 
-fn effect<'a>(event: &'a Event, names: &Names<'a>) -> Option<OperationEffect<'a>> {
+fn effect<'a>(event: &'a Event, names: &Names<'a>, former: &'a [Arc<Catalogue>]) -> Option<OperationEffect<'a>> {
     let own = match event {
         Event::CustomerCreated(_) => OwnEffect::CustomerCreated,
         Event::WalletOpened(opened) => OwnEffect::WalletOpened { wallet: opened.wallet.0 },
@@ -514,7 +517,7 @@ fn effect<'a>(event: &'a Event, names: &Names<'a>) -> Option<OperationEffect<'a>
             after: status_text(set.after),
         },
         Event::WalletEntry(entry) => wallet_entry(entry)?,
-        event => return names.effect(event).map(OperationEffect::Earned),
+        event => return names.effect(event, former).map(OperationEffect::Earned),
     };
     Some(OperationEffect::Own(own))
 }

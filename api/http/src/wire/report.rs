@@ -71,6 +71,10 @@ pub(crate) struct ProgramSum {
     pub(crate) policy: PolicyFile,
     /// Customers, by level, the lowest first.
     pub(crate) levels: Vec<LevelSum>,
+    /// Customers whose level was removed and who are counted nowhere yet; not there once all of them are placed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) to_be_placed: Option<u64>,
 }
 
 /// A level's customers.

@@ -3,6 +3,7 @@
 //! A member added or renamed here breaks the promise that a repeat gets the same bytes; golden files watch over it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use kembali_core::catalogue::{Catalogue, RewardKind, TierProgram};
 use kembali_core::event::{
@@ -356,18 +357,48 @@ pub(crate) const REMARKS: [Remark; 7] = [
     Remark::Restart,
 ];
 
+const PROMOTE: &str = "promote";
+const DEMOTE: &str = "demote";
+const TIER_REMOVED: &str = "tier_removed";
+
+/// Every reason for which a customer is placed on another level without a purchase.
+const PLACEMENTS: [&str; 3] = [PROMOTE, DEMOTE, TIER_REMOVED];
+
 const OUTSIDE_PERIOD: &str = "outside_period";
 const NO_BAND: &str = "no_band";
 const ROUNDS_TO_ZERO: &str = "rounds_to_zero";
 const QUOTA_EXHAUSTED: &str = "quota_exhausted";
+
+/// The rules that a record was decided by, and former ones: a level that was removed has its name there.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// The rules of the record's version.
+    pub catalogue: &'a Catalogue,
+    /// The last rules that still had each level from which the record places its customer; see
+    /// [`kembali_engine::Engine::former_rules`].
+    pub former: &'a [Arc<Catalogue>],
+}
+
+impl<'a> From<&'a Catalogue> for Rules<'a> {
+    /// Of a record that places nobody.
+    fn from(catalogue: &'a Catalogue) -> Rules<'a> {
+        Rules { catalogue, former: &[] }
+    }
+}
+
+impl<'a> From<&'a Arc<Catalogue>> for Rules<'a> {
+    fn from(catalogue: &'a Arc<Catalogue>) -> Rules<'a> {
+        Rules::from(&**catalogue)
+    }
+}
 
 /// Writes the result of a booked purchase to the end of `out`.
 ///
 /// # Errors
 ///
 /// [`RenderError`].
-pub fn render(out: &mut Vec<u8>, seq: Seq, body: &Body, catalogue: &Catalogue) -> Result<(), RenderError> {
-    let result = result_of(Some(seq), body, catalogue).ok_or(RenderError::NoPurchase)?;
+pub fn render<'a>(out: &mut Vec<u8>, seq: Seq, body: &'a Body, rules: impl Into<Rules<'a>>) -> Result<(), RenderError> {
+    let result = result_of(Some(seq), body, rules.into()).ok_or(RenderError::NoPurchase)?;
     Ok(serde_json::to_writer(out, &result)?)
 }
 
@@ -377,8 +408,8 @@ pub fn render(out: &mut Vec<u8>, seq: Seq, body: &Body, catalogue: &Catalogue) -
 /// # Errors
 ///
 /// [`RenderError`].
-pub fn render_dry_run(out: &mut Vec<u8>, body: &Body, catalogue: &Catalogue) -> Result<(), RenderError> {
-    let result = result_of(None, body, catalogue).ok_or(RenderError::NoPurchase)?;
+pub fn render_dry_run<'a>(out: &mut Vec<u8>, body: &'a Body, rules: impl Into<Rules<'a>>) -> Result<(), RenderError> {
+    let result = result_of(None, body, rules.into()).ok_or(RenderError::NoPurchase)?;
     Ok(serde_json::to_writer(out, &result)?)
 }
 
@@ -403,12 +434,6 @@ pub(crate) const fn remark_text(remark: Remark) -> &'static str {
     }
 }
 
-/// Every reason of a placement that no purchase caused.
-const PLACEMENTS: [&str; 3] = [PROMOTE, DEMOTE, TIER_REMOVED];
-const PROMOTE: &str = "promote";
-const DEMOTE: &str = "demote";
-const TIER_REMOVED: &str = "tier_removed";
-
 const fn placement_text(reason: PlacementReason) -> &'static str {
     match reason {
         PlacementReason::Promoted => PROMOTE,
@@ -426,7 +451,8 @@ fn spend_remark(counted: &SpendCounted) -> Remark {
 }
 
 /// Puts the result together; `seq` is `None` of a dry run.
-pub(crate) fn result_of<'a>(seq: Option<Seq>, body: &'a Body, catalogue: &'a Catalogue) -> Option<PurchaseResult<'a>> {
+pub(crate) fn result_of<'a>(seq: Option<Seq>, body: &'a Body, rules: Rules<'a>) -> Option<PurchaseResult<'a>> {
+    let Rules { catalogue, former } = rules;
     let booked = purchase_of(body)?;
     let currency = catalogue.currency.code.as_str();
     let names = Names { catalogue };
@@ -455,7 +481,7 @@ pub(crate) fn result_of<'a>(seq: Option<Seq>, body: &'a Body, catalogue: &'a Cat
         dry_run: if seq.is_none() { Some(true) } else { None },
     };
     for event in &body.events {
-        result.effects.extend(names.effect(event));
+        result.effects.extend(names.effect(event, former));
         match event {
             Event::PromoGranted(granted) => result.point_transaction += granted.points.minor_units(),
             Event::PromoDeclined(declined) => result.declined.push(names.declined(declined)),
@@ -477,7 +503,7 @@ pub(crate) struct Names<'a> {
 
 impl<'a> Names<'a> {
     /// Shows an event as an effect, if it is one of those that purchases have.
-    pub(crate) fn effect(&self, event: &Event) -> Option<Effect<'a>> {
+    pub(crate) fn effect(&self, event: &Event, former: &'a [Arc<Catalogue>]) -> Option<Effect<'a>> {
         Some(match event {
             Event::PromoGranted(granted) => self.cashback(granted),
             Event::TierStepped(stepped) => return self.tier_change(stepped),
@@ -490,7 +516,7 @@ impl<'a> Names<'a> {
                 points: reached.points.minor_units(),
             },
             Event::SpendCounted(counted) => return self.spend_change(counted),
-            Event::TierPlaced(placed) => self.placement(placed),
+            Event::TierPlaced(placed) => self.placement_change(placed, former),
             Event::CashbackEarned(earned) => self.cashback_rule(earned),
             Event::FulfillmentAdvanced(advanced) => self.fulfillment(advanced),
             Event::CampaignCompleted(completed) => Effect::Campaign {
@@ -537,6 +563,12 @@ impl<'a> Names<'a> {
 
     pub(crate) fn point_kind(&self, id: RuleId) -> Cow<'a, str> {
         self.or_number(self.catalogue.point_kind(id).map(|kind| &*kind.name), id.0)
+    }
+
+    /// Names what grants points: a cashback rule or a reward.
+    pub(crate) fn source(&self, id: RuleId) -> Cow<'a, str> {
+        let rule = self.catalogue.cashback_rule(id).map(|rule| &*rule.name);
+        self.or_number(rule.or_else(|| self.catalogue.reward(id).map(|reward| &*reward.name)), id.0)
     }
 
     pub(crate) fn campaign(&self, id: RuleId) -> Cow<'a, str> {
@@ -587,56 +619,14 @@ impl<'a> Names<'a> {
 
     /// Shows what was spent as a step: buying leads up or nowhere.
     pub(crate) fn spend_step(&self, counted: &SpendCounted) -> TierStep<'a> {
+        let program = self.catalogue.program(counted.after.program);
+        let place = |standing: &SpendStanding| self.spend_place(program, standing);
         TierStep {
             program: self.program(counted.after.program),
-            before: counted.before.as_ref().map(|before| self.spend_place(before)),
-            after: self.spend_place(&counted.after),
+            before: counted.before.as_ref().map(place),
+            after: place(&counted.after),
             remark: remark_text(spend_remark(counted)),
         }
-    }
-
-    /// Shows a placement as a step: nothing was bought, so the remark says why.
-    pub(crate) fn placed_step(&self, placed: &TierPlaced) -> TierStep<'a> {
-        let remark = placement_text(placed.reason);
-        let of = |program: RuleId, before, after| TierStep {
-            program: self.program(program),
-            before: Some(before),
-            after,
-            remark,
-        };
-        match &placed.placed {
-            Placed::Journey { before, after } => {
-                of(after.program, self.journey_place(before), self.journey_place(after))
-            }
-            Placed::Threshold { before, after } => of(after.program, self.spend_place(before), self.spend_place(after)),
-        }
-    }
-
-    fn placement(&self, placed: &TierPlaced) -> Effect<'a> {
-        let (program, before, after) = match &placed.placed {
-            Placed::Journey { before, after } => (after.program, before.level, after.level),
-            Placed::Threshold { before, after } => (after.program, before.level, after.level),
-        };
-        let rules = self.catalogue.program(program);
-        Effect::TierChange {
-            program: self.program(program),
-            from: self.level(rules, before),
-            to: self.level(rules, after),
-            remark: placement_text(placed.reason),
-            rule: after.0,
-            version: self.catalogue.version,
-        }
-    }
-
-    fn journey_place(&self, standing: &Standing) -> Place<'a> {
-        let program = self.catalogue.program(standing.program);
-        Place { level: self.level(program, standing.level), count: Some(standing.count), spent: None }
-    }
-
-    fn spend_place(&self, standing: &SpendStanding) -> Place<'a> {
-        let program = self.catalogue.program(standing.program);
-        let spent = Some(standing.spent.minor_units());
-        Place { level: self.level(program, standing.level), count: None, spent }
     }
 
     fn spend_change(&self, counted: &SpendCounted) -> Option<Effect<'a>> {
@@ -683,11 +673,61 @@ impl<'a> Names<'a> {
     }
 
     pub(crate) fn step(&self, stepped: &TierStepped) -> TierStep<'a> {
+        let program = self.catalogue.program(stepped.after.program);
+        let place = |standing: &Standing| self.journey_place(program, standing);
         TierStep {
             program: self.program(stepped.after.program),
-            before: stepped.before.as_ref().map(|before| self.journey_place(before)),
-            after: self.journey_place(&stepped.after),
+            before: stepped.before.as_ref().map(place),
+            after: place(&stepped.after),
             remark: remark_text(stepped.remark),
+        }
+    }
+
+    fn journey_place(&self, program: Option<&'a TierProgram>, standing: &Standing) -> Place<'a> {
+        Place { level: self.level(program, standing.level), count: Some(standing.count), spent: None }
+    }
+
+    fn spend_place(&self, program: Option<&'a TierProgram>, standing: &SpendStanding) -> Place<'a> {
+        let spent = Some(standing.spent.minor_units());
+        Place { level: self.level(program, standing.level), count: None, spent }
+    }
+
+    /// Shows a placement as a step: where the customer stood and stands, and why.
+    pub(crate) fn placement(&self, placed: &TierPlaced, former: &'a [Arc<Catalogue>]) -> TierStep<'a> {
+        let program = self.catalogue.program(placed.placed.program());
+        let (mut before, after) = match &placed.placed {
+            Placed::Journey { before, after } => {
+                (self.journey_place(program, before), self.journey_place(program, after))
+            }
+            Placed::Threshold { before, after } => {
+                (self.spend_place(program, before), self.spend_place(program, after))
+            }
+        };
+        before.level = self.level_left(placed, former);
+        TierStep {
+            program: self.program(placed.placed.program()),
+            before: Some(before),
+            after,
+            remark: placement_text(placed.reason),
+        }
+    }
+
+    /// Names the level that a placement leads away from, which the present rules may not have any more.
+    fn level_left(&self, placed: &TierPlaced, former: &'a [Arc<Catalogue>]) -> Cow<'a, str> {
+        let (program, level) = (placed.placed.program(), placed.placed.from());
+        let mut rules = std::iter::once(self.catalogue).chain(former.iter().map(|rules| &**rules));
+        self.or_number(rules.find_map(|rules| rules.program(program)?.level_name(level)), level.0)
+    }
+
+    fn placement_change(&self, placed: &TierPlaced, former: &'a [Arc<Catalogue>]) -> Effect<'a> {
+        let program = self.catalogue.program(placed.placed.program());
+        Effect::TierChange {
+            program: self.program(placed.placed.program()),
+            from: self.level_left(placed, former),
+            to: self.level(program, placed.placed.to()),
+            remark: placement_text(placed.reason),
+            rule: placed.placed.to().0,
+            version: self.catalogue.version,
         }
     }
 

@@ -1,8 +1,8 @@
 //! The row's decision: from an admitted purchase to all of its events.
 //!
-//! In this order: the promo, which was decided at the desk and only finds its place here; tier steps and their
-//! milestones; cashback rules; campaigns and their rewards; then one wallet entry for all money that was earned, and an
-//! entry for each grant of points. All of it, or nothing.
+//! A customer whose level was removed is placed first. Then in this order: the promo, which was decided at the desk and
+//! only finds its place here; tier steps and their milestones; cashback rules; campaigns and their rewards; then one
+//! wallet entry for all money that was earned, and an entry for each grant of points. All of it, or nothing.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -14,6 +14,7 @@ use crate::command::PurchaseCommand;
 use crate::desk::Terms;
 use crate::event::{Body, CustomerCreated, Event, PurchaseBooked};
 use crate::identity::{CustomerName, RuleId};
+use crate::placement;
 use crate::quantity::Seq;
 use crate::rejection::Rejection;
 
@@ -74,19 +75,28 @@ pub enum ResourceKind {}
 /// If the desk admitted a customer by an id that has no row.
 #[must_use]
 pub fn decide(row: Option<&Row>, terms: &Terms, command: Box<PurchaseCommand>) -> Decision {
+    let (row, placed) = match row {
+        Some(row) => {
+            let (row, placed) = placement::up_to_date(row, &terms.removals);
+            (Some(row), placed)
+        }
+        None => (None, Vec::new()),
+    };
+    let row = row.as_deref();
     let mut earned = Earned::new(row, &terms.catalogue, terms.at);
+    earned.events.extend(placed.into_iter().map(Event::TierPlaced));
     if row.is_none() {
         let CustomerName::Alias(alias) = command.customer else { panic!("only an alias creates a customer") };
         earned.events.push(Event::CustomerCreated(CustomerCreated { alias }));
     }
-    // The purchase stands first; its place is filled once nothing can refuse it any more.
+    // The purchase stands before all that it does; its place is filled once nothing can refuse it any more.
     let booked_at = earned.events.len();
     earned.promo(terms.promo, command.partner);
     let bought = Activity::Purchase(&command.purchase, terms.amount);
     let all = earned
         .tiers(terms.amount)
         .and_then(|()| earned.cashback(&command.purchase, terms.amount, command.partner))
-        .and_then(|()| earned.campaigns(&bought))
+        .and_then(|()| earned.campaigns(bought))
         .and_then(|()| earned.post());
     let balance_after = match all {
         Ok(balance_after) => balance_after,

@@ -138,7 +138,7 @@ impl<'a> Earned<'a> {
     }
 
     /// Advances each campaign by what the customer did, and pays the rewards of those that are completed.
-    pub(super) fn campaigns(&mut self, activity: &Activity<'_>) -> Result<(), Unbookable> {
+    pub(super) fn campaigns(&mut self, activity: Activity<'_>) -> Result<(), Unbookable> {
         let rules = self.rules;
         let mut has_completed = self.row.is_some_and(|row| row.campaigns.iter().any(|own| 0 < own.completions));
         for campaign in &rules.campaigns {

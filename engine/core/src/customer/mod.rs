@@ -13,7 +13,7 @@ pub use operate::{OperationDecision, operate};
 use serde::{Deserialize, Serialize};
 
 use crate::campaign::{CampaignStanding, Progress};
-use crate::event::{Body, Event, Placed, TierPlaced};
+use crate::event::{Body, Event, Placed};
 use crate::identity::{Alias, CustomerId, RuleId, TenantId, Unit, WalletId};
 use crate::journey::Standing;
 use crate::points::PointAccount;
@@ -80,16 +80,13 @@ impl Row {
                 Event::TierStepped(stepped) => self.place(stepped.after),
                 Event::WalletEntry(entry) => self.wallet_mut(entry.wallet, entry.unit).balance = entry.balance_after,
                 Event::SpendCounted(counted) => self.place_spend(counted.after),
+                Event::TierPlaced(placed) => self.place_anew(&placed.placed),
                 Event::PointEntry(entry) => self.point_account_mut(entry.kind).evolve(entry),
                 Event::FulfillmentAdvanced(advanced) => self.advance(advanced.campaign, advanced.progress),
                 Event::CampaignCompleted(completed) => {
                     let standing = self.campaign_mut(completed.campaign);
                     standing.completions = completed.completions;
                     standing.progress = Vec::new();
-                }
-                Event::TierPlaced(TierPlaced { placed: Placed::Journey { after, .. }, .. }) => self.place(*after),
-                Event::TierPlaced(TierPlaced { placed: Placed::Threshold { after, .. }, .. }) => {
-                    self.place_spend(*after);
                 }
                 Event::WalletOpened(opened) => drop(self.wallet_mut(opened.wallet, opened.unit)),
                 Event::WalletStatusSet(set) => self.wallet_mut(set.wallet, set.unit).status = set.after,
@@ -104,6 +101,13 @@ impl Row {
                 | Event::CashbackEarned(_)
                 | Event::RewardGranted(_) => (),
             }
+        }
+    }
+
+    pub(crate) fn place_anew(&mut self, placed: &Placed) {
+        match placed {
+            Placed::Journey { after, .. } => self.place(*after),
+            Placed::Threshold { after, .. } => self.place_spend(*after),
         }
     }
 

@@ -1,4 +1,7 @@
 //! The row's decision on an operation: what is done to wallets, levels and campaigns beside a purchase.
+//!
+//! A customer whose level was removed is placed first, and the operation sees the new level. A refusal changes nothing:
+//! who is refused stays unplaced until the next decision, or the sweep.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -11,6 +14,7 @@ use crate::desk::OperationTerms;
 use crate::event::{Body, CustomerCreated, Event, WalletOpened, WalletStatusSet};
 use crate::identity::{CustomerName, WalletId};
 use crate::operation::{Operation, OperationCommand, OperationDone, OperationRejection};
+use crate::placement;
 use crate::quantity::{Amount, Seq};
 use crate::tier_move::move_tier;
 use crate::wallet::{CASHBACK_WALLET, WALLETS_MAX, Wallet, WalletStatus};
@@ -33,13 +37,14 @@ pub enum OperationDecision {
 /// If the desk admitted a customer by an id that has no row.
 #[must_use]
 pub fn operate(row: Option<&Row>, terms: &OperationTerms, command: Box<OperationCommand>) -> OperationDecision {
-    let mut events = Vec::with_capacity(4);
     let Some(row) = row else {
         let CustomerName::Alias(alias) = command.customer else { panic!("only an alias creates a customer") };
-        events.push(Event::CustomerCreated(CustomerCreated { alias }));
-        return OperationDecision::Decided(body(terms, *command, events, Vec::new()));
+        let created = Vec::from([Event::CustomerCreated(CustomerCreated { alias })]);
+        return OperationDecision::Decided(body(terms, *command, created, Vec::new()));
     };
-    match effects(row, terms, &command.operation) {
+    let (row, placed) = placement::up_to_date(row, &terms.removals);
+    let events = placed.into_iter().map(Event::TierPlaced).collect();
+    match effects(&row, terms, &command.operation) {
         Ok(Some(effects)) => OperationDecision::Decided(body(terms, *command, events, effects)),
         Ok(None) => OperationDecision::Unchanged,
         Err(rejection) => OperationDecision::Refused(rejection, command),
@@ -101,7 +106,7 @@ fn effects(row: &Row, terms: &OperationTerms, operation: &Operation) -> Result<O
         }
         Operation::ReportActivity { tag, .. } => {
             let mut earned = Earned::new(Some(row), &terms.catalogue, terms.at);
-            earned.campaigns(&Activity::Tag(tag))?;
+            earned.campaigns(Activity::Tag(tag))?;
             earned.post()?;
             earned.events
         }

@@ -8,7 +8,7 @@ use crate::desk::{Desk, Reservations};
 use crate::draft::Numbering;
 use crate::event::DeclineReason;
 use crate::identity::{CustomerId, CustomerName, RuleId, TenantId};
-use crate::promo::Miss;
+use crate::placement::Removal;
 use crate::quantity::{Amount, DAY_US, Instant, Seq};
 use crate::rejection::{CatalogueRejection, Rejection, RejectionCode};
 
@@ -40,6 +40,8 @@ pub struct Terms {
     pub received_at: Instant,
     /// The rules to decide by.
     pub catalogue: Arc<Catalogue>,
+    /// The versions of these rules that removed levels: the row is brought up to date first.
+    pub removals: Arc<[Removal]>,
     /// Whose row.
     pub customer: CustomerId,
     /// What was paid, checked.
@@ -151,7 +153,9 @@ fn terms(
         },
     };
     let replaces = desk.receipt(command.key).map(|receipt| receipt.code);
-    Ok(Some(Terms { received_at, catalogue: Arc::clone(catalogue), customer, amount, at, promo, replaces }))
+    let removals = desk.removals(command.tenant).cloned().unwrap_or_default();
+    let catalogue = Arc::clone(catalogue);
+    Ok(Some(Terms { received_at, catalogue, removals, customer, amount, at, promo, replaces }))
 }
 
 /// Whom a name means.
@@ -210,22 +214,11 @@ fn promo_terms(
     amount: Amount,
     command: &PurchaseCommand,
 ) -> Option<PromoTerms> {
-    let found = match promo.find(at, command.purchase.quantity, amount) {
-        Ok(found) => found,
-        Err(miss) => {
-            let reason = match miss {
-                Miss::OutsidePeriod => DeclineReason::OutsidePeriod,
-                Miss::NoBand => DeclineReason::NoBand,
-                Miss::RoundsToZero(band) => DeclineReason::RoundsToZero { band },
-            };
-            return Some(PromoTerms::Declined { promo: promo.id, reason });
-        }
-    };
     let used = desk.promo_used(command.tenant, promo.id);
-    if promo.quota <= used {
-        let reason = DeclineReason::QuotaExhausted { band: found.band, quota: promo.quota, points: found.points };
-        return Some(PromoTerms::Declined { promo: promo.id, reason });
-    }
+    let found = match promo.judge(used, at, command.purchase.quantity, amount) {
+        Ok(found) => found,
+        Err(reason) => return Some(PromoTerms::Declined { promo: promo.id, reason }),
+    };
     let reserved = open.promo(command.tenant, promo.id);
     if promo.quota - used <= reserved && !command.dry_run {
         return None;

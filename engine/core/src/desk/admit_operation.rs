@@ -7,6 +7,7 @@ use super::{Desk, Reservations};
 use crate::catalogue::{Catalogue, RuleClock};
 use crate::identity::CustomerId;
 use crate::operation::{Operation, OperationCommand, OperationRejection};
+use crate::placement::Removal;
 use crate::quantity::{Instant, Seq};
 
 /// What the desk says to an operation.
@@ -34,6 +35,8 @@ pub struct OperationTerms {
     pub received_at: Instant,
     /// The rules to decide by.
     pub catalogue: Arc<Catalogue>,
+    /// The versions that removed levels, the oldest first.
+    pub removals: Arc<[Removal]>,
     /// Whose row.
     pub customer: CustomerId,
     /// The instant that the rules see.
@@ -82,5 +85,7 @@ pub fn admit_operation(
         _ if catalogue.clock == RuleClock::Occurred && !open.is_empty() => return OperationAdmission::Wait,
         _ => desk.now(command.tenant, received_at),
     };
-    OperationAdmission::Admitted(OperationTerms { received_at, catalogue: Arc::clone(catalogue), customer, at })
+    let removals = desk.removals(command.tenant).cloned().unwrap_or_default();
+    let catalogue = Arc::clone(catalogue);
+    OperationAdmission::Admitted(OperationTerms { received_at, catalogue, removals, customer, at })
 }

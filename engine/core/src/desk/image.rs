@@ -100,8 +100,8 @@ impl Desk {
                 (self.last, self.last_received_at, self.next_partner) = (last, last_received_at, next_partner);
             }
             DeskPiece::Tenant { watermark, has_entries } => {
-                let (versions, promos_used) = (Vec::new(), BTreeMap::new());
-                self.tenants.push(TenantDesk { versions, promos_used, watermark, has_entries });
+                let (versions, removals, promos_used) = (Vec::new(), Arc::default(), BTreeMap::new());
+                self.tenants.push(TenantDesk { versions, removals, promos_used, watermark, has_entries });
             }
             DeskPiece::Version(catalogue) => self.restore_version(Arc::from(catalogue))?,
             DeskPiece::PromoUsed { promo, used } => {
@@ -134,7 +134,7 @@ impl Desk {
         if catalogue.version == 1 && self.slugs.insert(catalogue.slug.clone(), catalogue.tenant).is_some() {
             return Err(Misfit("a slug is there twice"));
         }
-        tenant.versions.push(catalogue);
+        tenant.push_version(catalogue);
         Ok(())
     }
 

@@ -31,6 +31,11 @@ impl KeyIndex {
         self.table.iter_hash(spread(prefix)).filter(move |entry| entry.0 == prefix).map(|entry| entry.1)
     }
 
+    /// Forgets everything, and keeps its room.
+    pub(crate) fn clear(&mut self) {
+        self.table.clear();
+    }
+
     /// Returns how many purchases are booked.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -28,7 +28,8 @@ use crate::catalogue::{Catalogue, RuleClock};
 use crate::event::{Event, Record};
 use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
 use crate::maps::Map;
-use crate::operation::{Operation, OperationKey};
+use crate::operation::OperationKey;
+use crate::placement::Removal;
 use crate::quantity::{Instant, Seq};
 use operations::Operations;
 
@@ -69,12 +70,23 @@ pub struct Known {
 struct TenantDesk {
     /// Every version of its rules, from 1.
     versions: Vec<Arc<Catalogue>>,
+    /// The versions that removed levels, in order.
+    removals: Arc<[Removal]>,
     /// How many units of each promo's quota are used.
     promos_used: BTreeMap<RuleId, u64>,
     /// The highest accepted `occurred_at`.
     watermark: Option<Instant>,
     /// True once a wallet was moved.
     has_entries: bool,
+}
+
+impl TenantDesk {
+    fn push_version(&mut self, catalogue: Arc<Catalogue>) {
+        if let Some(removal) = self.versions.last().and_then(|before| Removal::between(before, &catalogue)) {
+            self.removals = self.removals.iter().cloned().chain([removal]).collect();
+        }
+        self.versions.push(catalogue);
+    }
 }
 
 impl Desk {
@@ -108,7 +120,7 @@ impl Desk {
                 if booked.replaces.is_some() {
                     self.receipts.remove(&booked.key);
                 }
-                self.raise_watermark(tenant, booked.at, booked.purchase.occurred_at);
+                self.raise_watermark(tenant, booked.drove_rules());
             }
             Event::PurchaseRefused(refused) => {
                 let receipt = Receipt { code: refused.code, fingerprint: refused.fingerprint };
@@ -119,9 +131,7 @@ impl Desk {
             }
             Event::WalletEntry(_) => self.tenant_mut(tenant).has_entries = true,
             Event::OperationDone(done) => {
-                if let Operation::ReportActivity { occurred_at, .. } = &done.operation {
-                    self.raise_watermark(tenant, done.at, *occurred_at);
-                }
+                self.raise_watermark(tenant, done.drove_rules());
                 self.remember(done.key, done.fingerprint, record);
             }
             Event::OperationRefused(refused) => self.remember(Some(refused.key), refused.fingerprint, record),
@@ -141,9 +151,7 @@ impl Desk {
         }
     }
 
-    fn raise_watermark(&mut self, tenant: TenantId, at: Instant, occurred_at: Option<Instant>) {
-        // Only what drove the rules was checked not to lie in the future.
-        let drove = occurred_at.filter(|occurred_at| *occurred_at == at);
+    fn raise_watermark(&mut self, tenant: TenantId, drove: Option<Instant>) {
         let desk = self.tenant_mut(tenant);
         desk.watermark = desk.watermark.max(drove);
     }
@@ -162,12 +170,13 @@ impl Desk {
             self.slugs.insert(catalogue.slug.clone(), catalogue.tenant);
             self.tenants.push(TenantDesk {
                 versions: Vec::new(),
+                removals: Arc::default(),
                 promos_used: BTreeMap::new(),
                 watermark: None,
                 has_entries: false,
             });
         }
-        self.tenant_mut(catalogue.tenant).versions.push(Arc::clone(catalogue));
+        self.tenant_mut(catalogue.tenant).push_version(Arc::clone(catalogue));
     }
 
     fn tenant(&self, id: TenantId) -> Option<&TenantDesk> {
@@ -219,6 +228,12 @@ impl Desk {
         self.tenant(tenant)?.versions.get((version as usize).checked_sub(1)?)
     }
 
+    /// Lists the versions of a tenant's rules that removed levels, the oldest first.
+    #[must_use]
+    pub fn removals(&self, tenant: TenantId) -> Option<&Arc<[Removal]>> {
+        Some(&self.tenant(tenant)?.removals)
+    }
+
     /// Finds a customer of `tenant`. Nobody is created by looking.
     #[must_use]
     pub fn find_customer(&self, tenant: TenantId, name: CustomerName) -> Option<(CustomerId, Known)> {
@@ -242,6 +257,12 @@ impl Desk {
         &self.keys
     }
 
+    /// Forgets every booked purchase and every operation: for a state that sees each key once, and need not keep it.
+    pub(crate) fn forget_keys(&mut self) {
+        self.keys.clear();
+        self.operations = Operations::default();
+    }
+
     /// Returns the present refusal of a purchase key.
     #[must_use]
     pub fn receipt(&self, key: PurchaseKey) -> Option<Receipt> {
@@ -258,12 +279,9 @@ impl Desk {
     /// accepted `occurred_at` where that clock drives the rules.
     #[must_use]
     pub fn now(&self, tenant: TenantId, received_at: Instant) -> Instant {
-        match self.tenant(tenant) {
-            Some(desk) if desk.versions.last().is_some_and(|rules| rules.clock == RuleClock::Occurred) => {
-                desk.watermark.unwrap_or(received_at)
-            }
-            _ => received_at,
-        }
+        let desk = self.tenant(tenant);
+        let clock = desk.and_then(|desk| desk.versions.last()).map_or(RuleClock::Received, |rules| rules.clock);
+        clock.now(desk.and_then(|desk| desk.watermark), received_at)
     }
 
     /// Returns how many units of every promo are used, in order of tenants and promos.

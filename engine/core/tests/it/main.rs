@@ -8,6 +8,7 @@
 mod admit;
 mod draft;
 mod earning;
+mod explain;
 mod journey;
 mod ledger;
 mod model;
@@ -15,6 +16,8 @@ mod operations;
 mod operations_property;
 mod operator;
 mod percent;
+mod placement;
 mod promo;
 mod property;
 mod support;
+mod what_if;

@@ -290,6 +290,7 @@ impl Program {
         };
         ProgramDraft {
             name: format!("Programme {id}"),
+            renames: Vec::new(),
             policy: PolicyDraft::Journey(JourneyDraft {
                 downgrade_after_days: u32::try_from(self.down_days).unwrap(),
                 reset_after_days: u32::try_from(self.reset_days).unwrap(),

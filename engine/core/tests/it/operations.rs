@@ -241,7 +241,8 @@ fn deposits_and_adjustments_have_their_accounts() {
 fn onetap_levels_by_hand() {
     let levels = [("white", 100), ("black", 1_000), ("red", 2_000)];
     let levels = levels.map(|(name, min)| (name.to_string(), amount(min)));
-    let program = ProgramDraft { name: "Spend".into(), policy: PolicyDraft::Threshold(levels.to_vec()) };
+    let policy = PolicyDraft::Threshold(levels.to_vec());
+    let program = ProgramDraft { name: "Spend".into(), policy, renames: Vec::new() };
     check(
         &mut world(&CatalogueDraft { programs: vec![program], ..reviews() }),
         "ask A create                -> new

@@ -13,7 +13,7 @@ use crate::support::{Seen, World, canonical, depth, hash, jakarta};
 
 /// What a history does next.
 #[derive(Clone, Debug)]
-enum Op {
+pub(crate) enum Op {
     Buy(Buy),
     /// Repeats an earlier purchase, word for word.
     Again(prop::sample::Index),
@@ -28,7 +28,7 @@ fn start() -> i64 {
     jakarta("2024-01-30 23:59:58").0
 }
 
-fn any_rules() -> impl Strategy<Value = Rules> {
+pub(crate) fn any_rules() -> impl Strategy<Value = Rules> {
     let promos = prop::collection::vec(any_promo(), 0..=2);
     let programs = prop::collection::vec(any_program(), 0..=2);
     (any::<bool>(), any::<bool>(), any::<bool>(), promos, programs).prop_map(
@@ -92,7 +92,7 @@ fn any_program() -> impl Strategy<Value = Program> {
     })
 }
 
-fn any_op() -> impl Strategy<Value = Op> {
+pub(crate) fn any_op() -> impl Strategy<Value = Op> {
     let amount = prop_oneof![
         8 => 1..=2_000i64,
         2 => AMOUNT_MAX - 3..=AMOUNT_MAX + 1,
@@ -133,10 +133,10 @@ fn any_op() -> impl Strategy<Value = Op> {
 }
 
 /// The two ledgers side by side, and what is summed from the records alone.
-struct Pair {
-    world: World,
+pub(crate) struct Pair {
+    pub(crate) world: World,
     model: Model,
-    rules: Rules,
+    pub(crate) rules: Rules,
     /// The rules at every version, from 1.
     versions: Vec<Rules>,
     asked: Vec<Buy>,
@@ -154,7 +154,7 @@ fn id(who: u8) -> CustomerId {
 }
 
 impl Pair {
-    fn new(rules: Rules) -> Pair {
+    pub(crate) fn new(rules: Rules) -> Pair {
         let world = World::new(&rules.draft(), Instant(start()));
         let mut model = Model::default();
         model.seq = 1;
@@ -162,7 +162,7 @@ impl Pair {
         Pair { world, model, rules, versions, asked, wallets, grants: 0 }
     }
 
-    fn run(&mut self, op: &Op) {
+    pub(crate) fn run(&mut self, op: &Op) {
         match op {
             Op::Buy(buy) => {
                 let occurred = buy.occurred.map(|delta| self.world.now.0 + delta);
@@ -295,6 +295,14 @@ impl Pair {
         let owed: i128 = self.model.people.values().map(|person| person.balance).sum();
         assert_eq!(totals.wallets.values().sum::<i128>(), owed);
         assert!(totals.trial_balance().values().all(|sum| *sum == 0), "the trial balance is not zero");
+        // What a past position is asked for comes from the sums, and must be what the desk said then.
+        assert_eq!(totals.version, rules.version);
+        let stamp = ledger.desk.last_received_at();
+        assert_eq!(rules.clock.now(totals.watermark, stamp), ledger.desk.now(tenant, stamp), "the watermarks differ");
+        for promo in &rules.promos {
+            let granted = totals.promos.get(&promo.id).map_or(0, |promo| promo.granted);
+            assert_eq!(granted, ledger.desk.promo_used(tenant, promo.id));
+        }
         for ((_, account), sum) in &totals.house {
             let wanted = match account {
                 HouseAccount::PromoExpense(partner) => self.model.promo_expense[&partner.0],

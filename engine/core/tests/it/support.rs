@@ -10,7 +10,7 @@ use kembali_core::draft::{
     BandDraft, CatalogueDraft, EarningDraft, JourneyDraft, LevelDraft, PartnerDraft, PolicyDraft, ProgramDraft,
     PromoDraft,
 };
-use kembali_core::event::{Body, DeclineReason, Event, Placed, PurchaseRefused, Record, TierPlaced};
+use kembali_core::event::{Body, DeclineReason, Event, Placed, PlacementReason, PurchaseRefused, Record, TierPlaced};
 use kembali_core::journey::Remark;
 use kembali_core::ledger::Ledger;
 use kembali_core::purchase::{Line, Purchase};
@@ -131,6 +131,7 @@ pub(crate) fn kezbek() -> CatalogueDraft {
             ),
         }],
         programs: vec![ProgramDraft {
+            renames: Vec::new(),
             name: "Journey".into(),
             policy: PolicyDraft::Journey(JourneyDraft {
                 downgrade_after_days: 30,
@@ -401,6 +402,11 @@ impl World {
                     let program = rules.program(counted.after.program).unwrap();
                     let level = program.level_name(counted.after.level).unwrap();
                     parts.push(format!("{level} at {}", counted.after.spent.minor_units()));
+                }
+                Event::TierPlaced(placed) if matches!(placed.reason, PlacementReason::LevelRemoved { .. }) => {
+                    let (program, level) = (placed.placed.program(), placed.placed.to());
+                    let level = rules.program(program).unwrap().level_name(level).unwrap();
+                    parts.push(format!("placed on {level}"));
                 }
                 Event::CashbackEarned(earned) => {
                     let rule = rules.cashback_rule(earned.rule).unwrap();

@@ -83,7 +83,7 @@ impl<T> Router<T> {
                 self.refuse_operation(received_at, &kept, *command, &rejection);
                 Outcome::OperationRefused(rejection)
             }
-            Answer::Refused(..) | Answer::Row(_) => panic!("a shard answered something else"),
+            Answer::Refused(..) | Answer::Row(_) | Answer::Swept(_) => panic!("a shard answered something else"),
         }
     }
 

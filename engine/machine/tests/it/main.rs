@@ -13,3 +13,4 @@ mod scenarios;
 mod schedules;
 mod sequential;
 mod storms;
+mod sweeps;

@@ -82,6 +82,7 @@ pub(crate) fn draft(quota: u64) -> CatalogueDraft {
             bands: vec![band(0, Some(1 << 50), "10"), band(1 << 50, None, "100")],
         }],
         programs: vec![ProgramDraft {
+            renames: Vec::new(),
             name: "Ladder".into(),
             policy: PolicyDraft::Journey(JourneyDraft {
                 downgrade_after_days: 30,
@@ -142,7 +143,8 @@ pub(crate) fn purchase(text: &str) -> PurchaseCommand {
     }
 }
 
-/// Reads one command: `buy ...` (see [`purchase`]), `do ...` (see [`operation`]), `quota N`, `row NAME`, `use`, `find KEY`, `rules`, `totals`.
+/// Reads one command: `buy ...` (see [`purchase`]), `do ...` (see [`operation`]), `quota N`, `row NAME`, `use`,
+/// `find KEY`, `rules`, `totals`, `time`.
 pub(crate) fn command(text: &str) -> Command {
     let (verb, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
     let tenant = TENANT;
@@ -155,6 +157,7 @@ pub(crate) fn command(text: &str) -> Command {
         "find" => Query::Purchase { key: PurchaseKey::from_hash(hash(rest)) },
         "rules" => Query::Catalogue { tenant: "t".into(), version: None },
         "totals" => Query::Totals { tenant: "t".into() },
+        "time" => Query::Clock,
         other => panic!("no command: {other}"),
     })
 }
@@ -260,6 +263,7 @@ impl Rig {
 
     /// Does whatever there is to do, once through.
     pub(crate) fn round(&mut self) -> Vec<Reply<u32>> {
+        self.router.sweep(self.now);
         self.seal();
         for shard in 0..self.shards.len() {
             while self.work(shard) || self.answer(shard) {}
@@ -366,7 +370,7 @@ pub(crate) fn show_body(body: &Body) -> String {
             | Event::OperationDone(_) => (),
             Event::WalletOpened(opened) => parts.push(format!("wallet {}", opened.wallet.0)),
             Event::WalletStatusSet(set) => parts.push(format!("{:?}", set.after).to_lowercase()),
-            Event::TierPlaced(placed) => parts.push(format!("{:?}", placed.reason).to_lowercase()),
+            Event::TierPlaced(placed) => parts.push(format!("placed on {}", placed.placed.to().0)),
             Event::CatalogueApplied(_) | Event::PurchaseRefused(_) | Event::OperationRefused(_) => {
                 panic!("nothing is decided so: {event:?}")
             }
@@ -416,6 +420,7 @@ pub(crate) fn show(outcome: &Outcome) -> String {
         Outcome::Candidates(found) => format!("at {:?}", found.iter().map(|seq| seq.0).collect::<Vec<_>>()),
         Outcome::Catalogue(rules) => format!("rules {}", rules.as_ref().map_or(0, |rules| rules.version)),
         Outcome::PromoUse(None) | Outcome::Totals(None) => "none".into(),
+        Outcome::Clock { received_at, as_of } => format!("time {} as of {}", received_at.0, as_of.0),
         Outcome::PromoUse(Some(promo)) => {
             let quota = promo.catalogue.promos[0].quota;
             format!("used {} of {quota} as of {}", promo.used, promo.as_of.0)

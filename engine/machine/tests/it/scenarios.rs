@@ -587,6 +587,27 @@ fn r30_stamps_never_fall() {
     assert_eq!(stamps, [1000, 2000, 2000, 2001, 2001]);
 }
 
+/// Whatever is written behind the position that the clock is told with has that stamp or a later one.
+#[test]
+fn the_clock_is_told_with_the_last_position_before_it() {
+    check(
+        1,
+        9,
+        "clock 2000
+         1: buy A 100 key=a; time
+         seal -> 1 to 0
+         work
+         answer
+         group -> 2 to 2
+         release -> nothing
+         confirm
+         release -> 1: booked 2 new; time 2000 as of 2
+         clock 1500
+         2: time
+         release -> 2: time 2000 as of 2",
+    );
+}
+
 /// The text of an alias goes with the group of the record that first uses it, and only then.
 #[test]
 fn profiles_go_before_the_records_that_name_them() {

@@ -48,6 +48,7 @@ fn any_command() -> impl Strategy<Value = String> {
         1 => Just("use".to_string()),
         1 => (0..40u8).prop_map(|key| format!("find k{key}")),
         1 => Just("totals".to_string()),
+        1 => Just("time".to_string()),
         1 => Just("rules".to_string()),
         1 => (0..12u64).prop_map(|quota| format!("quota {quota}")),
     ]

@@ -32,6 +32,10 @@ impl Sequential {
         })
     }
 
+    pub(crate) fn stamp(&self) -> Instant {
+        self.stamp
+    }
+
     pub(crate) fn write(&mut self, mut body: Body) -> Arc<Record> {
         if let Some(customer) = body.customer {
             body.previous = self.ledger.desk.last_record_of(customer);
@@ -131,6 +135,7 @@ impl Sequential {
                 reserved: 0,
                 as_of,
             })),
+            Query::Clock => Outcome::Clock { received_at: self.stamp, as_of },
             Query::Totals { .. } => unreachable!("sums are not asked of the sequential driver"),
         }
     }

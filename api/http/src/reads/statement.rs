@@ -1,0 +1,207 @@
+//! A customer's statement between two positions: opening balances, every entry, closing balances.
+
+use std::collections::BTreeMap;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, VARY};
+use hyper::{StatusCode, Uri};
+use kembali_core::accounts::{Direction, Entry, HouseLeg};
+use kembali_core::catalogue::Catalogue;
+use kembali_core::customer::Row;
+use kembali_core::event::{Event, Record};
+use kembali_core::points::PointEntry;
+use kembali_core::{Amount, RuleId, Seq, Unit};
+use kembali_engine::{CustomerRef, CustomerView};
+
+use super::history::{account_name, walk};
+use super::{Json, json_response};
+use crate::app::App;
+use crate::auth::Identity;
+use crate::codes;
+use crate::cursor::{self, Start};
+use crate::parameters;
+use crate::problem::Problem;
+use crate::query::{Query, invalid};
+use crate::routes::Endpoint;
+use crate::wire::history::{Leg, Side};
+use crate::wire::instant::{Rfc3339, UuidText};
+use crate::wire::operation::{operation_name, operation_of};
+use crate::wire::purchase::customer_by_id;
+use crate::wire::result::{Names, Rules, purchase_of};
+use crate::wire::statement::{AccountBalance, Holds, Statement, StatementAccount, StatementEntry};
+
+const CSV: &str = "text/csv";
+
+/// Shows a page of a customer's statement, as JSON or, where that is accepted, as CSV.
+pub(crate) async fn show(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::Statement))?;
+    app.reach_min_seq(&query).await?;
+    let unknown = || Problem::new(&codes::CUSTOMER_NOT_FOUND);
+    let tenant = app.tenant(identity, &query).await?.tenant;
+    let customer = customer_by_id(&id).ok_or_else(unknown)?;
+    let CustomerRef::Id(customer_id) = customer else { return Err(unknown()) };
+    let asked = (app.position(&query, "from").await?, app.position(&query, "to").await?);
+    let page = match query.text("cursor") {
+        None => {
+            let (from, to) = (asked.0.unwrap_or(Seq::ZERO), asked.1.unwrap_or_else(|| app.engine.durable()));
+            Page { from, to, start: None }
+        }
+        Some(text) => {
+            let (from, to, start) = cursor::read_statement(text, customer_id)?;
+            // A cursor says between which positions its statement is; whoever says it too must not say another.
+            if asked.0.is_some_and(|asked| asked != from) || asked.1.is_some_and(|asked| asked != to) {
+                return Err(Problem::new(&codes::CURSOR_INVALID));
+            }
+            Page { from, to, start: Some(start) }
+        }
+    };
+    if page.to < page.from {
+        return Err(invalid("to", "to must not lie before from"));
+    }
+    let closing = app.engine.customer_at(tenant, &customer, page.to).await?.ok_or_else(unknown)?;
+    let opening = app.engine.customer_at(tenant, &customer, page.from).await?;
+    let statement = page.statement(&app, &query, &closing, opening.as_ref().map(|view| &view.row)).await?;
+    if !accepts_csv(&headers) {
+        let mut response = Json(statement).into_response();
+        response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+        return Ok(response);
+    }
+    let mut response = json_response(StatusCode::OK, statement.csv(page.start.is_none()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    if let Some(cursor) = statement.next_cursor {
+        let limit = query.limit()?;
+        let slug = &closing.catalogue.slug;
+        let next = format!("<{}?tenant={slug}&limit={limit}&cursor={cursor}>; rel=\"next\"", uri.path());
+        headers.insert(LINK, HeaderValue::from_str(&next).map_err(|error| Problem::internal(&error))?);
+    }
+    Ok(response)
+}
+
+/// Tells whether the caller takes CSV, which nobody is sent unasked.
+fn accepts_csv(headers: &HeaderMap) -> bool {
+    let ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|all| all.split(','));
+    ranges.map(|range| range.split(';').next().unwrap_or("").trim()).any(|media| media.eq_ignore_ascii_case(CSV))
+}
+
+/// Which page of which statement.
+struct Page {
+    from: Seq,
+    to: Seq,
+    /// Where the page begins; `None` of the first one.
+    start: Option<Start>,
+}
+
+impl Page {
+    async fn statement(
+        &self,
+        app: &App,
+        query: &Query,
+        closing: &CustomerView,
+        opening: Option<&Row>,
+    ) -> Result<Statement, Problem> {
+        let start = self.start.unwrap_or(Start::of(closing.last));
+        if closing.last < start.seq {
+            return Err(Problem::new(&codes::CURSOR_INVALID));
+        }
+        // A unit has one name throughout a statement, that of its end.
+        let units = Names { catalogue: &closing.catalogue };
+        let items = |record: &Record, rules: Rules<'_>| Ok(entries(record, rules.catalogue, &units));
+        let (data, next) = walk(app, closing.id, start, self.from, query.limit()?, items).await?;
+        let none = BTreeMap::new();
+        let (before, after) = (opening.map_or(none, |row| balances(row, &units)), balances(&closing.row, &units));
+        // Each account stands in both.
+        let accounts: BTreeMap<&StatementAccount, ()> =
+            before.keys().chain(after.keys()).map(|own| (own, ())).collect();
+        let list = |balances: &BTreeMap<StatementAccount, Amount>| {
+            let balance = |own: &&StatementAccount| balances.get(*own).map_or(0, |balance| balance.minor_units());
+            accounts.keys().map(|own| AccountBalance { account: (*own).clone(), balance: balance(own) }).collect()
+        };
+        Ok(Statement {
+            customer: UuidText(closing.id.0),
+            from: self.from.0,
+            to: self.to.0,
+            opening: list(&before),
+            data,
+            closing: list(&after),
+            next_cursor: next.map(|next| cursor::write_statement(closing.id, self.from, self.to, next)),
+            as_of: self.to.0,
+        })
+    }
+}
+
+fn wallet(wallet: kembali_core::WalletId, unit: Unit, names: &Names<'_>) -> StatementAccount {
+    match unit {
+        Unit::Money(currency) => {
+            StatementAccount { holds: Holds::Money, wallet: Some(wallet.0), unit: currency.as_str().to_owned() }
+        }
+        Unit::Points(kind) => points(kind, names),
+    }
+}
+
+fn points(kind: RuleId, names: &Names<'_>) -> StatementAccount {
+    StatementAccount { holds: Holds::Points, wallet: None, unit: names.point_kind(kind).into_owned() }
+}
+
+fn balances(row: &Row, names: &Names<'_>) -> BTreeMap<StatementAccount, Amount> {
+    let wallets = row.wallets.iter().map(|own| (wallet(own.id, own.unit, names), own.balance));
+    wallets.chain(row.points.iter().map(|own| (points(own.kind, names), own.balance()))).collect()
+}
+
+/// Lists the entries of a record, the last first, as records come.
+fn entries(record: &Record, catalogue: &Catalogue, units: &Names<'_>) -> Vec<StatementEntry> {
+    let names = Names { catalogue };
+    let money = |entry: &Entry| {
+        let leg =
+            |leg: &HouseLeg| Leg { account: account_name(leg.account, catalogue), amount: leg.amount.minor_units() };
+        let against = entry.against.iter().map(leg).collect();
+        let account = wallet(entry.wallet, entry.unit, units);
+        shown(record, account, (entry.direction, entry.amount, entry.balance_after), against, None)
+    };
+    let of_points = |entry: &PointEntry| {
+        let source = Some(names.source(entry.source).into_owned());
+        let moved = (entry.direction, entry.points, entry.balance_after);
+        shown(record, points(entry.kind, units), moved, Vec::new(), source)
+    };
+    let entries = record.body.events.iter().rev().filter_map(|event| match event {
+        Event::WalletEntry(entry) => Some(money(entry)),
+        Event::PointEntry(entry) => Some(of_points(entry)),
+        _ => None,
+    });
+    entries.collect()
+}
+
+fn shown(
+    record: &Record,
+    account: StatementAccount,
+    (direction, amount, after): (Direction, Amount, Amount),
+    against: Vec<Leg>,
+    source: Option<String>,
+) -> StatementEntry {
+    let (amount, after) = (amount.minor_units(), after.minor_units());
+    StatementEntry {
+        seq: record.seq.0,
+        received_at: Rfc3339(record.body.received_at),
+        purchase: purchase_of(&record.body).map(|booked| UuidText(booked.key.0)),
+        operation: operation_of(&record.body).map(|done| operation_name(&done.operation)),
+        account,
+        direction: Side::of(direction),
+        amount,
+        balance_before: match direction {
+            Direction::In => after - amount,
+            Direction::Out => after + amount,
+        },
+        balance_after: after,
+        against,
+        source,
+    }
+}

@@ -1,0 +1,89 @@
+//! Where the records of a what-if come from: a running engine's durable records, or a ledger that nobody runs.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use kembali_core::{Instant, Seq};
+use kembali_journal::{Frame, codec};
+use kembali_snapshots::Archive;
+
+use crate::request::ReadError;
+use crate::shared::{Shared, read_error};
+
+/// Records in order, up to an end that stays where it is.
+pub(crate) trait History {
+    /// Why they cannot be read.
+    type Error;
+
+    /// Returns the last position.
+    fn end(&self) -> Seq;
+
+    /// Returns the frame that holds `seq`, or `None` when none does.
+    fn frame_of(&self, seq: Seq) -> Result<Option<Frame>, Self::Error>;
+
+    /// Iterates over all frames from the first on; the last may reach beyond the end.
+    fn frames(&self) -> impl Iterator<Item = Result<Frame, Self::Error>> + '_;
+
+    /// Says that the record at `seq` cannot be what was written.
+    fn damaged(seq: Seq, what: &dyn Display) -> Self::Error;
+
+    /// Returns when the ledger received the record at `seq`.
+    fn received_at(&self, seq: Seq) -> Result<Instant, Self::Error> {
+        let missing = || Self::damaged(seq, &"the ledger ends behind it, and it is not there");
+        let frame = self.frame_of(seq)?.ok_or_else(missing)?;
+        let bytes = frame.record_by_seq(seq).ok_or_else(missing)?;
+        Ok(codec::decode_head(bytes).map_err(|error| Self::damaged(seq, &error))?.received_at)
+    }
+}
+
+/// What is durable in a running engine at one moment.
+pub(crate) struct Live {
+    shared: Arc<Shared>,
+    /// As it was then; what was archived later is still found.
+    archive: Arc<Archive>,
+    end: Seq,
+}
+
+impl Live {
+    pub(crate) fn new(shared: Arc<Shared>) -> Live {
+        let (end, archive) = (shared.durable(), shared.archive());
+        Live { shared, archive, end }
+    }
+}
+
+impl History for Live {
+    type Error = ReadError;
+
+    fn end(&self) -> Seq {
+        self.end
+    }
+
+    fn frame_of(&self, seq: Seq) -> Result<Option<Frame>, ReadError> {
+        self.shared.frame_of(seq)
+    }
+
+    fn frames(&self) -> impl Iterator<Item = Result<Frame, ReadError>> + '_ {
+        // In order and past the cache of blocks, which is for those who look here and there.
+        let mut next = Seq(1);
+        let archived = self.archive.frames(Seq(1)).map(move |frame| {
+            let read = frame.map_err(|error| read_error(next, error));
+            if let Ok(frame) = &read {
+                next = frame.last_seq().next();
+            }
+            read
+        });
+        // One by one: a frame is not kept in memory for this.
+        let mut next = Some(self.archive.last_seq().next());
+        let newer = std::iter::from_fn(move || {
+            let seq = next?;
+            let read = self.shared.frame_of(seq).transpose()?;
+            next = read.as_ref().ok().map(|frame| frame.last_seq().next());
+            Some(read)
+        });
+        archived.chain(newer)
+    }
+
+    fn damaged(seq: Seq, what: &dyn Display) -> ReadError {
+        ReadError::Damaged(seq, what.to_string())
+    }
+}

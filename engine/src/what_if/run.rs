@@ -1,0 +1,246 @@
+//! The range of a what-if, and the loop over its records.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant as Moment};
+
+use kembali_core::catalogue::Catalogue;
+use kembali_core::ledger::Inconsistency;
+use kembali_core::what_if::WhatIf;
+use kembali_core::{Instant, Seq};
+use kembali_journal::codec;
+
+use super::history::History;
+use super::{Bound, WhatIfProgress, WhatIfRefused, WhatIfReport};
+
+/// From one progress that is told to the next.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// The positions that are decided again, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    first: Seq,
+    last: Seq,
+}
+
+/// Finds the positions of a range.
+pub(crate) fn range<H: History>(
+    history: &H,
+    from: Option<Bound>,
+    to: Option<Bound>,
+) -> Result<Result<Range, WhatIfRefused>, H::Error> {
+    let end = history.end();
+    let first = match from {
+        None => Seq(1),
+        Some(Bound::Position(seq)) => seq.max(Seq(1)),
+        Some(Bound::Received(at)) => first_received(history, |received_at| at <= received_at)?,
+    };
+    let last = match to {
+        None => end,
+        Some(Bound::Position(seq)) => seq.min(end),
+        Some(Bound::Received(at)) => Seq(first_received(history, |received_at| at < received_at)?.0 - 1),
+    };
+    let is_empty = last < first;
+    Ok(if is_empty { Err(WhatIfRefused::RangeEmpty { from: first, to: last, end }) } else { Ok(Range { first, last }) })
+}
+
+/// Finds the first record that is received late enough, or the position behind the end. Stamps never fall.
+fn first_received<H: History>(history: &H, is_late: impl Fn(Instant) -> bool) -> Result<Seq, H::Error> {
+    let (mut low, mut high) = (1, history.end().0 + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if is_late(history.received_at(Seq(middle))?) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Ok(Seq(low))
+}
+
+/// Runs over the records, and compares. `None` when it was told not to go on.
+///
+/// `go_on` is asked after every frame; `tell` hears of the progress now and then, and of the start.
+pub(crate) fn run<H: History>(
+    history: &H,
+    wanted: Arc<Catalogue>,
+    range: Range,
+    largest: usize,
+    go_on: impl Fn() -> bool,
+    mut tell: impl FnMut(WhatIfProgress),
+) -> Result<Option<WhatIfReport>, H::Error> {
+    let start = Moment::now();
+    let mut told = start;
+    let mut what_if = WhatIf::new(wanted, range.first);
+    let mut reached = Seq::ZERO;
+    tell(WhatIfProgress { reached, to: range.last, purchases: 0 });
+    for frame in history.frames() {
+        let frame = frame?;
+        for (seq, bytes) in (frame.first_seq().0..=range.last.0).map(Seq).zip(frame.records()) {
+            let head = codec::decode_head(bytes).map_err(|error| H::damaged(seq, &error))?;
+            reached = seq;
+            // Another tenant's record is not read any further.
+            if head.tenant == what_if.tenant() {
+                let record = codec::decode(seq, bytes).map_err(|error| H::damaged(seq, &error))?;
+                what_if.take(record).map_err(|what| contradiction::<H>(seq, &what))?;
+            }
+        }
+        if range.last <= frame.last_seq() {
+            break;
+        }
+        if !go_on() {
+            return Ok(None);
+        }
+        if PROGRESS_EVERY <= told.elapsed() {
+            told = Moment::now();
+            tell(WhatIfProgress { reached, to: range.last, purchases: what_if.purchases() });
+        }
+        // Purchases that come in go first.
+        thread::yield_now();
+    }
+    if reached < range.last {
+        return Err(H::damaged(reached.next(), &"the ledger ends behind it, and it is not there"));
+    }
+    let comparison = what_if.finish(largest).map_err(|what| contradiction::<H>(reached, &what))?;
+    Ok(Some(WhatIfReport { from: range.first, to: range.last, elapsed: start.elapsed(), comparison }))
+}
+
+fn contradiction<H: History>(seq: Seq, what: &Inconsistency) -> H::Error {
+    H::damaged(seq, &format_args!("it contradicts the ledger: {what:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fmt::Display;
+
+    use kembali_core::TenantId;
+    use kembali_core::catalogue::{Currency, RuleClock, UnknownCustomer, UnknownPromo};
+    use kembali_core::draft::{CatalogueDraft, EarningDraft, Numbering};
+    use kembali_core::event::{Body, Event};
+    use kembali_core::{CurrencyCode, PartnerId};
+    use kembali_journal::{Frame, FrameHash};
+
+    use super::*;
+
+    /// Frames in memory; the last may be missing.
+    struct Frames {
+        frames: Vec<Frame>,
+        end: Seq,
+    }
+
+    impl History for Frames {
+        type Error = String;
+
+        fn end(&self) -> Seq {
+            self.end
+        }
+
+        fn frame_of(&self, seq: Seq) -> Result<Option<Frame>, String> {
+            Ok(self.frames.iter().find(|frame| frame.first_seq() <= seq && seq <= frame.last_seq()).cloned())
+        }
+
+        fn frames(&self) -> impl Iterator<Item = Result<Frame, String>> + '_ {
+            self.frames.iter().cloned().map(Ok)
+        }
+
+        fn damaged(seq: Seq, what: &dyn Display) -> String {
+            format!("{}: {what}", seq.0)
+        }
+    }
+
+    fn rules() -> Arc<Catalogue> {
+        let draft = CatalogueDraft {
+            slug: "shops".into(),
+            name: "Shops".into(),
+            currency: Currency { code: CurrencyCode::parse("IDR").expect("a currency"), exponent: 0 },
+            timezone: "Asia/Jakarta".into(),
+            clock: RuleClock::Received,
+            unknown_customer: UnknownCustomer::AutoCreate,
+            unknown_promo: UnknownPromo::Refuse,
+            partners: Vec::new(),
+            promos: Vec::new(),
+            programs: Vec::new(),
+            earning: EarningDraft::default(),
+        };
+        let numbering = Numbering { tenant: TenantId(1), next_partner: PartnerId(1), currency_is_fixed: false };
+        Arc::new(draft.resolve(None, numbering).expect("rules"))
+    }
+
+    /// Frames of one record each, received in pairs at the same instant.
+    fn history(count: u64) -> Frames {
+        let mut frames: Vec<Frame> = Vec::new();
+        for seq in 1..=count {
+            let body = Body {
+                received_at: Instant(seq as i64 / 2 * 10),
+                tenant: TenantId(1),
+                catalogue_version: seq as u32,
+                customer: None,
+                previous: Seq::ZERO,
+                events: vec![Event::CatalogueApplied(Arc::new(Catalogue {
+                    version: seq as u32,
+                    ..Catalogue::clone(&rules())
+                }))],
+            };
+            let mut bytes = Vec::new();
+            codec::encode(&body, &mut bytes).expect("a record");
+            let previous = frames.last().map_or(FrameHash::GENESIS, Frame::hash);
+            frames.push(Frame::build(1, Seq(seq), previous, &[bytes]).expect("a frame"));
+        }
+        Frames { frames, end: Seq(count) }
+    }
+
+    #[test]
+    fn it_is_given_up_at_the_next_frame() {
+        let history = history(9);
+        let range = range(&history, None, None).expect("readable").expect("a range");
+        let asked = Cell::new(0);
+        let go_on = || {
+            asked.set(asked.get() + 1);
+            asked.get() < 3
+        };
+        let given_up = run(&history, rules(), range, 1, go_on, |_| ()).expect("readable");
+        assert!(given_up.is_none() && asked.get() == 3);
+        let report = run(&history, rules(), range, 1, || true, |_| ()).expect("readable").expect("a report");
+        assert_eq!((report.from, report.to, report.comparison.left_out.catalogues), (Seq(1), Seq(9), 9));
+    }
+
+    #[test]
+    fn nothing_is_read_behind_the_range() {
+        let history = history(9);
+        let range = range(&history, Some(Bound::Position(Seq(2))), Some(Bound::Position(Seq(4))));
+        let asked = Cell::new(0);
+        let go_on = || {
+            asked.set(asked.get() + 1);
+            true
+        };
+        let range = range.expect("readable").expect("a range");
+        let report = run(&history, rules(), range, 1, go_on, |_| ()).expect("readable").expect("a report");
+        assert_eq!((report.comparison.left_out.catalogues, asked.get()), (3, 3));
+    }
+
+    #[test]
+    fn a_ledger_that_ends_too_early_is_damage() {
+        let mut history = history(9);
+        history.frames.pop();
+        let range = range(&history, None, None).expect("readable").expect("a range");
+        let short = run(&history, rules(), range, 1, || true, |_| ()).expect_err("a record is missing");
+        assert_eq!(short, "9: the ledger ends behind it, and it is not there");
+        assert!(history.received_at(Seq(9)).is_err());
+    }
+
+    #[test]
+    fn an_instant_names_the_records_that_were_received_then() {
+        let history = history(9);
+        // Received at 0, 10, 10, 20, 20, 30, 30, 40, 40.
+        let found = |from: i64, to: i64| {
+            let [from, to] = [from, to].map(|at| Some(Bound::Received(Instant(at))));
+            range(&history, from, to).expect("readable").map(|range| (range.first.0, range.last.0)).ok()
+        };
+        assert_eq!(found(10, 20), Some((2, 5)));
+        assert_eq!(found(9, 20), Some((2, 5)));
+        assert_eq!(found(11, 39), Some((4, 7)));
+        assert_eq!(found(-5, 99), Some((1, 9)));
+        assert_eq!((found(11, 19), found(41, 99), found(0, -1)), (None, None, None));
+    }
+}
