@@ -5,7 +5,7 @@ use kembali_core::customer::Row;
 use kembali_core::draft::PolicyDraft;
 use kembali_core::event::Record;
 use kembali_core::ledger::Ledger;
-use kembali_core::placement::as_placed;
+use kembali_core::upkeep::as_of;
 use kembali_core::{CustomerId, Instant, Seq, TenantId};
 use kembali_engine::{ApplyRequest, Caller, CustomerRef, Engine, ReadError};
 
@@ -30,7 +30,7 @@ fn replayed(ledger: &Ledger, customer: CustomerId) -> Known {
     let row = ledger.rows.get(&customer)?;
     let version = ledger.desk.catalogue(TENANT).expect("rules").version;
     let now = ledger.desk.now(TENANT, ledger.desk.last_received_at());
-    let row = as_placed(row.clone(), ledger.desk.removals(TENANT).expect("a tenant"));
+    let row = as_of(row.clone(), ledger.desk.removals(TENANT).expect("a tenant"), now);
     Some((row, version, now, ledger.desk.last_record_of(customer)))
 }
 

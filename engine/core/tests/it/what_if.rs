@@ -16,8 +16,8 @@ use kembali_core::draft::{
 use kembali_core::event::{Event, Record};
 use kembali_core::ledger::Inconsistency;
 use kembali_core::operation::OperationCommand;
-use kembali_core::placement::placed_by_sweep;
-use kembali_core::totals::{TenantTotals, Totals};
+use kembali_core::totals::{TenantTotals, Totals, Turnover};
+use kembali_core::upkeep::by_sweep;
 use kembali_core::what_if::{Comparison, LeftOut, RanOut, WhatIf};
 use kembali_core::{CustomerId, CustomerName, DAY_US, PurchaseKey, Rate, RejectionCode, Seq, TenantId, Unit};
 use proptest::prelude::*;
@@ -140,10 +140,13 @@ fn check_people(comparison: &Comparison) {
     let Comparison { before, after, people, .. } = comparison;
     let units = [before, after].into_iter().flat_map(|totals| totals.wallets.keys().chain(totals.points.keys()));
     for unit in units {
-        let held =
-            |totals: &TenantTotals| totals.wallets.get(unit).or_else(|| totals.points.get(unit)).copied().unwrap_or(0);
+        // What they hold, and what they had and time took.
+        let got = |totals: &TenantTotals| {
+            let held = totals.wallets.get(unit).or_else(|| totals.points.get(unit)).copied().unwrap_or(0);
+            held + totals.house.get(&(*unit, HouseAccount::PointsExpired)).map_or(0, |sum| sum.credits)
+        };
         let own = people.get(unit).cloned().unwrap_or_default();
-        assert_eq!(own.winners.sum + own.losers.sum, held(after) - held(before), "{unit:?}");
+        assert_eq!(own.winners.sum + own.losers.sum, got(after) - got(before), "{unit:?}");
         assert!(0 <= own.winners.sum && own.losers.sum <= 0);
         for side in [own.winners, own.losers] {
             assert_eq!(side.largest.len() as u64, side.customers.min(3));
@@ -247,6 +250,7 @@ fn everything() -> CatalogueDraft {
         is_active: true,
         ends_at: None,
         pays: "points".into(),
+        life_days: Some(5),
     };
     let buy = |product: &str, min: i64, is_cumulative: bool| FulfillmentDraft {
         name: product.into(),
@@ -267,15 +271,12 @@ fn everything() -> CatalogueDraft {
             buy("MILK", 900, false),
             buy("PIZZA", 3_000, true),
             buy("TEA", 0, false),
-            FulfillmentDraft {
-                name: "Reviews".into(),
-                kind: FulfillmentKind::Tag { tag: "review".into(), count: 3 },
-            },
+            FulfillmentDraft { name: "Reviews".into(), kind: FulfillmentKind::Tag { tag: "review".into(), count: 3 } },
         ],
         rewards: vec![
             RewardDraft {
                 name: "Points".into(),
-                pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(70) },
+                pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(70), life_days: Some(3) },
             },
             RewardDraft { name: "Cash".into(), pays: RewardPaysDraft::WalletCredit(amount(500)) },
         ],
@@ -385,8 +386,7 @@ fn operations_are_asked_again() {
     ];
     let world = baskets_and(&everything(), &every);
     let done = |record: &&Record| record.body.events.iter().any(|event| matches!(event, Event::OperationDone(_)));
-    let refused =
-        |record: &&Record| record.body.events.iter().any(|event| matches!(event, Event::OperationRefused(_)));
+    let refused = |record: &&Record| record.body.events.iter().any(|event| matches!(event, Event::OperationRefused(_)));
     let last = world.ledger.desk.last().0;
     let mut refused_then = BTreeMap::new();
     for from in [1, 2, 3, last / 3, last / 2, last, last + 1].map(Seq) {
@@ -401,7 +401,10 @@ fn operations_are_asked_again() {
         refused_then.extend(otherwise.refused_operations);
     }
     // Whoever would have stood or had otherwise cannot always be given and taken the same.
-    assert!(refused_then.contains_key("balance_too_small") && refused_then.contains_key("tier_lowest"), "{refused_then:?}");
+    assert!(
+        refused_then.contains_key("balance_too_small") && refused_then.contains_key("tier_lowest"),
+        "{refused_then:?}"
+    );
     let completed = |from| {
         let comparison = compare(&world, &otherwise(), from);
         let critic = world.ledger.desk.catalogue(TENANT).unwrap().campaigns[2].id;
@@ -430,8 +433,8 @@ fn every_kind_of_rule_gives_what_a_fresh_ledger_would() {
     assert!(before.campaigns.values().all(|count| 0 < *count) && after.campaigns.values().all(|count| 0 < *count));
     assert!(before.cashback != after.cashback && before.rewards != after.rewards && before.remarks != after.remarks);
     let expense = |totals: &TenantTotals, partner: u32| {
-        let of_partner = |((_, own), sum): (&(Unit, HouseAccount), &i128)| {
-            (*own == HouseAccount::PromoExpense(kembali_core::PartnerId(partner))).then_some(*sum)
+        let of_partner = |((_, own), sum): (&(Unit, HouseAccount), &Turnover)| {
+            (*own == HouseAccount::PromoExpense(kembali_core::PartnerId(partner))).then_some(sum.net())
         };
         totals.house.iter().filter_map(of_partner).sum::<i128>()
     };
@@ -573,7 +576,7 @@ fn customers_of_a_removed_level_are_placed_as_the_ledger_places_them() {
     for row in world.ledger.rows.values().cloned().collect::<Vec<_>>() {
         let (desk, now) = (&world.ledger.desk, world.now);
         let rules = Arc::clone(desk.catalogue(TENANT).unwrap());
-        if let Some(body) = placed_by_sweep(&row, &rules, desk.removals(TENANT).unwrap(), now) {
+        if let Some(body) = by_sweep(&row, &rules, desk.removals(TENANT).unwrap(), desk.now(TENANT, now), now) {
             world.write(body);
         }
     }
