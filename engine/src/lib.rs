@@ -14,7 +14,9 @@ mod history;
 mod installation;
 mod journal_thread;
 mod naming;
+mod operate;
 mod preview;
+mod profile_keys;
 mod recovery;
 mod request;
 mod router_actor;
@@ -34,6 +36,7 @@ pub use handle::{Engine, IN_FLIGHT_UNITS, Pause};
 pub use installation::KeyError;
 pub use journal_thread::Fault;
 pub use kembali_machine::{CustomerView, PromoUse, TotalsView};
+pub use operate::{OperateError, Operated, OperationRequest};
 pub use preview::Previewed;
 pub use recovery::{FoldError, Verified, VerifyError, verify};
 pub use request::{

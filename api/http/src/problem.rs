@@ -10,8 +10,9 @@ use hyper::StatusCode;
 use hyper::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
+use kembali_core::operation::OperationRejection;
 use kembali_core::{CatalogueRejection, Rejection};
-use kembali_engine::{ApplyError, BookError, NotTaken, ReadError, ReadOnly, SnapshotError, Stopped};
+use kembali_engine::{ApplyError, BookError, NotTaken, OperateError, ReadError, ReadOnly, SnapshotError, Stopped};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::Value;
 
@@ -94,8 +95,45 @@ impl Problem {
                 .member("occurred_at", Rfc3339(occurred_at).to_string())
                 .member("occurred_at_max", Rfc3339(occurred_at_max).to_string()),
             Rejection::PromoUnknown => problem.pointer("/promo_code"),
+            Rejection::WalletFrozen => problem,
             Rejection::PointsTooLarge { points } => problem.member("points", points.minor_units()),
             Rejection::BalanceTooLarge { balance } => problem.member("balance", balance.minor_units()),
+        };
+        problem.replayed = Some(replayed);
+        problem
+    }
+
+    /// Makes the problem of a refused operation.
+    pub(crate) fn of_operation_rejection(rejection: &OperationRejection, replayed: bool) -> Problem {
+        let problem = Problem::new(codes::of_operation_rejection(rejection));
+        let mut problem = match *rejection {
+            OperationRejection::AmountNotPositive { amount } => {
+                problem.pointer("/amount").member("amount", wide(amount))
+            }
+            OperationRejection::AmountTooLarge { amount, amount_max } => {
+                problem.pointer("/amount").member("amount", wide(amount)).member("amount_max", wide(amount_max))
+            }
+            OperationRejection::BalanceTooLarge { balance } | OperationRejection::WalletNotEmpty { balance } => {
+                problem.member("balance", balance.minor_units())
+            }
+            OperationRejection::BalanceTooSmall { balance, amount } => {
+                problem.member("balance", balance.minor_units()).member("amount", amount.minor_units())
+            }
+            OperationRejection::PointsTooLarge { points } => problem.member("points", points.minor_units()),
+            OperationRejection::WalletsTooMany { wallets_max } => problem.member("wallets_max", wallets_max),
+            OperationRejection::OccurredInFuture { occurred_at, occurred_at_max } => problem
+                .pointer("/occurred_at")
+                .member("occurred_at", Rfc3339(occurred_at).to_string())
+                .member("occurred_at_max", Rfc3339(occurred_at_max).to_string()),
+            OperationRejection::CustomerUnknown
+            | OperationRejection::WalletUnknown
+            | OperationRejection::WalletFrozen
+            | OperationRejection::WalletClosed
+            | OperationRejection::WalletIsDefault
+            | OperationRejection::ProgramUnknown
+            | OperationRejection::TierNone
+            | OperationRejection::TierHighest
+            | OperationRejection::TierLowest => problem,
         };
         problem.replayed = Some(replayed);
         problem
@@ -220,6 +258,16 @@ impl From<BookError> for Problem {
         match error {
             BookError::Stopped(stopped) => stopped.into(),
             BookError::Read(read) => read.into(),
+        }
+    }
+}
+
+impl From<OperateError> for Problem {
+    fn from(error: OperateError) -> Problem {
+        match error {
+            OperateError::NotTaken(not_taken) => not_taken.into(),
+            OperateError::Stopped(stopped) => stopped.into(),
+            OperateError::Read(read) => read.into(),
         }
     }
 }

@@ -26,6 +26,10 @@ pub enum HouseAccount {
     PointsExpired,
     /// Points that were spent. Credited by whatever takes points in payment.
     PointsRedeemed,
+    /// Money on its way in: debited by deposits, credited once it has arrived at the bank.
+    CashClearing,
+    /// What operators put right by hand: debited by what they give, credited by what they take.
+    Adjustments,
 }
 
 /// Which way an entry moves a wallet.
@@ -76,6 +80,25 @@ impl Entry {
         }
         let balance_after = balance.plus(amount)?;
         Some(Entry { wallet, unit, direction: Direction::In, amount, balance_after, against })
+    }
+
+    /// Debits `wallet`, which held `balance`, with `amount`, and credits `account` with it.
+    ///
+    /// Returns `None` when the balance is smaller, or when there is nothing to book.
+    #[must_use]
+    pub fn debit(
+        wallet: WalletId,
+        unit: Unit,
+        balance: Amount,
+        amount: Amount,
+        account: HouseAccount,
+    ) -> Option<Entry> {
+        if amount.is_zero() {
+            return None;
+        }
+        let balance_after = balance.minus(amount)?;
+        let against = Vec::from([HouseLeg { account, amount }]);
+        Some(Entry { wallet, unit, direction: Direction::Out, amount, balance_after, against })
     }
 
     /// Returns true when both sides are equal: the promise that holds for every entry of the journal.

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::draft::CatalogueDraft;
 use crate::identity::{CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
+use crate::operation::OperationCommand;
 use crate::preview::RuleChange;
 use crate::purchase::Purchase;
 use crate::quantity::Seq;
@@ -16,6 +17,8 @@ use crate::quantity::Seq;
 pub enum Command {
     /// Book a purchase.
     Purchase(Box<PurchaseCommand>),
+    /// Do something with a customer's accounts.
+    Operation(Box<OperationCommand>),
     /// Make a catalogue the tenant's next version.
     ApplyCatalogue(Box<ApplyCatalogue>),
     /// Look at something.

@@ -15,6 +15,7 @@ use crate::maps::Map;
 use crate::points::Expiry;
 use crate::quantity::{Amount, Seq};
 use crate::totals::{Grants, TenantTotals, Totals};
+use crate::wallet::WalletStatus;
 
 /// The whole state.
 #[derive(Clone, Debug, Default)]
@@ -237,6 +238,8 @@ fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
             HouseAccount::LoyaltyExpense => write(&[1]),
             HouseAccount::RewardExpense => write(&[2]),
             HouseAccount::PointsIssued => write(&[3]),
+            HouseAccount::CashClearing => write(&[4]),
+            HouseAccount::Adjustments => write(&[5]),
             HouseAccount::PointsExpired => write(&[6]),
             HouseAccount::PointsRedeemed => write(&[7]),
         }
@@ -247,6 +250,16 @@ fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
 /// Writes what rows, beyond [`canonical_row`], hold of later rules; nothing for a row without any. A ledger that has none
 /// keeps the digest that it had before there were such rules.
 pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
+    for wallet in row.wallets.iter().filter(|wallet| wallet.status != WalletStatus::Active) {
+        write(b"wallet");
+        write(&row.id.0.to_be_bytes());
+        write(&wallet.id.0.to_be_bytes());
+        write(&[match wallet.status {
+            WalletStatus::Active => 0,
+            WalletStatus::Frozen => 1,
+            WalletStatus::Closed => 2,
+        }]);
+    }
     if row.spends.is_empty() && row.points.is_empty() && row.campaigns.is_empty() {
         return;
     }

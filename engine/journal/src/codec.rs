@@ -50,6 +50,10 @@ mod kind {
     pub(super) const REWARD_GRANTED: u16 = 14;
     pub(super) const POINT_ENTRY: u16 = 15;
     pub(super) const TIER_PLACED: u16 = 16;
+    pub(super) const OPERATION_DONE: u16 = 17;
+    pub(super) const OPERATION_REFUSED: u16 = 18;
+    pub(super) const WALLET_OPENED: u16 = 19;
+    pub(super) const WALLET_STATUS_SET: u16 = 20;
 }
 
 /// Why bytes are no record.
@@ -153,6 +157,10 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::RewardGranted(body) => put(kind::REWARD_GRANTED, body, out),
         Event::PointEntry(body) => put_version(kind::POINT_ENTRY, 2, body, out),
         Event::TierPlaced(body) => put(kind::TIER_PLACED, body, out),
+        Event::OperationDone(body) => put(kind::OPERATION_DONE, &**body, out),
+        Event::OperationRefused(body) => put(kind::OPERATION_REFUSED, &**body, out),
+        Event::WalletOpened(body) => put(kind::WALLET_OPENED, body, out),
+        Event::WalletStatusSet(body) => put(kind::WALLET_STATUS_SET, body, out),
     }
 }
 
@@ -272,6 +280,10 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::CAMPAIGN_COMPLETED => Event::CampaignCompleted(get(kind, body)?),
         kind::REWARD_GRANTED => Event::RewardGranted(get(kind, body)?),
         kind::TIER_PLACED => Event::TierPlaced(get(kind, body)?),
+        kind::OPERATION_DONE => Event::OperationDone(Box::new(get(kind, body)?)),
+        kind::OPERATION_REFUSED => Event::OperationRefused(Box::new(get(kind, body)?)),
+        kind::WALLET_OPENED => Event::WalletOpened(get(kind, body)?),
+        kind::WALLET_STATUS_SET => Event::WalletStatusSet(get(kind, body)?),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

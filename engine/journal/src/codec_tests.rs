@@ -14,12 +14,16 @@ use kembali_core::catalogue::{
 use kembali_core::event::{
     Body, CampaignCompleted, CashbackEarned, CustomerCreated, DeclineReason, Event, FulfillmentAdvanced,
     MilestoneReached, Placed, PlacementReason, PromoDeclined, PromoGranted, PurchaseBooked, PurchaseRefused, Record,
-    RewardGranted, SpendCounted, TierPlaced, TierStepped,
+    RewardGranted, SpendCounted, TierPlaced, TierStepped, WalletOpened, WalletStatusSet,
 };
 use kembali_core::journey::{Remark, Standing};
+use kembali_core::operation::{
+    Actor, Operation, OperationDone, OperationKey, OperationRefused, OperationRejection, TierMove,
+};
 use kembali_core::points::{Expiry, PointEntry};
 use kembali_core::purchase::{Line, Purchase};
 use kembali_core::threshold::SpendStanding;
+use kembali_core::wallet::WalletStatus;
 use kembali_core::{
     Alias, AliasKind, Amount, CurrencyCode, CustomerId, Fingerprint, Instant, PartnerId, Percent, PurchaseKey, Rate,
     RejectionCode, RuleId, Seq, TenantId, Unit, WalletId,
@@ -202,7 +206,7 @@ fn samples() -> Vec<(&'static str, Body)> {
         of_customer(Event::PointEntry(entry))
     };
     let created = |kind| of_customer(Event::CustomerCreated(CustomerCreated { alias: Alias { kind, hash: 5 } }));
-    vec![
+    let mut samples = vec![
         ("catalogue_applied_v3", body(None, vec![Event::CatalogueApplied(Arc::new(full_catalogue()))])),
         ("customer_created_email", created(AliasKind::Email)),
         ("customer_created_ref", created(AliasKind::Ref)),
@@ -304,7 +308,81 @@ fn samples() -> Vec<(&'static str, Body)> {
                 Placed::Journey { before: standing(7, 3), after: standing(8, 0) },
             ),
         ),
+    ];
+    samples.extend(operation_samples());
+    samples
+}
+
+/// One record for each operation, each reason against one, and what they do.
+fn operation_samples() -> Vec<(&'static str, Body)> {
+    let customer = Some(CustomerId(0x0123_4567_89ab_8cde_8f01_2345_6789_abcd));
+    let key = OperationKey(0x2222_3333_4444_5555_6666_7777_8888_9999);
+    let fingerprint = Fingerprint { version: 1, hash: 0x1111_2222_3333_4444_5555_6666_7777_8888 };
+    let (wallet, occurred_at) = (WalletId(2), Instant(1_483_271_606_000_000));
+    let done = |actor, key, operation| {
+        let done = OperationDone { actor, key, fingerprint, at: occurred_at, operation };
+        body(customer, vec![Event::OperationDone(Box::new(done))])
+    };
+    let by_operator = |operation| done(Actor::Operator, Some(key), operation);
+    let adjust = |direction| Operation::Adjust { wallet, direction, amount: 500, reason: "counted twice".into() };
+    let deposit =
+        |reference: Option<&str>| Operation::Deposit { wallet, amount: 50_000, reference: reference.map(Into::into) };
+    let set = |status| by_operator(Operation::SetWalletStatus { wallet, status });
+    let move_tier = |to| by_operator(Operation::MoveTier { program: "Journey".into(), to });
+    let tag = |occurred_at| Operation::ReportActivity { tag: "review".into(), occurred_at };
+    let refused = |rejection| {
+        let (customer, operation) = (CustomerId(7), deposit(None));
+        let actor = Actor::Operator;
+        let refused = OperationRefused { actor, key, fingerprint, customer, operation, rejection };
+        body(None, vec![Event::OperationRefused(Box::new(refused))])
+    };
+    let balance = amount(40);
+    vec![
+        ("operation_create_customer", done(Actor::Operator, None, Operation::CreateCustomer)),
+        ("operation_open_wallet", by_operator(Operation::OpenWallet)),
+        ("operation_rename_wallet", by_operator(Operation::RenameWallet { wallet })),
+        ("operation_set_wallet_active", set(WalletStatus::Active)),
+        ("operation_set_wallet_frozen", set(WalletStatus::Frozen)),
+        ("operation_set_wallet_closed", set(WalletStatus::Closed)),
+        ("operation_deposit", by_operator(deposit(Some("BCA 0042")))),
+        ("operation_adjust_in", by_operator(adjust(Direction::In))),
+        ("operation_adjust_out", by_operator(adjust(Direction::Out))),
+        ("operation_report_activity", done(Actor::Partner(PartnerId(3)), Some(key), tag(Some(occurred_at)))),
+        ("operation_move_tier_up", move_tier(TierMove::Up)),
+        ("operation_move_tier_down", move_tier(TierMove::Down)),
+        ("refused_customer_unknown", refused(OperationRejection::CustomerUnknown)),
+        ("refused_amount_not_positive", refused(OperationRejection::AmountNotPositive { amount: -1 })),
+        ("refused_amount_too_large", refused(OperationRejection::AmountTooLarge { amount: 9, amount_max: 8 })),
+        ("refused_balance_too_large", refused(OperationRejection::BalanceTooLarge { balance })),
+        ("refused_balance_too_small", refused(OperationRejection::BalanceTooSmall { balance, amount: amount(41) })),
+        ("refused_points_too_large", refused(OperationRejection::PointsTooLarge { points: amount(6) })),
+        ("refused_wallet_unknown", refused(OperationRejection::WalletUnknown)),
+        ("refused_wallet_frozen", refused(OperationRejection::WalletFrozen)),
+        ("refused_wallet_closed", refused(OperationRejection::WalletClosed)),
+        ("refused_wallet_not_empty", refused(OperationRejection::WalletNotEmpty { balance })),
+        ("refused_wallet_is_default", refused(OperationRejection::WalletIsDefault)),
+        ("refused_wallets_too_many", refused(OperationRejection::WalletsTooMany { wallets_max: 256 })),
+        ("refused_program_unknown", refused(OperationRejection::ProgramUnknown)),
+        ("refused_tier_none", refused(OperationRejection::TierNone)),
+        ("refused_tier_highest", refused(OperationRejection::TierHighest)),
+        ("refused_tier_lowest", refused(OperationRejection::TierLowest)),
+        (
+            "refused_occurred_in_future",
+            refused(OperationRejection::OccurredInFuture { occurred_at, occurred_at_max: Instant(5) }),
+        ),
+        ("wallet_opened", body(customer, vec![Event::WalletOpened(WalletOpened { wallet, unit: money() })])),
+        ("wallet_status_set", {
+            let (before, after) = (WalletStatus::Active, WalletStatus::Frozen);
+            body(customer, vec![Event::WalletStatusSet(WalletStatusSet { wallet, unit: money(), before, after })])
+        }),
+        ("wallet_entry_in_deposit", house_entry(customer, HouseAccount::CashClearing)),
+        ("wallet_entry_in_adjustment", house_entry(customer, HouseAccount::Adjustments)),
     ]
+}
+
+fn house_entry(customer: Option<CustomerId>, account: HouseAccount) -> Body {
+    let entry = Entry::credit(WalletId(2), money(), amount(5), &[HouseLeg { account, amount: amount(7) }]);
+    body(customer, vec![Event::WalletEntry(entry.expect("it fits"))])
 }
 
 /// A movement that version 1 of its shape could hold.

@@ -6,6 +6,7 @@ use kembali_core::catalogue::Catalogue;
 use kembali_core::command::PurchaseCommand;
 use kembali_core::customer::Row;
 use kembali_core::event::{Body, Record};
+use kembali_core::operation::OperationRejection;
 use kembali_core::totals::TenantTotals;
 use kembali_core::{CatalogueRejection, CustomerId, Instant, Rejection, Seq};
 
@@ -38,6 +39,34 @@ pub enum Outcome {
         /// True when the same content was refused for the same reason before.
         replayed: bool,
     },
+    /// An operation was done.
+    Operated {
+        /// All that happened.
+        record: Arc<Record>,
+        /// The rules that it was decided by.
+        catalogue: Arc<Catalogue>,
+    },
+    /// An operation would be done; nothing was.
+    WouldOperate {
+        /// All that would happen.
+        body: Box<Body>,
+        /// The rules that it was judged by.
+        catalogue: Arc<Catalogue>,
+    },
+    /// What an operation asks is so already.
+    Unchanged {
+        /// The customer.
+        customer: CustomerId,
+    },
+    /// The key of an operation was used before.
+    OperationKnown {
+        /// The record that says what became of it.
+        seq: Seq,
+        /// True when the same was asked.
+        is_same: bool,
+    },
+    /// An operation was refused.
+    OperationRefused(OperationRejection),
     /// A catalogue holds now.
     Applied {
         /// The present version.

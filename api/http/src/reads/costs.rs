@@ -77,6 +77,8 @@ fn costs(view: &TotalsView) -> Costs {
             HouseAccount::RewardExpense | HouseAccount::PointsIssued => continue,
             // What became of points that were granted.
             HouseAccount::PointsExpired | HouseAccount::PointsRedeemed => continue,
+            // No rule did it.
+            HouseAccount::CashClearing | HouseAccount::Adjustments => continue,
         };
         data.push(Cost { unit, cost, ..row });
     }
@@ -117,7 +119,10 @@ fn is_cost(account: HouseAccount) -> bool {
         | HouseAccount::LoyaltyExpense
         | HouseAccount::RewardExpense
         | HouseAccount::PointsIssued => true,
-        HouseAccount::PointsExpired | HouseAccount::PointsRedeemed => false,
+        HouseAccount::PointsExpired
+        | HouseAccount::PointsRedeemed
+        | HouseAccount::CashClearing
+        | HouseAccount::Adjustments => false,
     }
 }
 

@@ -25,6 +25,7 @@ use crate::routes::Endpoint;
 use crate::wire::event::{is_of_nobody, partner_of};
 use crate::wire::history::{EntryPage, Leg, PurchasePage, Side, TierMove, TierPage, TierState, WalletEntry};
 use crate::wire::instant::{Rfc3339, UuidText};
+use crate::wire::operation::{operation_name, operation_of};
 use crate::wire::result::{Names, Rules, purchase_of, render};
 
 /// Records that one page looks through, so that a long history without a hit cannot hold a request for ever.
@@ -192,6 +193,7 @@ fn tier_items(record: &Record, rules: Rules<'_>) -> Result<Vec<TierMove>, Proble
 fn entry_items(record: &Record, rules: Rules<'_>) -> Result<Vec<WalletEntry>, Problem> {
     let catalogue = rules.catalogue;
     let booked = purchase_of(&record.body);
+    let operation = operation_of(&record.body).map(|done| operation_name(&done.operation));
     let entry = |entry: &Entry| {
         // A wallet holds money alone.
         let Unit::Money(currency) = entry.unit else { return None };
@@ -201,6 +203,7 @@ fn entry_items(record: &Record, rules: Rules<'_>) -> Result<Vec<WalletEntry>, Pr
             seq: record.seq.0,
             received_at: Rfc3339(record.body.received_at),
             purchase: booked.map(|booked| UuidText(booked.key.0)),
+            operation,
             wallet: entry.wallet.0,
             currency: currency.as_str().to_owned(),
             direction: Side::of(entry.direction),
@@ -238,5 +241,7 @@ pub(crate) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> Stri
         HouseAccount::PointsIssued => "points_issued".to_owned(),
         HouseAccount::PointsExpired => "points_expired".to_owned(),
         HouseAccount::PointsRedeemed => "points_redeemed".to_owned(),
+        HouseAccount::CashClearing => "cash_clearing".to_owned(),
+        HouseAccount::Adjustments => "adjustments".to_owned(),
     }
 }

@@ -27,6 +27,7 @@ use crate::query::{Query, invalid};
 use crate::routes::Endpoint;
 use crate::wire::history::{Leg, Side};
 use crate::wire::instant::{Rfc3339, UuidText};
+use crate::wire::operation::{operation_name, operation_of};
 use crate::wire::purchase::customer_by_id;
 use crate::wire::result::{Names, Rules, purchase_of};
 use crate::wire::statement::{AccountBalance, Holds, Statement, StatementAccount, StatementEntry};
@@ -194,6 +195,7 @@ fn shown(
         seq: record.seq.0,
         received_at: Rfc3339(record.body.received_at),
         purchase: purchase_of(&record.body).map(|booked| UuidText(booked.key.0)),
+        operation: operation_of(&record.body).map(|done| operation_name(&done.operation)),
         account,
         direction: Side::of(direction),
         amount,

@@ -9,14 +9,17 @@ use std::borrow::Cow;
 use kembali_core::accounts::{Direction, Entry, HouseAccount};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::event::{Body, DeclineReason, Event, PromoDeclined, PromoGranted};
+use kembali_core::operation::Actor;
 use kembali_core::points::PointEntry;
 use kembali_core::upkeep::is_upkeep;
+use kembali_core::wallet::WalletStatus;
 use kembali_core::{AliasKind, PartnerId, Seq, Unit};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::history::Side;
 use super::instant::{Rfc3339, UuidText};
+use super::operation::{Asked, OperationResult, by, operation_result, status_text};
 use super::result::{Declined, Effect, Names, PurchaseResult, Rules, TierStep, purchase_of, result_of};
 
 /// What an event is about.
@@ -37,10 +40,14 @@ enum Topic {
     CampaignCompleted,
     RewardGranted,
     PointsEntry,
+    OperationAccepted,
+    OperationRejected,
+    WalletOpened,
+    WalletStatus,
 }
 
 impl Topic {
-    const ALL: [Topic; 15] = [
+    const ALL: [Topic; 19] = [
         Topic::CatalogueApplied,
         Topic::CustomerRegistered,
         Topic::PurchaseAccepted,
@@ -56,6 +63,10 @@ impl Topic {
         Topic::CampaignCompleted,
         Topic::RewardGranted,
         Topic::PointsEntry,
+        Topic::OperationAccepted,
+        Topic::OperationRejected,
+        Topic::WalletOpened,
+        Topic::WalletStatus,
     ];
 
     const fn name(self) -> &'static str {
@@ -75,6 +86,10 @@ impl Topic {
             Topic::CampaignCompleted => "campaign.completed",
             Topic::RewardGranted => "reward.granted",
             Topic::PointsEntry => "points.entry",
+            Topic::OperationAccepted => "operation.accepted",
+            Topic::OperationRejected => "operation.rejected",
+            Topic::WalletOpened => "wallet.opened",
+            Topic::WalletStatus => "wallet.status",
         }
     }
 
@@ -111,6 +126,10 @@ impl Topic {
             Event::RewardGranted(_) => Topic::RewardGranted,
             Event::PointEntry(_) => Topic::PointsEntry,
             Event::TierPlaced(_) => Topic::TierChanged,
+            Event::OperationDone(_) => Topic::OperationAccepted,
+            Event::OperationRefused(_) => Topic::OperationRejected,
+            Event::WalletOpened(_) => Topic::WalletOpened,
+            Event::WalletStatusSet(_) => Topic::WalletStatus,
         })
     }
 }
@@ -145,11 +164,11 @@ impl PointsReason {
 
 /// The topics that a subscriber asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Topics(u16);
+pub struct Topics(u32);
 
 impl Topics {
     /// Every topic, also one that is made later.
-    pub const ALL: Topics = Topics(u16::MAX);
+    pub const ALL: Topics = Topics(u32::MAX);
 
     /// Reads a list with commas; a `*` at the end of a name stands for any text.
     ///
@@ -281,6 +300,19 @@ enum Data<'a> {
         /// The problem code.
         code: &'static str,
     },
+    /// The operation's result, as it was answered.
+    OperationAccepted(Box<OperationResult<'a>>),
+    /// An operation was refused.
+    OperationRejected {
+        /// The customer's id.
+        customer: UuidText,
+        /// What was asked.
+        operation: Asked<'a>,
+        /// Who asked: `operator`, or the slug of a partner.
+        by: Cow<'a, str>,
+        /// The problem code.
+        code: &'static str,
+    },
     /// Something happened to a customer.
     Customer(About<'a>),
 }
@@ -374,6 +406,22 @@ enum Said<'a> {
         reason: PointsReason,
         /// How many there are afterwards.
         points_after: i64,
+    },
+    /// A wallet is open.
+    WalletOpened {
+        /// The wallet's number.
+        wallet: u16,
+        /// `active`.
+        status: &'static str,
+    },
+    /// A wallet may be used otherwise than before.
+    WalletStatus {
+        /// The wallet's number.
+        wallet: u16,
+        /// What it was: `active`, `frozen` or `closed`.
+        before: &'static str,
+        /// What it is.
+        after: &'static str,
     },
     /// Money moved.
     Entry {
@@ -470,6 +518,26 @@ impl<'a> View<'a> {
                     code: refused.code.as_str(),
                 });
             }
+            Event::OperationDone(_) => {
+                let result = operation_result(Some(self.seq), self.body, self.rules);
+                return result.map(Box::new).map(Data::OperationAccepted);
+            }
+            Event::OperationRefused(refused) => {
+                return Some(Data::OperationRejected {
+                    customer: UuidText(refused.customer.0),
+                    operation: Asked::of(&refused.operation),
+                    by: by(refused.actor, &self.names),
+                    code: refused.rejection.code(),
+                });
+            }
+            Event::WalletOpened(opened) => {
+                Said::WalletOpened { wallet: opened.wallet.0, status: status_text(WalletStatus::Active) }
+            }
+            Event::WalletStatusSet(set) => Said::WalletStatus {
+                wallet: set.wallet.0,
+                before: status_text(set.before),
+                after: status_text(set.after),
+            },
             Event::CustomerCreated(created) => Said::Registered {
                 named_by: match created.alias.kind {
                     AliasKind::Email => "email",
@@ -543,8 +611,17 @@ pub(crate) fn partner_of(body: &Body) -> Option<PartnerId> {
     body.events.iter().find_map(|event| match event {
         Event::PurchaseBooked(booked) => Some(booked.partner),
         Event::PurchaseRefused(refused) => Some(refused.partner),
+        Event::OperationDone(done) => partner_who_asked(done.actor),
+        Event::OperationRefused(refused) => partner_who_asked(refused.actor),
         _ => None,
     })
+}
+
+const fn partner_who_asked(actor: Actor) -> Option<PartnerId> {
+    match actor {
+        Actor::Operator => None,
+        Actor::Partner(partner) => Some(partner),
+    }
 }
 
 /// Returns true of a record that places a customer on other levels or lets points expire, and does nothing else: it is of

@@ -86,6 +86,9 @@ pub(crate) struct WalletEntry {
     /// The id of the purchase that caused it.
     #[schema(required)]
     pub(crate) purchase: Option<UuidText>,
+    /// The operation that caused it, which `GET /v1/operations/{seq}` shows; null of a purchase.
+    #[schema(required)]
+    pub(crate) operation: Option<&'static str>,
     /// The wallet's number.
     pub(crate) wallet: u16,
     /// The currency of the amounts.

@@ -1,4 +1,4 @@
-//! What if: the booked purchases of a tenant, decided again under other rules, beside what really happened.
+//! What if: the purchases and operations of a tenant, decided again under other rules, beside what really happened.
 //!
 //! A second state of the one tenant is built: up to a position it is the fold of the records, from there on every booked
 //! purchase goes through the same [`admit`] and [`decide`] as it did then, with the stamp that it had, and what these say
@@ -8,9 +8,15 @@
 //! record that did it, or, where the wanted rules are those that remove the level, once they hold. Points expire in it as
 //! they did: with the next purchase, or by the record of a sweep.
 //!
+//! Operations are asked again too, each as it was asked, at its place among the purchases: activities advance the wanted
+//! campaigns; deposits, adjustments, wallets and levels moved by hand act on what the customer would have had by then. So
+//! money is moved as it was, and a level is moved up or down from where the customer would have stood. What then cannot
+//! be, such as taking more out of a wallet than would have been in it, is refused and counted.
+//!
 //! Any other record that books no purchase is left out and counted: an event carries outcomes, which another history
 //! would not have had. [`kind_of`] is the place to say more about a new kind of record.
 
+mod operations;
 mod people;
 mod quota;
 
@@ -58,6 +64,8 @@ pub struct WhatIf {
     differences: Differences,
     purchases: u64,
     refused: BTreeMap<RejectionCode, u64>,
+    operations: u64,
+    refused_operations: BTreeMap<&'static str, u64>,
     left_out: LeftOut,
 }
 
@@ -68,11 +76,13 @@ struct Sums {
     quota: QuotaWatch,
 }
 
-/// Records of the range that book no purchase.
+/// Records of the range that are neither a booked purchase nor an operation that was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
     /// Refused purchases: their receipts do not hold what was bought, so nobody can decide them again.
     pub refusals: u64,
+    /// Refused operations: whoever is refused asks otherwise, so nobody knows what would have been asked instead.
+    pub refused_operations: u64,
     /// Changes of the tenant's rules: the wanted ones hold instead.
     pub catalogues: u64,
     /// Whatever else happened.
@@ -90,6 +100,10 @@ pub struct Comparison {
     pub purchases: u64,
     /// Those of them that the wanted rules refuse.
     pub refused: BTreeMap<RejectionCode, u64>,
+    /// Operations that were asked again.
+    pub operations: u64,
+    /// Those of them that are refused then, by code.
+    pub refused_operations: BTreeMap<&'static str, u64>,
     /// Records that were left out.
     pub left_out: LeftOut,
     /// The sums of the range as it was. `customers` and `members` count what is there at its end.
@@ -107,7 +121,10 @@ pub struct Comparison {
 /// What a record is to this.
 enum Kind {
     Purchase,
+    /// An operation was done.
+    Operation,
     Refusal,
+    RefusedOperation,
     Catalogue,
     /// A customer's row was brought up to date, and nothing else happened.
     Upkeep,
@@ -118,7 +135,9 @@ enum Kind {
 fn kind_of(body: &Body) -> Kind {
     let of_event = |event: &Event| match event {
         Event::PurchaseBooked(_) => Some(Kind::Purchase),
+        Event::OperationDone(_) => Some(Kind::Operation),
         Event::PurchaseRefused(_) => Some(Kind::Refusal),
+        Event::OperationRefused(_) => Some(Kind::RefusedOperation),
         Event::CatalogueApplied(_) => Some(Kind::Catalogue),
         _ => None,
     };
@@ -153,6 +172,8 @@ impl WhatIf {
             differences: Differences::default(),
             purchases: 0,
             refused: BTreeMap::new(),
+            operations: 0,
+            refused_operations: BTreeMap::new(),
             left_out: LeftOut::default(),
         }
     }
@@ -190,7 +211,9 @@ impl WhatIf {
         self.switch(seq, body.received_at)?;
         match kind_of(&body) {
             Kind::Purchase => return self.again(seq, body),
+            Kind::Operation => return self.operate_again(seq, body),
             Kind::Refusal => self.left_out.refusals += 1,
+            Kind::RefusedOperation => self.left_out.refused_operations += 1,
             Kind::Catalogue => {
                 self.left_out.catalogues += 1;
                 self.note_rules(seq, &body);
@@ -219,7 +242,7 @@ impl WhatIf {
     /// Folds in what really happened before the range.
     fn happened(&mut self, seq: Seq, body: Body) -> Result<(), Inconsistency> {
         match kind_of(&body) {
-            Kind::Refusal => Ok(()),
+            Kind::Refusal | Kind::RefusedOperation => Ok(()),
             Kind::Catalogue => {
                 self.note_rules(seq, &body);
                 body.events.iter().try_for_each(|event| match event {
@@ -227,7 +250,7 @@ impl WhatIf {
                     _ => Ok(()),
                 })
             }
-            Kind::Purchase | Kind::Upkeep | Kind::Other => {
+            Kind::Purchase | Kind::Operation | Kind::Upkeep | Kind::Other => {
                 let at = rule_time_of(&body);
                 for event in &body.events {
                     self.before.take(event, seq, at);
@@ -400,6 +423,8 @@ impl WhatIf {
             recorded: self.recorded,
             purchases: self.purchases,
             refused: self.refused,
+            operations: self.operations,
+            refused_operations: self.refused_operations,
             left_out: self.left_out,
             before: self.before.totals,
             after: self.after.totals,
@@ -423,6 +448,7 @@ impl Sums {
 fn rule_time_of(body: &Body) -> Instant {
     let booked = body.events.iter().find_map(|event| match event {
         Event::PurchaseBooked(booked) => Some(booked.at),
+        Event::OperationDone(done) => Some(done.at),
         _ => None,
     });
     booked.unwrap_or(body.received_at)
@@ -438,6 +464,7 @@ impl Comparison {
         self.before == self.after
             && self.ran_out_before == self.ran_out_after
             && self.refused.is_empty()
+            && self.refused_operations.is_empty()
             && self.people.is_empty()
     }
 }

@@ -309,8 +309,10 @@ impl Pair {
                 HouseAccount::LoyaltyExpense => self.model.loyalty_expense,
                 HouseAccount::RewardExpense
                 | HouseAccount::PointsIssued
+                | HouseAccount::CashClearing
+                | HouseAccount::Adjustments
                 | HouseAccount::PointsExpired
-                | HouseAccount::PointsRedeemed => panic!("no campaign is drawn here"),
+                | HouseAccount::PointsRedeemed => panic!("no purchase of this model posts there"),
             };
             assert_eq!(sum.net(), wanted, "{account:?}");
         }

@@ -15,6 +15,7 @@ use kembali_core::draft::{
 };
 use kembali_core::event::{Event, Record};
 use kembali_core::ledger::Inconsistency;
+use kembali_core::operation::OperationCommand;
 use kembali_core::totals::{TenantTotals, Totals, Turnover};
 use kembali_core::upkeep::by_sweep;
 use kembali_core::what_if::{Comparison, LeftOut, RanOut, WhatIf};
@@ -22,6 +23,7 @@ use kembali_core::{CustomerId, CustomerName, DAY_US, PurchaseKey, Rate, Rejectio
 use proptest::prelude::*;
 
 use crate::model::Rules;
+use crate::operator::Operated;
 use crate::property::{Op, Pair, any_op, any_rules};
 use crate::support::{Seen, World, amount, check, depth, jakarta, kezbek, ladder};
 
@@ -47,7 +49,8 @@ fn rows<'a>(rows: impl Iterator<Item = &'a Row>) -> BTreeMap<CustomerId, Row> {
     rows.map(|row| (row.id, Row { catalogue_version: 0, ..row.clone() })).collect()
 }
 
-/// A fresh ledger that `world`'s purchases were sent to, with `draft` applied before `from`; and the records from there on.
+/// A fresh ledger that `world`'s purchases and operations were sent to, with `draft` applied before `from`; and the records
+/// from there on.
 fn fresh(world: &World, draft: &CatalogueDraft, from: Seq) -> (World, Totals) {
     let mut fresh = World::default();
     let mut aliases = BTreeMap::new();
@@ -66,12 +69,32 @@ fn fresh(world: &World, draft: &CatalogueDraft, from: Seq) -> (World, Totals) {
             is_switched = true;
             fresh.apply(draft, None).unwrap();
         }
-        let mut booked = None;
+        let (mut created, mut booked, mut done) = (None, None, None);
         for event in &record.body.events {
             match event {
-                Event::CustomerCreated(created) => drop(aliases.insert(record.body.customer.unwrap(), created.alias)),
+                Event::CustomerCreated(own) => {
+                    created = Some(own.alias);
+                    aliases.insert(record.body.customer.unwrap(), own.alias);
+                }
                 Event::PurchaseBooked(own) => booked = Some(own),
+                Event::OperationDone(own) => done = Some(own),
                 _ => (),
+            }
+        }
+        if let Some(done) = done {
+            fresh.now = record.body.received_at;
+            let operated = fresh.operate(OperationCommand {
+                tenant: TENANT,
+                actor: done.actor,
+                key: None,
+                fingerprint: done.fingerprint,
+                customer: created.map_or(CustomerName::Id(record.body.customer.unwrap()), CustomerName::Alias),
+                operation: done.operation.clone(),
+                text: None,
+                dry_run: false,
+            });
+            if let (Operated::Done(record), true) = (operated, is_switched) {
+                range.evolve(&record);
             }
         }
         let Some(booked) = booked else { continue };
@@ -244,7 +267,12 @@ fn everything() -> CatalogueDraft {
     draft.earning = EarningDraft {
         point_kinds: vec!["points".into()],
         cashback_rules: vec![cashback("Milk", "0.05", &["MILK"]), cashback("All", "0.01", &[])],
-        fulfillments: vec![buy("MILK", 900, false), buy("PIZZA", 3_000, true), buy("TEA", 0, false)],
+        fulfillments: vec![
+            buy("MILK", 900, false),
+            buy("PIZZA", 3_000, true),
+            buy("TEA", 0, false),
+            FulfillmentDraft { name: "Reviews".into(), kind: FulfillmentKind::Tag { tag: "review".into(), count: 3 } },
+        ],
         rewards: vec![
             RewardDraft {
                 name: "Points".into(),
@@ -255,6 +283,7 @@ fn everything() -> CatalogueDraft {
         campaigns: vec![
             campaign("Movie", &["PIZZA", "MILK"], "Points", None),
             campaign("Tea", &["TEA", "PIZZA"], "Cash", Some(1)),
+            campaign("Critic", &["Reviews"], "Cash", None),
         ],
     };
     draft
@@ -279,11 +308,17 @@ fn otherwise() -> CatalogueDraft {
     earning.fulfillments[0].kind =
         FulfillmentKind::Buy { product: Some("MILK".into()), amount_min: amount(300), is_cumulative: true };
     earning.campaigns[1].completions_max = None;
+    earning.fulfillments[3].kind = FulfillmentKind::Tag { tag: "review".into(), count: 2 };
     draft
 }
 
 /// Some hundred baskets of a few customers over three months, some of them refused, with changes of nothing else.
 fn baskets(draft: &CatalogueDraft) -> World {
+    baskets_and(draft, &[])
+}
+
+/// The same, with some of these operations between them.
+fn baskets_and(draft: &CatalogueDraft, operations: &[&str]) -> World {
     let mut world = World::new(draft, jakarta("2023-12-20 08:00:00"));
     let mut state: u64 = 0x51ab_7c03;
     let mut draw = move |below: u64| {
@@ -313,8 +348,70 @@ fn baskets(draft: &CatalogueDraft) -> World {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let command = world.command(&words);
         world.purchase(command);
+        if !operations.is_empty() && draw(2) == 0 {
+            let operation = operations[draw(operations.len() as u64) as usize];
+            let name = ["A", "B", "C", "D", "E", "F", "G", "H"][draw(8) as usize];
+            let mut words = vec![name];
+            words.extend(operation.split(' '));
+            world.ask(&words);
+        }
     }
     world
+}
+
+/// Operations are asked again at their place: what they do beside other rules is what a fresh ledger would have done.
+#[test]
+fn operations_are_asked_again() {
+    let every = [
+        "create",
+        "open",
+        "rename 1",
+        "freeze 1",
+        "thaw 1",
+        "close 1",
+        "freeze 0",
+        "thaw 0",
+        "thaw 0",
+        "deposit 0 700",
+        "deposit 1 90",
+        "give 0 50",
+        "take 0 400",
+        "take 0 9000",
+        "take 0 15000",
+        "take 0 40000",
+        "did review",
+        "did review",
+        "did review occurred=-3h",
+        "promote Journey",
+        "demote Journey",
+        "promote Spend",
+        "demote Spend",
+    ];
+    let world = baskets_and(&everything(), &every);
+    let done = |record: &&Record| record.body.events.iter().any(|event| matches!(event, Event::OperationDone(_)));
+    let refused = |record: &&Record| record.body.events.iter().any(|event| matches!(event, Event::OperationRefused(_)));
+    let last = world.ledger.desk.last().0;
+    let mut refused_then = BTreeMap::new();
+    for from in [1, 2, 3, last / 3, last / 2, last, last + 1].map(Seq) {
+        let same = compare(&world, &everything(), from);
+        assert!(same.is_same(), "{same:?}");
+        let in_range = || world.records.iter().filter(|record| from <= record.seq);
+        assert_eq!(same.operations, in_range().filter(done).count() as u64);
+        assert_eq!(same.left_out.refused_operations, in_range().filter(refused).count() as u64);
+        assert_eq!(same.left_out.others, 0, "no operation is left out");
+        let otherwise = compare(&world, &otherwise(), from);
+        assert!(!otherwise.is_same(), "from {}", from.0);
+        refused_then.extend(otherwise.refused_operations);
+    }
+    // Whoever would have stood or had otherwise cannot always be moved and taken from the same.
+    assert!(refused_then.contains_key("balance_too_small"), "{refused_then:?}");
+    let completed = |from| {
+        let comparison = compare(&world, &otherwise(), from);
+        let critic = world.ledger.desk.catalogue(TENANT).unwrap().campaigns[2].id;
+        (comparison.before.campaigns[&critic], comparison.after.campaigns[&critic])
+    };
+    let (before, after) = completed(Seq(1));
+    assert!(0 < before && before < after, "{before} {after}: two reviews are enough then");
 }
 
 #[test]
@@ -400,7 +497,7 @@ fn a_customer_whose_first_purchase_is_refused_comes_with_the_next() {
     let comparison = compare(&world, &without, Seq(1));
     assert_eq!(comparison.refused, BTreeMap::from([(RejectionCode::PromoUnknown, 2)]));
     assert_eq!((comparison.before.customers, comparison.after.customers), (2, 2));
-    assert_eq!(comparison.left_out, LeftOut { refusals: 1, catalogues: 1, others: 0 });
+    assert_eq!(comparison.left_out, LeftOut { refusals: 1, catalogues: 1, ..LeftOut::default() });
     assert_eq!(comparison.people.values().next().unwrap().losers.sum, -15_000);
 
     let strict = CatalogueDraft { unknown_customer: UnknownCustomer::MustExist, ..kezbek() };
@@ -448,7 +545,7 @@ fn other_records_are_left_out_and_counted() {
         what_if.take(Record { seq: Seq(seq), ..record }).unwrap();
     }
     let comparison = what_if.finish(1).unwrap();
-    assert_eq!(comparison.left_out, LeftOut { refusals: 0, catalogues: 1, others: 2 });
+    assert_eq!(comparison.left_out, LeftOut { catalogues: 1, others: 2, ..LeftOut::default() });
     assert!(comparison.is_same() && comparison.purchases == 3, "{comparison:?}");
 
     // Without it nobody is there to buy.
