@@ -1,12 +1,13 @@
 //! Reading: what the ledger says as of a position. Nothing is created by reading.
 //!
-//! One customer: [`customers`] and, over time, [`history`] and [`statement`]; [`purchase`] and [`explain`]; the rules: [`promos`] and [`catalogue`];
+//! One customer: [`customers`] and, over time, [`history`] and [`statement`]; [`purchase`] and [`explain`]; the rules: [`promos`], [`offers`] and [`catalogue`];
 //! sums: [`reports`].
 
 pub(crate) mod catalogue;
 pub(crate) mod customers;
 pub(crate) mod explain;
 pub(crate) mod history;
+pub(crate) mod offers;
 pub(crate) mod promos;
 pub(crate) mod purchase;
 pub(crate) mod reports;

@@ -173,7 +173,12 @@ pub(crate) fn unit_name(unit: Unit, catalogue: &Catalogue) -> String {
     }
 }
 
-async fn totals(app: &App, identity: Identity, uri: &Uri, endpoint: Endpoint) -> Result<Box<TotalsView>, Problem> {
+pub(super) async fn totals(
+    app: &App,
+    identity: Identity,
+    uri: &Uri,
+    endpoint: Endpoint,
+) -> Result<Box<TotalsView>, Problem> {
     let query = Query::parse(uri, parameters::of(endpoint))?;
     app.reach_min_seq(&query).await?;
     app.totals(identity, &query).await
