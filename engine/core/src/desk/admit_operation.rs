@@ -141,11 +141,10 @@ fn offer_terms(
     let Some(((offer, stock), quantity)) = wanted else { return Some(OfferTerms::Unlimited) };
     let redeemed = desk.offer_redeemed(command.tenant, offer.id);
     let left = stock.saturating_sub(redeemed);
-    if left < u64::from(quantity) {
-        return Some(OfferTerms::Exhausted { stock, redeemed });
+    let reserved = if command.dry_run { 0 } else { open.offer(command.tenant, offer.id) };
+    if u64::from(quantity).saturating_add(reserved) <= left {
+        return Some(OfferTerms::Reserved { offer: offer.id, quantity });
     }
-    if left - u64::from(quantity) < open.offer(command.tenant, offer.id) && !command.dry_run {
-        return None;
-    }
-    Some(OfferTerms::Reserved { offer: offer.id, quantity })
+    // Also what cannot be had any more is said with the number that is settled.
+    if 0 < reserved { None } else { Some(OfferTerms::Exhausted { stock, redeemed }) }
 }

@@ -405,7 +405,7 @@ fn the_last_unit_of_a_stock_is_waited_for() {
         &mut world,
         "ask A redeem Coffee 2     -> wait
          ask A redeem Coffee 2 dry -> would: Coffee 2, points 26
-         ask A redeem Coffee 4     -> refused stock_exhausted
+         ask A redeem Coffee 4     -> wait
          ask A redeem Coffee 1     -> Coffee 1, points 33
          ask A redeem Coffee 1     -> wait",
     );
