@@ -145,6 +145,10 @@ pub(crate) async fn post_redemption(
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&app, identity, Endpoint::PostRedemption, request.uri(), request.headers()).await?;
     let NewRedemption { offer, quantity } = body_of(&app, request).await?;
+    // No record keeps a name that nothing can have.
+    if NAME_BYTES_MAX < offer.len() {
+        return Err(Problem::new(&codes::OFFER_NOT_FOUND));
+    }
     let operation = Operation::Redeem { offer: offer.into(), quantity: quantity.map_or(1, |quantity| quantity.0) };
     ask.operate(&app, customer(&id)?, operation, None).await
 }
