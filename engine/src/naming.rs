@@ -196,6 +196,11 @@ fn push_operation(operation: &Operation, out: &mut Vec<u8>) {
                 TierMove::Down => 1,
             });
         }
+        Operation::Redeem { offer, quantity } => {
+            out.push(8);
+            push_text(offer, out);
+            out.extend_from_slice(&quantity.to_le_bytes());
+        }
     }
 }
 

@@ -165,6 +165,8 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::PostDeposit => on(MethodFilter::POST, operations::post_deposit),
         Endpoint::PostAdjustment => on(MethodFilter::POST, operations::post_adjustment),
         Endpoint::PostActivity => on(MethodFilter::POST, operations::post_activity),
+        Endpoint::PostRedemption => on(MethodFilter::POST, operations::post_redemption),
+        Endpoint::Offers => get(reads::offers::list),
         Endpoint::Promote => on(MethodFilter::POST, operations::promote),
         Endpoint::Demote => on(MethodFilter::POST, operations::demote),
         Endpoint::Operation => get(operations::show),

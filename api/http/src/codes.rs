@@ -119,6 +119,8 @@ registry! {
         "Take the `seq` of an operation's result."
     TIER_PROGRAM_NOT_FOUND 404 "tier_program_not_found" final "The tenant has no such tier programme"
         "Take a name from the tenant's tier programmes."
+    OFFER_NOT_FOUND 404 "offer_not_found" final "The tenant has no such offer"
+        "Take a name from the tenant's offers."
     CUSTOMER_NOT_FOUND 404 "customer_not_found" final "There is no such customer"
         "Check the name; a customer exists from the first booked purchase on."
     PURCHASE_NOT_FOUND 404 "purchase_not_found" final "There is no such purchase"
@@ -203,6 +205,14 @@ registry! {
         "Have the wallet paid out first."
     POINTS_TOO_LARGE 422 "points_too_large" final "A sum of points would pass the largest amount"
         "Have the points spent first; all that was ever spent cannot pass 2^53 - 1 minor units."
+    OFFER_CLOSED 422 "offer_closed" final "The offer cannot be redeemed now"
+        "Look at its period and whether it is active."
+    QUANTITY_OUT_OF_RANGE 422 "quantity_out_of_range" final "So many units cannot be redeemed at once"
+        "Send a quantity of 1 to `quantity_max`."
+    STOCK_EXHAUSTED 422 "stock_exhausted" final "Fewer units are left than asked for"
+        "Ask for at most `stock` minus `redeemed`, or for another offer."
+    POINTS_TOO_FEW 422 "points_too_few" final "The customer has fewer points than that costs"
+        "Ask for less: one unit costs `price`, and the customer has `points`."
 
     // The server.
     INTERNAL 500 "internal" final "Something went wrong here"
@@ -264,6 +274,11 @@ pub(crate) fn of_operation_rejection(rejection: &OperationRejection) -> &'static
         OperationRejection::TierHighest => &TIER_HIGHEST,
         OperationRejection::TierLowest => &TIER_LOWEST,
         OperationRejection::OccurredInFuture { .. } => &OCCURRED_IN_FUTURE,
+        OperationRejection::OfferUnknown => &OFFER_NOT_FOUND,
+        OperationRejection::OfferClosed => &OFFER_CLOSED,
+        OperationRejection::QuantityOutOfRange { .. } => &QUANTITY_OUT_OF_RANGE,
+        OperationRejection::StockExhausted { .. } => &STOCK_EXHAUSTED,
+        OperationRejection::PointsTooFew { .. } => &POINTS_TOO_FEW,
     }
 }
 

@@ -28,8 +28,8 @@ use crate::reads::{Json, json_response};
 use crate::routes::Endpoint;
 use crate::wire::instant::UuidText;
 use crate::wire::operation::{
-    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewWallet, OperationBody, OperationUnchanged, WalletChange,
-    WalletPatch, operation_of, parse, render,
+    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewWallet, OperationBody, OperationUnchanged,
+    WalletChange, WalletPatch, operation_of, parse, render,
 };
 use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
 use crate::wire::result::Rules;
@@ -133,6 +133,23 @@ pub(crate) async fn post_activity(
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&app, identity, Endpoint::PostActivity, request.uri(), request.headers()).await?;
     let operation = body_of::<NewActivity>(&app, request).await?.operation()?;
+    ask.operate(&app, customer(&id)?, operation, None).await
+}
+
+/// Spends points on an offer.
+pub(crate) async fn post_redemption(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let ask = Ask::read(&app, identity, Endpoint::PostRedemption, request.uri(), request.headers()).await?;
+    let NewRedemption { offer, quantity } = body_of(&app, request).await?;
+    // No record keeps a name that nothing can have.
+    if NAME_BYTES_MAX < offer.len() {
+        return Err(Problem::new(&codes::OFFER_NOT_FOUND));
+    }
+    let operation = Operation::Redeem { offer: offer.into(), quantity: quantity.map_or(1, |quantity| quantity.0) };
     ask.operate(&app, customer(&id)?, operation, None).await
 }
 

@@ -131,6 +131,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::PostDeposit
         | Endpoint::PostAdjustment
         | Endpoint::PostActivity
+        | Endpoint::PostRedemption
         | Endpoint::Promote
         | Endpoint::Demote => &[TENANT, DRY_RUN],
         Endpoint::Operation => &[TENANT, MIN_SEQ],
@@ -142,6 +143,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::Partners
         | Endpoint::Summary
         | Endpoint::Costs
+        | Endpoint::Offers
         | Endpoint::TrialBalance => &[TENANT, MIN_SEQ, AT],
         Endpoint::Statement => &[TENANT, MIN_SEQ, STATEMENT_FROM, STATEMENT_TO, LIMIT, CURSOR],
         Endpoint::ExplainPurchase => &[TENANT, MIN_SEQ],
@@ -166,6 +168,7 @@ pub(crate) const fn insists_on_key(endpoint: Endpoint) -> Option<bool> {
         | Endpoint::PostDeposit
         | Endpoint::PostAdjustment
         | Endpoint::PostActivity
+        | Endpoint::PostRedemption
         | Endpoint::Promote
         | Endpoint::Demote => Some(true),
         Endpoint::PostCustomer | Endpoint::PatchWallet | Endpoint::DeleteWallet => Some(false),

@@ -125,7 +125,19 @@ impl Problem {
                 .pointer("/occurred_at")
                 .member("occurred_at", Rfc3339(occurred_at).to_string())
                 .member("occurred_at_max", Rfc3339(occurred_at_max).to_string()),
-            OperationRejection::CustomerUnknown
+            OperationRejection::QuantityOutOfRange { quantity, quantity_max } => {
+                problem.pointer("/quantity").member("quantity", wide(quantity)).member("quantity_max", quantity_max)
+            }
+            OperationRejection::StockExhausted { stock, redeemed } => {
+                problem.member("stock", stock).member("redeemed", redeemed)
+            }
+            OperationRejection::PointsTooFew { points, price, quantity } => problem
+                .member("points", points.minor_units())
+                .member("price", price.minor_units())
+                .member("quantity", quantity),
+            OperationRejection::OfferUnknown
+            | OperationRejection::OfferClosed
+            | OperationRejection::CustomerUnknown
             | OperationRejection::WalletUnknown
             | OperationRejection::WalletFrozen
             | OperationRejection::WalletClosed

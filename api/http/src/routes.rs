@@ -52,6 +52,10 @@ pub enum Endpoint {
     PostAdjustment,
     /// Counts something that a customer did.
     PostActivity,
+    /// Spends a customer's points on an offer.
+    PostRedemption,
+    /// Lists what points may be spent on.
+    Offers,
     /// Moves a customer one level up.
     Promote,
     /// Moves a customer one level down.
@@ -151,6 +155,8 @@ pub static ROUTES: &[Route] = &[
     route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/deposits", Operator, Endpoint::PostDeposit),
     route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/adjustments", Operator, Endpoint::PostAdjustment),
     route(Method::POST, "/v1/customers/{id}/activities", PartnerOrOperator, Endpoint::PostActivity),
+    route(Method::POST, "/v1/customers/{id}/redemptions", PartnerOrOperator, Endpoint::PostRedemption),
+    route(Method::GET, "/v1/offers", PartnerOrOperator, Endpoint::Offers),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/promote", Operator, Endpoint::Promote),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/demote", Operator, Endpoint::Demote),
     route(Method::GET, "/v1/operations/{seq}", PartnerOrOperator, Endpoint::Operation),

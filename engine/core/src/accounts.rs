@@ -30,6 +30,8 @@ pub enum HouseAccount {
     CashClearing,
     /// What operators put right by hand: debited by what they give, credited by what they take.
     Adjustments,
+    /// What points cost the tenant that were spent on money. Debited by offers that credit a wallet.
+    RedemptionExpense,
 }
 
 /// Which way an entry moves a wallet.

@@ -49,6 +49,8 @@ pub struct Catalogue {
     pub rewards: Vec<Reward>,
     /// Its campaigns, in order of their ids.
     pub campaigns: Vec<Campaign>,
+    /// What points may be spent on, in order of their ids.
+    pub offers: Vec<Offer>,
     /// The id that the next new rule gets.
     pub next_rule: RuleId,
 }
@@ -330,6 +332,41 @@ pub enum RewardKind {
     },
 }
 
+/// What a customer may spend points on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Its id.
+    pub id: RuleId,
+    /// Its name, unique within the tenant.
+    pub name: String,
+    /// The kind of points that it costs.
+    pub kind: RuleId,
+    /// How many of them one unit costs, greater than zero.
+    pub points: Amount,
+    /// What one unit gives.
+    pub gives: OfferGives,
+    /// How many units there are in all; `None` when there is no end of them.
+    pub stock: Option<u64>,
+    /// False while it cannot be redeemed.
+    pub is_active: bool,
+    /// The first instant of its period; `None` when it has no start.
+    pub starts_at: Option<Instant>,
+    /// The last instant of its period, included; `None` when it has no end.
+    pub ends_at: Option<Instant>,
+}
+
+/// What one unit of an offer gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OfferGives {
+    /// Money in the wallet that cashback goes to.
+    WalletCredit {
+        /// How much.
+        amount: Amount,
+    },
+    /// One of what the offer is called; the tenant hands it out.
+    Item,
+}
+
 /// A set of fulfillments that, once all are met, pays rewards (Loyaltea).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Campaign {
@@ -403,6 +440,18 @@ impl Catalogue {
     #[must_use]
     pub fn reward(&self, id: RuleId) -> Option<&Reward> {
         self.rewards.iter().find(|reward| reward.id == id)
+    }
+
+    /// Finds an offer by its id.
+    #[must_use]
+    pub fn offer(&self, id: RuleId) -> Option<&Offer> {
+        self.offers.iter().find(|offer| offer.id == id)
+    }
+
+    /// Finds an offer by its name.
+    #[must_use]
+    pub fn offer_by_name(&self, name: &str) -> Option<&Offer> {
+        self.offers.iter().find(|offer| offer.name == name)
     }
 
     /// Finds a campaign by its id.

@@ -14,8 +14,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::catalogue::{
-    AtMaximum, Catalogue, Currency, FulfillmentKind, Journey, JourneyLevel, Milestone, Partner, Promo, PromoBand,
-    RuleClock, Threshold, ThresholdLevel, TierPolicy, TierProgram, UnknownCustomer, UnknownPromo,
+    AtMaximum, Catalogue, Currency, FulfillmentKind, Journey, JourneyLevel, Milestone, OfferGives, Partner, Promo,
+    PromoBand, RuleClock, Threshold, ThresholdLevel, TierPolicy, TierProgram, UnknownCustomer, UnknownPromo,
 };
 use crate::identity::{PartnerId, RuleId, TenantId};
 use crate::percent::{Percent, Rate};
@@ -72,6 +72,29 @@ pub struct EarningDraft {
     pub rewards: Vec<RewardDraft>,
     /// The campaigns.
     pub campaigns: Vec<CampaignDraft>,
+    /// The offers.
+    pub offers: Vec<OfferDraft>,
+}
+
+/// An offer, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferDraft {
+    /// See [`Offer::name`].
+    pub name: String,
+    /// The name of the kind of points that it costs.
+    pub kind: String,
+    /// See [`Offer::points`].
+    pub points: Amount,
+    /// See [`Offer::gives`].
+    pub gives: OfferGives,
+    /// See [`Offer::stock`].
+    pub stock: Option<u64>,
+    /// See [`Offer::is_active`].
+    pub is_active: bool,
+    /// See [`Offer::starts_at`].
+    pub starts_at: Option<Instant>,
+    /// See [`Offer::ends_at`].
+    pub ends_at: Option<Instant>,
 }
 
 /// A cashback rule, as wanted.
@@ -312,6 +335,7 @@ impl CatalogueDraft {
             fulfillments: earning.fulfillments,
             rewards: earning.rewards,
             campaigns: earning.campaigns,
+            offers: earning.offers,
             next_rule: RuleId(ids.next),
         })
     }

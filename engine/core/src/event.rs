@@ -92,6 +92,19 @@ pub enum Event {
     WalletOpened(WalletOpened),
     /// A wallet was frozen, made active again, or closed.
     WalletStatusSet(WalletStatusSet),
+    /// Points were spent on an offer.
+    OfferRedeemed(OfferRedeemed),
+}
+
+/// See [`Event::OfferRedeemed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferRedeemed {
+    /// The offer.
+    pub offer: RuleId,
+    /// How many units, of its stock if it has one.
+    pub quantity: u32,
+    /// How many points they cost in all.
+    pub points: Amount,
 }
 
 /// See [`Event::CustomerCreated`].

@@ -242,6 +242,7 @@ fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
             HouseAccount::Adjustments => write(&[5]),
             HouseAccount::PointsExpired => write(&[6]),
             HouseAccount::PointsRedeemed => write(&[7]),
+            HouseAccount::RedemptionExpense => write(&[8]),
         }
         write(&turnover.net().to_be_bytes());
     }
@@ -307,7 +308,7 @@ pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
 /// Writes what the sums, beyond [`canonical_rest`], hold of later rules; nothing for tenants without any.
 pub fn canonical_rest_more(totals: &Totals, write: &mut impl FnMut(&[u8])) {
     for (tenant, totals) in totals.tenants() {
-        let TenantTotals { cashback, campaigns, rewards, rewarded_customers, points, .. } = totals;
+        let TenantTotals { cashback, campaigns, rewards, rewarded_customers, points, offers, .. } = totals;
         if cashback.is_empty() && campaigns.is_empty() && rewards.is_empty() && points.is_empty() {
             continue;
         }
@@ -331,6 +332,15 @@ pub fn canonical_rest_more(totals: &Totals, write: &mut impl FnMut(&[u8])) {
         for (unit, sum) in points {
             canonical_unit(*unit, write);
             write(&sum.to_be_bytes());
+        }
+        if !offers.is_empty() {
+            write(b"off");
+            write(&(offers.len() as u64).to_be_bytes());
+            for (offer, Grants { count, sum }) in offers {
+                write(&offer.0.to_be_bytes());
+                write(&count.to_be_bytes());
+                write(&sum.to_be_bytes());
+            }
         }
     }
 }

@@ -29,6 +29,7 @@ mod identity;
 pub mod journey;
 pub mod ledger;
 mod maps;
+pub mod offer;
 pub mod operation;
 mod percent;
 pub mod placement;

@@ -84,6 +84,13 @@ pub enum Operation {
         /// Which way.
         to: TierMove,
     },
+    /// Spends points on an offer.
+    Redeem {
+        /// The offer, by its name.
+        offer: Box<str>,
+        /// How many units of it, as asked.
+        quantity: i64,
+    },
 }
 
 /// Which way a customer is moved in a tier programme.
@@ -184,6 +191,33 @@ pub enum OperationRejection {
         /// The latest instant that is believed.
         occurred_at_max: Instant,
     },
+    /// The tenant has no such offer.
+    OfferUnknown,
+    /// The offer is switched off, or it is not its time.
+    OfferClosed,
+    /// So many units cannot be had at once.
+    QuantityOutOfRange {
+        /// What was sent.
+        quantity: i64,
+        /// The largest.
+        quantity_max: u32,
+    },
+    /// There are fewer units left than asked for.
+    StockExhausted {
+        /// How many there are in all.
+        stock: u64,
+        /// How many of them are redeemed.
+        redeemed: u64,
+    },
+    /// The customer has fewer points than that costs.
+    PointsTooFew {
+        /// How many the customer has.
+        points: Amount,
+        /// What one unit costs.
+        price: Amount,
+        /// How many units were asked for.
+        quantity: u32,
+    },
 }
 
 /// An operation was done. Comes first in its record; what it did follows.
@@ -273,6 +307,11 @@ impl OperationRejection {
             OperationRejection::TierHighest => "tier_highest",
             OperationRejection::TierLowest => "tier_lowest",
             OperationRejection::OccurredInFuture { .. } => "occurred_in_future",
+            OperationRejection::OfferUnknown => "offer_not_found",
+            OperationRejection::OfferClosed => "offer_closed",
+            OperationRejection::QuantityOutOfRange { .. } => "quantity_out_of_range",
+            OperationRejection::StockExhausted { .. } => "stock_exhausted",
+            OperationRejection::PointsTooFew { .. } => "points_too_few",
         }
     }
 }

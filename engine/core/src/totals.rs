@@ -65,6 +65,8 @@ pub struct TenantTotals {
     pub points: BTreeMap<Unit, i128>,
     /// What of it expires when, by kind; nothing of what never does.
     pub expiring: BTreeMap<(Expiry, RuleId), i128>,
+    /// What was redeemed of each offer: units, and the points that they cost.
+    pub offers: BTreeMap<RuleId, Grants>,
     /// The version of the tenant's rules that holds.
     pub version: u32,
     /// The highest accepted `occurred_at`, as the desk keeps it.
@@ -217,6 +219,11 @@ impl TenantTotals {
                         self.expiring.remove(&key);
                     }
                 }
+            }
+            Event::OfferRedeemed(redeemed) => {
+                let sums = self.offers.entry(redeemed.offer).or_default();
+                sums.count += u64::from(redeemed.quantity);
+                sums.sum += i128::from(redeemed.points.minor_units());
             }
             Event::MilestoneReached(reached) => self.point_loyalty += i128::from(reached.points.minor_units()),
             Event::WalletEntry(entry) => {

@@ -54,6 +54,7 @@ mod kind {
     pub(super) const OPERATION_REFUSED: u16 = 18;
     pub(super) const WALLET_OPENED: u16 = 19;
     pub(super) const WALLET_STATUS_SET: u16 = 20;
+    pub(super) const OFFER_REDEEMED: u16 = 21;
 }
 
 /// Why bytes are no record.
@@ -161,6 +162,7 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::OperationRefused(body) => put(kind::OPERATION_REFUSED, &**body, out),
         Event::WalletOpened(body) => put(kind::WALLET_OPENED, body, out),
         Event::WalletStatusSet(body) => put(kind::WALLET_STATUS_SET, body, out),
+        Event::OfferRedeemed(body) => put(kind::OFFER_REDEEMED, body, out),
     }
 }
 
@@ -284,6 +286,7 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::OPERATION_REFUSED => Event::OperationRefused(Box::new(get(kind, body)?)),
         kind::WALLET_OPENED => Event::WalletOpened(get(kind, body)?),
         kind::WALLET_STATUS_SET => Event::WalletStatusSet(get(kind, body)?),
+        kind::OFFER_REDEEMED => Event::OfferRedeemed(get(kind, body)?),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

@@ -8,13 +8,13 @@ use kembali_core::accounts::{Direction, Entry, HouseAccount, HouseLeg};
 use kembali_core::campaign::Progress;
 use kembali_core::catalogue::{
     AtMaximum, Campaign, CashbackRule, Catalogue, Currency, Fulfillment, FulfillmentKind, Journey, JourneyLevel,
-    Milestone, Partner, PointKind, Promo, PromoBand, Reward, RewardKind, RuleClock, Threshold, ThresholdLevel,
-    TierPolicy, TierProgram, UnknownCustomer, UnknownPromo,
+    Milestone, Offer, OfferGives, Partner, PointKind, Promo, PromoBand, Reward, RewardKind, RuleClock, Threshold,
+    ThresholdLevel, TierPolicy, TierProgram, UnknownCustomer, UnknownPromo,
 };
 use kembali_core::event::{
     Body, CampaignCompleted, CashbackEarned, CustomerCreated, DeclineReason, Event, FulfillmentAdvanced,
-    MilestoneReached, Placed, PlacementReason, PromoDeclined, PromoGranted, PurchaseBooked, PurchaseRefused, Record,
-    RewardGranted, SpendCounted, TierPlaced, TierStepped, WalletOpened, WalletStatusSet,
+    MilestoneReached, OfferRedeemed, Placed, PlacementReason, PromoDeclined, PromoGranted, PurchaseBooked,
+    PurchaseRefused, Record, RewardGranted, SpendCounted, TierPlaced, TierStepped, WalletOpened, WalletStatusSet,
 };
 use kembali_core::journey::{Remark, Standing};
 use kembali_core::operation::{
@@ -90,6 +90,7 @@ fn catalogue() -> Catalogue {
         fulfillments: Vec::new(),
         rewards: Vec::new(),
         campaigns: Vec::new(),
+        offers: Vec::new(),
         next_rule: RuleId(9),
     }
 }
@@ -140,7 +141,31 @@ fn full_catalogue() -> Catalogue {
         ends_at: None,
         completions_max: Some(2),
     }];
-    full.next_rule = RuleId(18);
+    full.offers = vec![
+        Offer {
+            id: RuleId(18),
+            name: "Coffee".into(),
+            kind: RuleId(11),
+            points: amount(70),
+            gives: OfferGives::Item,
+            stock: Some(3),
+            is_active: true,
+            starts_at: Some(Instant(1)),
+            ends_at: Some(Instant(2)),
+        },
+        Offer {
+            id: RuleId(19),
+            name: "Cash".into(),
+            kind: RuleId(11),
+            points: amount(1),
+            gives: OfferGives::WalletCredit { amount: amount(10) },
+            stock: None,
+            is_active: false,
+            starts_at: None,
+            ends_at: None,
+        },
+    ];
+    full.next_rule = RuleId(20);
     full
 }
 
@@ -298,6 +323,10 @@ fn samples() -> Vec<(&'static str, Body)> {
         ("reward_granted_credit", granted(RewardKind::WalletCredit { amount: amount(5_000) })),
         ("point_entry_granted", of_customer(Event::PointEntry(point_entry()))),
         ("point_entry_expired", moved(Expiry::of(Instant(1), Some(90)), HouseAccount::PointsExpired)),
+        (
+            "offer_redeemed",
+            of_customer(Event::OfferRedeemed(OfferRedeemed { offer: RuleId(18), quantity: 2, points: amount(140) })),
+        ),
         ("point_entry_spent", moved(Expiry::NEVER, HouseAccount::PointsRedeemed)),
         ("tier_placed_promoted", placed(PlacementReason::Promoted, spend(9, 10))),
         ("tier_placed_demoted", placed(PlacementReason::Demoted, spend(10, 9))),
@@ -350,6 +379,7 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
         ("operation_report_activity", done(Actor::Partner(PartnerId(3)), Some(key), tag(Some(occurred_at)))),
         ("operation_move_tier_up", move_tier(TierMove::Up)),
         ("operation_move_tier_down", move_tier(TierMove::Down)),
+        ("operation_redeem", by_operator(Operation::Redeem { offer: "Coffee".into(), quantity: 2 })),
         ("refused_customer_unknown", refused(OperationRejection::CustomerUnknown)),
         ("refused_amount_not_positive", refused(OperationRejection::AmountNotPositive { amount: -1 })),
         ("refused_amount_too_large", refused(OperationRejection::AmountTooLarge { amount: 9, amount_max: 8 })),
@@ -370,6 +400,18 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
             "refused_occurred_in_future",
             refused(OperationRejection::OccurredInFuture { occurred_at, occurred_at_max: Instant(5) }),
         ),
+        ("refused_offer_unknown", refused(OperationRejection::OfferUnknown)),
+        ("refused_offer_closed", refused(OperationRejection::OfferClosed)),
+        (
+            "refused_quantity_out_of_range",
+            refused(OperationRejection::QuantityOutOfRange { quantity: -1, quantity_max: 9 }),
+        ),
+        ("refused_stock_exhausted", refused(OperationRejection::StockExhausted { stock: 3, redeemed: 2 })),
+        (
+            "refused_points_too_few",
+            refused(OperationRejection::PointsTooFew { points: amount(6), price: amount(7), quantity: 2 }),
+        ),
+        ("wallet_entry_in_redemption", house_entry(customer, HouseAccount::RedemptionExpense)),
         ("wallet_opened", body(customer, vec![Event::WalletOpened(WalletOpened { wallet, unit: money() })])),
         ("wallet_status_set", {
             let (before, after) = (WalletStatus::Active, WalletStatus::Frozen);
@@ -403,6 +445,8 @@ fn old_samples() -> Vec<(&'static str, Body)> {
     let applied = |catalogue| body(None, vec![Event::CatalogueApplied(Arc::new(catalogue))]);
     let mut immortal = full_catalogue();
     immortal.cashback_rules.iter_mut().for_each(|rule| rule.life_days = None);
+    immortal.offers = Vec::new();
+    immortal.next_rule = RuleId(18);
     immortal.rewards.iter_mut().for_each(|reward| reward.life_days = None);
     let customer = Some(CustomerId(0x0123_4567_89ab_8cde_8f01_2345_6789_abcd));
     vec![

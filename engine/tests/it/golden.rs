@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use kembali_core::catalogue::FulfillmentKind;
+use kembali_core::catalogue::{FulfillmentKind, OfferGives};
 use kembali_core::draft::{
-    CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, PolicyDraft, ProgramDraft,
-    RewardDraft, RewardPaysDraft,
+    CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, OfferDraft, PolicyDraft,
+    ProgramDraft, RewardDraft, RewardPaysDraft,
 };
 use kembali_core::{Amount, Rate};
 use kembali_engine::{ApplyRequest, verify};
@@ -74,6 +74,16 @@ fn every_rule(mut draft: CatalogueDraft) -> CatalogueDraft {
     let any = FulfillmentKind::Buy { product: None, amount_min: amount(500_000), is_cumulative: true };
     draft.earning = EarningDraft {
         point_kinds: vec!["points".into()],
+        offers: vec![OfferDraft {
+            name: "Mug".into(),
+            kind: "points".into(),
+            points: amount(70),
+            gives: OfferGives::Item,
+            stock: Some(100),
+            is_active: true,
+            starts_at: None,
+            ends_at: None,
+        }],
         cashback_rules: vec![CashbackDraft {
             name: "All".into(),
             rate: Rate::parse("0.01").expect("a rate"),

@@ -51,6 +51,7 @@ pub(super) fn changes(before: Option<&Catalogue>, after: &Catalogue) -> Vec<Stri
     log.list("fulfillment", &old.fulfillments, &new.fulfillments, |own| &own.name);
     log.list("reward", &old.rewards, &new.rewards, |own| &own.name);
     log.list("campaign", &old.campaigns, &new.campaigns, |own| &own.name);
+    log.list("offer", &old.offers, &new.offers, |own| &own.name);
     // Whatever has no words of its own above is still a change.
     if log.lines.is_empty() && before.version != after.version {
         log.add(&tenant, "order of the rules changed");

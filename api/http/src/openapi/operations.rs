@@ -17,7 +17,8 @@ use crate::wire::event::Frame;
 use crate::wire::health::Health;
 use crate::wire::message::ControlMessage;
 use crate::wire::operation::{
-    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewWallet, OperationResult, OperationUnchanged, WalletPatch,
+    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewWallet, OperationResult, OperationUnchanged,
+    WalletPatch,
 };
 use crate::wire::purchase::PurchaseBody;
 use crate::wire::result::PurchaseResult;
@@ -145,6 +146,14 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
                 .takes(schemas.body::<NewActivity>("What the customer did.")),
             schemas,
         ),
+        Endpoint::PostRedemption => operation(
+            Outline::new("redeem", ACCOUNTS, "Spend a customer's points on an offer")
+                .says("The points that expire soonest are spent first. A stock is never oversold.")
+                .takes(schemas.body::<NewRedemption>("The offer, and how many units of it.")),
+            schemas,
+        ),
+        Endpoint::Offers => Outline::new("listOffers", ACCOUNTS, "List what points may be spent on")
+            .gives(schemas.reply(reads::offers::list)),
         Endpoint::Promote => operation(
             Outline::new("promote", ACCOUNTS, "Move a customer one level up by hand")
                 .says("It holds until the customer's own purchases lead to another level."),

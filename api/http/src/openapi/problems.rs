@@ -200,6 +200,15 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::BALANCE_TOO_LARGE,
             &codes::POINTS_TOO_LARGE,
         ]),
+        Endpoint::PostRedemption => keyed_codes(&[
+            &codes::OFFER_NOT_FOUND,
+            &codes::OFFER_CLOSED,
+            &codes::QUANTITY_OUT_OF_RANGE,
+            &codes::STOCK_EXHAUSTED,
+            &codes::POINTS_TOO_FEW,
+            &codes::WALLET_FROZEN,
+            &codes::BALANCE_TOO_LARGE,
+        ]),
         Endpoint::Promote => keyed_codes(&[&codes::TIER_PROGRAM_NOT_FOUND, &codes::TIER_NONE, &codes::TIER_HIGHEST]),
         Endpoint::Demote => keyed_codes(&[&codes::TIER_PROGRAM_NOT_FOUND, &codes::TIER_NONE, &codes::TIER_LOWEST]),
         Endpoint::Operation => vec![&codes::OPERATION_NOT_FOUND],
@@ -225,7 +234,8 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::OVERLOADED,
         ],
         Endpoint::Ready => vec![&codes::CLOCK_OFF],
-        Endpoint::Promos
+        Endpoint::Offers
+        | Endpoint::Promos
         | Endpoint::PutPromo
         | Endpoint::TierPrograms
         | Endpoint::PutTierProgram
@@ -243,6 +253,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             | Endpoint::PostDeposit
             | Endpoint::PostAdjustment
             | Endpoint::PostActivity
+            | Endpoint::PostRedemption
     ) {
         own.extend([&codes::FIELD_MISSING, &codes::FIELD_UNKNOWN, &codes::FIELD_INVALID]);
     }
@@ -273,6 +284,7 @@ const fn needs_room(endpoint: Endpoint) -> bool {
             | Endpoint::PostDeposit
             | Endpoint::PostAdjustment
             | Endpoint::PostActivity
+            | Endpoint::PostRedemption
             | Endpoint::Promote
             | Endpoint::Demote
     )

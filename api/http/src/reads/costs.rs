@@ -73,6 +73,7 @@ fn costs(view: &TotalsView) -> Costs {
                 of(CostOf::Partner, Some(partner.0), rules.partner(*partner).map(|own| own.slug.clone()))
             }
             HouseAccount::LoyaltyExpense => of(CostOf::Milestones, None, None),
+            HouseAccount::RedemptionExpense => of(CostOf::Redemptions, None, None),
             // Told reward by reward, and kind by kind, below.
             HouseAccount::RewardExpense | HouseAccount::PointsIssued => continue,
             // What became of points that were granted.
@@ -118,6 +119,7 @@ fn is_cost(account: HouseAccount) -> bool {
         HouseAccount::PromoExpense(_)
         | HouseAccount::LoyaltyExpense
         | HouseAccount::RewardExpense
+        | HouseAccount::RedemptionExpense
         | HouseAccount::PointsIssued => true,
         HouseAccount::PointsExpired
         | HouseAccount::PointsRedeemed

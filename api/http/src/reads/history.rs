@@ -241,6 +241,7 @@ pub(crate) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> Stri
         HouseAccount::PointsIssued => "points_issued".to_owned(),
         HouseAccount::PointsExpired => "points_expired".to_owned(),
         HouseAccount::PointsRedeemed => "points_redeemed".to_owned(),
+        HouseAccount::RedemptionExpense => "redemption_expense".to_owned(),
         HouseAccount::CashClearing => "cash_clearing".to_owned(),
         HouseAccount::Adjustments => "adjustments".to_owned(),
     }

@@ -44,6 +44,9 @@ pub struct CatalogueFile {
     /// The campaigns.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
     pub campaigns: Vec<CampaignFile>,
+    /// What points may be spent on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
+    pub offers: Vec<OfferFile>,
 }
 
 /// The tenant.
@@ -269,6 +272,33 @@ pub struct CashbackRuleFile {
 
 fn yes() -> bool {
     true
+}
+
+/// Something that points may be spent on. Without `wallet_credit` it is a thing that the tenant hands out.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfferFile {
+    /// Its name.
+    pub name: String,
+    /// The name of the kind of points that it costs.
+    pub kind: String,
+    /// How many points one unit costs.
+    pub points: Money,
+    /// What one unit credits to the wallet, in minor units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wallet_credit: Option<Money>,
+    /// How many units there are in all; none means without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stock: Option<u64>,
+    /// False while it cannot be redeemed.
+    #[serde(default = "yes")]
+    pub active: bool,
+    /// The first instant of its period: local, or RFC 3339 with an offset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<String>,
+    /// The last instant of its period, included: local, or RFC 3339 with an offset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<String>,
 }
 
 /// A fulfillment: what purchases must do. Exactly one of `buy` and `tag` stands in it.

@@ -172,6 +172,9 @@ type RuleParts = (&'static str, Vec<String>, bool, bool, Option<i64>, Option<u32
 /// Two instants between which a campaign runs, and how often.
 type CampaignParts = (Option<i64>, Option<i64>, Option<u32>);
 
+/// What an offer costs, credits and has in stock, whether it is active, and two instants between which it runs.
+type OfferParts = (i64, Option<i64>, Option<u64>, bool, (Option<i64>, Option<i64>));
+
 /// Everything that rules and campaigns are made of; campaigns ask for and pay all that is there.
 fn earning() -> impl Strategy<Value = CatalogueFile> {
     let rule = (
@@ -184,8 +187,12 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
     );
     let reward = (any::<bool>(), option::of(1..400u32), money().prop_filter("pays", |paid| 0 < paid.0));
     let campaign = (option::of(instant()), option::of(instant()), option::of(1..9u32));
-    (named(3, Just(())), named(3, rule), named(4, fulfillment()), named(4, reward), named(3, campaign), tenant())
-        .prop_map(|(kinds, rules, fulfillments, rewards, campaigns, tenant)| {
+    let stock = option::of(prop_oneof![0..9u64, Just((1 << 53) - 1)]);
+    let credit = option::of(1..1_000i64);
+    let offer = (1..1_000i64, credit, stock, any::<bool>(), (option::of(instant()), option::of(instant())));
+    let earns = (named(3, rule), named(4, fulfillment()), named(4, reward), named(3, campaign));
+    (named(3, Just(())), earns, named(3, offer), tenant()).prop_map(
+        |(kinds, (rules, fulfillments, rewards, campaigns), offers, tenant)| {
             let zone = zone_of(&tenant.timezone).ok();
             let text = |at: Option<i64>| at.map(|at| period_text(Instant(at), zone.as_ref()));
             let kinds: Vec<String> = kinds.into_iter().map(|(name, ())| name).chain(["points".to_owned()]).collect();
@@ -226,6 +233,19 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
                     completions_max,
                 }
             };
+            let offer = |(name, parts): (String, OfferParts)| {
+                let (points, credit, stock, active, (one, other)) = parts;
+                OfferFile {
+                    name,
+                    kind: kinds[0].clone(),
+                    points: Money(points),
+                    wallet_credit: credit.map(Money),
+                    stock,
+                    active,
+                    starts_at: text(one.min(other.or(one))),
+                    ends_at: text(one.max(other)),
+                }
+            };
             let is_whole = !asked.is_empty() && !paid.is_empty();
             CatalogueFile {
                 partners: Vec::new(),
@@ -238,10 +258,12 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
                     .collect(),
                 rewards: rewards.into_iter().map(reward).collect(),
                 campaigns: campaigns.into_iter().filter(|_| is_whole).map(campaign).collect(),
+                offers: offers.into_iter().map(offer).collect(),
                 point_kinds: kinds.clone(),
                 tenant,
             }
-        })
+        },
+    )
 }
 
 fn catalogue() -> impl Strategy<Value = CatalogueFile> {

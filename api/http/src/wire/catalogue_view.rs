@@ -57,6 +57,7 @@ pub(crate) fn file_of(catalogue: &Catalogue) -> CatalogueFile {
         fulfillments: Vec::new(),
         rewards: Vec::new(),
         campaigns: Vec::new(),
+        offers: Vec::new(),
     };
     write_earning(&mut file, catalogue, zone.as_ref());
     file
@@ -248,5 +249,6 @@ pub(crate) fn ids_of(catalogue: &Catalogue) -> CatalogueIds {
         fulfillments: catalogue.fulfillments.iter().map(|own| (own.name.clone(), own.id.0)).collect(),
         rewards: catalogue.rewards.iter().map(|own| (own.name.clone(), own.id.0)).collect(),
         campaigns: catalogue.campaigns.iter().map(|own| (own.name.clone(), own.id.0)).collect(),
+        offers: catalogue.offers.iter().map(|own| (own.name.clone(), own.id.0)).collect(),
     }
 }

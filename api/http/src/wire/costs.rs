@@ -49,6 +49,8 @@ pub(crate) enum CostOf {
     Partner,
     /// The milestones of all tier programmes.
     Milestones,
+    /// What points were spent on, in money.
+    Redemptions,
     /// A promo.
     Promo,
     /// A cashback rule, in points.
@@ -66,6 +68,7 @@ impl CostOf {
         match self {
             CostOf::Partner => "partner",
             CostOf::Milestones => "milestones",
+            CostOf::Redemptions => "redemptions",
             CostOf::Promo => "promo",
             CostOf::CashbackRule => "cashback_rule",
             CostOf::Reward => "reward",

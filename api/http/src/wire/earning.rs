@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
-use kembali_core::catalogue::{Catalogue, FulfillmentKind, RewardKind};
-use kembali_core::draft::{CampaignDraft, CashbackDraft, EarningDraft, FulfillmentDraft, RewardDraft, RewardPaysDraft};
+use kembali_core::catalogue::{Catalogue, FulfillmentKind, Offer, OfferGives, RewardKind};
+use kembali_core::draft::{
+    CampaignDraft, CashbackDraft, EarningDraft, FulfillmentDraft, OfferDraft, RewardDraft, RewardPaysDraft,
+};
 use kembali_core::{Instant, Rate, RuleId};
 
 use super::catalogue::{
-    BuyFile, CampaignFile, CashbackRuleFile, CatalogueFile, FulfillmentFile, Money, RewardFile, TagFile,
+    BuyFile, CampaignFile, CashbackRuleFile, CatalogueFile, FulfillmentFile, Money, OfferFile, RewardFile, TagFile,
 };
 use super::catalogue_draft::{CatalogueFault, amount, fault, period_instant};
 use super::catalogue_view::period_text;
@@ -19,12 +21,14 @@ pub(super) fn earning_draft(file: &CatalogueFile, zone: &TimeZone) -> Result<Ear
     let fulfillments: Result<Vec<_>, _> = file.fulfillments.iter().map(FulfillmentFile::to_draft).collect();
     let rewards: Result<Vec<_>, _> = file.rewards.iter().map(RewardFile::to_draft).collect();
     let campaigns: Result<Vec<_>, _> = file.campaigns.iter().map(|own| own.to_draft(zone)).collect();
+    let offers: Result<Vec<_>, _> = file.offers.iter().map(|own| own.to_draft(zone)).collect();
     Ok(EarningDraft {
         point_kinds: file.point_kinds.clone(),
         cashback_rules: cashback_rules?,
         fulfillments: fulfillments?,
         rewards: rewards?,
         campaigns: campaigns?,
+        offers: offers?,
     })
 }
 
@@ -96,6 +100,26 @@ impl CampaignFile {
             starts_at: instant(self.starts_at.as_ref(), zone, &place("starts_at"))?,
             ends_at: instant(self.ends_at.as_ref(), zone, &place("ends_at"))?,
             completions_max: self.completions_max,
+        })
+    }
+}
+
+impl OfferFile {
+    fn to_draft(&self, zone: &TimeZone) -> Result<OfferDraft, CatalogueFault> {
+        let place = |field: &str| format!("offers[{}].{field}", self.name);
+        let gives = match self.wallet_credit {
+            Some(credit) => OfferGives::WalletCredit { amount: amount(credit, || place("wallet_credit"))? },
+            None => OfferGives::Item,
+        };
+        Ok(OfferDraft {
+            name: self.name.clone(),
+            kind: self.kind.clone(),
+            points: amount(self.points, || place("points"))?,
+            gives,
+            stock: self.stock,
+            is_active: self.active,
+            starts_at: instant(self.starts_at.as_ref(), zone, &place("starts_at"))?,
+            ends_at: instant(self.ends_at.as_ref(), zone, &place("ends_at"))?,
         })
     }
 }
@@ -172,6 +196,23 @@ pub(super) fn write_earning(file: &mut CatalogueFile, catalogue: &Catalogue, zon
             completions_max: own.completions_max,
         })
         .collect();
+    file.offers = catalogue.offers.iter().map(|own| offer_file(own, &known, zone)).collect();
+}
+
+fn offer_file(own: &Offer, known: &Known, zone: Option<&TimeZone>) -> OfferFile {
+    OfferFile {
+        name: own.name.clone(),
+        kind: known.name(own.kind),
+        points: Money(own.points.minor_units()),
+        wallet_credit: match own.gives {
+            OfferGives::WalletCredit { amount } => Some(Money(amount.minor_units())),
+            OfferGives::Item => None,
+        },
+        stock: own.stock,
+        active: own.is_active,
+        starts_at: own.starts_at.map(|at| period_text(at, zone)),
+        ends_at: own.ends_at.map(|at| period_text(at, zone)),
+    }
 }
 
 /// Makes the drafts that would change nothing.
@@ -213,6 +254,18 @@ pub(super) fn earning_draft_of(catalogue: &Catalogue) -> EarningDraft {
                 starts_at: own.starts_at,
                 ends_at: own.ends_at,
                 completions_max: own.completions_max,
+            })
+            .collect(),
+        offers: (catalogue.offers.iter())
+            .map(|own| OfferDraft {
+                name: own.name.clone(),
+                kind: known.name(own.kind),
+                points: own.points,
+                gives: own.gives,
+                stock: own.stock,
+                is_active: own.is_active,
+                starts_at: own.starts_at,
+                ends_at: own.ends_at,
             })
             .collect(),
     }

@@ -44,10 +44,11 @@ enum Topic {
     OperationRejected,
     WalletOpened,
     WalletStatus,
+    OfferRedeemed,
 }
 
 impl Topic {
-    const ALL: [Topic; 19] = [
+    const ALL: [Topic; 20] = [
         Topic::CatalogueApplied,
         Topic::CustomerRegistered,
         Topic::PurchaseAccepted,
@@ -67,6 +68,7 @@ impl Topic {
         Topic::OperationRejected,
         Topic::WalletOpened,
         Topic::WalletStatus,
+        Topic::OfferRedeemed,
     ];
 
     const fn name(self) -> &'static str {
@@ -90,6 +92,7 @@ impl Topic {
             Topic::OperationRejected => "operation.rejected",
             Topic::WalletOpened => "wallet.opened",
             Topic::WalletStatus => "wallet.status",
+            Topic::OfferRedeemed => "offer.redeemed",
         }
     }
 
@@ -129,6 +132,7 @@ impl Topic {
             Event::OperationDone(_) => Topic::OperationAccepted,
             Event::OperationRefused(_) => Topic::OperationRejected,
             Event::WalletOpened(_) => Topic::WalletOpened,
+            Event::OfferRedeemed(_) => Topic::OfferRedeemed,
             Event::WalletStatusSet(_) => Topic::WalletStatus,
         })
     }
@@ -423,6 +427,19 @@ enum Said<'a> {
         /// What it is.
         after: &'static str,
     },
+    /// Points were spent on an offer.
+    Redeemed {
+        /// The offer.
+        offer: Cow<'a, str>,
+        /// The id of the offer.
+        rule: u32,
+        /// The version of the catalogue that it is of.
+        version: u32,
+        /// How many units.
+        quantity: u32,
+        /// How many points they cost in all.
+        points: i64,
+    },
     /// Money moved.
     Entry {
         /// The wallet's number.
@@ -537,6 +554,13 @@ impl<'a> View<'a> {
                 wallet: set.wallet.0,
                 before: status_text(set.before),
                 after: status_text(set.after),
+            },
+            Event::OfferRedeemed(redeemed) => Said::Redeemed {
+                offer: self.names.offer(redeemed.offer),
+                rule: redeemed.offer.0,
+                version,
+                quantity: redeemed.quantity,
+                points: redeemed.points.minor_units(),
             },
             Event::CustomerCreated(created) => Said::Registered {
                 named_by: match created.alias.kind {

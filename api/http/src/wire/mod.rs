@@ -25,6 +25,7 @@ pub(crate) mod history;
 pub(crate) mod instant;
 pub(crate) mod message;
 pub(crate) mod number;
+pub(crate) mod offer;
 pub mod operation;
 pub(crate) mod preview;
 pub(crate) mod promo;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kembali_core::accounts::{Direction, Entry};
 use kembali_core::catalogue::Catalogue;
-use kembali_core::event::{Body, Event};
+use kembali_core::event::{Body, Event, OfferRedeemed};
 use kembali_core::operation::{Actor, Operation, OperationDone, TierMove};
 use kembali_core::purchase::TEXT_BYTES_MAX;
 use kembali_core::wallet::WalletStatus;
@@ -232,6 +232,21 @@ impl NewActivity {
     }
 }
 
+/// Points to spend on an offer.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewRedemption {
+    /// The offer's name.
+    pub(crate) offer: String,
+    /// How many units of it; 1 without it.
+    #[serde(default)]
+    pub(crate) quantity: Option<Whole>,
+}
+
+impl OperationBody for NewRedemption {
+    const FIELDS: &'static [Field] = &[required("offer", Form::Text), optional("quantity", Form::Whole)];
+}
+
 fn checked(text: String, chars_max: usize, pointer: &'static str) -> Result<String, Problem> {
     if has_chars(&text, 1..=chars_max) {
         return Ok(text);
@@ -334,6 +349,13 @@ pub(crate) enum Asked<'a> {
         /// The programme.
         program: &'a str,
     },
+    /// To spend points on an offer.
+    Redeem {
+        /// The offer.
+        offer: &'a str,
+        /// How many units of it.
+        quantity: i64,
+    },
 }
 
 impl<'a> Asked<'a> {
@@ -356,6 +378,7 @@ impl<'a> Asked<'a> {
             }
             Operation::MoveTier { program, to: TierMove::Up } => Asked::Promote { program },
             Operation::MoveTier { program, to: TierMove::Down } => Asked::Demote { program },
+            Operation::Redeem { offer, quantity } => Asked::Redeem { offer, quantity: *quantity },
         }
     }
 }
@@ -372,6 +395,7 @@ pub(crate) const fn operation_name(operation: &Operation) -> &'static str {
         Operation::ReportActivity { .. } => "report_activity",
         Operation::MoveTier { to: TierMove::Up, .. } => "promote",
         Operation::MoveTier { to: TierMove::Down, .. } => "demote",
+        Operation::Redeem { .. } => "redeem",
     }
 }
 
@@ -404,6 +428,21 @@ pub(crate) enum OwnEffect<'a> {
         before: &'static str,
         /// What it is.
         after: &'static str,
+    },
+    /// Points were spent on an offer.
+    OfferRedeemed {
+        /// The offer.
+        offer: Cow<'a, str>,
+        /// The id of the offer.
+        rule: u32,
+        /// The version of the catalogue that it is of.
+        version: u32,
+        /// How many units.
+        quantity: u32,
+        /// The kind of points that it costs.
+        kind: Cow<'a, str>,
+        /// How many points they cost in all.
+        points: i64,
     },
     /// Money moved.
     WalletEntry {
@@ -516,10 +555,22 @@ fn effect<'a>(event: &'a Event, names: &Names<'a>, former: &'a [Arc<Catalogue>])
             before: status_text(set.before),
             after: status_text(set.after),
         },
+        Event::OfferRedeemed(redeemed) => offer_redeemed(redeemed, names),
         Event::WalletEntry(entry) => wallet_entry(entry)?,
         event => return names.effect(event, former).map(OperationEffect::Earned),
     };
     Some(OperationEffect::Own(own))
+}
+
+fn offer_redeemed<'a>(redeemed: &OfferRedeemed, names: &Names<'a>) -> OwnEffect<'a> {
+    OwnEffect::OfferRedeemed {
+        offer: names.offer(redeemed.offer),
+        rule: redeemed.offer.0,
+        version: names.catalogue.version,
+        quantity: redeemed.quantity,
+        kind: names.catalogue.offer(redeemed.offer).map_or(Cow::Borrowed(""), |offer| names.point_kind(offer.kind)),
+        points: redeemed.points.minor_units(),
+    }
 }
 
 fn wallet_entry(entry: &Entry) -> Option<OwnEffect<'_>> {

@@ -536,7 +536,8 @@ impl<'a> Names<'a> {
             | Event::OperationDone(_)
             | Event::OperationRefused(_)
             | Event::WalletOpened(_)
-            | Event::WalletStatusSet(_) => return None,
+            | Event::WalletStatusSet(_)
+            | Event::OfferRedeemed(_) => return None,
         })
     }
 
@@ -563,6 +564,11 @@ impl<'a> Names<'a> {
 
     pub(crate) fn point_kind(&self, id: RuleId) -> Cow<'a, str> {
         self.or_number(self.catalogue.point_kind(id).map(|kind| &*kind.name), id.0)
+    }
+
+    /// Names what points are spent on.
+    pub(crate) fn offer(&self, id: RuleId) -> Cow<'a, str> {
+        self.or_number(self.catalogue.offer(id).map(|offer| &*offer.name), id.0)
     }
 
     /// Names what grants points: a cashback rule or a reward.

@@ -43,6 +43,8 @@ pub(crate) struct CatalogueIds {
     pub(crate) rewards: BTreeMap<String, u32>,
     /// Those of campaigns, by name.
     pub(crate) campaigns: BTreeMap<String, u32>,
+    /// Those of offers, by name.
+    pub(crate) offers: BTreeMap<String, u32>,
 }
 
 /// The ids of a promo.

@@ -99,7 +99,8 @@ impl Row {
                 | Event::PromoDeclined(_)
                 | Event::MilestoneReached(_)
                 | Event::CashbackEarned(_)
-                | Event::RewardGranted(_) => (),
+                | Event::RewardGranted(_)
+                | Event::OfferRedeemed(_) => (),
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::campaign::Activity;
 use crate::desk::OperationTerms;
 use crate::event::{Body, CustomerCreated, Event, WalletOpened, WalletStatusSet};
 use crate::identity::{CustomerName, WalletId};
+use crate::offer::redeem;
 use crate::operation::{Operation, OperationCommand, OperationDone, OperationRejection};
 use crate::quantity::{Amount, Seq};
 use crate::tier_move::move_tier;
@@ -112,6 +113,7 @@ fn effects(row: &Row, terms: &OperationTerms, operation: &Operation) -> Result<O
         Operation::MoveTier { program, to } => {
             Vec::from([Event::TierPlaced(move_tier(&terms.catalogue, row, program, *to)?)])
         }
+        Operation::Redeem { offer, quantity } => redeem(row, terms, offer, *quantity)?,
     }))
 }
 

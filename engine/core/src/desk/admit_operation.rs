@@ -5,7 +5,8 @@ use alloc::sync::Arc;
 use super::admit::{Named, name_customer, rule_time};
 use super::{Desk, Reservations};
 use crate::catalogue::{Catalogue, RuleClock};
-use crate::identity::CustomerId;
+use crate::identity::{CustomerId, RuleId, TenantId};
+use crate::offer;
 use crate::operation::{Operation, OperationCommand, OperationRejection};
 use crate::placement::Removal;
 use crate::quantity::{Instant, Seq};
@@ -41,6 +42,40 @@ pub struct OperationTerms {
     pub customer: CustomerId,
     /// The instant that the rules see.
     pub at: Instant,
+    /// What there is of the offer that is redeemed.
+    pub offer: OfferTerms,
+}
+
+/// What the desk says of an offer that is redeemed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfferTerms {
+    /// There is none, or as many units as anybody wants.
+    Unlimited,
+    /// The units are reserved.
+    Reserved {
+        /// The offer.
+        offer: RuleId,
+        /// How many.
+        quantity: u32,
+    },
+    /// There are fewer units left than asked for.
+    Exhausted {
+        /// How many there are in all.
+        stock: u64,
+        /// How many of them are redeemed.
+        redeemed: u64,
+    },
+}
+
+impl OperationTerms {
+    /// Returns the units of an offer that are reserved.
+    #[must_use]
+    pub fn reserved_units(&self) -> Option<(TenantId, RuleId, u32)> {
+        match self.offer {
+            OfferTerms::Reserved { offer, quantity } => Some((self.catalogue.tenant, offer, quantity)),
+            OfferTerms::Unlimited | OfferTerms::Exhausted { .. } => None,
+        }
+    }
 }
 
 /// Decides whether an operation may go to its customer's row.
@@ -85,7 +120,31 @@ pub fn admit_operation(
         _ if catalogue.clock == RuleClock::Occurred && !open.is_empty() => return OperationAdmission::Wait,
         _ => desk.now(command.tenant, received_at),
     };
+    let Some(offer) = offer_terms(desk, open, catalogue, at, command) else { return OperationAdmission::Wait };
     let removals = desk.removals(command.tenant).cloned().unwrap_or_default();
     let catalogue = Arc::clone(catalogue);
-    OperationAdmission::Admitted(OperationTerms { received_at, catalogue, removals, customer, at })
+    OperationAdmission::Admitted(OperationTerms { received_at, catalogue, removals, customer, at, offer })
+}
+
+/// Says what there is of an offer, or `None` when that hangs on reservations that are still open: only settled units can
+/// exhaust a stock. Whatever else may refuse is the row's to say.
+fn offer_terms(
+    desk: &Desk,
+    open: &Reservations,
+    rules: &Catalogue,
+    at: Instant,
+    command: &OperationCommand,
+) -> Option<OfferTerms> {
+    let Operation::Redeem { offer, quantity } = &command.operation else { return Some(OfferTerms::Unlimited) };
+    let offer = rules.offer_by_name(offer).filter(|offer| offer.is_open(at));
+    let wanted = offer.and_then(|offer| Some((offer, offer.stock?))).zip(offer::quantity(*quantity).ok());
+    let Some(((offer, stock), quantity)) = wanted else { return Some(OfferTerms::Unlimited) };
+    let redeemed = desk.offer_redeemed(command.tenant, offer.id);
+    let left = stock.saturating_sub(redeemed);
+    let reserved = if command.dry_run { 0 } else { open.offer(command.tenant, offer.id) };
+    if u64::from(quantity).saturating_add(reserved) <= left {
+        return Some(OfferTerms::Reserved { offer: offer.id, quantity });
+    }
+    // Also what cannot be had any more is said with the number that is settled.
+    if 0 < reserved { None } else { Some(OfferTerms::Exhausted { stock, redeemed }) }
 }

@@ -53,6 +53,13 @@ pub enum DeskPiece {
         /// Its refusal.
         receipt: Receipt,
     },
+    /// The redeemed units of an offer.
+    OfferRedeemed {
+        /// The offer.
+        offer: RuleId,
+        /// How many.
+        redeemed: u64,
+    },
     /// What became of the key of an operation, the oldest first.
     Operation {
         /// The key.
@@ -100,14 +107,28 @@ impl Desk {
                 (self.last, self.last_received_at, self.next_partner) = (last, last_received_at, next_partner);
             }
             DeskPiece::Tenant { watermark, has_entries } => {
-                let (versions, removals, promos_used) = (Vec::new(), Arc::default(), BTreeMap::new());
-                self.tenants.push(TenantDesk { versions, removals, promos_used, watermark, has_entries });
+                let (versions, removals) = (Vec::new(), Arc::default());
+                let (promos_used, offers_redeemed) = (BTreeMap::new(), BTreeMap::new());
+                self.tenants.push(TenantDesk {
+                    versions,
+                    removals,
+                    promos_used,
+                    offers_redeemed,
+                    watermark,
+                    has_entries,
+                });
             }
             DeskPiece::Version(catalogue) => self.restore_version(Arc::from(catalogue))?,
             DeskPiece::PromoUsed { promo, used } => {
                 let tenant = self.tenants.last_mut().ok_or(Misfit("a promo comes before its tenant"))?;
                 if tenant.promos_used.insert(promo, used).is_some() {
                     return Err(Misfit("a promo is there twice"));
+                }
+            }
+            DeskPiece::OfferRedeemed { offer, redeemed } => {
+                let tenant = self.tenants.last_mut().ok_or(Misfit("an offer comes before its tenant"))?;
+                if tenant.offers_redeemed.insert(offer, redeemed).is_some() {
+                    return Err(Misfit("an offer is there twice"));
                 }
             }
             DeskPiece::Receipt { key, receipt } => {
@@ -159,7 +180,9 @@ impl TenantDesk {
         let head = DeskPiece::Tenant { watermark: self.watermark, has_entries: self.has_entries };
         let versions = self.versions.iter().map(|version| DeskPiece::Version(Box::new(Catalogue::clone(version))));
         let promos = self.promos_used.iter().map(|(promo, used)| DeskPiece::PromoUsed { promo: *promo, used: *used });
-        core::iter::once(head).chain(versions).chain(promos)
+        let offers = (self.offers_redeemed.iter())
+            .map(|(offer, redeemed)| DeskPiece::OfferRedeemed { offer: *offer, redeemed: *redeemed });
+        core::iter::once(head).chain(versions).chain(promos).chain(offers)
     }
 }
 

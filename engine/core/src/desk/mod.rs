@@ -18,7 +18,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use admit::{Admission, PromoTerms, Terms, admit, apply, refuse};
-pub use admit_operation::{OperationAdmission, OperationTerms, admit_operation};
+pub use admit_operation::{OfferTerms, OperationAdmission, OperationTerms, admit_operation};
 pub use image::{DeskPiece, Misfit};
 pub use keys::{KeyIndex, Receipt};
 pub use operations::KnownOperation;
@@ -74,6 +74,8 @@ struct TenantDesk {
     removals: Arc<[Removal]>,
     /// How many units of each promo's quota are used.
     promos_used: BTreeMap<RuleId, u64>,
+    /// How many units of each offer are redeemed.
+    offers_redeemed: BTreeMap<RuleId, u64>,
     /// The highest accepted `occurred_at`.
     watermark: Option<Instant>,
     /// True once a wallet was moved.
@@ -130,6 +132,10 @@ impl Desk {
                 *self.tenant_mut(tenant).promos_used.entry(granted.promo).or_default() += 1;
             }
             Event::WalletEntry(_) => self.tenant_mut(tenant).has_entries = true,
+            Event::OfferRedeemed(redeemed) => {
+                let redeemed_before = self.tenant_mut(tenant).offers_redeemed.entry(redeemed.offer).or_default();
+                *redeemed_before += u64::from(redeemed.quantity);
+            }
             Event::OperationDone(done) => {
                 self.raise_watermark(tenant, done.drove_rules());
                 self.remember(done.key, done.fingerprint, record);
@@ -172,6 +178,7 @@ impl Desk {
                 versions: Vec::new(),
                 removals: Arc::default(),
                 promos_used: BTreeMap::new(),
+                offers_redeemed: BTreeMap::new(),
                 watermark: None,
                 has_entries: false,
             });
@@ -273,6 +280,12 @@ impl Desk {
     #[must_use]
     pub fn promo_used(&self, tenant: TenantId, promo: RuleId) -> u64 {
         self.tenant(tenant).and_then(|tenant| tenant.promos_used.get(&promo)).copied().unwrap_or(0)
+    }
+
+    /// Returns how many units of an offer are redeemed.
+    #[must_use]
+    pub fn offer_redeemed(&self, tenant: TenantId, offer: RuleId) -> u64 {
+        self.tenant(tenant).and_then(|tenant| tenant.offers_redeemed.get(&offer)).copied().unwrap_or(0)
     }
 
     /// Returns the instant that is "now" for a tenant's rules when the ledger's clock says `received_at`: the highest

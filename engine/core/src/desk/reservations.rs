@@ -1,4 +1,4 @@
-//! What is admitted but not yet settled: units of quotas, keys in flight, operations, customers in creation.
+//! What is admitted but not yet settled: units of quotas and stocks, keys in flight, operations, customers in creation.
 //!
 //! Never stored. A reservation ends when its command is settled: a grant then counts as used by its event, and what
 //! was not used is simply free again.
@@ -16,6 +16,8 @@ pub struct Reservations {
     operations: Set<OperationKey>,
     /// Operations without a key.
     keyless: u64,
+    /// Units of offers.
+    offers: Map<(TenantId, RuleId), u64>,
 }
 
 impl Reservations {
@@ -42,8 +44,11 @@ impl Reservations {
         }
     }
 
-    /// Reserves the key of an operation, if it has one.
-    pub fn begin_operation(&mut self, key: Option<OperationKey>) {
+    /// Reserves the key of an operation, if it has one, and the units of the offer that it redeems.
+    pub fn begin_operation(&mut self, key: Option<OperationKey>, units: Option<(TenantId, RuleId, u32)>) {
+        if let Some((tenant, offer, quantity)) = units {
+            *self.offers.entry((tenant, offer)).or_default() += u64::from(quantity);
+        }
         match key {
             Some(key) => drop(self.operations.insert(key)),
             None => self.keyless += 1,
@@ -55,7 +60,14 @@ impl Reservations {
     /// # Panics
     ///
     /// If it was not begun.
-    pub fn end_operation(&mut self, key: Option<OperationKey>) {
+    pub fn end_operation(&mut self, key: Option<OperationKey>, units: Option<(TenantId, RuleId, u32)>) {
+        if let Some((tenant, offer, quantity)) = units {
+            let reserved = self.offers.get_mut(&(tenant, offer)).expect("units are settled that were not reserved");
+            *reserved -= u64::from(quantity);
+            if *reserved == 0 {
+                self.offers.remove(&(tenant, offer));
+            }
+        }
         match key {
             Some(key) => assert!(self.operations.remove(&key), "a key is settled that was not reserved"),
             None => self.keyless -= 1,
@@ -102,6 +114,12 @@ impl Reservations {
     #[must_use]
     pub fn has_key(&self, key: PurchaseKey) -> bool {
         self.keys.contains(&key)
+    }
+
+    /// Returns how many units of an offer are reserved.
+    #[must_use]
+    pub fn offer(&self, tenant: TenantId, offer: RuleId) -> u64 {
+        self.offers.get(&(tenant, offer)).copied().unwrap_or(0)
     }
 
     /// Returns how many units of a promo are reserved.

@@ -4,10 +4,13 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{CampaignDraft, CashbackDraft, EarningDraft, FulfillmentDraft, Ids, RewardDraft, RewardPaysDraft};
-use super::{first_twin, invalid};
+use super::{
+    CampaignDraft, CashbackDraft, EarningDraft, FulfillmentDraft, Ids, OfferDraft, RewardDraft, RewardPaysDraft,
+};
+use super::{QUOTA_MAX, first_twin, invalid};
 use crate::catalogue::{
-    Campaign, CashbackRule, Catalogue, Fulfillment, FulfillmentKind, Partner, PointKind, Reward, RewardKind,
+    Campaign, CashbackRule, Catalogue, Fulfillment, FulfillmentKind, Offer, OfferGives, Partner, PointKind, Reward,
+    RewardKind,
 };
 use crate::identity::RuleId;
 use crate::points::LIFE_DAYS_MAX;
@@ -21,6 +24,7 @@ pub(super) struct Earning {
     pub(super) fulfillments: Vec<Fulfillment>,
     pub(super) rewards: Vec<Reward>,
     pub(super) campaigns: Vec<Campaign>,
+    pub(super) offers: Vec<Offer>,
 }
 
 /// What has a name and an id.
@@ -36,7 +40,7 @@ macro_rules! named {
     })* };
 }
 
-named!(PointKind, CashbackRule, Fulfillment, Reward, Campaign);
+named!(PointKind, CashbackRule, Fulfillment, Reward, Campaign, Offer);
 
 /// Finds the id that a rule of this name had before.
 fn kept<T: Named>(before: Option<&[T]>, name: &str) -> Option<RuleId> {
@@ -79,7 +83,7 @@ impl EarningDraft {
     pub(super) fn rules(&self) -> usize {
         let products: usize = self.cashback_rules.iter().map(|rule| 1 + rule.products.len()).sum();
         let sets: usize = self.campaigns.iter().map(|own| 1 + own.fulfillments.len() + own.rewards.len()).sum();
-        self.point_kinds.len() + products + self.fulfillments.len() + self.rewards.len() + sets
+        self.point_kinds.len() + products + self.fulfillments.len() + self.rewards.len() + sets + self.offers.len()
     }
 
     /// Lists everything that is called something, with its place.
@@ -89,7 +93,8 @@ impl EarningDraft {
         let fulfillments = self.fulfillments.iter().map(|own| ("fulfillments", &own.name));
         let rewards = self.rewards.iter().map(|own| ("rewards", &own.name));
         let campaigns = self.campaigns.iter().map(|own| ("campaigns", &own.name));
-        let all = kinds.chain(rules).chain(fulfillments).chain(rewards).chain(campaigns);
+        let offers = self.offers.iter().map(|own| ("offers", &own.name));
+        let all = kinds.chain(rules).chain(fulfillments).chain(rewards).chain(campaigns).chain(offers);
         all.map(|(list, name)| (format!("{list}[{}]", name.escape_debug()), name.as_str()))
     }
 
@@ -104,6 +109,7 @@ impl EarningDraft {
         check_names("fulfillments", self.fulfillments.iter().map(|own| own.name.as_str()))?;
         check_names("rewards", self.rewards.iter().map(|own| own.name.as_str()))?;
         check_names("campaigns", self.campaigns.iter().map(|own| own.name.as_str()))?;
+        check_names("offers", self.offers.iter().map(|own| own.name.as_str()))?;
         let before = present.map(|present| present.point_kinds.as_slice());
         let is_gone = |old: &&PointKind| !self.point_kinds.contains(&old.name);
         if let Some(gone) = before.unwrap_or_default().iter().find(is_gone) {
@@ -122,7 +128,9 @@ impl EarningDraft {
         let campaigns: Result<Vec<_>, _> =
             self.campaigns.iter().map(|own| own.resolve(present, &fulfillments, &rewards, ids)).collect();
         let (cashback_rules, campaigns) = (sorted(cashback_rules?), sorted(campaigns?));
-        Ok(Earning { point_kinds, cashback_rules, fulfillments, rewards, campaigns })
+        let offers: Result<Vec<_>, _> = self.offers.iter().map(|own| own.resolve(present, &point_kinds, ids)).collect();
+        let offers = sorted(offers?);
+        Ok(Earning { point_kinds, cashback_rules, fulfillments, rewards, campaigns, offers })
     }
 }
 
@@ -242,6 +250,40 @@ impl CampaignDraft {
             starts_at: self.starts_at,
             ends_at: self.ends_at,
             completions_max: self.completions_max,
+        })
+    }
+}
+
+impl OfferDraft {
+    fn resolve(
+        &self,
+        present: Option<&Catalogue>,
+        kinds: &[PointKind],
+        ids: &mut Ids,
+    ) -> Result<Offer, CatalogueRejection> {
+        let place = format!("offers[{}]", self.name);
+        if self.points.is_zero() {
+            return Err(invalid(format!("{place}.points"), "must be at least 1"));
+        }
+        if matches!(self.gives, OfferGives::WalletCredit { amount } if amount.is_zero()) {
+            return Err(invalid(format!("{place}.wallet_credit"), "must be at least 1"));
+        }
+        if self.stock.is_some_and(|stock| QUOTA_MAX < stock) {
+            return Err(invalid(format!("{place}.stock"), format!("must be at most {QUOTA_MAX}")));
+        }
+        if self.ends_at.zip(self.starts_at).is_some_and(|(ends_at, starts_at)| ends_at < starts_at) {
+            return Err(invalid(format!("{place}.ends_at"), "lies before starts_at"));
+        }
+        Ok(Offer {
+            kind: named(kinds, &self.kind, &place, "kind")?,
+            id: ids.keep_or_next(kept(present.map(|present| present.offers.as_slice()), &self.name)),
+            name: self.name.clone(),
+            points: self.points,
+            gives: self.gives,
+            stock: self.stock,
+            is_active: self.is_active,
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
         })
     }
 }

@@ -87,6 +87,7 @@ fn rules() -> CatalogueDraft {
         ],
         earning: EarningDraft {
             point_kinds: vec!["points".into()],
+            offers: Vec::new(),
             cashback_rules: vec![
                 rule("Milk", "0.1", &["milk"]),
                 rule("All", "0.00001", &[]),

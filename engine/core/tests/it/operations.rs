@@ -1,16 +1,17 @@
 //! Operations: Dompet Digital Sawit's wallets with their bugs fixed, activities, and keys that are remembered.
 
-use kembali_core::catalogue::{FulfillmentKind, RuleClock, UnknownCustomer};
+use kembali_core::accounts::HouseAccount;
+use kembali_core::catalogue::{FulfillmentKind, OfferGives, RuleClock, UnknownCustomer};
 use kembali_core::desk::DeskPiece;
 use kembali_core::draft::{
-    CampaignDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, PolicyDraft, ProgramDraft, RewardDraft,
+    CampaignDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, OfferDraft, PolicyDraft, ProgramDraft, RewardDraft,
     RewardPaysDraft,
 };
-use kembali_core::{AMOUNT_MAX, Unit};
+use kembali_core::{AMOUNT_MAX, CatalogueRejection, Unit};
 
 use crate::support::{World, amount, check, idr, jakarta, kezbek};
 
-/// Two reviews pay 70 of money and 10 points.
+/// Two reviews pay 70 of money and 10 points, which are good for three coffees or for any sum of money.
 pub(crate) fn reviews() -> CatalogueDraft {
     let money = RewardDraft { name: "Seventy".into(), pays: RewardPaysDraft::WalletCredit(amount(70)) };
     let points = RewardPaysDraft::Points { kind: "points".into(), points: amount(10), life_days: None };
@@ -29,9 +30,27 @@ pub(crate) fn reviews() -> CatalogueDraft {
             ends_at: None,
             completions_max: None,
         }],
+        offers: vec![offer("Coffee", 7, OfferGives::Item, Some(3)), offer("Cash", 5, cash(50), None)],
         ..EarningDraft::default()
     };
     CatalogueDraft { promos: Vec::new(), programs: Vec::new(), earning, ..kezbek() }
+}
+
+fn cash(minor_units: i64) -> OfferGives {
+    OfferGives::WalletCredit { amount: amount(minor_units) }
+}
+
+fn offer(name: &str, points: i64, gives: OfferGives, stock: Option<u64>) -> OfferDraft {
+    OfferDraft {
+        name: name.into(),
+        kind: "points".into(),
+        points: amount(points),
+        gives,
+        stock,
+        is_active: true,
+        starts_at: None,
+        ends_at: None,
+    }
 }
 
 fn world(draft: &CatalogueDraft) -> World {
@@ -164,13 +183,13 @@ fn an_activity_has_the_time_that_its_tenant_chose() {
     );
     let tenant = kembali_core::TenantId(1);
     assert_eq!(world.ledger.desk.now(tenant, world.now).0, world.now.0 + kembali_core::DAY_US);
-    world.open.begin_operation(None);
+    world.open.begin_operation(None, None);
     check(
         &mut world,
         "ask A deposit 0 1                   -> wait
          ask A did x                         -> done",
     );
-    world.open.end_operation(None);
+    world.open.end_operation(None, None);
     check(&mut world, "ask A deposit 0 1 -> balance 1");
 }
 
@@ -206,14 +225,14 @@ fn a_key_in_flight_is_waited_for() {
     let mut world = world(&reviews());
     check(&mut world, "ask A create -> new");
     let key = world.operation(&["A", "deposit", "0", "1", "key=a"]).key;
-    world.open.begin_operation(key);
+    world.open.begin_operation(key, None);
     check(
         &mut world,
         "ask A deposit 0 1 key=a     -> wait
          ask A deposit 0 1 key=a dry -> would: balance 1
          ask A deposit 0 1 key=b     -> balance 1",
     );
-    world.open.end_operation(key);
+    world.open.end_operation(key, None);
     check(&mut world, "ask A deposit 0 1 key=a -> balance 2");
 }
 
@@ -279,4 +298,151 @@ fn journey_levels_by_hand() {
          after 31d
          buy A 100               -> BRONZE 1 DOWNGRADE",
     );
+}
+
+/// Reviews until a customer has so many points.
+fn earn(world: &mut World, name: &str, points: usize) {
+    (0..points / 5).for_each(|_| drop(world.ask(&[name, "did", "review"])));
+}
+
+#[test]
+fn points_are_spent_on_offers() {
+    let mut world = world(&reviews());
+    check(&mut world, "ask A create -> new");
+    earn(&mut world, "A", 40);
+    check(
+        &mut world,
+        "ask A redeem Coffee 1 dry -> would: Coffee 1, points 33
+         ask A redeem Coffee 2     -> Coffee 2, points 26
+         ask A redeem Cash 2       -> Cash 2, balance 380, points 16
+         ask A redeem Coffee 2     -> refused stock_exhausted
+         ask A redeem Coffee 1     -> Coffee 1, points 9
+         ask A redeem Coffee 1     -> refused stock_exhausted
+         ask A redeem Cash 2       -> refused points_too_few
+         ask A redeem Cash 1 key=k -> Cash 1, balance 430, points 4
+         ask A redeem Cash 1 key=k -> known 17
+         ask A redeem Cash 1       -> refused points_too_few
+         ask A redeem Tea 1        -> refused offer_not_found
+         ask A redeem Cash 0       -> refused quantity_out_of_range
+         ask A redeem Cash -1      -> refused quantity_out_of_range
+         ask A redeem Cash 1000001 -> refused quantity_out_of_range
+         ask A redeem Cash 9223372036854775807 -> refused quantity_out_of_range
+         ask A redeem Cash 1000000 -> refused points_too_few
+         ask B redeem Cash 1       -> refused customer_not_found, unwritten",
+    );
+    let sums = world.ledger.totals.tenants().next().unwrap().1;
+    let account = |wanted: HouseAccount| {
+        let found = sums.house.iter().find(|((_, account), _)| *account == wanted);
+        found.map_or(0, |(_, sum)| sum.net())
+    };
+    assert_eq!(account(HouseAccount::PointsIssued), 40);
+    assert_eq!(account(HouseAccount::PointsRedeemed), -36);
+    assert_eq!(account(HouseAccount::RedemptionExpense), 150);
+    assert!(sums.trial_balance().values().all(|sum| *sum == 0));
+}
+
+/// Whoever has an offer's whole price and finds the wallet frozen keeps the points.
+#[test]
+fn a_frozen_wallet_takes_no_money_for_points() {
+    let mut world = world(&reviews());
+    check(&mut world, "ask A create -> new");
+    earn(&mut world, "A", 10);
+    check(
+        &mut world,
+        "ask A freeze 0        -> frozen
+         ask A redeem Cash 1   -> refused wallet_frozen
+         ask A redeem Coffee 1 -> Coffee 1, points 3
+         ask A thaw 0          -> active
+         ask A give 0 9007199254740900 -> balance 9007199254740970
+         ask A redeem Cash 1   -> refused points_too_few",
+    );
+}
+
+#[test]
+fn an_offer_has_its_time_and_can_be_switched_off() {
+    let mut draft = reviews();
+    let at = |text: &str| Some(jakarta(text));
+    draft.earning.offers[0].starts_at = at("2024-01-15 09:00:01");
+    draft.earning.offers[0].ends_at = at("2024-01-15 10:00:01");
+    let mut world = world(&draft);
+    check(&mut world, "ask A create -> new");
+    earn(&mut world, "A", 30);
+    check(
+        &mut world,
+        "ask A redeem Coffee 1 -> refused offer_closed
+         at 2024-01-15 09:00:01
+         ask A redeem Coffee 1 -> Coffee 1, points 23
+         at 2024-01-15 10:00:01
+         ask A redeem Coffee 1 -> Coffee 1, points 16
+         at 2024-01-15 10:00:02
+         ask A redeem Coffee 1 -> refused offer_closed",
+    );
+    draft.earning.offers[0].ends_at = None;
+    draft.earning.offers[0].is_active = false;
+    world.apply(&draft, None).unwrap().unwrap();
+    check(&mut world, "ask A redeem Coffee 1 -> refused offer_closed");
+    // The stock of an offer is what was ever redeemed of it, whatever its version.
+    draft.earning.offers[0].is_active = true;
+    draft.earning.offers[0].stock = Some(2);
+    world.apply(&draft, None).unwrap().unwrap();
+    check(&mut world, "ask A redeem Coffee 1 -> refused stock_exhausted");
+    draft.earning.offers[0].stock = Some(3);
+    world.apply(&draft, None).unwrap().unwrap();
+    check(&mut world, "ask A redeem Coffee 1 -> Coffee 1, points 9");
+}
+
+/// Only settled units exhaust a stock; what is reserved may come back.
+#[test]
+fn the_last_unit_of_a_stock_is_waited_for() {
+    let mut world = world(&reviews());
+    check(&mut world, "ask A create -> new");
+    earn(&mut world, "A", 40);
+    let offer = world.ledger.desk.catalogues().next().unwrap().offer_by_name("Coffee").unwrap().id;
+    let key = world.operation(&["A", "redeem", "Coffee", "2", "key=a"]).key;
+    let units = Some((kembali_core::TenantId(1), offer, 2));
+    world.open.begin_operation(key, units);
+    check(
+        &mut world,
+        "ask A redeem Coffee 2     -> wait
+         ask A redeem Coffee 2 dry -> would: Coffee 2, points 26
+         ask A redeem Coffee 4     -> wait
+         ask A redeem Coffee 1     -> Coffee 1, points 33
+         ask A redeem Coffee 1     -> wait",
+    );
+    world.open.end_operation(key, units);
+    check(
+        &mut world,
+        "ask A redeem Coffee 3 -> refused stock_exhausted
+         ask A redeem Coffee 2 -> Coffee 2, points 19",
+    );
+    assert_eq!(world.open.offer(kembali_core::TenantId(1), offer), 0);
+}
+
+#[test]
+fn offers_that_cannot_be_are_refused() {
+    type Spoil = fn(&mut OfferDraft);
+    let cases: [(Spoil, &str, &str); 5] = [
+        (|own| own.stock = Some(1 << 53), "stock", "must be at most 9007199254740991"),
+        (|own| own.points = amount(0), "points", "must be at least 1"),
+        (|own| own.gives = cash(0), "wallet_credit", "must be at least 1"),
+        (|own| own.kind = "miles".into(), "kind", "names nothing that is there: miles"),
+        (
+            |own| {
+                own.starts_at = Some(jakarta("2024-01-15 09:00:01"));
+                own.ends_at = Some(jakarta("2024-01-15 09:00:00"));
+            },
+            "ends_at",
+            "lies before starts_at",
+        ),
+    ];
+    for (spoil, member, wanted) in cases {
+        let mut draft = reviews();
+        spoil(&mut draft.earning.offers[1]);
+        match World::default().apply(&draft, None) {
+            Err(CatalogueRejection::Invalid { place, problem }) => {
+                assert_eq!((place, problem.as_str()), (format!("offers[Cash].{member}"), wanted));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

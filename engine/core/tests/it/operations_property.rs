@@ -22,6 +22,7 @@ enum Op {
     Status(u8, u16, &'static str),
     Money(u8, u16, &'static str, i64),
     Did(u8, &'static str),
+    Redeem(u8, &'static str, i64),
     Buy(u8, bool),
     Wait(i64),
     /// The same as before, under the same key.
@@ -61,6 +62,9 @@ struct Model {
     cash: i128,
     adjusted: i128,
     rewarded: i128,
+    coffees: i64,
+    spent: i128,
+    paid_for_points: i128,
     seq: u64,
     now: i64,
 }
@@ -126,6 +130,9 @@ impl Model {
         }
         if words[0] == "did" {
             return if words[1] == "review" { self.review(who) } else { Ok("done".into()) };
+        }
+        if words[0] == "redeem" {
+            return self.redeem(who, words[1], words[2].parse().unwrap());
         }
         let id: u16 = words[1].parse().unwrap();
         let amount: Option<i64> = words.get(2).map(|amount| amount.parse().unwrap());
@@ -202,6 +209,43 @@ impl Model {
         ))
     }
 
+    /// A coffee for 7 points, of which there are three, or 50 of money for 5.
+    fn redeem(&mut self, who: u8, offer: &str, quantity: i64) -> Result<String, &'static str> {
+        let person = self.people.get_mut(&who).unwrap();
+        if !(1..=1_000_000).contains(&quantity) {
+            return Err("quantity_out_of_range");
+        }
+        let (price, money) = match offer {
+            "Coffee" => (7 * quantity, 0),
+            "Cash" => (5 * quantity, 50 * quantity),
+            _ => return Err("offer_not_found"),
+        };
+        if offer == "Coffee" && 3 < self.coffees + quantity {
+            return Err("stock_exhausted");
+        }
+        if person.points < price {
+            return Err("points_too_few");
+        }
+        let mut said = format!("{offer} {quantity}");
+        if 0 < money {
+            let (balance, status) = person.wallet(0).unwrap();
+            if status == Status::Frozen {
+                return Err("wallet_frozen");
+            }
+            if AMOUNT_MAX < balance + money {
+                return Err("balance_too_large");
+            }
+            person.set(0, balance + money, Status::Active);
+            said += &format!(", balance {}", balance + money);
+        } else {
+            self.coffees += quantity;
+        }
+        person.points -= price;
+        self.spent += i128::from(price);
+        self.paid_for_points += i128::from(money);
+        Ok(said + &format!(", points {}", person.points))
+    }
+
     fn buy(&mut self, who: u8, is_review: bool) -> String {
         let is_new = !self.people.contains_key(&who);
         let before = self.clone();
@@ -257,6 +301,9 @@ impl Pair {
             Op::Status(who, wallet, status) => vec![name(*who), (*status).into(), wallet.to_string()],
             Op::Money(who, wallet, verb, amount) => {
                 vec![name(*who), (*verb).into(), wallet.to_string(), amount.to_string()]
+            }
+            Op::Redeem(who, offer, quantity) => {
+                vec![name(*who), "redeem".into(), (*offer).into(), quantity.to_string()]
             }
             Op::Did(who, tag) => vec![name(*who), "did".into(), (*tag).into()],
             Op::Wait(gap) => {
@@ -344,16 +391,20 @@ impl Pair {
                 HouseAccount::Adjustments => "adjusted",
                 HouseAccount::RewardExpense => "rewarded",
                 HouseAccount::PointsIssued => "points",
-                HouseAccount::PromoExpense(_)
-                | HouseAccount::LoyaltyExpense
-                | HouseAccount::PointsExpired
-                | HouseAccount::PointsRedeemed => panic!("nothing posts there"),
+                HouseAccount::PointsRedeemed => "spent",
+                HouseAccount::RedemptionExpense => "paid",
+                HouseAccount::PromoExpense(_) | HouseAccount::LoyaltyExpense | HouseAccount::PointsExpired => {
+                    panic!("nothing posts there")
+                }
             };
             *house.entry(account).or_default() += sum.net();
         }
         let of = |account| house.get(account).copied().unwrap_or(0);
-        let wanted = (self.model.cash, self.model.adjusted, self.model.rewarded, points);
+        let wanted = (self.model.cash, self.model.adjusted, self.model.rewarded, points + self.model.spent);
         assert_eq!((of("cash"), of("adjusted"), of("rewarded"), of("points")), wanted);
+        assert_eq!((-of("spent"), of("paid")), (self.model.spent, self.model.paid_for_points));
+        let stock = ledger.desk.catalogues().next().and_then(|rules| rules.offer_by_name("Coffee")).unwrap();
+        assert_eq!(ledger.desk.offer_redeemed(TenantId(1), stock.id) as i64, self.model.coffees);
         assert!(totals.trial_balance().values().all(|sum| *sum == 0), "the trial balance is not zero");
     }
 }
@@ -375,7 +426,9 @@ fn any_op() -> impl Strategy<Value = Op> {
         4 => (who.clone(), wallet.clone(), status).prop_map(|(who, wallet, status)| Op::Status(who, wallet, status)),
         12 => (who.clone(), wallet, verb, amount.clone())
             .prop_map(|(who, wallet, verb, amount)| Op::Money(who, wallet, verb, amount)),
-        4 => (who.clone(), prop_oneof![4 => Just("review"), 1 => Just("other")]).prop_map(|(who, tag)| Op::Did(who, tag)),
+        3 => (who.clone(), prop_oneof![3 => Just("Coffee"), 3 => Just("Cash"), 1 => Just("Tea")], -1..4i64)
+            .prop_map(|(who, offer, quantity)| Op::Redeem(who, offer, quantity)),
+        8 => (who.clone(), prop_oneof![4 => Just("review"), 1 => Just("other")]).prop_map(|(who, tag)| Op::Did(who, tag)),
         3 => (who, any::<bool>()).prop_map(|(who, is_review)| Op::Buy(who, is_review)),
         2 => gap.prop_map(Op::Wait),
         3 => any::<Index>().prop_map(Op::Again),

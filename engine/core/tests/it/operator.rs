@@ -58,7 +58,7 @@ impl World {
     /// Reads `NAME OPERATION` and options.
     ///
     /// Operations: `create`; `open`; `rename W`; `freeze W`, `thaw W`, `close W`; `deposit W AMOUNT`; `give W AMOUNT`,
-    /// `take W AMOUNT`; `did TAG`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
+    /// `take W AMOUNT`; `did TAG`; `redeem OFFER QUANTITY`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
     /// `occurred=`, `dry`. Names that are not `create` are those of [`customer`] with `id:` in front.
     pub(crate) fn operation(&mut self, words: &[&str]) -> OperationCommand {
         let (options, words): (Vec<&str>, Vec<&str>) =
@@ -93,6 +93,7 @@ impl World {
             "give" => adjust(Direction::In),
             "take" => adjust(Direction::Out),
             "did" => Operation::ReportActivity { tag: words[2].into(), occurred_at },
+            "redeem" => Operation::Redeem { offer: words[2].into(), quantity: words[3].parse().unwrap() },
             "promote" => step(TierMove::Up),
             "demote" => step(TierMove::Down),
             other => panic!("no operation: {other}"),

@@ -312,7 +312,8 @@ impl Pair {
                 | HouseAccount::CashClearing
                 | HouseAccount::Adjustments
                 | HouseAccount::PointsExpired
-                | HouseAccount::PointsRedeemed => panic!("no purchase of this model posts there"),
+                | HouseAccount::PointsRedeemed
+                | HouseAccount::RedemptionExpense => panic!("no purchase of this model posts there"),
             };
             assert_eq!(sum.net(), wanted, "{account:?}");
         }

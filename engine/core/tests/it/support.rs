@@ -397,6 +397,9 @@ impl World {
                     parts.push(format!("{level} {}{remark}", stepped.after.count));
                 }
                 Event::MilestoneReached(reached) => parts.push(format!("milestone {}", reached.points.minor_units())),
+                Event::OfferRedeemed(redeemed) => {
+                    parts.push(format!("{} {}", rules.offer(redeemed.offer).unwrap().name, redeemed.quantity));
+                }
                 Event::WalletEntry(entry) => parts.push(format!("balance {}", entry.balance_after.minor_units())),
                 Event::SpendCounted(counted) => {
                     let program = rules.program(counted.after.program).unwrap();

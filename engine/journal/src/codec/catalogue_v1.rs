@@ -67,6 +67,7 @@ impl From<CatalogueV1> for Catalogue {
             fulfillments: Vec::new(),
             rewards: Vec::new(),
             campaigns: Vec::new(),
+            offers: Vec::new(),
             next_rule: old.next_rule,
         }
     }

@@ -68,6 +68,7 @@ impl From<CatalogueV2> for Catalogue {
             fulfillments: old.fulfillments,
             rewards: old.rewards.into_iter().map(Reward::from).collect(),
             campaigns: old.campaigns,
+            offers: Vec::new(),
             next_rule: old.next_rule,
         }
     }

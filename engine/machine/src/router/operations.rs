@@ -6,7 +6,7 @@ use kembali_core::catalogue::Catalogue;
 use kembali_core::desk::{OperationAdmission, OperationTerms};
 use kembali_core::event::{Body, Event};
 use kembali_core::operation::{Operation, OperationCommand, OperationKey, OperationRefused, OperationRejection};
-use kembali_core::{CustomerId, Instant, Seq, Ticket};
+use kembali_core::{CustomerId, Instant, RuleId, Seq, TenantId, Ticket};
 
 use super::{Awaited, Content, NewProfile, ProfileText, Router};
 use crate::outcome::Outcome;
@@ -18,6 +18,8 @@ pub(super) struct KeptOperation {
     /// The customer whom it is about.
     customer: CustomerId,
     creates: bool,
+    /// Units of an offer that are reserved.
+    units: Option<(TenantId, RuleId, u32)>,
     catalogue: Arc<Catalogue>,
     text: Option<Box<str>>,
     dry_run: bool,
@@ -49,12 +51,13 @@ impl<T> Router<T> {
             key: operation.key,
             customer,
             creates: self.desk.last_record_of(customer) == Seq::ZERO,
+            units: terms.reserved_units(),
             catalogue: Arc::clone(&terms.catalogue),
             text: operation.text.take(),
             dry_run: operation.dry_run,
         });
         if !kept.dry_run {
-            self.open.begin_operation(kept.key);
+            self.open.begin_operation(kept.key, kept.units);
             if kept.creates {
                 self.open.begin_creation(tenant, customer);
             }
@@ -65,7 +68,7 @@ impl<T> Router<T> {
 
     pub(super) fn settle_operation(&mut self, received_at: Instant, kept: KeptOperation, answer: Answer) -> Outcome {
         if !kept.dry_run {
-            self.open.end_operation(kept.key);
+            self.open.end_operation(kept.key, kept.units);
             if kept.creates {
                 self.open.end_creation(kept.catalogue.tenant, kept.customer);
             }

@@ -14,7 +14,7 @@ use kembali_machine::Outcome;
 use crate::rig::{TENANT, alias, hash};
 use crate::sequential::Sequential;
 
-/// Reads `NAME VERB` and options: `create`, `open`, `freeze`, `thaw`, `deposit=N`, `take=N`, `up`, `down`, `tag`; then
+/// Reads `NAME VERB` and options: `create`, `open`, `freeze`, `thaw`, `deposit=N`, `take=N`, `mug=N`, `up`, `down`, `tag`; then
 /// `key=`, `dry`.
 pub(crate) fn operation(text: &str) -> OperationCommand {
     let mut words = text.split_whitespace();
@@ -30,6 +30,7 @@ pub(crate) fn operation(text: &str) -> OperationCommand {
         "thaw" => Operation::SetWalletStatus { wallet, status: WalletStatus::Active },
         "deposit" => Operation::Deposit { wallet, amount, reference: None },
         "take" => Operation::Adjust { wallet, direction: Direction::Out, amount, reason: "x".into() },
+        "mug" => Operation::Redeem { offer: "Mug".into(), quantity: amount },
         "up" => Operation::MoveTier { program: "Ladder".into(), to: TierMove::Up },
         "down" => Operation::MoveTier { program: "Ladder".into(), to: TierMove::Down },
         "tag" => Operation::ReportActivity { tag: "x".into(), occurred_at: Some(Instant(500)) },

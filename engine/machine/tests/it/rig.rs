@@ -4,18 +4,18 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::operator::operation;
-use kembali_core::catalogue::{AtMaximum, Currency, RuleClock, UnknownCustomer, UnknownPromo};
+use kembali_core::catalogue::{AtMaximum, Currency, OfferGives, RuleClock, UnknownCustomer, UnknownPromo};
 use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
 use kembali_core::draft::{
-    BandDraft, CatalogueDraft, EarningDraft, JourneyDraft, LevelDraft, PartnerDraft, PolicyDraft, ProgramDraft,
-    PromoDraft,
+    BandDraft, CashbackDraft, CatalogueDraft, EarningDraft, JourneyDraft, LevelDraft, OfferDraft, PartnerDraft,
+    PolicyDraft, ProgramDraft, PromoDraft,
 };
 use kembali_core::event::{Body, DeclineReason, Event, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::purchase::Purchase;
 use kembali_core::{
     Alias, AliasKind, Amount, CurrencyCode, CustomerId, CustomerName, Fingerprint, Instant, PartnerId, Percent,
-    PurchaseKey, RuleId, TenantId, WalletId,
+    PurchaseKey, Rate, RuleId, TenantId, WalletId,
 };
 use kembali_machine::{Answered, Assigned, Group, Outcome, Reply, Router, Shard, ShardOf};
 
@@ -91,7 +91,31 @@ pub(crate) fn draft(quota: u64) -> CatalogueDraft {
                 levels: vec![level("BRONZE"), level("SILVER")],
             }),
         }],
-        earning: EarningDraft::default(),
+        // A tenth of every amount in points, and five mugs to spend them on.
+        earning: EarningDraft {
+            point_kinds: vec!["points".into()],
+            cashback_rules: vec![CashbackDraft {
+                name: "Tenth".into(),
+                rate: Rate::parse("0.1").unwrap(),
+                products: Vec::new(),
+                partner: None,
+                is_active: true,
+                ends_at: None,
+                pays: "points".into(),
+                life_days: None,
+            }],
+            offers: vec![OfferDraft {
+                name: "Mug".into(),
+                kind: "points".into(),
+                points: amount(9),
+                gives: OfferGives::WalletCredit { amount: amount(1) },
+                stock: Some(5),
+                is_active: true,
+                starts_at: None,
+                ends_at: None,
+            }],
+            ..EarningDraft::default()
+        },
     }
 }
 
@@ -368,6 +392,7 @@ pub(crate) fn show_body(body: &Body) -> String {
             | Event::RewardGranted(_)
             | Event::PointEntry(_)
             | Event::OperationDone(_) => (),
+            Event::OfferRedeemed(redeemed) => parts.push(format!("redeemed {}", redeemed.quantity)),
             Event::WalletOpened(opened) => parts.push(format!("wallet {}", opened.wallet.0)),
             Event::WalletStatusSet(set) => parts.push(format!("{:?}", set.after).to_lowercase()),
             Event::TierPlaced(placed) => parts.push(format!("placed on {}", placed.placed.to().0)),

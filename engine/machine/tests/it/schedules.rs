@@ -30,6 +30,7 @@ fn any_command() -> impl Strategy<Value = String> {
         4 => Just("thaw".to_string()),
         5 => (0..300i64).prop_map(|amount| format!("deposit={amount}")),
         3 => (1..300i64).prop_map(|amount| format!("take={amount}")),
+        5 => (0..4i64).prop_map(|quantity| format!("mug={quantity}")),
         2 => Just("up".to_string()),
         1 => Just("down".to_string()),
         1 => Just("tag".to_string()),
