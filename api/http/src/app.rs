@@ -192,6 +192,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::PutCatalogue => on(put, apply::catalogue::put),
         Endpoint::Summary => get(reads::reports::summary),
         Endpoint::Costs => get(reads::costs::show),
+        Endpoint::Liability => get(reads::liability::show),
         Endpoint::WhatIf => on(MethodFilter::POST, what_if::post),
         Endpoint::PostSnapshot => on(MethodFilter::POST, snapshots::post),
         Endpoint::TrialBalance => get(reads::reports::trial_balance),

@@ -10,6 +10,7 @@ mod auth;
 mod body;
 pub mod codes;
 mod config;
+mod csv;
 mod cursor;
 mod docs;
 mod feed;

@@ -69,6 +69,17 @@ const STATEMENT_TO: Parameter = parameter(
     Form::Past,
     "The position, or instant, with which the statement ends: its closing balances are as of it. Until now without it.",
 );
+const REPORT_FROM: Parameter = parameter(
+    "from",
+    Form::Past,
+    "The position, or instant, behind which the report begins: what was there is as of it. From the first record on \
+     without it.",
+);
+const REPORT_TO: Parameter = parameter(
+    "to",
+    Form::Past,
+    "The position, or instant, with which the report ends: what is there is as of it. Until now without it.",
+);
 const ID: Parameter = parameter("id", Form::Uuid, "The customer's id. Exactly one of `id`, `email` and `ref`.");
 const EMAIL: Parameter = parameter("email", Form::Text, "The customer's e-mail address, as purchases name it.");
 const REF: Parameter = parameter("ref", Form::Text, "The tenant's own reference of the customer.");
@@ -145,6 +156,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::Costs
         | Endpoint::Offers
         | Endpoint::TrialBalance => &[TENANT, MIN_SEQ, AT],
+        Endpoint::Liability => &[TENANT, MIN_SEQ, REPORT_FROM, REPORT_TO],
         Endpoint::Statement => &[TENANT, MIN_SEQ, STATEMENT_FROM, STATEMENT_TO, LIMIT, CURSOR],
         Endpoint::ExplainPurchase => &[TENANT, MIN_SEQ],
         Endpoint::Catalogue => &[TENANT, VERSION, MIN_SEQ, AT],

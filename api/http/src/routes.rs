@@ -108,6 +108,8 @@ pub enum Endpoint {
     Summary,
     /// Shows what the rules of a tenant have cost.
     Costs,
+    /// Shows what is owed to customers, rolled forward.
+    Liability,
     /// Shows debits and credits of a tenant.
     TrialBalance,
     /// Decides recorded purchases again under other rules.
@@ -183,6 +185,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::PUT, "/v1/catalogue", Operator, Endpoint::PutCatalogue),
     route(Method::GET, "/v1/reports/summary", Operator, Endpoint::Summary),
     route(Method::GET, "/v1/reports/costs", Operator, Endpoint::Costs),
+    route(Method::GET, "/v1/reports/liability", Operator, Endpoint::Liability),
     route(Method::GET, "/v1/trial-balance", Operator, Endpoint::TrialBalance),
     route(Method::POST, "/v1/what-if", Operator, Endpoint::WhatIf),
     route(Method::POST, "/v1/snapshots", Operator, Endpoint::PostSnapshot),
@@ -244,7 +247,7 @@ mod tests {
         for route in ROUTES.iter().filter(|route| route.method != Method::GET) {
             let expected = match route.endpoint {
                 Endpoint::BookPurchases => Partner,
-                Endpoint::PostCustomer | Endpoint::PostActivity => PartnerOrOperator,
+                Endpoint::PostCustomer | Endpoint::PostActivity | Endpoint::PostRedemption => PartnerOrOperator,
                 _ => Operator,
             };
             assert_eq!(route.role, expected, "{} {}", route.method, route.path);

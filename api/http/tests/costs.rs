@@ -83,8 +83,8 @@ async fn csv_has_the_same_rows() {
     let report = harness.get(PATH).await.json();
     let token = format!("Bearer {}", support::TOKEN);
     let csv = harness.call("GET", PATH, &[("Authorization", &token), ("Accept", "text/csv")], b"").await;
-    assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8"));
-    assert_eq!(csv.header("vary"), Some("accept"));
+    assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
+    assert_eq!(csv.header("vary"), Some("Accept"));
     let text = |value: &Value| match value {
         Value::Null => String::new(),
         Value::String(text) if text.contains([',', '"']) => format!("\"{}\"", text.replace('"', "\"\"")),

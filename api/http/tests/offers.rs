@@ -89,6 +89,39 @@ async fn points_are_spent_and_the_stock_goes_down() {
         (own["debit"].as_i64().unwrap(), own["credit"].as_i64().unwrap())
     };
     assert_eq!((account("points_redeemed"), account("redemption_expense")), ((0, 97), (14, 0)));
+    // What was owed, what came and went, what is owed: from the start, and from where the refusal was.
+    let from = mugs.json()["seq"].as_u64().unwrap();
+    let rolled = harness.get("/v1/reports/liability?tenant=journey").await.json();
+    let points = json!({
+        "unit": "points/cashback", "opening": 0, "earned": 200, "exchanged": 0, "deposited": 0, "adjusted": 0,
+        "clawed_back": 0, "spent": 97, "expired": 0, "closing": 103, "accounts": [
+            { "account": "points_issued", "debit": 200, "credit": 0 },
+            { "account": "points_redeemed", "debit": 0, "credit": 97 },
+        ],
+    });
+    assert_eq!(rolled["data"][1], points, "{rolled}");
+    assert_eq!((&rolled["data"][0]["exchanged"], &rolled["data"][0]["closing"]), (&json!(14), &json!(14)));
+    let later = harness.get(&format!("/v1/reports/liability?tenant=journey&from={from}")).await.json();
+    let own = &later["data"][1];
+    let lines = ["opening", "earned", "spent", "closing"].map(|line| own[line].as_i64().unwrap());
+    assert_eq!((lines, &later["from"]), ([40, 100, 37, 103], &json!(from)));
+    let token = format!("Bearer {}", support::TOKEN);
+    let headers = [("Authorization", token.as_str()), ("Accept", "text/csv")];
+    let csv = harness.call("GET", &format!("/v1/reports/liability?tenant=journey&from={from}"), &headers, b"").await;
+    let lines: Vec<String> = csv.text().lines().map(str::to_owned).collect();
+    assert_eq!(lines[0], "unit,from,to,opening,earned,exchanged,deposited,adjusted,clawed_back,spent,expired,closing");
+    assert_eq!(lines[2], format!("points/cashback,{from},{},40,100,0,0,0,0,37,0,103", later["to"]));
+    for (query, expected) in [
+        ("from=2&to=1", "400 query_invalid -"),
+        ("from=x", "400 query_invalid -"),
+        ("to=99999", "409 position_ahead -"),
+        ("at=1", "400 query_invalid -"),
+    ] {
+        let refused = harness.get(&format!("/v1/reports/liability?tenant=journey&{query}")).await;
+        assert_eq!(refused.problem(), expected, "{query}");
+    }
+    let by_partner = harness.call("GET", "/v1/reports/liability", &[("X-Api-Key", KEY)], b"").await;
+    assert_eq!(by_partner.problem(), "403 role_insufficient -");
     let statement = harness.get(&format!("{path}/statement?tenant=journey")).await.json();
     let entry = &statement["data"][1];
     assert_eq!(entry["against"], json!([{ "account": "points_redeemed", "amount": 30 }]), "{statement}");

@@ -170,6 +170,12 @@ async fn every_operation_answers_as_described() {
         "lines": [{ "product": "tea", "quantity": "1", "amount": 100 }, { "product": "rice", "quantity": 1, "amount": 200 }],
     });
     assert_eq!(harness.post(&full.to_string()).await.status, 201);
+    // Points to spend, and something to spend them on.
+    support::apply(&harness.engine, &support::every_kind_of_rule()).await;
+    let pizza = json!({
+        "origin_id": "pizza", "customer": { "ref": "C1" }, "amount": 5_000, "quantity": 1, "product": "FROZEN PIZZA",
+    });
+    assert_eq!(harness.post(&pizza.to_string()).await.status, 201);
     let lines =
         harness.stream(&format!("{}\n{}\n{{\n", purchase("A-1", 200_000, 1, 1), purchase("A-1", 7, 1, 1))).await;
     assert_eq!(lines.len(), 3);
@@ -200,6 +206,7 @@ async fn every_operation_answers_as_described() {
         ("/v1/purchases/PURCHASE", "GET", &Value::Null),
         ("/v1/purchases/PURCHASE/explain?tenant=journey", "GET", &Value::Null),
         ("/v1/promos?tenant=journey", "GET", &Value::Null),
+        ("/v1/offers?tenant=journey", "GET", &Value::Null),
         ("/v1/promos/JOURNEY2017?tenant=journey", "GET", &Value::Null),
         ("/v1/promos/JOURNEY2017?tenant=journey&dry_run=true", "PUT", promo),
         ("/v1/promos/JOURNEY2017?tenant=journey", "PATCH", &json!({ "quota": 7 })),
@@ -210,6 +217,7 @@ async fn every_operation_answers_as_described() {
         ("/v1/catalogue?tenant=journey&dry_run=true", "PUT", &catalogue["catalogue"]),
         ("/v1/reports/summary?tenant=journey", "GET", &Value::Null),
         ("/v1/reports/costs?tenant=journey", "GET", &Value::Null),
+        ("/v1/reports/liability?tenant=journey&from=2", "GET", &Value::Null),
         ("/v1/trial-balance?tenant=journey", "GET", &Value::Null),
         ("/v1/what-if?tenant=journey&from=2&to=2100-01-01T00:00:00Z&top=3", "POST", &catalogue["catalogue"]),
         ("/v1/snapshots", "POST", &Value::Null),
@@ -243,6 +251,7 @@ async fn every_operation_answers_as_described() {
         ("ID/activities", "POST", &json!({ "tag": "review", "occurred_at": "2017-03-20T10:00:00Z" }), "4"),
         ("ID/tiers/Journey/promote", "POST", &Value::Null, "5"),
         ("ID/tiers/Journey/demote", "POST", &Value::Null, "6"),
+        ("ID/redemptions", "POST", &json!({ "offer": "10 a point", "quantity": 2 }), "7"),
         ("/v1/operations/SEQ", "GET", &Value::Null, ""),
     ] {
         let durable = harness.engine.durable().0.to_string();

@@ -28,6 +28,7 @@ pub mod explain;
 mod identity;
 pub mod journey;
 pub mod ledger;
+pub mod liability;
 mod maps;
 pub mod offer;
 pub mod operation;

@@ -5,10 +5,9 @@ use std::future::Future;
 use hyper::StatusCode;
 use utoipa::ToSchema;
 
+use crate::csv::JsonOrCsv;
 use crate::problem::Problem;
 use crate::reads::Json;
-use crate::reads::costs::CostReport;
-use crate::wire::costs::Costs;
 
 /// An answer whose body has a schema.
 pub(super) trait Answer {
@@ -19,8 +18,8 @@ impl<T: ToSchema> Answer for Json<T> {
     type Body = T;
 }
 
-impl Answer for CostReport {
-    type Body = Costs;
+impl<T: ToSchema> Answer for JsonOrCsv<T> {
+    type Body = T;
 }
 
 impl<T: ToSchema> Answer for (StatusCode, Json<T>) {

@@ -176,7 +176,7 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
         Endpoint::Statement => Outline::new("showStatement", CUSTOMERS, "Show a customer's statement")
             .says(
                 "Opening balances, every entry of money and points, newest first, and closing balances. As CSV where \
-                 `Accept` names `text/csv`: the closing balances stand on the first page, the opening ones on the last, and \
+                 `Accept` prefers `text/csv`: the closing balances stand on the first page, the opening ones on the last, and \
                  `Link` leads to the next.",
             )
             .gives(
@@ -225,10 +225,17 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
         Endpoint::Summary => Outline::new("showSummary", REPORTS, "Show the sums of a tenant")
             .gives(schemas.reply(reads::reports::summary)),
         Endpoint::Costs => Outline::new("showCosts", REPORTS, "Show what the rules have cost")
-            .says("As CSV with the same rows where `Accept` names `text/csv` first.")
+            .says("As CSV with the same rows where `Accept` prefers `text/csv`.")
             .gives(
                 schemas
                     .reply(reads::costs::show)
+                    .content("text/csv", Content::new(Some(ObjectBuilder::new().schema_type(Type::String)))),
+            ),
+        Endpoint::Liability => Outline::new("showLiability", REPORTS, "Show what is owed to customers, rolled forward")
+            .says("As CSV with a row for each unit where `Accept` prefers `text/csv`.")
+            .gives(
+                schemas
+                    .reply(reads::liability::show)
                     .content("text/csv", Content::new(Some(ObjectBuilder::new().schema_type(Type::String)))),
             ),
         Endpoint::TrialBalance => Outline::new("showTrialBalance", REPORTS, "Show debits and credits of every account")

@@ -243,6 +243,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         | Endpoint::Catalogue
         | Endpoint::Summary
         | Endpoint::Costs
+        | Endpoint::Liability
         | Endpoint::TrialBalance => Vec::new(),
     };
     if matches!(

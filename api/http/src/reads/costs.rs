@@ -1,44 +1,22 @@
 //! What a tenant's rules have cost so far: by partner, promo, cashback rule, reward and campaign; JSON or CSV.
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
-use hyper::{StatusCode, Uri};
+use hyper::Uri;
+use hyper::header::HeaderMap;
 use kembali_core::accounts::HouseAccount;
 use kembali_core::catalogue::{Catalogue, RewardKind};
 use kembali_core::{RuleId, Unit};
 use kembali_engine::TotalsView;
 
-use super::Json;
 use super::reports::{totals, unit_name};
 use crate::app::App;
 use crate::auth::Identity;
+use crate::csv::JsonOrCsv;
 use crate::problem::Problem;
 use crate::routes::Endpoint;
 use crate::wire::costs::{Cost, CostOf, Costs};
 use crate::wire::number::Wide;
-
-/// Costs, in the form that the caller asked for.
-pub(crate) struct CostReport {
-    costs: Costs,
-    is_csv: bool,
-}
-
-impl IntoResponse for CostReport {
-    fn into_response(self) -> Response {
-        let mut response = if self.is_csv {
-            let mut response = (StatusCode::OK, Body::from(self.costs.to_csv())).into_response();
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-            response
-        } else {
-            Json(self.costs).into_response()
-        };
-        response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
-        response
-    }
-}
 
 /// Shows what the rules have cost. As CSV where the caller prefers `text/csv`.
 pub(crate) async fn show(
@@ -46,18 +24,9 @@ pub(crate) async fn show(
     Extension(identity): Extension<Identity>,
     uri: Uri,
     headers: HeaderMap,
-) -> Result<CostReport, Problem> {
+) -> Result<JsonOrCsv<Costs>, Problem> {
     let view = totals(&app, identity, &uri, Endpoint::Costs).await?;
-    Ok(CostReport { costs: costs(&view), is_csv: prefers_csv(&headers) })
-}
-
-/// Tells whether CSV is the first that a caller accepts of what there is.
-fn prefers_csv(headers: &HeaderMap) -> bool {
-    let accepted =
-        headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|all| all.split(','));
-    let media = accepted.map(|item| item.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-    let mut known = media.filter(|media| matches!(media.as_str(), "text/csv" | "text/*" | "application/json" | "*/*"));
-    known.next().is_some_and(|media| media.starts_with("text/"))
+    Ok(JsonOrCsv::new(costs(&view), &headers))
 }
 
 fn costs(view: &TotalsView) -> Costs {
@@ -134,27 +103,4 @@ fn reward_unit(rules: &Catalogue, id: RuleId) -> Option<String> {
         RewardKind::WalletCredit { .. } => rules.unit(),
     };
     Some(unit_name(unit, rules))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn csv_is_for_those_who_prefer_it() {
-        for (accept, is_csv) in [
-            ("text/csv", true),
-            ("TEXT/CSV; header=present", true),
-            ("text/csv, application/json;q=0.5", true),
-            ("application/pdf, text/*", true),
-            ("application/json, text/csv", false),
-            ("*/*", false),
-            ("text/csvs", false),
-            ("", false),
-        ] {
-            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-            assert_eq!(prefers_csv(&headers), is_csv, "{accept}");
-        }
-        assert!(!prefers_csv(&HeaderMap::new()));
-    }
 }

@@ -1,13 +1,14 @@
 //! Reading: what the ledger says as of a position. Nothing is created by reading.
 //!
 //! One customer: [`customers`] and, over time, [`history`] and [`statement`]; [`purchase`] and [`explain`]; the rules:
-//! [`promos`], [`offers`] and [`catalogue`]; sums: [`reports`] and [`costs`].
+//! [`promos`], [`offers`] and [`catalogue`]; sums: [`reports`], [`costs`] and [`liability`].
 
 pub(crate) mod catalogue;
 pub(crate) mod costs;
 pub(crate) mod customers;
 pub(crate) mod explain;
 pub(crate) mod history;
+pub(crate) mod liability;
 pub(crate) mod offers;
 pub(crate) mod promos;
 pub(crate) mod purchase;

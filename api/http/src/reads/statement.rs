@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, VARY};
-use hyper::{StatusCode, Uri};
+use hyper::Uri;
+use hyper::header::{HeaderMap, HeaderValue, LINK};
 use kembali_core::accounts::{Direction, Entry, HouseLeg};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::customer::Row;
@@ -15,11 +15,12 @@ use kembali_core::points::PointEntry;
 use kembali_core::{Amount, RuleId, Seq, Unit};
 use kembali_engine::{CustomerRef, CustomerView};
 
+use super::Json;
 use super::history::{account_name, walk};
-use super::{Json, json_response};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::csv;
 use crate::cursor::{self, Start};
 use crate::parameters;
 use crate::problem::Problem;
@@ -31,8 +32,6 @@ use crate::wire::operation::{operation_name, operation_of};
 use crate::wire::purchase::customer_by_id;
 use crate::wire::result::{Names, Rules, purchase_of};
 use crate::wire::statement::{AccountBalance, Holds, Statement, StatementAccount, StatementEntry};
-
-const CSV: &str = "text/csv";
 
 /// Shows a page of a customer's statement, as JSON or, where that is accepted, as CSV.
 pub(crate) async fn show(
@@ -69,28 +68,22 @@ pub(crate) async fn show(
     let closing = app.engine.customer_at(tenant, &customer, page.to).await?.ok_or_else(unknown)?;
     let opening = app.engine.customer_at(tenant, &customer, page.from).await?;
     let statement = page.statement(&app, &query, &closing, opening.as_ref().map(|view| &view.booked)).await?;
-    if !accepts_csv(&headers) {
-        let mut response = Json(statement).into_response();
-        response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
-        return Ok(response);
-    }
-    let mut response = json_response(StatusCode::OK, statement.csv(page.start.is_none()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
-    headers.insert(VARY, HeaderValue::from_static("Accept"));
-    if let Some(cursor) = statement.next_cursor {
+    let is_csv = csv::is_preferred(&headers);
+    let text = is_csv.then(|| statement.csv(page.start.is_none()));
+    let next_cursor = statement.next_cursor.clone();
+    let mut response = match text {
+        Some(text) => csv::csv(text),
+        None => Json(statement).into_response(),
+    };
+    csv::varies(&mut response);
+    // JSON names the next page itself.
+    if let Some(cursor) = next_cursor.filter(|_| is_csv) {
         let limit = query.limit()?;
         let slug = &closing.catalogue.slug;
         let next = format!("<{}?tenant={slug}&limit={limit}&cursor={cursor}>; rel=\"next\"", uri.path());
-        headers.insert(LINK, HeaderValue::from_str(&next).map_err(|error| Problem::internal(&error))?);
+        response.headers_mut().insert(LINK, HeaderValue::from_str(&next).map_err(|error| Problem::internal(&error))?);
     }
     Ok(response)
-}
-
-/// Tells whether the caller takes CSV, which nobody is sent unasked.
-fn accepts_csv(headers: &HeaderMap) -> bool {
-    let ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|all| all.split(','));
-    ranges.map(|range| range.split(';').next().unwrap_or("").trim()).any(|media| media.eq_ignore_ascii_case(CSV))
 }
 
 /// Which page of which statement.

@@ -1,11 +1,10 @@
 //! What rules have cost: a list of plain rows, which is the same in JSON and in CSV.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::number::Wide;
+use crate::csv::{self, Table};
 
 /// What a tenant's rules have cost so far.
 #[derive(Serialize, ToSchema)]
@@ -78,32 +77,19 @@ impl CostOf {
     }
 }
 
-impl Costs {
-    /// Writes the rows as CSV (RFC 4180), with a header. What is null in JSON is empty.
-    pub(crate) fn to_csv(&self) -> String {
-        let mut out = String::from("of,id,name,unit,grants,cost\r\n");
+impl Table for Costs {
+    fn to_csv(&self) -> String {
+        let mut out = String::new();
+        csv::line(&mut out, &["of", "id", "name", "unit", "grants", "cost"]);
         for Cost { of, id, name, unit, grants, cost } in &self.data {
             let number = |number: Option<i128>| number.map_or_else(String::new, |number| number.to_string());
-            let text = |text: &Option<String>| field(text.as_deref().unwrap_or_default());
-            // Writing into a string does not fail.
-            let _ = write!(
-                out,
-                "{},{},{},{},{},{}\r\n",
-                of.as_str(),
-                number(id.map(i128::from)),
-                text(name),
-                text(unit),
-                number(grants.map(i128::from)),
-                number(cost.map(|cost| cost.0))
-            );
+            let [id, grants] = [id.map(i128::from), grants.map(i128::from)].map(number);
+            let cost = number(cost.map(|cost| cost.0));
+            let [name, unit] = [name, unit].map(|text| text.as_deref().unwrap_or_default());
+            csv::line(&mut out, &[of.as_str(), &id, name, unit, &grants, &cost]);
         }
         out
     }
-}
-
-/// Writes a field of CSV, quoted where it must be.
-fn field(text: &str) -> String {
-    if text.contains([',', '"', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
 #[cfg(test)]

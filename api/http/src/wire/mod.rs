@@ -2,7 +2,7 @@
 //!
 //! Into the ledger: `purchase` and [`operation`] (with `fault` for what is wrong with one) and [`catalogue`] (made a draft
 //! by `catalogue_draft`, a file by `catalogue_toml`); parts of it in `change`. Out of it: [`result`] of a purchase,
-//! [`event`] and `message` of the stream; `costs`, `customer`, `explanation`, `history`, `promo`, `report`, `statement`,
+//! [`event`] and `message` of the stream; `costs`, `customer`, `explanation`, `history`, `liability`, `promo`, `report`, `statement`,
 //! `rules` (made by `catalogue_view`) of reads; `change`, `preview` and `api_key` of changes; `what_if`; `snapshot`. The
 //! values in both: `number`, `instant`. Each type derives its schema for
 //! [`crate::openapi`].
@@ -23,6 +23,7 @@ pub(crate) mod fault;
 pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod instant;
+pub(crate) mod liability;
 pub(crate) mod message;
 pub(crate) mod number;
 pub(crate) mod offer;

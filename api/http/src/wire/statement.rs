@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::history::{Leg, Side};
 use super::instant::{Rfc3339, UuidText};
+use crate::csv;
 
 /// A page of a customer's statement between two positions.
 #[derive(Serialize, ToSchema)]
@@ -129,7 +130,7 @@ impl AccountBalance {
     fn csv(&self, out: &mut String, line: &str, seq: u64) {
         let [holds, wallet, unit] = self.account.cells();
         let (seq, balance, none) = (seq.to_string(), self.balance.to_string(), "");
-        csv_line(out, &[line, &seq, none, none, none, &holds, &wallet, &unit, none, none, none, &balance]);
+        csv::line(out, &[line, &seq, none, none, none, &holds, &wallet, &unit, none, none, none, &balance]);
     }
 }
 
@@ -147,34 +148,6 @@ impl StatementEntry {
         let operation = self.operation.unwrap_or_default();
         let cells =
             ["entry", &seq, &at, &purchase, operation, &holds, &wallet, &unit, direction, amount, before, after];
-        csv_line(out, &cells);
-    }
-}
-
-fn csv_line(out: &mut String, cells: &[&str]) {
-    for (index, cell) in cells.iter().enumerate() {
-        if 0 < index {
-            out.push(',');
-        }
-        if cell.contains([',', '"', '\r', '\n']) {
-            out.push('"');
-            out.push_str(&cell.replace('"', "\"\""));
-            out.push('"');
-        } else {
-            out.push_str(cell);
-        }
-    }
-    out.push_str("\r\n");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_are_quoted_where_they_must_be() {
-        let mut out = String::new();
-        csv_line(&mut out, &["a b", "", "x,y", "say \"it\"", "1"]);
-        assert_eq!(out, "a b,,\"x,y\",\"say \"\"it\"\"\",1\r\n");
+        csv::line(out, &cells);
     }
 }

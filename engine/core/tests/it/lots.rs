@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use kembali_core::accounts::HouseAccount;
 use kembali_core::draft::{CashbackDraft, CatalogueDraft, EarningDraft, PolicyDraft, ProgramDraft};
 use kembali_core::event::Event;
+use kembali_core::liability::roll_forward;
 use kembali_core::points::{Expiry, LIFE_DAYS_MAX, Lot, PointAccount, PointEntry};
+use kembali_core::totals::TenantTotals;
 use kembali_core::upkeep::{as_of, by_sweep};
 use kembali_core::{AMOUNT_MAX, CatalogueRejection, DAY_US, Instant, Rate, RuleId, Unit};
 use proptest::prelude::*;
@@ -238,6 +240,8 @@ fn lateness_is_invisible() {
     let house = |account| sums.house[&(Unit::Points(kind), account)];
     assert_eq!(house(HouseAccount::PointsIssued).debits, 110);
     assert_eq!(house(HouseAccount::PointsExpired).credits, 100);
+    let rolled = &roll_forward(&TenantTotals::default(), sums)[&Unit::Points(kind)];
+    assert_eq!((rolled.opening, rolled.earned, rolled.expired, rolled.closing), (0, 110, 100, 10));
     assert!(sums.expiring.is_empty() && sums.trial_balance().values().all(|sum| *sum == 0));
 }
 

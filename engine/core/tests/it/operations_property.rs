@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use kembali_core::accounts::HouseAccount;
 use kembali_core::ledger::Ledger;
+use kembali_core::liability::roll_forward;
 use kembali_core::operation::OperationCommand;
+use kembali_core::totals::TenantTotals;
 use kembali_core::{AMOUNT_MAX, DAY_US, TenantId, WalletId};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -270,6 +272,8 @@ impl Model {
 /// Both ledgers, and what was asked so far.
 struct Pair {
     world: World,
+    /// The sums at some earlier position.
+    earlier: TenantTotals,
     model: Model,
     asked: Vec<(OperationCommand, Vec<String>, String)>,
     keys: u32,
@@ -290,7 +294,7 @@ impl Pair {
     fn new() -> Pair {
         let world = World::new(&reviews(), jakarta("2024-01-15 09:00:00"));
         let model = Model { seq: 1, now: world.now.0, ..Model::default() };
-        Pair { world, model, asked: Vec::new(), keys: 0 }
+        Pair { world, model, earlier: TenantTotals::default(), asked: Vec::new(), keys: 0 }
     }
 
     fn run(&mut self, op: &Op) {
@@ -309,6 +313,7 @@ impl Pair {
             Op::Wait(gap) => {
                 self.world.now.0 += gap;
                 self.model.now += gap;
+                self.earlier = self.world.ledger.totals.tenant(TenantId(1)).cloned().unwrap_or_default();
                 return;
             }
             Op::Buy(who, is_review) => {
@@ -406,6 +411,14 @@ impl Pair {
         let stock = ledger.desk.catalogues().next().and_then(|rules| rules.offer_by_name("Coffee")).unwrap();
         assert_eq!(ledger.desk.offer_redeemed(TenantId(1), stock.id) as i64, self.model.coffees);
         assert!(totals.trial_balance().values().all(|sum| *sum == 0), "the trial balance is not zero");
+        // From the start, and from wherever the last look was: what came and went leads from one balance to the other.
+        for before in [&TenantTotals::default(), &self.earlier] {
+            for (unit, own) in roll_forward(before, &totals) {
+                assert_eq!(own.expected(), own.closing, "{unit:?}");
+                let held = totals.wallets.get(&unit).or_else(|| totals.points.get(&unit));
+                assert_eq!(Some(&own.closing), held);
+            }
+        }
     }
 }
 
