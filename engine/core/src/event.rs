@@ -10,14 +10,15 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::Entry;
+use crate::accounts::{Entry, HouseEntry};
 use crate::campaign::Progress;
 use crate::catalogue::{Catalogue, RewardKind};
 use crate::identity::{Alias, CustomerId, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
 use crate::journey::{Remark, Standing};
 use crate::points::PointEntry;
 use crate::purchase::Purchase;
-use crate::quantity::{Amount, Instant, Seq};
+use crate::quantity::{Amount, Balance, Instant, Seq};
+use crate::refund::PurchaseRefunded;
 use crate::rejection::RejectionCode;
 use crate::threshold::SpendStanding;
 
@@ -82,6 +83,22 @@ pub enum Event {
     PointEntry(PointEntry),
     /// The customer was placed on another level of a tier programme, and no purchase did it.
     TierPlaced(TierPlaced),
+    /// A purchase was refunded, in whole or in part.
+    PurchaseRefunded(Box<PurchaseRefunded>),
+    /// Accounts of the house were moved, and no wallet.
+    HousePosted(HouseEntry),
+}
+
+impl Event {
+    /// Returns the key that is taken for ever by this event: that of a purchase, or of a refund.
+    #[must_use]
+    pub fn booked_key(&self) -> Option<PurchaseKey> {
+        match self {
+            Event::PurchaseBooked(booked) => Some(booked.key),
+            Event::PurchaseRefunded(refunded) => Some(refunded.key),
+            _ => None,
+        }
+    }
 }
 
 /// See [`Event::CustomerCreated`].
@@ -105,7 +122,7 @@ pub struct PurchaseBooked {
     /// The refusal that this booking replaces, if the key had one.
     pub replaces: Option<RejectionCode>,
     /// What is in the wallet that cashback goes to, once all of this is booked.
-    pub balance_after: Amount,
+    pub balance_after: Balance,
     /// What was bought.
     pub purchase: Purchase,
 }
@@ -262,6 +279,8 @@ pub enum PlacementReason {
         /// The version of the tenant's rules that removed it.
         version: u32,
     },
+    /// A purchase of the customer was refunded.
+    Refunded,
 }
 
 /// Where a customer stood in a programme of either policy, and stands.

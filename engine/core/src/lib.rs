@@ -7,7 +7,7 @@
 //! Read in this order: [`command`] (what is asked), [`desk`] (what no single customer owns), [`customer`] (one
 //! customer's row), [`event`] (what happened), [`ledger`] (the whole state), [`what_if`] (another one beside it). The
 //! rules themselves: [`promo`], [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`],
-//! [`accounts`]; what they say of a purchase that is booked: [`explain`].
+//! [`accounts`], [`refund`]; what they say of a purchase that is booked: [`explain`].
 #![no_std]
 // Tests use proptest, which needs the standard library.
 #[cfg(test)]
@@ -35,6 +35,7 @@ pub mod points;
 pub mod promo;
 pub mod purchase;
 mod quantity;
+pub mod refund;
 mod rejection;
 pub mod threshold;
 pub mod totals;
@@ -46,5 +47,5 @@ pub use identity::{
 };
 pub use maps::{Map, Set};
 pub use percent::{ExactShare, PERCENT_PLACES_MAX, Percent, Rate};
-pub use quantity::{AMOUNT_MAX, Amount, DAY_US, Instant, Seq, Ticket};
+pub use quantity::{AMOUNT_MAX, Amount, Balance, DAY_US, Instant, Seq, Ticket};
 pub use rejection::{CatalogueRejection, Rejection, RejectionCode};

@@ -81,6 +81,17 @@ impl PointEntry {
         Some(PointEntry { kind, direction: Direction::In, points, source, balance_after })
     }
 
+    /// Takes `points` of what `source` had granted from an account that holds `balance`. `None` when it holds less, or when
+    /// there is nothing to take.
+    #[must_use]
+    pub fn take(kind: RuleId, source: RuleId, points: Amount, balance: Amount) -> Option<PointEntry> {
+        if points.is_zero() {
+            return None;
+        }
+        let balance_after = balance.minus(points)?;
+        Some(PointEntry { kind, direction: Direction::Out, points, source, balance_after })
+    }
+
     /// Returns the unit that it counts.
     #[must_use]
     pub const fn unit(&self) -> Unit {

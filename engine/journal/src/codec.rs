@@ -46,6 +46,8 @@ mod kind {
     pub(super) const REWARD_GRANTED: u16 = 14;
     pub(super) const POINT_ENTRY: u16 = 15;
     pub(super) const TIER_PLACED: u16 = 16;
+    pub(super) const PURCHASE_REFUNDED: u16 = 24;
+    pub(super) const HOUSE_POSTED: u16 = 25;
 }
 
 /// Why bytes are no record.
@@ -149,6 +151,8 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::RewardGranted(body) => put(kind::REWARD_GRANTED, body, out),
         Event::PointEntry(body) => put(kind::POINT_ENTRY, body, out),
         Event::TierPlaced(body) => put(kind::TIER_PLACED, body, out),
+        Event::PurchaseRefunded(body) => put(kind::PURCHASE_REFUNDED, &**body, out),
+        Event::HousePosted(body) => put(kind::HOUSE_POSTED, body, out),
     }
 }
 
@@ -260,6 +264,8 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::REWARD_GRANTED => Event::RewardGranted(get(kind, body)?),
         kind::POINT_ENTRY => Event::PointEntry(get(kind, body)?),
         kind::TIER_PLACED => Event::TierPlaced(get(kind, body)?),
+        kind::PURCHASE_REFUNDED => Event::PurchaseRefunded(Box::new(get(kind, body)?)),
+        kind::HOUSE_POSTED => Event::HousePosted(get(kind, body)?),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

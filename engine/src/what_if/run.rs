@@ -118,6 +118,7 @@ mod tests {
     use kembali_core::catalogue::{Currency, RuleClock, UnknownCustomer, UnknownPromo};
     use kembali_core::draft::{CatalogueDraft, EarningDraft, Numbering};
     use kembali_core::event::{Body, Event};
+    use kembali_core::refund::RefundPolicy;
     use kembali_core::{CurrencyCode, PartnerId};
     use kembali_journal::{Frame, FrameHash};
 
@@ -162,6 +163,7 @@ mod tests {
             promos: Vec::new(),
             programs: Vec::new(),
             earning: EarningDraft::default(),
+            refunds: RefundPolicy::default(),
         };
         let numbering = Numbering { tenant: TenantId(1), next_partner: PartnerId(1), currency_is_fixed: false };
         Arc::new(draft.resolve(None, numbering).expect("rules"))

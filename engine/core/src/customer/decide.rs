@@ -20,7 +20,7 @@ use crate::identity::{CustomerName, PartnerId, RuleId, WalletId};
 use crate::journey;
 use crate::placement;
 use crate::points::PointEntry;
-use crate::quantity::{Amount, Seq};
+use crate::quantity::{Amount, Balance, Seq};
 use crate::rejection::Rejection;
 use crate::threshold;
 
@@ -142,8 +142,8 @@ impl<'a> Earned<'a> {
         Earned { row, terms, events: Vec::with_capacity(8), legs: Vec::with_capacity(2), points: Vec::new() }
     }
 
-    fn balance(&self) -> Amount {
-        self.row.map_or(Amount::ZERO, |row| row.balance(CASHBACK_WALLET))
+    fn balance(&self) -> Balance {
+        self.row.map_or(Balance::ZERO, |row| row.balance(CASHBACK_WALLET))
     }
 
     fn promo(&mut self, partner: PartnerId) -> Result<(), Rejection> {
@@ -260,7 +260,7 @@ impl<'a> Earned<'a> {
     }
 
     /// Posts all of it, and returns what is in the wallet then.
-    fn post(&mut self) -> Result<Amount, Rejection> {
+    fn post(&mut self) -> Result<Balance, Rejection> {
         let balance = self.balance();
         let mut balance_after = balance;
         self.legs.retain(|leg| !leg.amount.is_zero());

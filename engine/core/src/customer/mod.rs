@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::campaign::{CampaignStanding, Progress};
 use crate::event::{Body, Event, Placed};
-use crate::identity::{Alias, CustomerId, RuleId, TenantId, Unit, WalletId};
+use crate::identity::{Alias, CustomerId, PurchaseKey, RuleId, TenantId, Unit, WalletId};
 use crate::journey::Standing;
 use crate::points::PointAccount;
-use crate::quantity::Amount;
+use crate::quantity::{Amount, Balance};
+use crate::refund::RefundStanding;
 use crate::threshold::SpendStanding;
 
 /// Everything that the ledger knows of a customer.
@@ -40,6 +41,8 @@ pub struct Row {
     pub points: Vec<PointAccount>,
     /// Where the customer stands in each campaign, in order of the campaigns.
     pub campaigns: Vec<CampaignStanding>,
+    /// What was refunded of purchases, in order of their keys; of those alone that were refunded.
+    pub refunds: Vec<RefundStanding>,
 }
 
 /// A wallet: a liability of the house.
@@ -49,8 +52,8 @@ pub struct Wallet {
     pub id: WalletId,
     /// What it counts.
     pub unit: Unit,
-    /// How much is in it.
-    pub balance: Amount,
+    /// How much is in it; below zero where a refund took back what was spent.
+    pub balance: Balance,
 }
 
 impl Row {
@@ -75,6 +78,7 @@ impl Row {
             spends: Vec::new(),
             points: Vec::new(),
             campaigns: Vec::new(),
+            refunds: Vec::new(),
         })
     }
 
@@ -95,7 +99,9 @@ impl Row {
                     standing.completions = completed.completions;
                     standing.progress = Vec::new();
                 }
+                Event::PurchaseRefunded(refunded) => self.refund_mut(refunded.purchase).evolve(refunded),
                 Event::CatalogueApplied(_)
+                | Event::HousePosted(_)
                 | Event::CustomerCreated(_)
                 | Event::PurchaseRefused(_)
                 | Event::PromoGranted(_)
@@ -170,7 +176,19 @@ impl Row {
         }
     }
 
-    fn set_balance(&mut self, id: WalletId, unit: Unit, balance: Amount) {
+    fn refund_mut(&mut self, purchase: PurchaseKey) -> &mut RefundStanding {
+        let at = match self.refunds.binary_search_by_key(&purchase, |own| own.purchase) {
+            Ok(at) => at,
+            Err(at) => {
+                self.refunds.reserve_exact(1);
+                self.refunds.insert(at, RefundStanding::new(purchase));
+                at
+            }
+        };
+        &mut self.refunds[at]
+    }
+
+    fn set_balance(&mut self, id: WalletId, unit: Unit, balance: Balance) {
         match self.wallets.binary_search_by_key(&id, |own| own.id) {
             Ok(at) => self.wallets[at].balance = balance,
             Err(at) => {
@@ -204,9 +222,16 @@ impl Row {
         self.points.iter().find(|own| own.kind == kind).map_or(Amount::ZERO, PointAccount::balance)
     }
 
+    /// Finds what was refunded of a purchase.
+    #[must_use]
+    pub fn refund(&self, purchase: PurchaseKey) -> Option<&RefundStanding> {
+        let at = self.refunds.binary_search_by_key(&purchase, |own| own.purchase).ok()?;
+        self.refunds.get(at)
+    }
+
     /// Returns what is in a wallet; nothing when there was no entry yet.
     #[must_use]
-    pub fn balance(&self, wallet: WalletId) -> Amount {
-        self.wallets.iter().find(|own| own.id == wallet).map_or(Amount::ZERO, |own| own.balance)
+    pub fn balance(&self, wallet: WalletId) -> Balance {
+        self.wallets.iter().find(|own| own.id == wallet).map_or(Balance::ZERO, |own| own.balance)
     }
 }

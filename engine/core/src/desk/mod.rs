@@ -122,7 +122,15 @@ impl Desk {
                 *self.tenant_mut(tenant).promos_used.entry(granted.promo).or_default() += 1;
             }
             Event::WalletEntry(_) => self.tenant_mut(tenant).has_entries = true,
+            Event::PurchaseRefunded(refunded) => {
+                self.keys.insert(refunded.key, record.seq);
+                if let Some(promo) = refunded.returned_unit {
+                    let used = self.tenant_mut(tenant).promos_used.entry(promo).or_default();
+                    *used = used.saturating_sub(1);
+                }
+            }
             Event::CustomerCreated(_)
+            | Event::HousePosted(_)
             | Event::PromoDeclined(_)
             | Event::TierStepped(_)
             | Event::MilestoneReached(_)

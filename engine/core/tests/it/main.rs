@@ -16,5 +16,7 @@ mod percent;
 mod placement;
 mod promo;
 mod property;
+mod refund;
+mod refund_property;
 mod support;
 mod what_if;

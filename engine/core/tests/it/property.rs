@@ -307,7 +307,9 @@ impl Pair {
             let wanted = match account {
                 HouseAccount::PromoExpense(partner) => self.model.promo_expense[&partner.0],
                 HouseAccount::LoyaltyExpense => self.model.loyalty_expense,
-                HouseAccount::RewardExpense | HouseAccount::PointsIssued => panic!("no campaign is drawn here"),
+                HouseAccount::RewardExpense | HouseAccount::PointsIssued | HouseAccount::RefundShortfall => {
+                    panic!("no campaign and no refund is drawn here")
+                }
             };
             assert_eq!(*sum, wanted, "{account:?}");
         }

@@ -12,6 +12,7 @@ use kembali_core::draft::{
 use kembali_core::event::{Body, DeclineReason, Event, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::purchase::Purchase;
+use kembali_core::refund::RefundPolicy;
 use kembali_core::{
     Alias, AliasKind, Amount, CurrencyCode, CustomerId, CustomerName, Fingerprint, Instant, PartnerId, Percent,
     PurchaseKey, RuleId, TenantId, WalletId,
@@ -91,6 +92,7 @@ pub(crate) fn draft(quota: u64) -> CatalogueDraft {
             }),
         }],
         earning: EarningDraft::default(),
+        refunds: RefundPolicy::default(),
     }
 }
 
