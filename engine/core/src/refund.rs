@@ -21,7 +21,7 @@ use self::post::Posting;
 use crate::catalogue::{Catalogue, TierPolicy};
 use crate::customer::Row;
 use crate::event::{Body, Event, Placed, PlacementReason, PurchaseBooked, TierPlaced};
-use crate::identity::{PurchaseKey, RuleId};
+use crate::identity::{PartnerId, PurchaseKey, RuleId};
 use crate::purchase::{LINES_MAX, Line, Purchase, QUANTITY_MAX};
 use crate::quantity::{AMOUNT_MAX, Amount, Balance, Instant};
 use crate::threshold;
@@ -90,6 +90,8 @@ pub enum NegativeBalance {
 pub struct Refund {
     /// The purchase.
     pub purchase: PurchaseKey,
+    /// The partner's own id of the purchase.
+    pub origin_id: Box<str>,
     /// The keyed hash of the partner, the purchase's origin id and the refund's own id. Permanent, like a purchase's.
     pub key: PurchaseKey,
     /// The partner's own id of the refund, unique within the purchase.
@@ -188,6 +190,8 @@ pub struct Part {
 /// A refund was booked. What it moved stands behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurchaseRefunded {
+    /// Who sent the purchase.
+    pub partner: PartnerId,
     /// The purchase.
     pub purchase: PurchaseKey,
     /// See [`Refund::key`].
@@ -303,6 +307,7 @@ pub fn refund(
     };
     let posting = Posting::of(row, rules.refunds.negative_balance, original, &claw_back)?;
     let refunded = PurchaseRefunded {
+        partner: original.booked.partner,
         purchase: asked.purchase,
         key: asked.key,
         refund_id: asked.refund_id.clone(),
@@ -459,6 +464,29 @@ fn placements<'a>(
         let placed = Placed::Threshold { before, after: threshold::take_back(levels, &before, amount) };
         Some(Event::TierPlaced(TierPlaced { reason: PlacementReason::Refunded, placed }))
     })
+}
+
+impl Refund {
+    /// Asks once more for what a record says was refunded: the same, where less was clawed back or more.
+    #[must_use]
+    pub fn again(refunded: &PurchaseRefunded) -> Refund {
+        let line = |part: &Part| Line {
+            product: part.product.clone(),
+            quantity: i64::try_from(part.quantity).unwrap_or(QUANTITY_MAX),
+            amount: part.amount.minor_units(),
+        };
+        Refund {
+            purchase: refunded.purchase,
+            origin_id: Box::default(),
+            key: refunded.key,
+            refund_id: refunded.refund_id.clone(),
+            of: match refunded.parts.as_slice() {
+                [] => RefundOf::Amount(refunded.amount.minor_units()),
+                parts => RefundOf::Lines(parts.iter().map(line).collect()),
+            },
+            reason: None,
+        }
+    }
 }
 
 impl RefundStanding {

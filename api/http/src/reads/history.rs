@@ -25,6 +25,7 @@ use crate::routes::Endpoint;
 use crate::wire::event::{is_placement, partner_of};
 use crate::wire::history::{EntryPage, Leg, PurchasePage, Side, TierMove, TierPage, TierState, WalletEntry};
 use crate::wire::instant::{Rfc3339, UuidText};
+use crate::wire::refund::{purchase_behind, refund_of};
 use crate::wire::result::{Names, Rules, purchase_of, render};
 
 /// Records that one page looks through, so that a long history without a hit cannot hold a request for ever.
@@ -171,7 +172,8 @@ pub(super) async fn walk<T>(
 fn tier_items(record: &Record, rules: Rules<'_>) -> Result<Vec<TierMove>, Problem> {
     let names = Names { catalogue: rules.catalogue };
     let booked = purchase_of(&record.body);
-    let at = booked.map_or(record.body.received_at, |booked| booked.at);
+    let refunded_at = || refund_of(&record.body).map_or(record.body.received_at, |refunded| refunded.at);
+    let at = booked.map_or_else(refunded_at, |booked| booked.at);
     let step = |event: &Event| {
         let step = match event {
             Event::TierStepped(stepped) => names.step(stepped),
@@ -182,7 +184,7 @@ fn tier_items(record: &Record, rules: Rules<'_>) -> Result<Vec<TierMove>, Proble
         Some(TierMove {
             seq: record.seq.0,
             at: Rfc3339(at),
-            purchase: booked.map(|booked| UuidText(booked.key.0)),
+            purchase: purchase_behind(&record.body),
             step: step.into_owned(),
         })
     };
@@ -191,7 +193,8 @@ fn tier_items(record: &Record, rules: Rules<'_>) -> Result<Vec<TierMove>, Proble
 
 fn entry_items(record: &Record, rules: Rules<'_>) -> Result<Vec<WalletEntry>, Problem> {
     let catalogue = rules.catalogue;
-    let booked = purchase_of(&record.body);
+    let purchase = purchase_behind(&record.body);
+    let refund_id = refund_of(&record.body).map(|refunded| refunded.refund_id.to_string());
     let entry = |entry: &Entry| {
         // A wallet holds money alone.
         let Unit::Money(currency) = entry.unit else { return None };
@@ -200,7 +203,8 @@ fn entry_items(record: &Record, rules: Rules<'_>) -> Result<Vec<WalletEntry>, Pr
         Some(WalletEntry {
             seq: record.seq.0,
             received_at: Rfc3339(record.body.received_at),
-            purchase: booked.map(|booked| UuidText(booked.key.0)),
+            purchase,
+            refund_id: refund_id.clone(),
             wallet: entry.wallet.0,
             currency: currency.as_str().to_owned(),
             direction: Side::of(entry.direction),
@@ -236,5 +240,6 @@ pub(crate) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> Stri
         HouseAccount::LoyaltyExpense => "loyalty_expense".to_owned(),
         HouseAccount::RewardExpense => "reward_expense".to_owned(),
         HouseAccount::PointsIssued => "points_issued".to_owned(),
+        HouseAccount::RefundShortfall => "refund_shortfall".to_owned(),
     }
 }

@@ -20,6 +20,7 @@ use super::catalogue::{
 use super::catalogue_draft::{period_instant, zone_of};
 use super::earning::{earning_draft_of, write_earning};
 use super::instant::Rfc3339;
+use super::refund::refunds_file;
 use super::rules::{CatalogueIds, LevelIds, PromoIds, TierProgramIds};
 
 /// Writes the rules as people write them, without API keys.
@@ -57,6 +58,7 @@ pub(crate) fn file_of(catalogue: &Catalogue) -> CatalogueFile {
         fulfillments: Vec::new(),
         rewards: Vec::new(),
         campaigns: Vec::new(),
+        refunds: refunds_file(catalogue.refunds),
     };
     write_earning(&mut file, catalogue, zone.as_ref());
     file
@@ -172,6 +174,7 @@ pub(crate) fn draft_of(catalogue: &Catalogue) -> CatalogueDraft {
         promos: catalogue.promos.iter().map(|promo| promo_draft(promo, catalogue)).collect(),
         programs: catalogue.programs.iter().map(program_draft).collect(),
         earning: earning_draft_of(catalogue),
+        refunds: catalogue.refunds,
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) mod message;
 pub(crate) mod number;
 pub(crate) mod promo;
 pub(crate) mod purchase;
+pub(crate) mod refund;
 pub(crate) mod report;
 pub mod result;
 pub(crate) mod rules;

@@ -277,22 +277,22 @@ pub(crate) struct Declined<'a> {
 
 /// What is in a wallet.
 #[derive(Serialize, ToSchema)]
-struct Balance<'a> {
+pub(crate) struct Balance<'a> {
     /// The wallet's number.
-    wallet: u16,
+    pub(crate) wallet: u16,
     /// The currency of `balance`.
-    currency: &'a str,
+    pub(crate) currency: &'a str,
     /// How much is in it, in minor units.
-    balance: i64,
+    pub(crate) balance: i64,
 }
 
 /// What is in a point account.
 #[derive(Serialize, ToSchema)]
-struct PointBalance<'a> {
+pub(crate) struct PointBalance<'a> {
     /// The kind of points.
-    kind: Cow<'a, str>,
+    pub(crate) kind: Cow<'a, str>,
     /// How many there are.
-    balance: i64,
+    pub(crate) balance: i64,
 }
 
 /// Stands for a remark in the schema.
@@ -345,9 +345,10 @@ pub(crate) const REMARKS: [Remark; 7] = [
 const PROMOTE: &str = "promote";
 const DEMOTE: &str = "demote";
 const TIER_REMOVED: &str = "tier_removed";
+const REFUND: &str = "refund";
 
 /// Every reason for which a customer is placed on another level without a purchase.
-const PLACEMENTS: [&str; 3] = [PROMOTE, DEMOTE, TIER_REMOVED];
+const PLACEMENTS: [&str; 4] = [PROMOTE, DEMOTE, TIER_REMOVED, REFUND];
 
 const OUTSIDE_PERIOD: &str = "outside_period";
 const NO_BAND: &str = "no_band";
@@ -424,6 +425,7 @@ const fn placement_text(reason: PlacementReason) -> &'static str {
         PlacementReason::Promoted => PROMOTE,
         PlacementReason::Demoted => DEMOTE,
         PlacementReason::LevelRemoved { .. } => TIER_REMOVED,
+        PlacementReason::Refunded => REFUND,
     }
 }
 
@@ -513,6 +515,8 @@ pub(crate) fn result_of<'a>(seq: Option<Seq>, body: &'a Body, rules: Rules<'a>) 
             | Event::CustomerCreated(_)
             | Event::PurchaseBooked(_)
             | Event::PurchaseRefused(_)
+            | Event::PurchaseRefunded(_)
+            | Event::HousePosted(_)
             | Event::WalletEntry(_) => (),
         }
     }
@@ -705,7 +709,7 @@ impl<'a> Names<'a> {
         self.or_number(rules.find_map(|rules| rules.program(program)?.level_name(level)), level.0)
     }
 
-    fn placement_change(&self, placed: &TierPlaced, former: &'a [Arc<Catalogue>]) -> Effect<'a> {
+    pub(crate) fn placement_change(&self, placed: &TierPlaced, former: &'a [Arc<Catalogue>]) -> Effect<'a> {
         let program = self.catalogue.program(placed.placed.program());
         Effect::TierChange {
             program: self.program(placed.placed.program()),

@@ -7,6 +7,9 @@
 //! Customers whose level is gone are placed in the second state as the ledger places them: with the next purchase, by the
 //! record that did it, or, where the wanted rules are those that remove the level, once they hold.
 //!
+//! A refund in the range is decided again too: what is clawed back is what the second state's purchase had earned. For
+//! that the records of refunded purchases are kept, which are those that [`WhatIf::expect_refunds`] was told of.
+//!
 //! Any other record that books no purchase is left out and counted: an event carries outcomes, which another history
 //! would not have had. [`kind_of`] is the place to say more about a new kind of record.
 
@@ -28,11 +31,12 @@ use crate::command::PurchaseCommand;
 use crate::customer::{Decision, Row, decide};
 use crate::desk::{Admission, Desk, DeskPiece, Reservations, admit};
 use crate::event::{Body, Event, PlacementReason, PurchaseBooked, Record, TierPlaced};
-use crate::identity::{Alias, CustomerId, CustomerName, RuleId, TenantId, Unit};
+use crate::identity::{Alias, CustomerId, CustomerName, PurchaseKey, RuleId, TenantId, Unit};
 use crate::ledger::Inconsistency;
-use crate::maps::Map;
-use crate::placement::placed_by_sweep;
+use crate::maps::{Map, Set};
+use crate::placement::{placed_by_sweep, up_to_date};
 use crate::quantity::{Instant, Seq};
+use crate::refund::{Original, PurchaseRefunded, Refund, refund};
 use crate::rejection::RejectionCode;
 use crate::totals::TenantTotals;
 
@@ -50,12 +54,17 @@ pub struct WhatIf {
     rows: Map<CustomerId, Row>,
     /// Customers whose first purchase the wanted rules refuse, as long as they refuse it.
     nameless: Map<CustomerId, Alias>,
+    /// The purchases that are refunded somewhere in the range.
+    refunded: Set<PurchaseKey>,
+    /// What the second state's records say of these, and the rules that decided them.
+    originals: Map<PurchaseKey, (Body, Arc<Catalogue>)>,
     /// The versions of the rules that really held, the oldest first.
     recorded: Vec<Arc<Catalogue>>,
     before: Sums,
     after: Sums,
     differences: Differences,
     purchases: u64,
+    refunds: u64,
     refused: BTreeMap<RejectionCode, u64>,
     left_out: LeftOut,
 }
@@ -74,6 +83,8 @@ pub struct LeftOut {
     pub refusals: u64,
     /// Changes of the tenant's rules: the wanted ones hold instead.
     pub catalogues: u64,
+    /// Refunds of purchases that the wanted rules refuse.
+    pub refunds: u64,
     /// Whatever else happened.
     pub others: u64,
 }
@@ -87,7 +98,9 @@ pub struct Comparison {
     pub recorded: Vec<Arc<Catalogue>>,
     /// Purchases that were decided again.
     pub purchases: u64,
-    /// Those of them that the wanted rules refuse.
+    /// Refunds that were decided again.
+    pub refunds: u64,
+    /// Those of the purchases that the wanted rules refuse.
     pub refused: BTreeMap<RejectionCode, u64>,
     /// Records that were left out.
     pub left_out: LeftOut,
@@ -106,6 +119,7 @@ pub struct Comparison {
 /// What a record is to this.
 enum Kind {
     Purchase,
+    Refund,
     Refusal,
     Catalogue,
     /// A customer of a removed level was placed anew, and nothing else happened.
@@ -117,6 +131,7 @@ enum Kind {
 fn kind_of(body: &Body) -> Kind {
     let of_event = |event: &Event| match event {
         Event::PurchaseBooked(_) => Some(Kind::Purchase),
+        Event::PurchaseRefunded(_) => Some(Kind::Refund),
         Event::PurchaseRefused(_) => Some(Kind::Refusal),
         Event::CatalogueApplied(_) => Some(Kind::Catalogue),
         _ => None,
@@ -149,14 +164,22 @@ impl WhatIf {
             desk,
             rows: Map::default(),
             nameless: Map::default(),
+            refunded: Set::default(),
+            originals: Map::default(),
             recorded: Vec::new(),
             before: Sums::default(),
             after: Sums::default(),
             differences: Differences::default(),
             purchases: 0,
+            refunds: 0,
             refused: BTreeMap::new(),
             left_out: LeftOut::default(),
         }
+    }
+
+    /// Tells which purchases are refunded in the range, before the first record is taken. A refund of another is left out.
+    pub fn expect_refunds(&mut self, refunded: Set<PurchaseKey>) {
+        self.refunded = refunded;
     }
 
     /// Returns the tenant whose records are looked at; others may be left away.
@@ -192,6 +215,7 @@ impl WhatIf {
         self.switch(seq, body.received_at)?;
         match kind_of(&body) {
             Kind::Purchase => return self.again(seq, body),
+            Kind::Refund => return self.refund_again(seq, body),
             Kind::Refusal => self.left_out.refusals += 1,
             Kind::Catalogue => {
                 self.left_out.catalogues += 1;
@@ -223,7 +247,7 @@ impl WhatIf {
                     _ => Ok(()),
                 })
             }
-            Kind::Purchase | Kind::Placement | Kind::Other => {
+            Kind::Purchase | Kind::Refund | Kind::Placement | Kind::Other => {
                 let at = rule_time_of(&body);
                 for event in &body.events {
                     self.before.take(event, seq, at);
@@ -351,6 +375,55 @@ impl WhatIf {
         Ok(())
     }
 
+    /// Decides a refund again: of the purchase as the second state has it.
+    fn refund_again(&mut self, seq: Seq, body: Body) -> Result<(), Inconsistency> {
+        let customer = body.customer.ok_or(Inconsistency::UnknownTenant(self.tenant))?;
+        let at = rule_time_of(&body);
+        let mut moved = Moved::default();
+        for event in &body.events {
+            self.before.take(event, seq, at);
+            moved.was(event);
+        }
+        let refunded = body.events.iter().find_map(|event| match event {
+            Event::PurchaseRefunded(refunded) => Some(&**refunded),
+            _ => None,
+        });
+        match refunded.and_then(|refunded| self.refund_body(customer, refunded, body.received_at)) {
+            Some(body) => {
+                self.refunds += 1;
+                for event in &body.events {
+                    self.after.take(event, seq, at);
+                    moved.is(event);
+                }
+                self.differences.add(customer, &moved);
+                self.fold(body)
+            }
+            // The wanted rules refuse the purchase, so nothing of it can be refunded.
+            None => {
+                self.left_out.refunds += 1;
+                self.differences.add(customer, &moved);
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns what a refund does in the second state; `None` when the purchase is not there.
+    fn refund_body(&self, customer: CustomerId, refunded: &PurchaseRefunded, received_at: Instant) -> Option<Body> {
+        let (original, recorded) = self.originals.get(&refunded.purchase)?;
+        let rules = self.desk.catalogue(self.tenant)?;
+        let (row, placed) = up_to_date(self.rows.get(&customer)?, self.desk.removals(self.tenant)?);
+        let asked = Refund::again(refunded);
+        let decided = refund(&row, rules, Original::of(original, recorded)?, &asked, refunded.at).ok()?;
+        Some(Body {
+            received_at,
+            tenant: self.tenant,
+            catalogue_version: rules.version,
+            customer: Some(customer),
+            previous: Seq::ZERO,
+            events: placed.into_iter().map(Event::TierPlaced).chain(decided).collect(),
+        })
+    }
+
     /// Takes no more of a record that is left out than that its customer came to be: later purchases may name it.
     fn come_to_be(&mut self, mut body: Body) -> Result<(), Inconsistency> {
         body.events.retain(|event| matches!(event, Event::CustomerCreated(_)));
@@ -372,11 +445,26 @@ impl WhatIf {
             }
             self.rows.get_mut(&customer).ok_or(Inconsistency::UnknownCustomer(customer))?.evolve(&body);
         }
+        if !self.refunded.is_empty() {
+            self.keep_original(&body);
+        }
         // Positions of the second state are its own: what was refused or left out has none there.
         let seq = self.desk.last().next();
         self.desk.evolve(&Record { seq, body });
         self.desk.forget_keys();
         Ok(())
+    }
+
+    /// Keeps a purchase that is refunded later.
+    fn keep_original(&mut self, body: &Body) {
+        let booked = body.events.iter().find_map(|event| match event {
+            Event::PurchaseBooked(booked) => Some(booked.key),
+            _ => None,
+        });
+        let Some(key) = booked.filter(|key| self.refunded.contains(key)) else { return };
+        if let Some(rules) = self.desk.catalogue_at(self.tenant, body.catalogue_version) {
+            self.originals.insert(key, (body.clone(), Arc::clone(rules)));
+        }
     }
 
     /// Ends it, and lists of each side as many as `largest` of the customers with the largest differences.
@@ -391,6 +479,7 @@ impl WhatIf {
             wanted: self.wanted,
             recorded: self.recorded,
             purchases: self.purchases,
+            refunds: self.refunds,
             refused: self.refused,
             left_out: self.left_out,
             before: self.before.totals,
@@ -405,8 +494,14 @@ impl WhatIf {
 impl Sums {
     fn take(&mut self, event: &Event, seq: Seq, at: Instant) {
         self.totals.evolve(event);
-        if let Event::PromoGranted(granted) = event {
-            self.quota.granted(granted.promo, RanOut { seq, at });
+        match event {
+            Event::PromoGranted(granted) => self.quota.granted(granted.promo, RanOut { seq, at }),
+            Event::PurchaseRefunded(refunded) => {
+                if let Some(promo) = refunded.returned_unit {
+                    self.quota.returned(promo);
+                }
+            }
+            _ => (),
         }
     }
 }
@@ -415,6 +510,7 @@ impl Sums {
 fn rule_time_of(body: &Body) -> Instant {
     let booked = body.events.iter().find_map(|event| match event {
         Event::PurchaseBooked(booked) => Some(booked.at),
+        Event::PurchaseRefunded(refunded) => Some(refunded.at),
         _ => None,
     });
     booked.unwrap_or(body.received_at)

@@ -1,17 +1,22 @@
 //! Refunds: what each takes back, policy by policy, and what is refused.
 
+use std::sync::Arc;
+
 use kembali_core::catalogue::{AtMaximum, FulfillmentKind};
+use kembali_core::command::ApplyCatalogue;
+use kembali_core::desk;
 use kembali_core::draft::{
     CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, JourneyDraft, PolicyDraft,
     ProgramDraft, PromoDraft, RewardDraft, RewardPaysDraft,
 };
-use kembali_core::event::{Body, Record};
+use kembali_core::event::{Body, Event, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::purchase::Line;
 use kembali_core::refund::{
     NegativeBalance, Original, Refund, RefundOf, RefundPolicy, RefundRejection, RefundedQuota, RefundedRewards,
     RefundedTier, refund,
 };
+use kembali_core::what_if::{Comparison, WhatIf};
 use kembali_core::{AMOUNT_MAX, Amount, Balance, CustomerName, PurchaseKey, Rate, Seq, TenantId};
 
 use crate::support::{Seen, World, amount, bands, canonical, hash, jakarta, kezbek, level};
@@ -117,6 +122,7 @@ fn decide(world: &World, original: &Record, id: &str, of: RefundOf) -> Result<Bo
     let asked = Refund {
         purchase: Original::of(&original.body, recorded).unwrap().booked.key,
         key: PurchaseKey::from_hash(hash(&format!("refund {} {id}", original.seq.0))),
+        origin_id: "".into(),
         refund_id: id.into(),
         of,
         reason: None,
@@ -359,7 +365,7 @@ fn spend(world: &mut World, of: &Record, minor_units: i64) {
     let wallet = row.wallets[0];
     let leg = HouseLeg { account: HouseAccount::RewardExpense, amount: amount(minor_units) };
     let entry = Entry::take_back(wallet.id, wallet.unit, wallet.balance, &[leg]).unwrap();
-    let events = vec![kembali_core::event::Event::WalletEntry(entry)];
+    let events = vec![Event::WalletEntry(entry)];
     world.write(Body { events, ..of.body.clone() });
 }
 
@@ -459,4 +465,69 @@ fn the_purchase_keeps_its_rules_and_the_policy_is_todays() {
     assert_eq!(used(&world), 1);
     let customer = world.ledger.desk.find_customer(TenantId(1), CustomerName::Id(record.body.customer.unwrap()));
     assert_eq!(customer.unwrap().1.last, Seq(4));
+}
+
+/// Books two purchases and takes parts of them back, one of them twice; returns the records.
+fn history(world: &mut World) -> Vec<Record> {
+    let first = buy(world, "A 1000 code=P");
+    let second = buy(world, "A 1200 lines=PIZZA:1:600+DRINKS:2:600 tags=app");
+    let third = buy(world, "B 5000 code=P");
+    vec![
+        give_back(world, &first, "1", sum(600)).unwrap(),
+        give_back(world, &second, "1", lines("PIZZA:1:550")).unwrap(),
+        give_back(world, &third, "1", sum(100)).unwrap(),
+        give_back(world, &second, "2", sum(650)).unwrap(),
+    ]
+}
+
+fn what_if(world: &World, draft: &CatalogueDraft, from: Seq) -> Comparison {
+    let command = ApplyCatalogue { draft: draft.clone(), expected_version: None, dry_run: true };
+    let present = || Arc::clone(world.ledger.desk.catalogue(TenantId(1)).unwrap());
+    let wanted = desk::apply(&world.ledger.desk, &command).unwrap().unwrap_or_else(present);
+    let mut what_if = WhatIf::new(wanted, from);
+    let refunded = world.records.iter().flat_map(|record| &record.body.events).filter_map(|event| match event {
+        Event::PurchaseRefunded(refunded) => Some(refunded.purchase),
+        _ => None,
+    });
+    what_if.expect_refunds(refunded.collect());
+    world.records.iter().cloned().try_for_each(|record| what_if.take(record)).unwrap();
+    what_if.finish(3).unwrap()
+}
+
+#[test]
+fn r19b_what_if_under_the_same_rules_decides_refunds_as_they_were() {
+    let draft = everything(RefundPolicy::default());
+    let mut world = world(RefundPolicy::default());
+    history(&mut world);
+    for from in 1..=world.records.len() as u64 {
+        let seen = what_if(&world, &draft, Seq(from));
+        assert!(seen.is_same(), "from {from}: {:?}", seen.people);
+        assert_eq!((seen.refunds, seen.left_out.refunds), (4.min(9 - from), 0));
+    }
+}
+
+/// Under other rules the refunds are what they would have been, had the rules held.
+#[test]
+fn what_if_decides_refunds_by_what_the_purchases_would_have_earned() {
+    let mut world = world(RefundPolicy::default());
+    history(&mut world);
+    let mut draft = everything(RefundPolicy { quota: RefundedQuota::Keep, ..RefundPolicy::default() });
+    draft.promos[0].bands = bands("1+ 0 - 10");
+    draft.promos[0].quota = 1;
+    draft.earning.cashback_rules[1].rate = Rate::parse("0.5").unwrap();
+    let seen = what_if(&world, &draft, Seq(1));
+    let mut fresh = World::new(&draft, world.now);
+    history(&mut fresh);
+    let totals = fresh.ledger.totals.tenant(TenantId(1)).unwrap();
+    assert_eq!(
+        (&seen.after.house, &seen.after.wallets, &seen.after.points),
+        (&totals.house, &totals.wallets, &totals.points)
+    );
+    assert_eq!((&seen.after.members, &seen.after.refunds), (&totals.members, &totals.refunds));
+    assert!(!seen.is_same());
+    // A purchase that would have been refused leaves nothing to refund.
+    let mut must_exist = everything(RefundPolicy::default());
+    must_exist.unknown_customer = kembali_core::catalogue::UnknownCustomer::MustExist;
+    let seen = what_if(&world, &must_exist, Seq(1));
+    assert_eq!((seen.purchases, seen.refunds, seen.left_out.refunds), (3, 0, 4));
 }
