@@ -196,6 +196,32 @@ pub fn decode_head(bytes: &[u8]) -> Result<RecordHead, DecodeError> {
     Ok(RecordHead { received_at, tenant, has_customer })
 }
 
+/// Returns true for a record of `tenant` that books a refund, without reading what its events say.
+///
+/// # Errors
+///
+/// [`DecodeError`].
+pub fn is_refund_of(tenant: TenantId, bytes: &[u8]) -> Result<bool, DecodeError> {
+    let mut input = Input { bytes, at: 0 };
+    let (_, own, _) = start(&mut input)?;
+    // Only what is a customer's is refunded.
+    if own != tenant || input.u8()? == 0 {
+        return Ok(false);
+    }
+    input.take(16 + 8)?;
+    let count = u16::from_le_bytes(input.array()?);
+    for _ in 0..count {
+        let kind = u16::from_le_bytes(input.array()?);
+        if kind == kind::PURCHASE_REFUNDED {
+            return Ok(true);
+        }
+        input.u8()?;
+        let length = input.u32()? as usize;
+        input.take(length)?;
+    }
+    Ok(false)
+}
+
 /// Reads layout, stamp, tenant and version.
 fn start(input: &mut Input<'_>) -> Result<(Instant, TenantId, u32), DecodeError> {
     let layout = input.u8()?;
