@@ -194,6 +194,9 @@ fn rows(report: &Value) -> Vec<Row> {
     for (code, count) in report["refused"].as_object().into_iter().flatten() {
         add("refused", code.clone(), "purchases", &json!({ "before": 0, "after": count, "difference": count }));
     }
+    for (code, count) in report["refused_operations"].as_object().into_iter().flatten() {
+        add("refused", code.clone(), "operations", &json!({ "before": 0, "after": count, "difference": count }));
+    }
     for (section, named_by, measures) in LISTS {
         for item in list(report, section) {
             let name = text(&item[named_by]);
@@ -256,6 +259,7 @@ struct Run<'a> {
     from: &'a Value,
     to: &'a Value,
     purchases: &'a Value,
+    operations: &'a Value,
     elapsed_us: &'a Value,
     purchases_per_second: &'a Value,
     same: &'a Value,
@@ -270,6 +274,7 @@ fn write_ndjson(report: &Value, out: &mut impl Write) -> io::Result<()> {
         from: &report["from"],
         to: &report["to"],
         purchases: &report["purchases"],
+        operations: &report["operations"],
         elapsed_us: &report["elapsed_us"],
         purchases_per_second: &report["purchases_per_second"],
         same: &report["same"],
@@ -297,14 +302,19 @@ fn quoted(field: &str) -> String {
 fn write_text(report: &Value, out: &mut impl Write) -> io::Result<()> {
     let [tenant, currency, from, to, purchases, rate] =
         ["tenant", "currency", "from", "to", "purchases", "purchases_per_second"].map(|member| text(&report[member]));
+    let operations = text(&report["operations"]);
     let millis = report["elapsed_us"].as_u64().unwrap_or_default() / 1_000;
     writeln!(out, "What if, for {tenant}: records {from} to {to}, amounts in {currency}")?;
-    writeln!(out, "{purchases} purchases decided again in {millis} ms, {rate} a second")?;
+    writeln!(out, "{purchases} purchases decided again in {millis} ms, {rate} a second; {operations} operations")?;
     let left_out = &report["left_out"];
     writeln!(
         out,
-        "left out: refused purchases {} (what was bought is not kept), changes of the rules {}, other records {}",
-        left_out["refused_purchases"], left_out["catalogue_changes"], left_out["other_records"]
+        "left out: refused purchases {} (what was bought is not kept), refused operations {}, changes of the rules {}, \
+         other records {}",
+        left_out["refused_purchases"],
+        left_out["refused_operations"],
+        left_out["catalogue_changes"],
+        left_out["other_records"]
     )?;
     if report["same"] == true {
         writeln!(out, "nothing differs")?;

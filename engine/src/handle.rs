@@ -18,16 +18,17 @@ use kembali_core::draft::CatalogueDraft;
 use kembali_core::event::{Body, Event, PlacementReason, Record, TierPlaced};
 use kembali_core::placement::as_placed;
 use kembali_core::purchase::Purchase;
-use kembali_core::{CatalogueRejection, CustomerId, PurchaseKey, RuleId, Seq, TenantId};
-use kembali_journal::ProfileReader;
+use kembali_core::{CatalogueRejection, CustomerId, PurchaseKey, RuleId, Seq, TenantId, WalletId};
+use kembali_journal::{ProfileError, ProfileKey, ProfileReader};
 use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 
 use crate::as_of::HISTORY_READS_MAX;
 use crate::free_space::FreeSpace;
 use crate::history::History;
-use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender, alias_key};
+use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender};
 use crate::naming::Naming;
+use crate::profile_keys::{alias_key, wallet_name_key};
 use crate::request::{
     ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, NotTaken,
     PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
@@ -49,7 +50,7 @@ const API_KEY_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
 /// A handle on the running engine; cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// What a start has made for the handle.
@@ -66,9 +67,9 @@ pub(crate) struct Parts {
     pub(crate) scrub: scrub::Stop,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     router: Addr<RouterActor>,
-    naming: Naming,
+    pub(crate) naming: Naming,
     shared: Arc<Shared>,
     history: Arc<History>,
     history_room: Arc<Semaphore>,
@@ -81,7 +82,7 @@ struct Inner {
     snapshots: tokio::sync::Mutex<()>,
     /// One what-if at a time.
     what_if: Arc<Semaphore>,
-    room: Arc<Semaphore>,
+    pub(crate) room: Arc<Semaphore>,
     space: Arc<FreeSpace>,
     /// The journal thread, the archiver and the scrub, in the order in which they end.
     threads: Mutex<Vec<JoinHandle<Ended>>>,
@@ -159,7 +160,7 @@ impl Engine {
         self.book_with(permit, requests).await
     }
 
-    fn check_room_on_disk(&self) -> Result<(), ReadOnly> {
+    pub(crate) fn check_room_on_disk(&self) -> Result<(), ReadOnly> {
         if self.inner.space.is_enough() { Ok(()) } else { Err(ReadOnly) }
     }
 
@@ -238,7 +239,7 @@ impl Engine {
         }
     }
 
-    async fn durable_record(&self, seq: Seq) -> Result<RecordAndRules, ReadError> {
+    pub(crate) async fn durable_record(&self, seq: Seq) -> Result<RecordAndRules, ReadError> {
         let missing = || ReadError::Damaged(seq, "the index names it, the journal does not hold it".to_owned());
         self.record(seq).await?.ok_or_else(missing)
     }
@@ -523,8 +524,21 @@ impl Engine {
     ///
     /// [`ReadError`].
     pub fn alias_text(&self, customer: CustomerId) -> Result<Option<String>, ReadError> {
-        let profile = |error: kembali_journal::ProfileError| ReadError::Profile(error.to_string());
-        let key = alias_key(customer).map_err(profile)?;
+        self.profile_text(alias_key(customer))
+    }
+
+    /// Reads the name of a wallet; `None` of one that never had any.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub fn wallet_name(&self, customer: CustomerId, wallet: WalletId) -> Result<Option<String>, ReadError> {
+        self.profile_text(wallet_name_key(customer, wallet))
+    }
+
+    fn profile_text(&self, key: Result<ProfileKey, ProfileError>) -> Result<Option<String>, ReadError> {
+        let profile = |error: ProfileError| ReadError::Profile(error.to_string());
+        let key = key.map_err(profile)?;
         let reader = self.inner.profiles.read().unwrap_or_else(PoisonError::into_inner);
         let bytes = reader.as_ref().ok_or(Stopped)?.get(&key).map_err(profile)?;
         Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
@@ -587,11 +601,11 @@ impl Engine {
         self.submit_one(permit, Command::Read(query)).await
     }
 
-    async fn room_for(&self, units: u32) -> Result<OwnedSemaphorePermit, Stopped> {
+    pub(crate) async fn room_for(&self, units: u32) -> Result<OwnedSemaphorePermit, Stopped> {
         Arc::clone(&self.inner.room).acquire_many_owned(units).await.map_err(|_| Stopped)
     }
 
-    async fn submit_one(&self, permit: OwnedSemaphorePermit, command: Command) -> Result<Outcome, Stopped> {
+    pub(crate) async fn submit_one(&self, permit: OwnedSemaphorePermit, command: Command) -> Result<Outcome, Stopped> {
         let mut outcomes = VecDeque::from(self.submit(permit, vec![command]).await?);
         outcomes.pop_front().ok_or(Stopped)
     }

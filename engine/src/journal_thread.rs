@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::archiver::{ArchiveSender, Order};
 use crate::free_space::FreeSpace;
+use crate::profile_keys::{self, API_KEY_PREFIX};
 use crate::shared::{KeyHash, KeyOwner, Shared};
 
 /// Why the engine stopped.
@@ -162,14 +163,6 @@ pub(crate) fn start(
     })
 }
 
-/// The key under which a customer's first alias lies in the profile store.
-pub(crate) fn alias_key(customer: kembali_core::CustomerId) -> Result<ProfileKey, ProfileError> {
-    ProfileKey::new([&b"c"[..], &customer.0.to_be_bytes()].concat())
-}
-
-/// What the keys of partners' API keys start with in the profile store.
-pub(crate) const API_KEY_PREFIX: &[u8] = b"k";
-
 struct Writer {
     journal: Box<dyn Journal>,
     profiles: ProfileStore,
@@ -189,7 +182,7 @@ impl Writer {
             let entries: Result<Vec<_>, ProfileError> = group
                 .profiles
                 .iter()
-                .map(|profile| Ok((alias_key(profile.customer)?, profile.alias_text.as_bytes().to_vec())))
+                .map(|profile| Ok((profile_keys::key_of(profile)?, profile.text.as_bytes().to_vec())))
                 .collect();
             self.profiles.put(&entries?)?;
         }

@@ -13,7 +13,10 @@ mod history;
 mod installation;
 mod journal_thread;
 mod naming;
+mod operate;
+mod profile_keys;
 mod recovery;
+mod refund;
 mod request;
 mod router_actor;
 mod scrub;
@@ -31,7 +34,9 @@ pub use handle::{Engine, IN_FLIGHT_UNITS, Pause};
 pub use installation::KeyError;
 pub use journal_thread::Fault;
 pub use kembali_machine::{CustomerView, PromoUse, TotalsView};
+pub use operate::{OperateError, Operated, OperationRequest};
 pub use recovery::{FoldError, Verified, VerifyError, verify};
+pub use refund::{RefundRequest, Refunded};
 pub use request::{
     ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, NotTaken,
     PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,

@@ -3,13 +3,20 @@
 //! Without the key nobody can tell which customer or purchase an id in the journal belongs to, nor choose text whose
 //! hashes collide. The canonical form that a fingerprint hashes is frozen: a change is a new version.
 
-use kembali_core::purchase::Purchase;
-use kembali_core::{Alias, AliasKind, CustomerName, Fingerprint, PartnerId, PurchaseKey, TenantId};
+use kembali_core::accounts::Direction;
+use kembali_core::operation::{Actor, Operation, OperationKey, TierMove};
+use kembali_core::purchase::{Line, Purchase};
+use kembali_core::refund::RefundOf;
+use kembali_core::wallet::WalletStatus;
+use kembali_core::{Alias, AliasKind, CustomerName, Fingerprint, Instant, PartnerId, PurchaseKey, TenantId};
 
 use crate::request::CustomerRef;
 
 /// The version of the canonical form that [`Naming::fingerprint`] hashes.
 const FINGERPRINT_VERSION: u8 = 1;
+
+/// The version of the canonical form that [`Naming::operation_fingerprint`] hashes.
+const OPERATION_FINGERPRINT_VERSION: u8 = 1;
 
 /// Makes ids and fingerprints. One for each installation.
 #[derive(Clone)]
@@ -18,6 +25,9 @@ pub(crate) struct Naming {
     purchase_key: [u8; 32],
     fingerprint_key: [u8; 32],
     api_key_key: [u8; 32],
+    operation_key: [u8; 32],
+    operation_fingerprint_key: [u8; 32],
+    refund_key: [u8; 32],
 }
 
 impl Naming {
@@ -29,6 +39,9 @@ impl Naming {
             purchase_key: blake3::derive_key("kembali purchase key v1", installation_key),
             fingerprint_key: blake3::derive_key("kembali purchase fingerprint v1", installation_key),
             api_key_key: blake3::derive_key("kembali partner api key v1", installation_key),
+            operation_key: blake3::derive_key("kembali operation key v1", installation_key),
+            operation_fingerprint_key: blake3::derive_key("kembali operation fingerprint v1", installation_key),
+            refund_key: blake3::derive_key("kembali refund key v1", installation_key),
         }
     }
 
@@ -53,57 +66,68 @@ impl Naming {
         PurchaseKey::from_hash(first_half(&hasher))
     }
 
+    /// Names a refund: each purchase has a space of its own.
+    #[must_use]
+    pub(crate) fn refund(&self, purchase: PurchaseKey, refund_id: &str) -> PurchaseKey {
+        let mut hasher = blake3::Hasher::new_keyed(&self.refund_key);
+        hasher.update(&purchase.0.to_le_bytes()).update(refund_id.as_bytes());
+        PurchaseKey::from_hash(first_half(&hasher))
+    }
+
     /// Hashes an API key for the profile store.
     #[must_use]
     pub(crate) fn api_key(&self, api_key: &str) -> [u8; 32] {
         *blake3::keyed_hash(&self.api_key_key, api_key.as_bytes()).as_bytes()
     }
 
+    /// Names an idempotency key: each caller of each tenant has a space of its own.
+    #[must_use]
+    pub(crate) fn operation(&self, tenant: TenantId, actor: Actor, text: &str) -> OperationKey {
+        let mut canonical = Vec::with_capacity(64);
+        canonical.extend_from_slice(&tenant.0.to_le_bytes());
+        match actor {
+            Actor::Operator => canonical.push(0),
+            Actor::Partner(partner) => {
+                canonical.push(1);
+                canonical.extend_from_slice(&partner.0.to_le_bytes());
+            }
+        }
+        canonical.extend_from_slice(text.as_bytes());
+        OperationKey(first_half(blake3::Hasher::new_keyed(&self.operation_key).update(&canonical)))
+    }
+
+    /// Hashes what an operation asks, and of whom: equal requests, however they were written, have one fingerprint.
+    #[must_use]
+    pub(crate) fn operation_fingerprint(
+        &self,
+        customer: CustomerName,
+        operation: &Operation,
+        text: Option<&str>,
+    ) -> Fingerprint {
+        let mut canonical = Vec::with_capacity(128);
+        push_customer(customer, &mut canonical);
+        push_operation(operation, &mut canonical);
+        push_option(text, &mut canonical);
+        let hash = first_half(blake3::Hasher::new_keyed(&self.operation_fingerprint_key).update(&canonical));
+        Fingerprint { version: OPERATION_FINGERPRINT_VERSION, hash }
+    }
+
     /// Hashes the content of a purchase: equal content, however it was written, has one fingerprint.
     #[must_use]
     pub(crate) fn fingerprint(&self, customer: CustomerName, purchase: &Purchase) -> Fingerprint {
         let mut canonical = Vec::with_capacity(512);
-        match customer {
-            CustomerName::Id(id) => {
-                canonical.push(0);
-                canonical.extend_from_slice(&id.0.to_le_bytes());
-            }
-            CustomerName::Alias(alias) => {
-                canonical.push(match alias.kind {
-                    AliasKind::Email => 1,
-                    AliasKind::Ref => 2,
-                });
-                canonical.extend_from_slice(&alias.hash.to_le_bytes());
-            }
-        }
+        push_customer(customer, &mut canonical);
         canonical.extend_from_slice(&purchase.amount.to_le_bytes());
         canonical.extend_from_slice(&purchase.quantity.to_le_bytes());
-        match purchase.occurred_at {
-            None => canonical.push(0),
-            Some(at) => {
-                canonical.push(1);
-                canonical.extend_from_slice(&at.0.to_le_bytes());
-            }
-        }
+        push_instant(purchase.occurred_at, &mut canonical);
         for text in [&purchase.promo_code, &purchase.store, &purchase.product] {
-            match text {
-                None => canonical.push(0),
-                Some(text) => {
-                    canonical.push(1);
-                    push_text(text, &mut canonical);
-                }
-            }
+            push_option(text.as_deref(), &mut canonical);
         }
         canonical.extend_from_slice(&(purchase.tags.len() as u64).to_le_bytes());
         for tag in &purchase.tags {
             push_text(tag, &mut canonical);
         }
-        canonical.extend_from_slice(&(purchase.lines.len() as u64).to_le_bytes());
-        for line in &purchase.lines {
-            push_text(&line.product, &mut canonical);
-            canonical.extend_from_slice(&line.quantity.to_le_bytes());
-            canonical.extend_from_slice(&line.amount.to_le_bytes());
-        }
+        push_lines(&purchase.lines, &mut canonical);
         let mut hasher = blake3::Hasher::new_keyed(&self.fingerprint_key);
         hasher.update(&canonical);
         Fingerprint { version: FINGERPRINT_VERSION, hash: first_half(&hasher) }
@@ -113,6 +137,116 @@ impl Naming {
 impl std::fmt::Debug for Naming {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str("Naming(keys hidden)")
+    }
+}
+
+fn push_customer(customer: CustomerName, out: &mut Vec<u8>) {
+    match customer {
+        CustomerName::Id(id) => {
+            out.push(0);
+            out.extend_from_slice(&id.0.to_le_bytes());
+        }
+        CustomerName::Alias(alias) => {
+            out.push(match alias.kind {
+                AliasKind::Email => 1,
+                AliasKind::Ref => 2,
+            });
+            out.extend_from_slice(&alias.hash.to_le_bytes());
+        }
+    }
+}
+
+fn push_operation(operation: &Operation, out: &mut Vec<u8>) {
+    match operation {
+        Operation::CreateCustomer => out.push(0),
+        Operation::OpenWallet => out.push(1),
+        Operation::RenameWallet { wallet } => {
+            out.push(2);
+            out.extend_from_slice(&wallet.0.to_le_bytes());
+        }
+        Operation::SetWalletStatus { wallet, status } => {
+            out.push(3);
+            out.extend_from_slice(&wallet.0.to_le_bytes());
+            out.push(match status {
+                WalletStatus::Active => 0,
+                WalletStatus::Frozen => 1,
+                WalletStatus::Closed => 2,
+            });
+        }
+        Operation::Deposit { wallet, amount, reference } => {
+            out.push(4);
+            out.extend_from_slice(&wallet.0.to_le_bytes());
+            out.extend_from_slice(&amount.to_le_bytes());
+            push_option(reference.as_deref(), out);
+        }
+        Operation::Adjust { wallet, direction, amount, reason } => {
+            out.push(5);
+            out.extend_from_slice(&wallet.0.to_le_bytes());
+            out.push(match direction {
+                Direction::In => 0,
+                Direction::Out => 1,
+            });
+            out.extend_from_slice(&amount.to_le_bytes());
+            push_text(reason, out);
+        }
+        Operation::ReportActivity { tag, occurred_at } => {
+            out.push(6);
+            push_text(tag, out);
+            push_instant(*occurred_at, out);
+        }
+        Operation::MoveTier { program, to } => {
+            out.push(7);
+            push_text(program, out);
+            out.push(match to {
+                TierMove::Up => 0,
+                TierMove::Down => 1,
+            });
+        }
+        Operation::RefundPurchase(refund) => {
+            out.push(8);
+            out.extend_from_slice(&refund.purchase.0.to_le_bytes());
+            push_text(&refund.refund_id, out);
+            match &refund.of {
+                RefundOf::Amount(amount) => {
+                    out.push(0);
+                    out.extend_from_slice(&amount.to_le_bytes());
+                }
+                RefundOf::Lines(lines) => {
+                    out.push(1);
+                    push_lines(lines, out);
+                }
+            }
+            push_option(refund.reason.as_deref(), out);
+        }
+    }
+}
+
+fn push_lines(lines: &[Line], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(lines.len() as u64).to_le_bytes());
+    for line in lines {
+        push_text(&line.product, out);
+        out.extend_from_slice(&line.quantity.to_le_bytes());
+        out.extend_from_slice(&line.amount.to_le_bytes());
+    }
+}
+
+fn push_instant(instant: Option<Instant>, out: &mut Vec<u8>) {
+    match instant {
+        None => out.push(0),
+        Some(at) => {
+            out.push(1);
+            out.extend_from_slice(&at.0.to_le_bytes());
+        }
+    }
+}
+
+fn push_option(text: Option<&str>, out: &mut Vec<u8>) {
+    match text {
+        None => out.push(0),
+        Some(text) => {
+            out.push(1);
+            push_text(text, out);
+        }
     }
 }
 

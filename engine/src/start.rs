@@ -19,8 +19,9 @@ use crate::free_space::{FreeBytes, FreeSpace};
 use crate::handle::{Engine, IN_FLIGHT_UNITS, Parts};
 use crate::history::History;
 use crate::installation::{InstallationKey, KeyError};
-use crate::journal_thread::{self, API_KEY_PREFIX, Fault, Stores};
+use crate::journal_thread::{self, Fault, Stores};
 use crate::naming::Naming;
+use crate::profile_keys::API_KEY_PREFIX;
 use crate::recovery::{
     ARCHIVE_DIR, FoldError, JOURNAL_DIR, PROFILES_HEAD, Recovered, SNAPSHOTS_DIR, parts_of, recover,
 };

@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::query::{Past, Query};
 use crate::routes::{Endpoint, ROUTES};
 use crate::wire::instant::Rfc3339;
-use crate::{apply, docs, openapi, reads, snapshots, what_if};
+use crate::{apply, docs, openapi, operations, reads, snapshots, what_if};
 
 /// What every request handler shares.
 #[derive(Clone)]
@@ -158,6 +158,17 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::DocsStyle => get(docs::style),
         Endpoint::FindCustomer => get(reads::customers::find),
         Endpoint::Customer => get(reads::customers::show),
+        Endpoint::PostCustomer => on(MethodFilter::POST, operations::post_customer),
+        Endpoint::PostWallet => on(MethodFilter::POST, operations::post_wallet),
+        Endpoint::PatchWallet => on(MethodFilter::PATCH, operations::patch_wallet),
+        Endpoint::DeleteWallet => on(MethodFilter::DELETE, operations::delete_wallet),
+        Endpoint::PostDeposit => on(MethodFilter::POST, operations::post_deposit),
+        Endpoint::PostAdjustment => on(MethodFilter::POST, operations::post_adjustment),
+        Endpoint::PostActivity => on(MethodFilter::POST, operations::post_activity),
+        Endpoint::Promote => on(MethodFilter::POST, operations::promote),
+        Endpoint::Demote => on(MethodFilter::POST, operations::demote),
+        Endpoint::PostRefund => on(MethodFilter::POST, operations::post_refund),
+        Endpoint::Operation => get(operations::show),
         Endpoint::Wallets => get(reads::customers::wallets),
         Endpoint::Tiers => get(reads::history::tiers),
         Endpoint::Entries => get(reads::history::entries),

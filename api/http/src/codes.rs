@@ -3,6 +3,8 @@
 //! Codes are for ever; a new meaning is a new code. How a problem is written out is the business of `problem`.
 
 use kembali_core::RejectionCode;
+use kembali_core::operation::OperationRejection;
+use kembali_core::refund::RefundRejection;
 
 /// One code.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ registry! {
         "Correct the field that `pointer` names as `detail` says."
     ORIGIN_ID_INVALID 400 "origin_id_invalid" final "The origin id is not usable"
         "Send 1 to 128 characters without control characters."
+    REFUND_ID_INVALID 400 "refund_id_invalid" final "The refund id is not usable"
+        "Send 1 to 128 characters without control characters."
     CUSTOMER_INVALID 400 "customer_invalid" final "The customer is not named properly"
         "Name the customer by exactly one of `id` (a UUID), `email` and `ref` (1 to 128 characters)."
     QUERY_INVALID 400 "query_invalid" final "A query parameter is unknown, missing or malformed"
@@ -57,6 +61,10 @@ registry! {
         "Send a path whose percent-encoded parts are UTF-8."
     CURSOR_INVALID 400 "cursor_invalid" final "The cursor does not belong to this list"
         "Take the cursor from `next_cursor` of the same list, or start without one."
+    IDEMPOTENCY_KEY_MISSING 400 "idempotency_key_missing" final "The request has no Idempotency-Key"
+        "Send a header `Idempotency-Key` with a text that names this request and no other, such as a UUID."
+    IDEMPOTENCY_KEY_INVALID 400 "idempotency_key_invalid" final "The Idempotency-Key is not usable"
+        "Send one header with 1 to 255 visible characters, in quotation marks or without."
     DRY_RUN_ON_STREAM 400 "dry_run_on_stream" final "A stream cannot be a dry run"
         "Send single purchases with `?dry_run=true`, or ask what-if."
     CONTENT_ENCODING_INVALID 400 "content_encoding_invalid" final "The compressed body is damaged"
@@ -108,6 +116,12 @@ registry! {
         "Use a method that the `Allow` header names."
     TENANT_NOT_FOUND 404 "tenant_not_found" final "There is no such tenant"
         "Check the slug, or apply a catalogue that creates the tenant."
+    WALLET_NOT_FOUND 404 "wallet_not_found" final "The customer has no such wallet"
+        "Take a number from the customer's wallets."
+    OPERATION_NOT_FOUND 404 "operation_not_found" final "There is no such operation"
+        "Take the `seq` of an operation's result."
+    TIER_PROGRAM_NOT_FOUND 404 "tier_program_not_found" final "The tenant has no such tier programme"
+        "Take a name from the tenant's tier programmes."
     CUSTOMER_NOT_FOUND 404 "customer_not_found" final "There is no such customer"
         "Check the name; a customer exists from the first booked purchase on."
     PURCHASE_NOT_FOUND 404 "purchase_not_found" final "There is no such purchase"
@@ -124,6 +138,8 @@ registry! {
         "Take the code from a problem document."
 
     // It contradicts what is there.
+    REFUND_ID_CONFLICT 409 "refund_id_conflict" final "The purchase has another refund of this id"
+        "Send the same content as before, or a new refund id."
     ORIGIN_ID_CONFLICT 409 "origin_id_conflict" final "The origin id is booked with other content"
         "Send the same content as before, or a new origin id."
     VERSION_CONFLICT 409 "version_conflict" retry "The catalogue has changed since"
@@ -164,14 +180,48 @@ registry! {
         "Correct the line that `line` numbers, counted from 0."
     LINES_SUM_MISMATCH 422 "lines_sum_mismatch" final "The lines do not sum to the amount"
         "Make the amounts of the lines sum to `amount`."
-    OCCURRED_IN_FUTURE 422 "occurred_in_future" final "The purchase lies ahead of the ledger's clock"
+    OCCURRED_IN_FUTURE 422 "occurred_in_future" final "It lies ahead of the ledger's clock"
         "Send an instant of at most `occurred_at_max`."
     PROMO_UNKNOWN 422 "promo_unknown" final "No promo has this code"
         "Send the code of a promo, or none."
+    IDEMPOTENCY_KEY_REUSED 422 "idempotency_key_reused" final "Something else was asked under this Idempotency-Key"
+        "Ask for the same again, or take a new key. `seq` is the record of what was asked."
+    BALANCE_TOO_SMALL 422 "balance_too_small" final "There is less in the wallet than is to be taken"
+        "Take at most `balance`."
+    WALLET_FROZEN 422 "wallet_frozen" final "The wallet is frozen"
+        "Have an operator make it active again, then send it again."
+    WALLET_CLOSED 422 "wallet_closed" final "The wallet is closed"
+        "Take another wallet: a closed one stays closed."
+    WALLET_NOT_EMPTY 422 "wallet_not_empty" final "The wallet is not empty"
+        "Move `balance` out of it first."
+    WALLET_IS_DEFAULT 422 "wallet_is_default" final "The wallet that cashback goes to cannot be closed"
+        "Freeze it, if nothing may go in or out."
+    WALLETS_TOO_MANY 422 "wallets_too_many" final "The customer has as many wallets as there may be"
+        "Take one of those that there are; closed ones count too. `wallets_max` says how many there may be."
+    TIER_NONE 422 "tier_none" final "The customer does not stand in this tier programme yet"
+        "A customer enters a programme with the first purchase."
+    TIER_HIGHEST 422 "tier_highest" final "The customer stands on the highest level already"
+        "There is nothing above it."
+    TIER_LOWEST 422 "tier_lowest" final "The customer stands on the lowest level already"
+        "There is nothing below it."
     BALANCE_TOO_LARGE 422 "balance_too_large" final "The wallet would pass the largest amount"
         "Have the wallet paid out first."
     POINTS_TOO_LARGE 422 "points_too_large" final "A sum of points would pass the largest amount"
         "Have the points spent first; all that was ever spent cannot pass 2^53 - 1 minor units."
+
+    // The refund is refused.
+    PURCHASE_REFUSED 422 "purchase_refused" final "The purchase was refused, so nothing of it was booked"
+        "`reason` says why it was refused; there is nothing to take back."
+    REFUND_EXCEEDS_REMAINDER 422 "refund_exceeds_remainder" final "More is to be refunded than remains of the purchase"
+        "Refund at most `remaining`."
+    REFUND_LINES_REQUIRED 422 "refund_lines_required" final "A part of a purchase with lines is refunded by lines"
+        "Send `lines`, or as `amount` all that remains: `remaining`."
+    REFUND_LINE_NOT_BOUGHT 422 "refund_line_not_bought" final "No line of the purchase is of this product"
+        "Correct the line that `line` numbers, counted from 0; a purchase without lines is refunded by `amount`."
+    REFUND_LINE_EXCEEDS_REMAINDER 422 "refund_line_exceeds_remainder" final "More of a product is to be refunded than remains"
+        "Refund at most `remaining_quantity` for `remaining_amount` of the product of the line that `line` numbers, counted from 0."
+    REFUNDS_TOO_MANY 422 "refunds_too_many" final "The purchase has as many refunds as there may be"
+        "A purchase has at most `refunds_max` refunds."
 
     // The server.
     INTERNAL 500 "internal" final "Something went wrong here"
@@ -207,6 +257,46 @@ pub(crate) fn of_rejection(code: RejectionCode) -> &'static Code {
         RejectionCode::PromoUnknown => &PROMO_UNKNOWN,
         RejectionCode::BalanceTooLarge => &BALANCE_TOO_LARGE,
         RejectionCode::PointsTooLarge => &POINTS_TOO_LARGE,
+        RejectionCode::WalletFrozen => &WALLET_FROZEN,
+    }
+}
+
+/// Returns the code that the refusal of an operation is shown under.
+pub(crate) fn of_operation_rejection(rejection: &OperationRejection) -> &'static Code {
+    match rejection {
+        OperationRejection::CustomerUnknown => &CUSTOMER_NOT_FOUND,
+        OperationRejection::AmountNotPositive { .. } => &AMOUNT_NOT_POSITIVE,
+        OperationRejection::AmountTooLarge { .. } => &AMOUNT_TOO_LARGE,
+        OperationRejection::BalanceTooLarge { .. } => &BALANCE_TOO_LARGE,
+        OperationRejection::BalanceTooSmall { .. } => &BALANCE_TOO_SMALL,
+        OperationRejection::PointsTooLarge { .. } => &POINTS_TOO_LARGE,
+        OperationRejection::WalletUnknown => &WALLET_NOT_FOUND,
+        OperationRejection::WalletFrozen => &WALLET_FROZEN,
+        OperationRejection::WalletClosed => &WALLET_CLOSED,
+        OperationRejection::WalletNotEmpty { .. } => &WALLET_NOT_EMPTY,
+        OperationRejection::WalletIsDefault => &WALLET_IS_DEFAULT,
+        OperationRejection::WalletsTooMany { .. } => &WALLETS_TOO_MANY,
+        OperationRejection::ProgramUnknown => &TIER_PROGRAM_NOT_FOUND,
+        OperationRejection::TierNone => &TIER_NONE,
+        OperationRejection::TierHighest => &TIER_HIGHEST,
+        OperationRejection::TierLowest => &TIER_LOWEST,
+        OperationRejection::OccurredInFuture { .. } => &OCCURRED_IN_FUTURE,
+        OperationRejection::Refund(rejection) => of_refund_rejection(rejection),
+    }
+}
+
+const fn of_refund_rejection(rejection: &RefundRejection) -> &'static Code {
+    match rejection {
+        RefundRejection::AmountNotPositive { .. } => &AMOUNT_NOT_POSITIVE,
+        RefundRejection::AmountTooLarge { .. } => &AMOUNT_TOO_LARGE,
+        RefundRejection::LinesTooMany { .. } => &LINES_TOO_MANY,
+        RefundRejection::LineOutOfRange { .. } => &LINE_OUT_OF_RANGE,
+        RefundRejection::ExceedsRemainder { .. } => &REFUND_EXCEEDS_REMAINDER,
+        RefundRejection::LinesRequired { .. } => &REFUND_LINES_REQUIRED,
+        RefundRejection::LineNotBought { .. } => &REFUND_LINE_NOT_BOUGHT,
+        RefundRejection::LineExceedsRemainder { .. } => &REFUND_LINE_EXCEEDS_REMAINDER,
+        RefundRejection::RefundsTooMany { .. } => &REFUNDS_TOO_MANY,
+        RefundRejection::BalanceTooSmall { .. } => &BALANCE_TOO_SMALL,
     }
 }
 

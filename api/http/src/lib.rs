@@ -15,6 +15,7 @@ mod docs;
 mod feed;
 mod ingest;
 pub mod openapi;
+mod operations;
 mod parameters;
 mod problem;
 mod query;

@@ -42,7 +42,10 @@ const fn parameter(name: &'static str, form: Form, says: &'static str) -> Parame
     Parameter { name, form, says }
 }
 
-const POSITION: Form = Form::Whole { min: 0, max: u64::MAX, default: None };
+/// A wallet's number.
+pub(crate) const WALLET: Form = Form::Whole { min: 0, max: u16::MAX as u64, default: None };
+/// A position.
+pub(crate) const POSITION: Form = Form::Whole { min: 0, max: u64::MAX, default: None };
 const VERSION_NUMBER: Form = Form::Whole { min: 0, max: u32::MAX as u64, default: None };
 
 const TENANT: Parameter =
@@ -117,10 +120,20 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::Docs
         | Endpoint::DocsScript
         | Endpoint::DocsStyle => &[],
-        Endpoint::BookPurchases => &[DRY_RUN],
+        Endpoint::BookPurchases | Endpoint::PostRefund => &[DRY_RUN],
         Endpoint::FindCustomer => &[TENANT, MIN_SEQ, AT, ID, EMAIL, REF],
         Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => &[TENANT, MIN_SEQ, AT, LIMIT, CURSOR],
         Endpoint::Purchase => &[MIN_SEQ],
+        Endpoint::PostCustomer
+        | Endpoint::PostWallet
+        | Endpoint::PatchWallet
+        | Endpoint::DeleteWallet
+        | Endpoint::PostDeposit
+        | Endpoint::PostAdjustment
+        | Endpoint::PostActivity
+        | Endpoint::Promote
+        | Endpoint::Demote => &[TENANT, DRY_RUN],
+        Endpoint::Operation => &[TENANT, MIN_SEQ],
         Endpoint::Customer
         | Endpoint::Wallets
         | Endpoint::Promos
@@ -141,5 +154,20 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::PostApiKey
         | Endpoint::PutCatalogue => &[TENANT, EXPECTED_VERSION, DRY_RUN],
         Endpoint::Stream => &[AFTER, TOPICS, TENANT],
+    }
+}
+
+/// Says whether a route takes the header `Idempotency-Key`, and whether it insists on one: `None` where it takes none.
+pub(crate) const fn insists_on_key(endpoint: Endpoint) -> Option<bool> {
+    match endpoint {
+        // Money, or a step: a repeat would be a second one.
+        Endpoint::PostWallet
+        | Endpoint::PostDeposit
+        | Endpoint::PostAdjustment
+        | Endpoint::PostActivity
+        | Endpoint::Promote
+        | Endpoint::Demote => Some(true),
+        Endpoint::PostCustomer | Endpoint::PatchWallet | Endpoint::DeleteWallet => Some(false),
+        _ => None,
     }
 }

@@ -10,8 +10,10 @@ use hyper::StatusCode;
 use hyper::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
+use kembali_core::operation::OperationRejection;
+use kembali_core::refund::RefundRejection;
 use kembali_core::{CatalogueRejection, Rejection};
-use kembali_engine::{ApplyError, BookError, NotTaken, ReadError, ReadOnly, SnapshotError, Stopped};
+use kembali_engine::{ApplyError, BookError, NotTaken, OperateError, ReadError, ReadOnly, SnapshotError, Stopped};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::Value;
 
@@ -94,8 +96,46 @@ impl Problem {
                 .member("occurred_at", Rfc3339(occurred_at).to_string())
                 .member("occurred_at_max", Rfc3339(occurred_at_max).to_string()),
             Rejection::PromoUnknown => problem.pointer("/promo_code"),
+            Rejection::WalletFrozen => problem,
             Rejection::PointsTooLarge { points } => problem.member("points", points.minor_units()),
             Rejection::BalanceTooLarge { balance } => problem.member("balance", balance.minor_units()),
+        };
+        problem.replayed = Some(replayed);
+        problem
+    }
+
+    /// Makes the problem of a refused operation.
+    pub(crate) fn of_operation_rejection(rejection: &OperationRejection, replayed: bool) -> Problem {
+        let problem = Problem::new(codes::of_operation_rejection(rejection));
+        let mut problem = match *rejection {
+            OperationRejection::AmountNotPositive { amount } => {
+                problem.pointer("/amount").member("amount", wide(amount))
+            }
+            OperationRejection::AmountTooLarge { amount, amount_max } => {
+                problem.pointer("/amount").member("amount", wide(amount)).member("amount_max", wide(amount_max))
+            }
+            OperationRejection::BalanceTooLarge { balance } | OperationRejection::WalletNotEmpty { balance } => {
+                problem.member("balance", balance.minor_units())
+            }
+            OperationRejection::BalanceTooSmall { balance, amount } => {
+                problem.member("balance", balance.minor_units()).member("amount", amount.minor_units())
+            }
+            OperationRejection::PointsTooLarge { points } => problem.member("points", points.minor_units()),
+            OperationRejection::WalletsTooMany { wallets_max } => problem.member("wallets_max", wallets_max),
+            OperationRejection::OccurredInFuture { occurred_at, occurred_at_max } => problem
+                .pointer("/occurred_at")
+                .member("occurred_at", Rfc3339(occurred_at).to_string())
+                .member("occurred_at_max", Rfc3339(occurred_at_max).to_string()),
+            OperationRejection::Refund(ref rejection) => of_refund(problem, rejection),
+            OperationRejection::CustomerUnknown
+            | OperationRejection::WalletUnknown
+            | OperationRejection::WalletFrozen
+            | OperationRejection::WalletClosed
+            | OperationRejection::WalletIsDefault
+            | OperationRejection::ProgramUnknown
+            | OperationRejection::TierNone
+            | OperationRejection::TierHighest
+            | OperationRejection::TierLowest => problem,
         };
         problem.replayed = Some(replayed);
         problem
@@ -224,6 +264,16 @@ impl From<BookError> for Problem {
     }
 }
 
+impl From<OperateError> for Problem {
+    fn from(error: OperateError) -> Problem {
+        match error {
+            OperateError::NotTaken(not_taken) => not_taken.into(),
+            OperateError::Stopped(stopped) => stopped.into(),
+            OperateError::Read(read) => read.into(),
+        }
+    }
+}
+
 impl From<CatalogueRejection> for Problem {
     fn from(rejection: CatalogueRejection) -> Problem {
         match rejection {
@@ -248,5 +298,34 @@ impl From<ApplyError> for Problem {
             ApplyError::ReadOnly(read_only) => read_only.into(),
             ApplyError::Stopped(stopped) => stopped.into(),
         }
+    }
+}
+
+/// Adds the numbers of a refund's refusal.
+fn of_refund(problem: Problem, rejection: &RefundRejection) -> Problem {
+    match *rejection {
+        RefundRejection::AmountNotPositive { amount } => problem.member("amount", wide(amount)),
+        RefundRejection::AmountTooLarge { amount, amount_max } => {
+            problem.member("amount", wide(amount)).member("amount_max", wide(amount_max))
+        }
+        RefundRejection::LinesTooMany { lines, lines_max } => {
+            problem.pointer("/lines").member("lines", lines).member("lines_max", lines_max)
+        }
+        RefundRejection::LineOutOfRange { line } | RefundRejection::LineNotBought { line } => {
+            problem.pointer(format!("/lines/{line}")).member("line", line)
+        }
+        RefundRejection::ExceedsRemainder { amount, remaining } => {
+            problem.member("amount", amount.minor_units()).member("remaining", remaining.minor_units())
+        }
+        RefundRejection::LinesRequired { remaining } => {
+            problem.pointer("/amount").member("remaining", remaining.minor_units())
+        }
+        RefundRejection::LineExceedsRemainder { line, remaining_quantity, remaining_amount } => problem
+            .pointer(format!("/lines/{line}"))
+            .member("line", line)
+            .member("remaining_quantity", remaining_quantity)
+            .member("remaining_amount", remaining_amount.minor_units()),
+        RefundRejection::RefundsTooMany { refunds_max } => problem.member("refunds_max", refunds_max),
+        RefundRejection::BalanceTooSmall { balance } => problem.member("balance", balance.minor_units()),
     }
 }

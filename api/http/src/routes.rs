@@ -38,6 +38,28 @@ pub enum Endpoint {
     DocsStyle,
     /// Finds a customer by a name.
     FindCustomer,
+    /// Creates a customer.
+    PostCustomer,
+    /// Opens a wallet.
+    PostWallet,
+    /// Renames a wallet, freezes it, or makes it active again.
+    PatchWallet,
+    /// Closes a wallet.
+    DeleteWallet,
+    /// Puts money into a wallet.
+    PostDeposit,
+    /// Puts a wallet right by hand.
+    PostAdjustment,
+    /// Counts something that a customer did.
+    PostActivity,
+    /// Moves a customer one level up.
+    Promote,
+    /// Moves a customer one level down.
+    Demote,
+    /// Takes a purchase back, in whole or in part.
+    PostRefund,
+    /// Shows an operation.
+    Operation,
     /// Shows a customer.
     Customer,
     /// Shows a customer's wallets.
@@ -122,6 +144,17 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/docs/docs.js", Public, Endpoint::DocsScript),
     route(Method::GET, "/docs/docs.css", Public, Endpoint::DocsStyle),
     route(Method::GET, "/v1/customers", PartnerOrOperator, Endpoint::FindCustomer),
+    route(Method::POST, "/v1/customers", PartnerOrOperator, Endpoint::PostCustomer),
+    route(Method::POST, "/v1/customers/{id}/wallets", Operator, Endpoint::PostWallet),
+    route(Method::PATCH, "/v1/customers/{id}/wallets/{wallet}", Operator, Endpoint::PatchWallet),
+    route(Method::DELETE, "/v1/customers/{id}/wallets/{wallet}", Operator, Endpoint::DeleteWallet),
+    route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/deposits", Operator, Endpoint::PostDeposit),
+    route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/adjustments", Operator, Endpoint::PostAdjustment),
+    route(Method::POST, "/v1/customers/{id}/activities", PartnerOrOperator, Endpoint::PostActivity),
+    route(Method::POST, "/v1/customers/{id}/tiers/{program}/promote", Operator, Endpoint::Promote),
+    route(Method::POST, "/v1/customers/{id}/tiers/{program}/demote", Operator, Endpoint::Demote),
+    route(Method::POST, "/v1/refunds", Partner, Endpoint::PostRefund),
+    route(Method::GET, "/v1/operations/{seq}", PartnerOrOperator, Endpoint::Operation),
     route(Method::GET, "/v1/customers/{id}", PartnerOrOperator, Endpoint::Customer),
     route(Method::GET, "/v1/customers/{id}/wallets", PartnerOrOperator, Endpoint::Wallets),
     route(Method::GET, "/v1/customers/{id}/tiers", PartnerOrOperator, Endpoint::Tiers),
@@ -201,9 +234,13 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_rules_is_for_operators_and_what_books_is_for_partners() {
+    fn what_changes_rules_or_money_is_for_operators_and_what_reports_is_for_partners() {
         for route in ROUTES.iter().filter(|route| route.method != Method::GET) {
-            let expected = if route.endpoint == Endpoint::BookPurchases { Partner } else { Operator };
+            let expected = match route.endpoint {
+                Endpoint::BookPurchases => Partner,
+                Endpoint::PostCustomer | Endpoint::PostActivity => PartnerOrOperator,
+                _ => Operator,
+            };
             assert_eq!(route.role, expected, "{} {}", route.method, route.path);
         }
     }

@@ -22,6 +22,10 @@ pub enum HouseAccount {
     RewardExpense,
     /// Points that were issued and are not spent. Debited by whatever grants points.
     PointsIssued,
+    /// Money on its way in: debited by deposits, credited once it has arrived at the bank.
+    CashClearing,
+    /// What operators put right by hand: debited by what they give, credited by what they take.
+    Adjustments,
     /// What refunds should have taken back from wallets that had too little in them. Debited where the tenant's wallets
     /// never go below zero.
     RefundShortfall,
@@ -81,6 +85,25 @@ impl Entry {
     pub fn take_back(wallet: WalletId, unit: Unit, balance: Balance, against: &[HouseLeg]) -> Option<Entry> {
         let (amount, against) = moved(against)?;
         let balance_after = balance.minus(amount)?;
+        Some(Entry { wallet, unit, direction: Direction::Out, amount, balance_after, against })
+    }
+
+    /// Debits `wallet`, which held `balance`, with `amount`, and credits `account` with it.
+    ///
+    /// Returns `None` when there is less in it, or when there is nothing to book.
+    #[must_use]
+    pub fn debit(
+        wallet: WalletId,
+        unit: Unit,
+        balance: Balance,
+        amount: Amount,
+        account: HouseAccount,
+    ) -> Option<Entry> {
+        if amount.is_zero() {
+            return None;
+        }
+        let balance_after = balance.available().minus(amount)?.into();
+        let against = Vec::from([HouseLeg { account, amount }]);
         Some(Entry { wallet, unit, direction: Direction::Out, amount, balance_after, against })
     }
 

@@ -35,7 +35,16 @@ pub struct Progress {
     pub is_met: bool,
 }
 
-/// What one purchase does for a campaign.
+/// What a customer did, as campaigns see it.
+#[derive(Clone, Copy, Debug)]
+pub enum Activity<'a> {
+    /// Bought something, for so much in all.
+    Purchase(&'a Purchase, Amount),
+    /// Did something that has a tag.
+    Tag(&'a str),
+}
+
+/// What one activity does for a campaign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advance {
     /// Each fulfillment that moved, with where it is now.
@@ -44,29 +53,29 @@ pub struct Advance {
     pub is_completed: bool,
 }
 
-/// Why a purchase does nothing for a campaign as a whole.
+/// Why an activity does nothing for a campaign as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// The purchase comes before its start.
+    /// It comes before the campaign's start.
     NotStarted,
-    /// The purchase comes after its end.
+    /// It comes after the campaign's end.
     Ended,
-    /// The customer has completed it as often as it may be.
+    /// The customer has completed the campaign as often as it may be.
     CompletionsUsed,
 }
 
-/// What a purchase does for one fulfillment of a campaign.
+/// What an activity does for one fulfillment of a campaign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judged {
     /// The fulfillment.
     pub fulfillment: RuleId,
     /// Where it was before, nothing included.
     pub before: Progress,
-    /// Where the purchase brings it, or why it does not move it.
+    /// Where the activity brings it, or why it does not move it.
     pub after: Result<Progress, Unmoved>,
 }
 
-/// Why a purchase does not move a fulfillment.
+/// Why an activity does not move a fulfillment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unmoved {
     /// It was met before.
@@ -78,14 +87,14 @@ pub enum Unmoved {
         /// What was bought.
         bought: Amount,
     },
-    /// The purchase has not the tag.
+    /// The activity has not the tag.
     NoTag,
     /// It is gone from the rules, which no applied catalogue allows.
     Gone,
 }
 
 impl Judged {
-    /// Returns true when the fulfillment is met once the purchase is booked.
+    /// Returns true when the fulfillment is met once the activity is booked.
     #[must_use]
     pub fn is_met(&self) -> bool {
         self.after.map_or(self.before.is_met, |after| after.is_met)
@@ -93,7 +102,7 @@ impl Judged {
 }
 
 impl Campaign {
-    /// Decides what a purchase at `at` does for each fulfillment of the campaign.
+    /// Decides what an activity at `at` does for each fulfillment of the campaign.
     ///
     /// # Errors
     ///
@@ -102,8 +111,7 @@ impl Campaign {
         &'a self,
         rules: &'a Catalogue,
         before: Option<&'a CampaignStanding>,
-        purchase: &'a Purchase,
-        amount: Amount,
+        activity: Activity<'a>,
         at: Instant,
     ) -> Result<impl Iterator<Item = Judged> + 'a, Closed> {
         if self.starts_at.is_some_and(|starts_at| at < starts_at) {
@@ -123,24 +131,23 @@ impl Campaign {
             let after = match rules.fulfillment(*id) {
                 _ if before.is_met => Err(Unmoved::MetBefore),
                 None => Err(Unmoved::Gone),
-                Some(fulfillment) => fulfillment.judge(before.so_far, purchase, amount),
+                Some(fulfillment) => fulfillment.judge(before.so_far, activity),
             };
             Judged { fulfillment: *id, before, after }
         }))
     }
 
-    /// Returns what a purchase at `at` does for the campaign; `None` when that is nothing.
+    /// Returns what an activity at `at` does for the campaign; `None` when that is nothing.
     #[must_use]
     pub fn advance(
         &self,
         rules: &Catalogue,
         before: Option<&CampaignStanding>,
-        purchase: &Purchase,
-        amount: Amount,
+        activity: Activity<'_>,
         at: Instant,
     ) -> Option<Advance> {
         let (mut moved, mut is_completed) = (Vec::new(), true);
-        for judged in self.judge(rules, before, purchase, amount, at).ok()? {
+        for judged in self.judge(rules, before, activity, at).ok()? {
             is_completed &= judged.is_met();
             moved.extend(judged.after.ok());
         }
@@ -149,10 +156,11 @@ impl Campaign {
 }
 
 impl Fulfillment {
-    /// Decides where a purchase brings it from `so_far`.
-    fn judge(&self, so_far: u64, purchase: &Purchase, amount: Amount) -> Result<Progress, Unmoved> {
-        let (so_far, needed) = match &self.kind {
-            FulfillmentKind::Buy { product, amount_min, is_cumulative } => {
+    /// Decides where an activity brings it from `so_far`.
+    fn judge(&self, so_far: u64, activity: Activity<'_>) -> Result<Progress, Unmoved> {
+        let (so_far, needed) = match (&self.kind, activity) {
+            (FulfillmentKind::Buy { .. }, Activity::Tag(_)) => return Err(Unmoved::NotBought),
+            (FulfillmentKind::Buy { product, amount_min, is_cumulative }, Activity::Purchase(purchase, amount)) => {
                 let is_wanted = |own: &str| product.as_deref().is_none_or(|product| product == own);
                 // A line that is there with amount 0 meets a minimum of 0; a product that is not there meets none.
                 let is_bought = if purchase.lines.is_empty() {
@@ -170,8 +178,12 @@ impl Fulfillment {
                 let bought = bought.minor_units().unsigned_abs();
                 (if *is_cumulative { so_far.saturating_add(bought) } else { bought }, self.needed())
             }
-            FulfillmentKind::Tag { tag, .. } => {
-                if !purchase.tags.iter().any(|own| own == tag) {
+            (FulfillmentKind::Tag { tag, .. }, activity) => {
+                let has_tag = match activity {
+                    Activity::Purchase(purchase, _) => purchase.tags.iter().any(|own| own == tag),
+                    Activity::Tag(own) => own == tag,
+                };
+                if !has_tag {
                     return Err(Unmoved::NoTag);
                 }
                 (so_far.saturating_add(1), self.needed())
@@ -180,7 +192,7 @@ impl Fulfillment {
         Ok(Progress { fulfillment: self.id, so_far, is_met: needed <= so_far })
     }
 
-    /// Returns what it asks for: minor units of what is bought, or purchases with the tag.
+    /// Returns what it asks for: minor units of what is bought, or activities with the tag.
     #[must_use]
     pub fn needed(&self) -> u64 {
         match &self.kind {
@@ -198,7 +210,8 @@ impl Fulfillment {
         bought: (&Purchase, Amount),
         remains: (&Purchase, Amount),
     ) -> bool {
-        let own = self.judge(0, bought.0, bought.1).map_or(0, |progress| progress.so_far);
-        self.judge(so_far.saturating_sub(own), remains.0, remains.1).is_ok_and(|progress| progress.is_met)
+        let [bought, remains] = [bought, remains].map(|(purchase, amount)| Activity::Purchase(purchase, amount));
+        let own = self.judge(0, bought).map_or(0, |progress| progress.so_far);
+        self.judge(so_far.saturating_sub(own), remains).is_ok_and(|progress| progress.is_met)
     }
 }

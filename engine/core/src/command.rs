@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::draft::CatalogueDraft;
 use crate::identity::{CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
+use crate::operation::OperationCommand;
 use crate::purchase::Purchase;
 use crate::quantity::Seq;
 
@@ -14,6 +15,8 @@ use crate::quantity::Seq;
 pub enum Command {
     /// Book a purchase.
     Purchase(Box<PurchaseCommand>),
+    /// Do something with a customer's accounts.
+    Operation(Box<OperationCommand>),
     /// Make a catalogue the tenant's next version.
     ApplyCatalogue(Box<ApplyCatalogue>),
     /// Look at something.
@@ -66,6 +69,11 @@ pub enum Query {
     },
     /// Where a purchase is booked.
     Purchase {
+        /// Its key.
+        key: PurchaseKey,
+    },
+    /// Why a purchase is refused.
+    Receipt {
         /// Its key.
         key: PurchaseKey,
     },

@@ -13,14 +13,16 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::{Entry, HouseEntry};
 use crate::campaign::Progress;
 use crate::catalogue::{Catalogue, RewardKind};
-use crate::identity::{Alias, CustomerId, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
+use crate::identity::{Alias, CustomerId, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId, Unit, WalletId};
 use crate::journey::{Remark, Standing};
+use crate::operation::{OperationDone, OperationRefused};
 use crate::points::PointEntry;
 use crate::purchase::Purchase;
 use crate::quantity::{Amount, Balance, Instant, Seq};
 use crate::refund::PurchaseRefunded;
 use crate::rejection::RejectionCode;
 use crate::threshold::SpendStanding;
+use crate::wallet::WalletStatus;
 
 /// All that one command did: one position, one stamp, all or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +89,14 @@ pub enum Event {
     PurchaseRefunded(Box<PurchaseRefunded>),
     /// Accounts of the house were moved, and no wallet.
     HousePosted(HouseEntry),
+    /// An operation was done.
+    OperationDone(Box<OperationDone>),
+    /// An operation was refused.
+    OperationRefused(Box<OperationRefused>),
+    /// A wallet was opened.
+    WalletOpened(WalletOpened),
+    /// A wallet was frozen, made active again, or closed.
+    WalletStatusSet(WalletStatusSet),
 }
 
 impl Event {
@@ -329,6 +339,28 @@ impl Placed {
             Placed::Threshold { after, .. } => after.level,
         }
     }
+}
+
+/// See [`Event::WalletOpened`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalletOpened {
+    /// The wallet.
+    pub wallet: WalletId,
+    /// What it counts.
+    pub unit: Unit,
+}
+
+/// See [`Event::WalletStatusSet`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalletStatusSet {
+    /// The wallet.
+    pub wallet: WalletId,
+    /// What it counts.
+    pub unit: Unit,
+    /// What it was.
+    pub before: WalletStatus,
+    /// What it is.
+    pub after: WalletStatus,
 }
 
 /// See [`Event::MilestoneReached`].

@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use crate::campaign::{Closed, Judged};
+use crate::campaign::{Activity, Closed, Judged};
 use crate::cashback::{Paid, Unpaid};
 use crate::catalogue::{Catalogue, Journey, Milestone, Threshold, ThresholdLevel, TierPolicy};
 use crate::customer::Row;
@@ -143,10 +143,11 @@ pub fn explain(
         let verdict = rule.judge(purchase, amount, *partner, *at);
         CashbackVerdict { rule: rule.id, verdict }
     });
+    let bought = Activity::Purchase(purchase, amount);
     let campaigns = rules.campaigns.iter().map(|campaign| {
         let before = row.and_then(|row| row.campaign(campaign.id));
-        let verdict = campaign.judge(rules, before, purchase, amount, *at).map(Iterator::collect);
-        let advance = campaign.advance(rules, before, purchase, amount, *at);
+        let verdict = campaign.judge(rules, before, bought, *at).map(Iterator::collect);
+        let advance = campaign.advance(rules, before, bought, *at);
         CampaignVerdict {
             campaign: campaign.id,
             completions: before.map_or(0, |before| before.completions),

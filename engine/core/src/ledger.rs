@@ -15,6 +15,7 @@ use crate::maps::Map;
 use crate::quantity::{Amount, Balance, Seq};
 use crate::refund::{ClawBack, PromoBack, RefundStanding};
 use crate::totals::{Grants, PromoRefunds, RefundTotals, TenantTotals, Totals};
+use crate::wallet::WalletStatus;
 
 /// The whole state.
 #[derive(Clone, Debug, Default)]
@@ -235,6 +236,8 @@ fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
             HouseAccount::LoyaltyExpense => write(&[1]),
             HouseAccount::RewardExpense => write(&[2]),
             HouseAccount::PointsIssued => write(&[3]),
+            HouseAccount::CashClearing => write(&[4]),
+            HouseAccount::Adjustments => write(&[5]),
             HouseAccount::RefundShortfall => write(&[6]),
         }
         write(&sum.to_be_bytes());
@@ -245,6 +248,16 @@ fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
 /// keeps the digest that it had before there were such rules.
 pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
     canonical_refunds(row, write);
+    for wallet in row.wallets.iter().filter(|wallet| wallet.status != WalletStatus::Active) {
+        write(b"wallet");
+        write(&row.id.0.to_be_bytes());
+        write(&wallet.id.0.to_be_bytes());
+        write(&[match wallet.status {
+            WalletStatus::Active => 0,
+            WalletStatus::Frozen => 1,
+            WalletStatus::Closed => 2,
+        }]);
+    }
     if row.spends.is_empty() && row.points.is_empty() && row.campaigns.is_empty() {
         return;
     }

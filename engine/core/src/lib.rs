@@ -29,6 +29,7 @@ mod identity;
 pub mod journey;
 pub mod ledger;
 mod maps;
+pub mod operation;
 mod percent;
 pub mod placement;
 pub mod points;
@@ -38,7 +39,9 @@ mod quantity;
 pub mod refund;
 mod rejection;
 pub mod threshold;
+pub mod tier_move;
 pub mod totals;
+pub mod wallet;
 pub mod what_if;
 
 pub use identity::{

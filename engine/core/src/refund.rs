@@ -31,6 +31,9 @@ pub const REFUNDS_MAX: usize = 1_000;
 /// Characters that a refund's id may have.
 pub const REFUND_ID_CHARS_MAX: usize = 128;
 
+/// The code of a refund whose purchase was refused: nothing of it was booked, so nothing can be taken back.
+pub const PURCHASE_REFUSED: &str = "purchase_refused";
+
 /// What a refund does beside taking back what was earned. One for each tenant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RefundPolicy {
@@ -174,6 +177,25 @@ pub enum RefundRejection {
         /// What is in it.
         balance: Balance,
     },
+}
+
+impl RefundRejection {
+    /// Returns the code that callers see.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            RefundRejection::AmountNotPositive { .. } => "amount_not_positive",
+            RefundRejection::AmountTooLarge { .. } => "amount_too_large",
+            RefundRejection::LinesTooMany { .. } => "lines_too_many",
+            RefundRejection::LineOutOfRange { .. } => "line_out_of_range",
+            RefundRejection::ExceedsRemainder { .. } => "refund_exceeds_remainder",
+            RefundRejection::LinesRequired { .. } => "refund_lines_required",
+            RefundRejection::LineNotBought { .. } => "refund_line_not_bought",
+            RefundRejection::LineExceedsRemainder { .. } => "refund_line_exceeds_remainder",
+            RefundRejection::RefundsTooMany { .. } => "refunds_too_many",
+            RefundRejection::BalanceTooSmall { .. } => "balance_too_small",
+        }
+    }
 }
 
 /// A part of a purchase: one of its products.
@@ -464,29 +486,6 @@ fn placements<'a>(
         let placed = Placed::Threshold { before, after: threshold::take_back(levels, &before, amount) };
         Some(Event::TierPlaced(TierPlaced { reason: PlacementReason::Refunded, placed }))
     })
-}
-
-impl Refund {
-    /// Asks once more for what a record says was refunded: the same, where less was clawed back or more.
-    #[must_use]
-    pub fn again(refunded: &PurchaseRefunded) -> Refund {
-        let line = |part: &Part| Line {
-            product: part.product.clone(),
-            quantity: i64::try_from(part.quantity).unwrap_or(QUANTITY_MAX),
-            amount: part.amount.minor_units(),
-        };
-        Refund {
-            purchase: refunded.purchase,
-            origin_id: Box::default(),
-            key: refunded.key,
-            refund_id: refunded.refund_id.clone(),
-            of: match refunded.parts.as_slice() {
-                [] => RefundOf::Amount(refunded.amount.minor_units()),
-                parts => RefundOf::Lines(parts.iter().map(line).collect()),
-            },
-            reason: None,
-        }
-    }
 }
 
 impl RefundStanding {

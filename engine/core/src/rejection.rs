@@ -75,6 +75,8 @@ pub enum Rejection {
         /// The sum so far.
         points: Amount,
     },
+    /// It earns money, and the wallet that cashback goes to is frozen.
+    WalletFrozen,
 }
 
 /// The kind of a [`Rejection`], as the journal keeps it. Numbers are never used again.
@@ -104,6 +106,8 @@ pub enum RejectionCode {
     BalanceTooLarge,
     /// See [`Rejection::PointsTooLarge`].
     PointsTooLarge,
+    /// See [`Rejection::WalletFrozen`].
+    WalletFrozen,
 }
 
 impl Rejection {
@@ -123,13 +127,14 @@ impl Rejection {
             Rejection::PromoUnknown => RejectionCode::PromoUnknown,
             Rejection::BalanceTooLarge { .. } => RejectionCode::BalanceTooLarge,
             Rejection::PointsTooLarge { .. } => RejectionCode::PointsTooLarge,
+            Rejection::WalletFrozen => RejectionCode::WalletFrozen,
         }
     }
 }
 
 impl RejectionCode {
     /// Every code, in order of the numbers.
-    pub const ALL: [RejectionCode; 12] = [
+    pub const ALL: [RejectionCode; 13] = [
         RejectionCode::CustomerUnknown,
         RejectionCode::AmountNotPositive,
         RejectionCode::AmountTooLarge,
@@ -142,6 +147,7 @@ impl RejectionCode {
         RejectionCode::PromoUnknown,
         RejectionCode::BalanceTooLarge,
         RejectionCode::PointsTooLarge,
+        RejectionCode::WalletFrozen,
     ];
 
     /// Returns the code that callers see.
@@ -160,6 +166,7 @@ impl RejectionCode {
             RejectionCode::PromoUnknown => "promo_unknown",
             RejectionCode::BalanceTooLarge => "balance_too_large",
             RejectionCode::PointsTooLarge => "points_too_large",
+            RejectionCode::WalletFrozen => "wallet_frozen",
         }
     }
 }

@@ -191,6 +191,7 @@ impl TenantTotals {
                 self.amount += i128::from(booked.purchase.amount);
                 self.replace(booked.replaces);
             }
+            Event::OperationDone(done) => self.watermark = self.watermark.max(done.drove_rules()),
             Event::PurchaseRefused(refused) => {
                 self.replace(refused.replaces);
                 *self.rejected.entry(refused.code).or_default() += 1;
@@ -222,7 +223,10 @@ impl TenantTotals {
                 self.move_member(placed.program(), Some(placed.from()), placed.to());
             }
             Event::CashbackEarned(earned) => self.cashback.entry(earned.rule).or_default().add(earned.points),
-            Event::FulfillmentAdvanced(_) => (),
+            Event::FulfillmentAdvanced(_)
+            | Event::OperationRefused(_)
+            | Event::WalletOpened(_)
+            | Event::WalletStatusSet(_) => (),
             Event::CampaignCompleted(completed) => {
                 *self.campaigns.entry(completed.campaign).or_default() += 1;
                 self.rewarded_customers += u64::from(completed.is_first);

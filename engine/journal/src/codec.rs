@@ -48,6 +48,10 @@ mod kind {
     pub(super) const TIER_PLACED: u16 = 16;
     pub(super) const PURCHASE_REFUNDED: u16 = 24;
     pub(super) const HOUSE_POSTED: u16 = 25;
+    pub(super) const OPERATION_DONE: u16 = 17;
+    pub(super) const OPERATION_REFUSED: u16 = 18;
+    pub(super) const WALLET_OPENED: u16 = 19;
+    pub(super) const WALLET_STATUS_SET: u16 = 20;
 }
 
 /// Why bytes are no record.
@@ -153,6 +157,10 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::TierPlaced(body) => put(kind::TIER_PLACED, body, out),
         Event::PurchaseRefunded(body) => put(kind::PURCHASE_REFUNDED, &**body, out),
         Event::HousePosted(body) => put(kind::HOUSE_POSTED, body, out),
+        Event::OperationDone(body) => put(kind::OPERATION_DONE, &**body, out),
+        Event::OperationRefused(body) => put(kind::OPERATION_REFUSED, &**body, out),
+        Event::WalletOpened(body) => put(kind::WALLET_OPENED, body, out),
+        Event::WalletStatusSet(body) => put(kind::WALLET_STATUS_SET, body, out),
     }
 }
 
@@ -292,6 +300,10 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::TIER_PLACED => Event::TierPlaced(get(kind, body)?),
         kind::PURCHASE_REFUNDED => Event::PurchaseRefunded(Box::new(get(kind, body)?)),
         kind::HOUSE_POSTED => Event::HousePosted(get(kind, body)?),
+        kind::OPERATION_DONE => Event::OperationDone(Box::new(get(kind, body)?)),
+        kind::OPERATION_REFUSED => Event::OperationRefused(Box::new(get(kind, body)?)),
+        kind::WALLET_OPENED => Event::WalletOpened(get(kind, body)?),
+        kind::WALLET_STATUS_SET => Event::WalletStatusSet(get(kind, body)?),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

@@ -6,8 +6,9 @@ use kembali_core::catalogue::Catalogue;
 use kembali_core::command::PurchaseCommand;
 use kembali_core::customer::Row;
 use kembali_core::event::{Body, Record};
+use kembali_core::operation::{OperationCommand, OperationRejection};
 use kembali_core::totals::TenantTotals;
-use kembali_core::{CatalogueRejection, CustomerId, Instant, Rejection, Seq};
+use kembali_core::{CatalogueRejection, CustomerId, Instant, Rejection, RejectionCode, Seq};
 
 /// What became of a command. Everything that it rests on is durable when it is seen.
 #[derive(Clone, Debug)]
@@ -36,6 +37,37 @@ pub enum Outcome {
         /// True when the same content was refused for the same reason before.
         replayed: bool,
     },
+    /// An operation was done.
+    Operated {
+        /// All that happened.
+        record: Arc<Record>,
+        /// The rules that it was decided by.
+        catalogue: Arc<Catalogue>,
+    },
+    /// An operation would be done; nothing was.
+    WouldOperate {
+        /// All that would happen.
+        body: Box<Body>,
+        /// The rules that it was judged by.
+        catalogue: Arc<Catalogue>,
+    },
+    /// What an operation asks is so already.
+    Unchanged {
+        /// The customer.
+        customer: CustomerId,
+    },
+    /// The key of an operation was used before.
+    OperationKnown {
+        /// The record that says what became of it.
+        seq: Seq,
+        /// True when the same was asked.
+        is_same: bool,
+    },
+    /// The record at this position has the same key prefix as a refund; whether it is this one, the record tells. The
+    /// command is given back: if it is something else, send it again with this position among `other_records`.
+    RefundBooked(Seq, Box<OperationCommand>),
+    /// An operation was refused.
+    OperationRefused(OperationRejection),
     /// A catalogue holds now.
     Applied {
         /// The present version.
@@ -51,6 +83,8 @@ pub enum Outcome {
     Customer(Option<Box<CustomerView>>),
     /// The records that may have booked a purchase key.
     Candidates(Vec<Seq>),
+    /// The present refusal of a purchase key, if it has one.
+    Receipt(Option<RejectionCode>),
     /// A tenant's rules at the asked version, if there are any.
     Catalogue(Option<Arc<Catalogue>>),
     /// A promo's quota, if there is such a promo.

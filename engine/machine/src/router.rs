@@ -13,14 +13,18 @@ use std::sync::Arc;
 use kembali_core::catalogue::Catalogue;
 use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
 use kembali_core::customer::Row;
-use kembali_core::desk::{self, Admission, Desk, Reservations, Terms};
+use kembali_core::desk::{self, Admission, Desk, OperationAdmission, Reservations, Terms};
 use kembali_core::event::{Body, Event, PurchaseRefused, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::placement::{Removal, as_placed};
 use kembali_core::totals::Totals;
 use kembali_core::{
-    CustomerId, CustomerName, Instant, PurchaseKey, Rejection, RejectionCode, RuleId, Seq, TenantId, Ticket,
+    CustomerId, CustomerName, Instant, PurchaseKey, Rejection, RejectionCode, RuleId, Seq, TenantId, Ticket, WalletId,
 };
+
+mod operations;
+
+use operations::KeptOperation;
 
 use crate::outcome::{CustomerView, Outcome, PromoUse, TotalsView};
 use crate::shard::{Answer, Answered, Assigned, Work};
@@ -43,13 +47,24 @@ pub struct Group {
     pub profiles: Vec<NewProfile>,
 }
 
-/// The text of a new customer's first alias.
+/// A text that the profile store keeps of a customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewProfile {
     /// The customer.
     pub customer: CustomerId,
+    /// What it is.
+    pub what: ProfileText,
     /// The text.
-    pub alias_text: Box<str>,
+    pub text: Box<str>,
+}
+
+/// What a text of the profile store is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProfileText {
+    /// The alias that named the customer first.
+    FirstAlias,
+    /// The name of a wallet.
+    WalletName(WalletId),
 }
 
 /// Outcomes for one submission, complete and in its order.
@@ -88,12 +103,19 @@ enum Content {
     Ask(Query),
 }
 
+/// What the desk said to a command that it looked at.
+enum Admitted {
+    Purchase(Admission),
+    Operation(OperationAdmission),
+}
+
 /// What the router remembers of work that it gave to a shard.
 enum Awaited {
     Purchase {
         terms: Box<Kept>,
         dry_run: bool,
     },
+    Operation(Box<KeptOperation>),
     Customer,
     /// A piece of the sweep over the rows of this shard.
     Sweep(usize),
@@ -359,7 +381,11 @@ impl<T> Router<T> {
         let admission = match command {
             Command::Purchase(purchase) => match desk::admit(&self.desk, &self.open, stamp, purchase) {
                 Admission::Wait => return false,
-                admission => Some(admission),
+                admission => Some(Admitted::Purchase(admission)),
+            },
+            Command::Operation(operation) => match desk::admit_operation(&self.desk, &self.open, stamp, operation) {
+                OperationAdmission::Wait => return false,
+                admission => Some(Admitted::Operation(admission)),
             },
             // A change of rules sees everything before it settled.
             Command::ApplyCatalogue(_) if !self.slots.is_empty() => return false,
@@ -369,7 +395,12 @@ impl<T> Router<T> {
         let Some((_, command)) = self.backlog.pop_front() else { return false };
         let ticket = Ticket(self.first_ticket + self.slots.len() as u64);
         let content = match (command, admission) {
-            (Command::Purchase(purchase), Some(admission)) => self.purchase_content(ticket, purchase, admission),
+            (Command::Purchase(purchase), Some(Admitted::Purchase(admission))) => {
+                self.purchase_content(ticket, purchase, admission)
+            }
+            (Command::Operation(operation), Some(Admitted::Operation(admission))) => {
+                self.operation_content(ticket, operation, admission)
+            }
             (Command::ApplyCatalogue(apply), _) => Content::Apply(apply),
             (Command::Read(Query::Customer { tenant, customer }), _) => {
                 let id = match customer {
@@ -380,7 +411,7 @@ impl<T> Router<T> {
                 Content::Awaited(Awaited::Customer)
             }
             (Command::Read(query), _) => Content::Ask(query),
-            (Command::Purchase(_), None) => unreachable!("a purchase has an admission"),
+            (Command::Purchase(_) | Command::Operation(_), _) => unreachable!("these have admissions of their own"),
         };
         self.slots.push_back(Slot { received_at: stamp, content });
         true
@@ -481,8 +512,8 @@ impl<T> Router<T> {
             (Awaited::Purchase { terms, dry_run: false }, Answer::Decided(body)) => {
                 self.close(&terms);
                 let created = body.events.iter().any(|event| matches!(event, Event::CustomerCreated(_)));
-                if let (true, Some(customer), Some(alias_text)) = (created, body.customer, terms.alias_text) {
-                    self.profiles.push(NewProfile { customer, alias_text });
+                if let (true, Some(customer), Some(text)) = (created, body.customer, terms.alias_text) {
+                    self.profiles.push(NewProfile { customer, what: ProfileText::FirstAlias, text });
                 }
                 Outcome::Booked { record: self.write(body), catalogue: terms.catalogue }
             }
@@ -496,6 +527,7 @@ impl<T> Router<T> {
                     _ => unreachable!("refusing refuses"),
                 }
             }
+            (Awaited::Operation(kept), answer) => self.settle_operation(received_at, *kept, answer),
             (Awaited::Customer | Awaited::Purchase { .. } | Awaited::Sweep(_), _) => {
                 panic!("a shard answered something else")
             }
@@ -592,6 +624,7 @@ impl<T> Router<T> {
     fn ask(&self, query: Query) -> Outcome {
         match query {
             Query::Purchase { key } => Outcome::Candidates(self.desk.keys().candidates(key).collect()),
+            Query::Receipt { key } => Outcome::Receipt(self.desk.receipt(key).map(|receipt| receipt.code)),
             Query::Catalogue { tenant, version } => {
                 let tenant = self.desk.tenant_by_slug(&tenant);
                 let catalogue = tenant.and_then(|tenant| match version {

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use kembali_core::command::PurchaseCommand;
-use kembali_core::customer::{Decision, Row, decide};
-use kembali_core::desk::Terms;
+use kembali_core::customer::{Decision, OperationDecision, Row, decide, operate};
+use kembali_core::desk::{OperationTerms, Terms};
 use kembali_core::event::Body;
+use kembali_core::operation::{OperationCommand, OperationRejection};
 use kembali_core::{CustomerId, Rejection, TenantId, Ticket};
 
 use crate::rows::Rows;
@@ -29,6 +30,8 @@ pub enum Work {
     Decide(Box<(Terms, Box<PurchaseCommand>)>),
     /// Decide a purchase, and leave the row as it is.
     Propose(Box<(Terms, Box<PurchaseCommand>)>),
+    /// Decide an operation, and change the row unless it is a dry run.
+    Operate(Box<(OperationTerms, Box<OperationCommand>)>),
     /// Look at a row.
     Read(TenantId, CustomerId),
     /// Place customers of removed levels, from a place among the rows on.
@@ -53,6 +56,10 @@ pub enum Answer {
     Proposed(Body),
     /// Refused; the row has not changed.
     Refused(Rejection, Box<PurchaseCommand>),
+    /// An operation would change nothing; the row has not changed.
+    Unchanged,
+    /// An operation is refused; the row has not changed.
+    OperationRefused(OperationRejection, Box<OperationCommand>),
     /// The row, or nobody.
     Row(Option<Box<Row>>),
     /// Those who were placed; their rows have changed.
@@ -84,6 +91,7 @@ impl Shard {
                         Decision::Refused(rejection, command) => Answer::Refused(rejection, command),
                         Decision::Needs(needs) => needs.nothing(),
                     },
+                    Work::Operate(work) => self.operate(&work.0, work.1),
                     Work::Read(tenant, customer) => {
                         let row = self.rows.get(&customer).filter(|row| row.tenant == tenant);
                         Answer::Row(row.cloned().map(Box::new))
@@ -99,16 +107,33 @@ impl Shard {
         // Look, do not create: a refused command must leave no trace.
         match decide(self.rows.get(&terms.customer), terms, command) {
             Decision::Decided(body) => {
-                if let Some(row) = Row::created_by(&body) {
-                    self.rows.insert(row);
-                }
-                let row = self.rows.get_mut(&terms.customer).expect("a decided purchase has a row");
-                row.evolve(&body);
+                self.evolve(terms.customer, &body);
                 Answer::Decided(body)
             }
             Decision::Refused(rejection, command) => Answer::Refused(rejection, command),
             Decision::Needs(needs) => needs.nothing(),
         }
+    }
+
+    fn operate(&mut self, terms: &OperationTerms, command: Box<OperationCommand>) -> Answer {
+        let dry_run = command.dry_run;
+        match operate(self.rows.get(&terms.customer), terms, command) {
+            OperationDecision::Decided(body) if dry_run => Answer::Proposed(body),
+            OperationDecision::Decided(body) => {
+                self.evolve(terms.customer, &body);
+                Answer::Decided(body)
+            }
+            OperationDecision::Unchanged => Answer::Unchanged,
+            OperationDecision::Refused(rejection, command) => Answer::OperationRefused(rejection, command),
+        }
+    }
+
+    fn evolve(&mut self, customer: CustomerId, body: &Body) {
+        if let Some(row) = Row::created_by(body) {
+            self.rows.insert(row);
+        }
+        let row = self.rows.get_mut(&customer).expect("what is decided for a customer has a row");
+        row.evolve(body);
     }
 
     /// Lists the rows.

@@ -61,8 +61,8 @@ pub(crate) const KEY_BYTES: usize = 16;
 
 const MAGIC: [u8; 4] = *b"KMBP";
 pub(crate) const END_MAGIC: [u8; 4] = *b"KMBp";
-/// 1 knew no Threshold programmes, points and campaigns, 2 no version and no watermark among the sums. A snapshot of
-/// these is made anew from the records.
+/// 1 knew no Threshold programmes, points and campaigns, 2 no states of wallets, no operations, and no version and no
+/// watermark among the sums. A snapshot of these is made anew from the records.
 const VERSION: u16 = 3;
 const KIND_BASE: u16 = 1;
 const SECTIONS: usize = 5;

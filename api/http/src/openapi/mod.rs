@@ -29,7 +29,7 @@ use utoipa::openapi::{
 
 use self::operations::{Outline, TAGS, outline};
 use self::schemas::Schemas;
-use crate::parameters::{self, Form, Parameter};
+use crate::parameters::{self, Form, POSITION, Parameter, WALLET};
 use crate::reads::json_response;
 use crate::routes::{Endpoint, ROUTES, Role, Route};
 
@@ -107,6 +107,9 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
     for parameter in parameters::of(route.endpoint) {
         operation = operation.parameter(query_parameter(parameter, route));
     }
+    if let Some(is_required) = parameters::insists_on_key(route.endpoint) {
+        operation = operation.parameter(key_parameter(is_required));
+    }
     for (status, response) in replies {
         operation = operation.response(status.to_string(), response);
     }
@@ -168,6 +171,18 @@ fn form_schema(form: Form) -> RefOr<Schema> {
     .into()
 }
 
+fn key_parameter(is_required: bool) -> ParameterBuilder {
+    let says = "Names this request for 30 days: the same again under it gets the same answer, a refusal too. In \
+                quotation marks or without.";
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255));
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(if is_required { Required::True } else { Required::False })
+        .description(Some(says))
+        .schema(Some(text))
+}
+
 fn path_parameter(endpoint: Endpoint, name: &str) -> ParameterBuilder {
     let (form, says) = match (endpoint, name) {
         (Endpoint::Purchase | Endpoint::ExplainPurchase, _) => (form_schema(Form::Uuid), "The purchase's id."),
@@ -176,6 +191,9 @@ fn path_parameter(endpoint: Endpoint, name: &str) -> ParameterBuilder {
         (_, "slug") => (form_schema(Form::Text), "The partner's slug."),
         (_, "id") => (form_schema(Form::Uuid), "The customer's id."),
         (_, "code") => (form_schema(Form::Text), "The promo's code; it is exact."),
+        (_, "wallet") => (form_schema(WALLET), "The wallet's number; 0 is the one that cashback goes to."),
+        (_, "program") => (form_schema(Form::Text), "The programme's name; it is exact."),
+        (_, "seq") => (form_schema(POSITION), "The operation's position."),
         (_, "name") => (form_schema(Form::Text), "The programme's name; it is exact."),
         _ => (form_schema(Form::Text), ""),
     };

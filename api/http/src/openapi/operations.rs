@@ -1,7 +1,7 @@
 //! What each endpoint is called, takes and answers, beside what the tables and the handlers say themselves.
 
 use hyper::StatusCode;
-use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Ref, Type};
@@ -16,16 +16,21 @@ use crate::wire::change::{NewPartner, PartnerCreated, PromoPatch};
 use crate::wire::event::Frame;
 use crate::wire::health::Health;
 use crate::wire::message::ControlMessage;
+use crate::wire::operation::{
+    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewWallet, OperationResult, OperationUnchanged, WalletPatch,
+};
 use crate::wire::purchase::PurchaseBody;
-use crate::wire::result::PurchaseResult;
+use crate::wire::refund::NewRefund;
+use crate::wire::result::{PurchaseResult, RefundedPurchase};
 use crate::wire::statement::Statement;
 use crate::wire::what_if::WhatIfLine;
 use crate::{apply, reads, snapshots};
 
 /// The groups of operations, in the order in which people read them.
-pub(super) const TAGS: [(&str, &str); 9] = [
+pub(super) const TAGS: [(&str, &str); 10] = [
     (PURCHASES, "Booking purchases and looking at them again."),
     (CUSTOMERS, "What customers have, where they stand, and how it came about."),
+    (ACCOUNTS, "What is done to a customer's wallets, levels and campaigns beside purchases."),
     (PROMOS, "What purchases earn, and how much of each quota is left."),
     (TIERS, "The levels that customers move through."),
     (PARTNERS, "Who sends purchases."),
@@ -37,6 +42,7 @@ pub(super) const TAGS: [(&str, &str); 9] = [
 
 const PURCHASES: &str = "Purchases";
 const CUSTOMERS: &str = "Customers";
+const ACCOUNTS: &str = "Operations";
 const PROMOS: &str = "Promos";
 const TIERS: &str = "Tier programmes";
 const PARTNERS: &str = "Partners";
@@ -87,8 +93,11 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
     match endpoint {
         Endpoint::BookPurchases => book_purchases(schemas),
         Endpoint::Purchase => Outline::new("showPurchase", PURCHASES, "Show a purchase")
-            .says("Byte for byte as it was answered when it was booked. A partner sees its own only.")
-            .gives(json(StatusCode::OK, schemas.of::<PurchaseResult<'static>>())),
+            .says(
+                "Byte for byte as it was answered when it was booked, and behind that what was refunded of it, if anything \
+                 was. A partner sees its own only.",
+            )
+            .gives(json(StatusCode::OK, schemas.of::<RefundedPurchase<'static>>())),
         Endpoint::ExplainPurchase => Outline::new("explainPurchase", PURCHASES, "Explain a purchase")
             .says(
                 "Each rule of the version that decided it: what it paid, or why it paid nothing, with the numbers that it \
@@ -102,6 +111,71 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
         }
         Endpoint::Wallets => Outline::new("listWallets", CUSTOMERS, "Show a customer's wallets")
             .gives(schemas.reply(reads::customers::wallets)),
+        Endpoint::PostCustomer => operation(
+            Outline::new("createCustomer", ACCOUNTS, "Create a customer")
+                .says("Whoever has the name already is named again, with `changed` false and status 200.")
+                .takes(schemas.body::<NewCustomer>("The one name.")),
+            schemas,
+        ),
+        Endpoint::PostWallet => operation(
+            Outline::new("openWallet", ACCOUNTS, "Open one more wallet")
+                .takes(schemas.body::<NewWallet>("The wallet.")),
+            schemas,
+        ),
+        Endpoint::PatchWallet => change(
+            Outline::new("changeWallet", ACCOUNTS, "Rename a wallet, freeze it, or make it active again")
+                .says("A frozen wallet takes no debit and no credit: a purchase that would pay into it is refused.")
+                .takes(schemas.body::<WalletPatch>("Exactly one of the two.")),
+            schemas,
+        ),
+        Endpoint::DeleteWallet => change(
+            Outline::new("closeWallet", ACCOUNTS, "Close a wallet for ever")
+                .says("It must be empty, and not the one that cashback goes to."),
+            schemas,
+        ),
+        Endpoint::PostDeposit => operation(
+            Outline::new("deposit", ACCOUNTS, "Put money from outside into a wallet")
+                .takes(schemas.body::<NewDeposit>("The money.")),
+            schemas,
+        ),
+        Endpoint::PostAdjustment => operation(
+            Outline::new("adjustWallet", ACCOUNTS, "Put a wallet right by hand")
+                .takes(schemas.body::<NewAdjustment>("The correction, and why.")),
+            schemas,
+        ),
+        Endpoint::PostActivity => operation(
+            Outline::new("reportActivity", ACCOUNTS, "Report something that a customer did")
+                .says("Campaigns count it; one that is completed pays its rewards at once.")
+                .takes(schemas.body::<NewActivity>("What the customer did.")),
+            schemas,
+        ),
+        Endpoint::Promote => operation(
+            Outline::new("promote", ACCOUNTS, "Move a customer one level up by hand")
+                .says("It holds until the customer's own purchases lead to another level."),
+            schemas,
+        ),
+        Endpoint::Demote => operation(
+            Outline::new("demote", ACCOUNTS, "Move a customer one level down by hand")
+                .says("It holds until the customer's own purchases lead to another level."),
+            schemas,
+        ),
+        Endpoint::PostRefund => Outline::new("refundPurchase", PURCHASES, "Take a purchase back, in whole or in part")
+            .says(
+                "What it had earned is clawed back, less what the rest of it earns. `refund_id` is for ever within the \
+                 purchase: the same content again gets the stored result, other content is a conflict. A refused refund \
+                 does not occupy it.",
+            )
+            .takes(schemas.body::<NewRefund>("The purchase, and how much or what of it."))
+            .gives(json(StatusCode::OK, schemas.of::<OperationResult<'static>>()).description("The dry run went well."))
+            .gives_as(
+                201,
+                json(StatusCode::CREATED, schemas.of::<OperationResult<'static>>())
+                    .description("It is booked.")
+                    .header("Idempotency-Replayed", replayed()),
+            ),
+        Endpoint::Operation => Outline::new("showOperation", ACCOUNTS, "Show an operation")
+            .says("Byte for byte as it was answered when it was done. A partner sees its own only.")
+            .gives(json(StatusCode::OK, schemas.of::<OperationResult<'static>>())),
         Endpoint::Tiers => Outline::new("listTierMoves", CUSTOMERS, "Show where a customer stands, and stood")
             .gives(schemas.reply(reads::history::tiers)),
         Endpoint::Entries => Outline::new("listEntries", CUSTOMERS, "List the movements of a customer's wallets")
@@ -189,6 +263,34 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
     }
 }
 
+/// Describes what an operation that makes something answers.
+fn operation(outline: Outline, schemas: &mut Schemas) -> Outline {
+    let result = schemas.of::<OperationResult<'static>>();
+    let unchanged = schemas.of::<OperationUnchanged>();
+    let either = OneOfBuilder::new().item(result.clone()).item(unchanged);
+    let once = ResponseBuilder::new().description("A dry run went well, or nothing was to be done.");
+    let done = json(StatusCode::CREATED, result).description("It is done.");
+    outline
+        .gives(once.content(JSON, Content::new(Some(RefOr::<Schema>::from(either)))))
+        .gives_as(201, done.header("Idempotency-Replayed", replayed()))
+}
+
+/// Describes what an operation that changes something answers.
+fn change(outline: Outline, schemas: &mut Schemas) -> Outline {
+    let result = schemas.of::<OperationResult<'static>>();
+    let unchanged = schemas.of::<OperationUnchanged>();
+    let either = OneOfBuilder::new().item(result).item(unchanged);
+    let done =
+        ResponseBuilder::new().description("It is done, or is so already.").header("Idempotency-Replayed", replayed());
+    outline.gives(done.content(JSON, Content::new(Some(RefOr::<Schema>::from(either)))))
+}
+
+fn replayed() -> Header {
+    let flag = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]));
+    let says = "There when the same was answered before: the stored result, byte for byte.";
+    HeaderBuilder::new().schema(Some(flag)).description(Some(says)).build()
+}
+
 fn text(media: &str, says: &str) -> ResponseBuilder {
     let schema = ObjectBuilder::new().schema_type(Type::String);
     ResponseBuilder::new().description(says).content(media, Content::new(Some(schema)))
@@ -205,10 +307,6 @@ fn book_purchases(schemas: &mut Schemas) -> Outline {
         .description("One purchase: a dry run went well. A stream: one line each, in order, as soon as it is durable.")
         .content(JSON, Content::new(Some(result.clone())))
         .content(NDJSON, Content::new(Some(line)));
-    let flag = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]));
-    let replayed = HeaderBuilder::new()
-        .schema(Some(flag))
-        .description(Some("There when the purchase was booked before: the stored result, byte for byte."));
     Outline::new("bookPurchases", PURCHASES, "Book one purchase, or a stream of them")
         .says(
             "`origin_id` is for ever: the same content again gets the stored result, other content is a conflict. A \
@@ -221,7 +319,7 @@ fn book_purchases(schemas: &mut Schemas) -> Outline {
             201,
             json(StatusCode::CREATED, result)
                 .description("The purchase is booked.")
-                .header("Idempotency-Replayed", replayed.build()),
+                .header("Idempotency-Replayed", replayed()),
         )
 }
 

@@ -128,7 +128,7 @@ pub(super) fn of(route: &Route) -> Vec<&'static Code> {
 
 fn takes_body(route: &Route) -> bool {
     let is_change = matches!(route.method, Method::POST | Method::PUT | Method::PATCH);
-    is_change && route.endpoint != Endpoint::PostSnapshot
+    is_change && !matches!(route.endpoint, Endpoint::PostSnapshot | Endpoint::Promote | Endpoint::Demote)
 }
 
 static OF_BODIES: [&Code; 7] = [
@@ -176,6 +176,34 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         | Endpoint::Entries
         | Endpoint::CustomerPurchases
         | Endpoint::Statement => vec![&codes::CUSTOMER_NOT_FOUND],
+        Endpoint::PostCustomer => operation_codes(&[&codes::CUSTOMER_INVALID]),
+        Endpoint::PostWallet => keyed_codes(&[&codes::WALLETS_TOO_MANY]),
+        Endpoint::PatchWallet => {
+            operation_codes(&[&codes::CUSTOMER_NOT_FOUND, &codes::WALLET_NOT_FOUND, &codes::WALLET_CLOSED])
+        }
+        Endpoint::DeleteWallet => operation_codes(&[
+            &codes::CUSTOMER_NOT_FOUND,
+            &codes::WALLET_NOT_FOUND,
+            &codes::WALLET_FROZEN,
+            &codes::WALLET_NOT_EMPTY,
+            &codes::WALLET_IS_DEFAULT,
+        ]),
+        Endpoint::PostDeposit => money_codes(),
+        Endpoint::PostAdjustment => {
+            let mut own = money_codes();
+            own.push(&codes::BALANCE_TOO_SMALL);
+            own
+        }
+        Endpoint::PostActivity => keyed_codes(&[
+            &codes::OCCURRED_IN_FUTURE,
+            &codes::WALLET_FROZEN,
+            &codes::BALANCE_TOO_LARGE,
+            &codes::POINTS_TOO_LARGE,
+        ]),
+        Endpoint::Promote => keyed_codes(&[&codes::TIER_PROGRAM_NOT_FOUND, &codes::TIER_NONE, &codes::TIER_HIGHEST]),
+        Endpoint::Demote => keyed_codes(&[&codes::TIER_PROGRAM_NOT_FOUND, &codes::TIER_NONE, &codes::TIER_LOWEST]),
+        Endpoint::PostRefund => refund_codes(),
+        Endpoint::Operation => vec![&codes::OPERATION_NOT_FOUND],
         Endpoint::Purchase | Endpoint::ExplainPurchase => vec![&codes::PURCHASE_NOT_FOUND],
         Endpoint::Promo | Endpoint::PatchPromo => vec![&codes::PROMO_NOT_FOUND],
         Endpoint::PostPartner => {
@@ -207,6 +235,18 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         | Endpoint::Summary
         | Endpoint::TrialBalance => Vec::new(),
     };
+    if matches!(
+        endpoint,
+        Endpoint::PostCustomer
+            | Endpoint::PostWallet
+            | Endpoint::PatchWallet
+            | Endpoint::PostDeposit
+            | Endpoint::PostAdjustment
+            | Endpoint::PostActivity
+            | Endpoint::PostRefund
+    ) {
+        own.extend([&codes::FIELD_MISSING, &codes::FIELD_UNKNOWN, &codes::FIELD_INVALID]);
+    }
     if needs_room(endpoint) {
         own.push(&codes::READ_ONLY);
     }
@@ -227,7 +267,64 @@ const fn needs_room(endpoint: Endpoint) -> bool {
             | Endpoint::PostApiKey
             | Endpoint::PutCatalogue
             | Endpoint::PostSnapshot
+            | Endpoint::PostCustomer
+            | Endpoint::PostWallet
+            | Endpoint::PatchWallet
+            | Endpoint::DeleteWallet
+            | Endpoint::PostDeposit
+            | Endpoint::PostAdjustment
+            | Endpoint::PostActivity
+            | Endpoint::Promote
+            | Endpoint::Demote
+            | Endpoint::PostRefund
     )
+}
+
+/// What every operation can be answered with, and some more.
+fn operation_codes(more: &[&'static Code]) -> Vec<&'static Code> {
+    let mut own = vec![&codes::IDEMPOTENCY_KEY_INVALID, &codes::IDEMPOTENCY_KEY_REUSED, &codes::OVERLOADED];
+    own.extend(more);
+    own
+}
+
+/// What an operation with a key can be answered with, and some more.
+fn keyed_codes(more: &[&'static Code]) -> Vec<&'static Code> {
+    let mut own = operation_codes(&[&codes::IDEMPOTENCY_KEY_MISSING, &codes::CUSTOMER_NOT_FOUND]);
+    own.extend(more);
+    own
+}
+
+/// What an operation that moves money in a wallet can be answered with.
+fn money_codes() -> Vec<&'static Code> {
+    keyed_codes(&[
+        &codes::WALLET_NOT_FOUND,
+        &codes::WALLET_FROZEN,
+        &codes::WALLET_CLOSED,
+        &codes::AMOUNT_NOT_POSITIVE,
+        &codes::AMOUNT_TOO_LARGE,
+        &codes::BALANCE_TOO_LARGE,
+    ])
+}
+
+fn refund_codes() -> Vec<&'static Code> {
+    vec![
+        &codes::ORIGIN_ID_INVALID,
+        &codes::REFUND_ID_INVALID,
+        &codes::PURCHASE_NOT_FOUND,
+        &codes::REFUND_ID_CONFLICT,
+        &codes::PURCHASE_REFUSED,
+        &codes::AMOUNT_NOT_POSITIVE,
+        &codes::AMOUNT_TOO_LARGE,
+        &codes::LINES_TOO_MANY,
+        &codes::LINE_OUT_OF_RANGE,
+        &codes::REFUND_EXCEEDS_REMAINDER,
+        &codes::REFUND_LINES_REQUIRED,
+        &codes::REFUND_LINE_NOT_BOUGHT,
+        &codes::REFUND_LINE_EXCEEDS_REMAINDER,
+        &codes::REFUNDS_TOO_MANY,
+        &codes::BALANCE_TOO_SMALL,
+        &codes::OVERLOADED,
+    ]
 }
 
 fn purchase_codes() -> Vec<&'static Code> {

@@ -5,7 +5,6 @@ use axum::extract::{Path, State};
 use hyper::Uri;
 use kembali_core::campaign::{CampaignStanding, Progress};
 use kembali_core::catalogue::Catalogue;
-use kembali_core::customer;
 use kembali_core::journey::Standing;
 use kembali_core::threshold::SpendStanding;
 use kembali_core::{AliasKind, Unit};
@@ -23,6 +22,7 @@ use crate::wire::customer::{
     CampaignState, Customer, CustomerTier, FulfillmentState, PointHolding, Wallet, WalletList,
 };
 use crate::wire::instant::UuidText;
+use crate::wire::operation::status_text;
 use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
 use crate::wire::result::Names;
 
@@ -68,13 +68,20 @@ pub(crate) async fn wallets(
     let query = Query::parse(&uri, parameters::of(Endpoint::Wallets))?;
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
-    let wallet = |wallet: &customer::Wallet| {
+    let mut data = Vec::with_capacity(view.row.wallets.len());
+    for own in &view.row.wallets {
         // A wallet holds money alone.
-        let Unit::Money(currency) = wallet.unit else { return None };
-        let currency = currency.as_str().to_owned();
-        Some(Wallet { wallet: wallet.id.0, currency, balance: wallet.balance.minor_units() })
-    };
-    let data = view.row.wallets.iter().filter_map(wallet).collect();
+        let Unit::Money(currency) = own.unit else { continue };
+        // What people call it may be personal. It is no part of the ledger: a past wallet has its present name.
+        let name = if identity == Identity::Operator { app.engine.wallet_name(view.id, own.id)? } else { None };
+        data.push(Wallet {
+            wallet: own.id.0,
+            name,
+            status: status_text(own.status),
+            currency: currency.as_str().to_owned(),
+            balance: own.balance.minor_units(),
+        });
+    }
     Ok(Json(WalletList { customer: UuidText(view.id.0), data, as_of: view.as_of.0 }))
 }
 

@@ -25,6 +25,7 @@ use crate::routes::Endpoint;
 use crate::wire::event::{is_placement, partner_of};
 use crate::wire::history::{EntryPage, Leg, PurchasePage, Side, TierMove, TierPage, TierState, WalletEntry};
 use crate::wire::instant::{Rfc3339, UuidText};
+use crate::wire::operation::{operation_name, operation_of};
 use crate::wire::refund::{purchase_behind, refund_of};
 use crate::wire::result::{Names, Rules, purchase_of, render};
 
@@ -195,6 +196,7 @@ fn entry_items(record: &Record, rules: Rules<'_>) -> Result<Vec<WalletEntry>, Pr
     let catalogue = rules.catalogue;
     let purchase = purchase_behind(&record.body);
     let refund_id = refund_of(&record.body).map(|refunded| refunded.refund_id.to_string());
+    let operation = operation_of(&record.body).map(|done| operation_name(&done.operation));
     let entry = |entry: &Entry| {
         // A wallet holds money alone.
         let Unit::Money(currency) = entry.unit else { return None };
@@ -205,6 +207,7 @@ fn entry_items(record: &Record, rules: Rules<'_>) -> Result<Vec<WalletEntry>, Pr
             received_at: Rfc3339(record.body.received_at),
             purchase,
             refund_id: refund_id.clone(),
+            operation,
             wallet: entry.wallet.0,
             currency: currency.as_str().to_owned(),
             direction: Side::of(entry.direction),
@@ -241,5 +244,7 @@ pub(crate) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> Stri
         HouseAccount::RewardExpense => "reward_expense".to_owned(),
         HouseAccount::PointsIssued => "points_issued".to_owned(),
         HouseAccount::RefundShortfall => "refund_shortfall".to_owned(),
+        HouseAccount::CashClearing => "cash_clearing".to_owned(),
+        HouseAccount::Adjustments => "adjustments".to_owned(),
     }
 }

@@ -26,7 +26,8 @@ const MICROS: u128 = 1_000_000;
 /// Puts a report into names.
 pub(super) fn of(done: &WhatIfReport) -> wire::WhatIfReport {
     let sides = Sides(&done.comparison);
-    let Comparison { wanted, purchases, refused, left_out, people, .. } = &done.comparison;
+    let Comparison { wanted, purchases, refused, operations, refused_operations, left_out, people, .. } =
+        &done.comparison;
     let elapsed_us = done.elapsed.as_micros().max(1);
     wire::WhatIfReport {
         tenant: wanted.slug.clone(),
@@ -38,8 +39,11 @@ pub(super) fn of(done: &WhatIfReport) -> wire::WhatIfReport {
         purchases_per_second: u64::try_from(u128::from(*purchases) * MICROS / elapsed_us).unwrap_or(u64::MAX),
         same: done.comparison.is_same(),
         refused: refused.iter().map(|(code, count)| (code.as_str(), *count)).collect(),
+        operations: *operations,
+        refused_operations: refused_operations.clone(),
         left_out: WhatIfLeftOut {
             refused_purchases: left_out.refusals,
+            refused_operations: left_out.refused_operations,
             catalogue_changes: left_out.catalogues,
             other_records: left_out.others,
         },

@@ -102,6 +102,12 @@ pub(crate) struct WalletList {
 pub(crate) struct Wallet {
     /// Its number.
     pub(crate) wallet: u16,
+    /// What its owner calls it, for operators only; not there if it has no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) name: Option<String>,
+    /// `active`, `frozen` or `closed`.
+    pub(crate) status: &'static str,
     /// The currency of `balance`.
     pub(crate) currency: String,
     /// How much is in it, in minor units.

@@ -9,12 +9,14 @@ use std::borrow::Cow;
 use kembali_core::accounts::Entry;
 use kembali_core::catalogue::Catalogue;
 use kembali_core::event::{Body, DeclineReason, Event, PromoDeclined, PromoGranted};
+use kembali_core::operation::Actor;
 use kembali_core::{AliasKind, PartnerId, Seq, Unit};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::history::Side;
 use super::instant::{Rfc3339, UuidText};
+use super::operation::{Asked, OperationResult, by, operation_result, status_text};
 use super::refund::{BackEffect, back_effects, is_same_level, purchase_behind};
 use super::result::{Declined, Effect, Names, PurchaseResult, Rules, TierStep, result_of};
 
@@ -37,10 +39,14 @@ enum Topic {
     RewardGranted,
     PointsEntry,
     PurchaseRefunded,
+    OperationAccepted,
+    OperationRejected,
+    WalletOpened,
+    WalletStatus,
 }
 
 impl Topic {
-    const ALL: [Topic; 16] = [
+    const ALL: [Topic; 20] = [
         Topic::CatalogueApplied,
         Topic::CustomerRegistered,
         Topic::PurchaseAccepted,
@@ -57,6 +63,10 @@ impl Topic {
         Topic::RewardGranted,
         Topic::PointsEntry,
         Topic::PurchaseRefunded,
+        Topic::OperationAccepted,
+        Topic::OperationRejected,
+        Topic::WalletOpened,
+        Topic::WalletStatus,
     ];
 
     const fn name(self) -> &'static str {
@@ -77,6 +87,10 @@ impl Topic {
             Topic::RewardGranted => "reward.granted",
             Topic::PointsEntry => "points.entry",
             Topic::PurchaseRefunded => "purchase.refunded",
+            Topic::OperationAccepted => "operation.accepted",
+            Topic::OperationRejected => "operation.rejected",
+            Topic::WalletOpened => "wallet.opened",
+            Topic::WalletStatus => "wallet.status",
         }
     }
 
@@ -118,6 +132,10 @@ impl Topic {
             Event::PurchaseRefunded(_) => Topic::PurchaseRefunded,
             // The house's own.
             Event::HousePosted(_) => return None,
+            Event::OperationDone(_) => Topic::OperationAccepted,
+            Event::OperationRefused(_) => Topic::OperationRejected,
+            Event::WalletOpened(_) => Topic::WalletOpened,
+            Event::WalletStatusSet(_) => Topic::WalletStatus,
         })
     }
 }
@@ -260,6 +278,19 @@ enum Data<'a> {
         /// The problem code.
         code: &'static str,
     },
+    /// The operation's result, as it was answered.
+    OperationAccepted(Box<OperationResult<'a>>),
+    /// An operation was refused.
+    OperationRejected {
+        /// The customer's id.
+        customer: UuidText,
+        /// What was asked.
+        operation: Asked<'a>,
+        /// Who asked: `operator`, or the slug of a partner.
+        by: Cow<'a, str>,
+        /// The problem code.
+        code: &'static str,
+    },
     /// Something happened to a customer.
     Customer(About<'a>),
 }
@@ -364,6 +395,20 @@ enum Said<'a> {
         #[schema(nullable = false)]
         unit_returned: Option<Cow<'a, str>>,
     },
+    /// A wallet is open.
+    WalletOpened {
+        /// The wallet's number.
+        wallet: u16,
+    },
+    /// A wallet may be used otherwise than before.
+    WalletStatus {
+        /// The wallet's number.
+        wallet: u16,
+        /// What it was: `active`, `frozen` or `closed`.
+        before: &'static str,
+        /// What it is.
+        after: &'static str,
+    },
     /// Money moved.
     Entry {
         /// The wallet's number.
@@ -459,6 +504,24 @@ impl<'a> View<'a> {
                     code: refused.code.as_str(),
                 });
             }
+            Event::OperationDone(_) => {
+                let result = operation_result(Some(self.seq), self.body, self.rules);
+                return result.map(Box::new).map(Data::OperationAccepted);
+            }
+            Event::OperationRefused(refused) => {
+                return Some(Data::OperationRejected {
+                    customer: UuidText(refused.customer.0),
+                    operation: Asked::of(&refused.operation),
+                    by: by(refused.actor, &self.names),
+                    code: refused.rejection.code(),
+                });
+            }
+            Event::WalletOpened(opened) => Said::WalletOpened { wallet: opened.wallet.0 },
+            Event::WalletStatusSet(set) => Said::WalletStatus {
+                wallet: set.wallet.0,
+                before: status_text(set.before),
+                after: status_text(set.after),
+            },
             Event::CustomerCreated(created) => Said::Registered {
                 named_by: match created.alias.kind {
                     AliasKind::Email => "email",
@@ -540,8 +603,17 @@ pub(crate) fn partner_of(body: &Body) -> Option<PartnerId> {
         Event::PurchaseBooked(booked) => Some(booked.partner),
         Event::PurchaseRefused(refused) => Some(refused.partner),
         Event::PurchaseRefunded(refunded) => Some(refunded.partner),
+        Event::OperationDone(done) => partner_who_asked(done.actor),
+        Event::OperationRefused(refused) => partner_who_asked(refused.actor),
         _ => None,
     })
+}
+
+const fn partner_who_asked(actor: Actor) -> Option<PartnerId> {
+    match actor {
+        Actor::Operator => None,
+        Actor::Partner(partner) => Some(partner),
+    }
 }
 
 /// Returns true of a record that places a customer on other levels, and does nothing else.

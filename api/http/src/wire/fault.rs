@@ -1,4 +1,4 @@
-//! The slow path of a purchase that cannot be read: where the first fault is and what it is called.
+//! The slow path of a document that cannot be read: where the first fault is and what it is called.
 //!
 //! The fast path has failed already; here the document is looked through again, in the order of the fields.
 
@@ -8,34 +8,39 @@ use crate::codes;
 use crate::problem::Problem;
 
 /// What a field must be.
-enum Form {
+pub(crate) enum Form {
     Text,
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
     Whole,
     TextList,
     Object(&'static [Field]),
     ObjectList(&'static [Field]),
 }
 
-struct Field {
+/// A field of a document.
+pub(crate) struct Field {
     name: &'static str,
     required: bool,
     form: Form,
 }
 
-const fn required(name: &'static str, form: Form) -> Field {
+pub(crate) const fn required(name: &'static str, form: Form) -> Field {
     Field { name, required: true, form }
 }
 
-const fn optional(name: &'static str, form: Form) -> Field {
+pub(crate) const fn optional(name: &'static str, form: Form) -> Field {
     Field { name, required: false, form }
 }
 
 static CUSTOMER: &[Field] = &[optional("id", Form::Text), optional("email", Form::Text), optional("ref", Form::Text)];
 
-static LINE: &[Field] =
+/// The fields of a line.
+pub(crate) static LINE: &[Field] =
     &[required("product", Form::Text), required("quantity", Form::Whole), required("amount", Form::Whole)];
 
-static PURCHASE: &[Field] = &[
+/// The fields of a purchase.
+pub(crate) static PURCHASE: &[Field] = &[
     required("origin_id", Form::Text),
     required("customer", Form::Object(CUSTOMER)),
     required("amount", Form::Whole),
@@ -50,13 +55,13 @@ static PURCHASE: &[Field] = &[
 
 /// Finds what is wrong with a document that the fast path refused for `error`.
 #[cold]
-pub(crate) fn find(document: &[u8], error: &serde_json::Error) -> Problem {
+pub(crate) fn find(document: &[u8], fields: &[Field], error: &serde_json::Error) -> Problem {
     let root: Node = match serde_json::from_slice(document) {
         Ok(root) => root,
         Err(error) => return Problem::new(&codes::MALFORMED_JSON).detail(error.to_string()),
     };
     // Both paths know the same fields, so a fault is found; if they ever differ, the parser's own words must do.
-    check_object(&root, PURCHASE, "")
+    check_object(&root, fields, "")
         .err()
         .map_or_else(|| Problem::new(&codes::FIELD_INVALID).detail(error.to_string()), |problem| *problem)
 }
@@ -95,6 +100,11 @@ fn check_form(node: &Node, form: &Form, pointer: &str) -> Checked {
     match (form, node) {
         (Form::Text, Node::Text(_)) | (Form::Whole, Node::Whole(_)) => Ok(()),
         (Form::Whole, Node::Text(text)) if parse_whole(text).is_some() => Ok(()),
+        (Form::OneOf(names), Node::Text(text)) if names.contains(&text.as_str()) => Ok(()),
+        (Form::OneOf(names), _) => {
+            let detail = format!("must be one of: {}", names.join(", "));
+            Err(Box::new(Problem::new(&codes::FIELD_INVALID).pointer(pointer).detail(detail)))
+        }
         (Form::Text, node) => Err(wrong_type(node, pointer, "a string")),
         (Form::Whole, _) => {
             let detail = format!("must be {WHOLE_EXPECTED}");

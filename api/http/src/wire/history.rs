@@ -90,6 +90,9 @@ pub(crate) struct WalletEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) refund_id: Option<String>,
+    /// The operation that caused it, which `GET /v1/operations/{seq}` shows; null of a purchase.
+    #[schema(required)]
+    pub(crate) operation: Option<&'static str>,
     /// The wallet's number.
     pub(crate) wallet: u16,
     /// The currency of the amounts.

@@ -1,6 +1,6 @@
 //! What crosses the network: JSON in, JSON out. Nothing here asks the engine.
 //!
-//! Into the ledger: `purchase` (with `fault` for what is wrong with one) and [`catalogue`] (made a draft by
+//! Into the ledger: `purchase` and `operation` (with `fault` for what is wrong with one) and [`catalogue`] (made a draft by
 //! `catalogue_draft`); parts of it in `change`. Out of it: [`result`] of a purchase, [`event`] and `message` of the
 //! stream; `customer`, `explanation`, `history`, `promo`, `report`, `statement`, `rules` (made by `catalogue_view`) of
 //! reads; `change` and `api_key` of changes; `what_if`; `snapshot`. The values in both: `number`, `instant`. Each type
@@ -23,6 +23,7 @@ pub(crate) mod history;
 pub(crate) mod instant;
 pub(crate) mod message;
 pub(crate) mod number;
+pub mod operation;
 pub(crate) mod promo;
 pub(crate) mod purchase;
 pub(crate) mod refund;

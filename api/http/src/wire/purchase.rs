@@ -110,7 +110,7 @@ struct LineBody<'a> {
 /// A problem of status 400 that names the place.
 pub(crate) fn parse(document: &[u8]) -> Result<(CustomerRef, Purchase), Box<Problem>> {
     let Object(body): Object<PurchaseBody<'_>> =
-        serde_json::from_slice(document).map_err(|error| Box::new(fault::find(document, &error)))?;
+        serde_json::from_slice(document).map_err(|error| Box::new(fault::find(document, fault::PURCHASE, &error)))?;
     let occurred_at = instant(body.occurred_at.as_ref(), "/occurred_at")?;
     let promo_code = text(body.promo_code, "/promo_code")?;
     let store = text(body.store, "/store")?;
@@ -176,7 +176,7 @@ fn lines(lines: Vec<Object<LineBody<'_>>>) -> Result<Vec<Line>, Box<Problem>> {
     Ok(lines.into_iter().map(line).collect())
 }
 
-fn check_origin_id(origin_id: &str) -> Result<(), Box<Problem>> {
+pub(super) fn check_origin_id(origin_id: &str) -> Result<(), Box<Problem>> {
     if has_chars(origin_id, 1..=ORIGIN_ID_CHARS_MAX) {
         return Ok(());
     }
@@ -184,7 +184,7 @@ fn check_origin_id(origin_id: &str) -> Result<(), Box<Problem>> {
 }
 
 /// Returns true for text of a fitting length without control characters.
-fn has_chars(text: &str, range: std::ops::RangeInclusive<usize>) -> bool {
+pub(crate) fn has_chars(text: &str, range: std::ops::RangeInclusive<usize>) -> bool {
     // A character has 1 to 4 bytes: no need to count those of a text that is far too long.
     text.len() <= 4 * range.end() && range.contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }

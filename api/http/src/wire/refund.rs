@@ -5,16 +5,25 @@ use std::borrow::Cow;
 
 use kembali_core::catalogue::{Catalogue, RewardKind};
 use kembali_core::event::{Body, Event, Placed, TierPlaced};
+use kembali_core::purchase::{Line, TEXT_BYTES_MAX};
 use kembali_core::refund::{
-    ClawBack, NegativeBalance, Part, PurchaseRefunded, RefundPolicy, RefundStanding, RefundedQuota, RefundedRewards,
-    RefundedTier,
+    ClawBack, NegativeBalance, Part, PurchaseRefunded, REFUND_ID_CHARS_MAX, RefundOf, RefundPolicy, RefundStanding,
+    RefundedQuota, RefundedRewards, RefundedTier,
 };
-use serde::Serialize;
+use kembali_engine::{Caller, RefundRequest};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::catalogue::{NegativeBalanceFile, RefundedQuotaFile, RefundedRewardsFile, RefundedTierFile, RefundsFile};
+use super::document::Object;
+use super::fault::{self, Field, Form, optional, required};
 use super::instant::{Rfc3339, UuidText};
+use super::number::Whole;
+use super::operation::{OperationBody, REFERENCE_CHARS_MAX as REASON_CHARS_MAX, checked};
+use super::purchase::{check_origin_id, has_chars};
 use super::result::{Names, purchase_of};
+use crate::codes;
+use crate::problem::Problem;
 
 /// Reads the policy.
 pub(super) fn policy_of(file: RefundsFile) -> RefundPolicy {
@@ -57,6 +66,102 @@ pub(super) fn refunds_file(policy: RefundPolicy) -> RefundsFile {
             NegativeBalance::Allow => NegativeBalanceFile::Allow,
             NegativeBalance::CapAtZero => NegativeBalanceFile::CapAtZero,
         },
+    }
+}
+
+/// A purchase to take back, in whole or in part: by exactly one of `amount` and `lines`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewRefund {
+    /// The partner's own id of the purchase.
+    #[schema(min_length = 1, max_length = 128)]
+    origin_id: String,
+    /// The partner's own id of the refund, within the purchase and for ever: the same id again is a repeat.
+    #[schema(min_length = 1, max_length = 128)]
+    refund_id: String,
+    /// How much, in minor units of the tenant's currency. Of a purchase with lines all that remains.
+    #[serde(default)]
+    amount: Option<Whole>,
+    /// Of what: products of the purchase, so many for so much.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<NewRefundLine>>, max_items = 1_000)]
+    lines: Option<Vec<Object<NewRefundLine>>>,
+    /// Why. No personal data.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 128)]
+    reason: Option<String>,
+}
+
+/// A part of a purchase to take back.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewRefundLine {
+    /// The product, as a line of the purchase names it.
+    product: String,
+    /// How many pieces; at least 0.
+    quantity: Whole,
+    /// For how much, in minor units; at least 0.
+    amount: Whole,
+}
+
+impl OperationBody for NewRefund {
+    const FIELDS: &'static [Field] = &[
+        required("origin_id", Form::Text),
+        required("refund_id", Form::Text),
+        optional("amount", Form::Whole),
+        optional("lines", Form::ObjectList(fault::LINE)),
+        optional("reason", Form::Text),
+    ];
+}
+
+impl NewRefund {
+    /// Makes the request.
+    pub(crate) fn request(self, caller: Caller, dry_run: bool) -> Result<RefundRequest, Problem> {
+        let NewRefund { origin_id, refund_id, amount, lines, reason } = self;
+        check_origin_id(&origin_id).map_err(|problem| *problem)?;
+        if !has_chars(&refund_id, 1..=REFUND_ID_CHARS_MAX) {
+            return Err(Problem::new(&codes::REFUND_ID_INVALID).pointer("/refund_id"));
+        }
+        let of = match (amount, lines) {
+            (Some(Whole(amount)), None) => RefundOf::Amount(amount),
+            (None, Some(lines)) => RefundOf::Lines(checked_lines(lines)?),
+            _ => {
+                let detail = "must have exactly one of amount and lines";
+                return Err(Problem::new(&codes::FIELD_INVALID).pointer("").detail(detail));
+            }
+        };
+        let reason = reason.map(|text| checked(text, REASON_CHARS_MAX, "/reason")).transpose()?;
+        Ok(RefundRequest { caller, origin_id, refund_id, of, reason, dry_run })
+    }
+}
+
+fn checked_lines(lines: Vec<Object<NewRefundLine>>) -> Result<Vec<Line>, Problem> {
+    if let Some(index) = lines.iter().position(|line| TEXT_BYTES_MAX < line.0.product.len()) {
+        let detail = format!("must have at most {TEXT_BYTES_MAX} bytes");
+        return Err(Problem::new(&codes::FIELD_INVALID).pointer(format!("/lines/{index}/product")).detail(detail));
+    }
+    let line = |Object(line): Object<NewRefundLine>| Line {
+        product: line.product.into(),
+        quantity: line.quantity.0,
+        amount: line.amount.0,
+    };
+    Ok(lines.into_iter().map(line).collect())
+}
+
+/// A line that was asked for.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RefundLine<'a> {
+    /// The product.
+    product: &'a str,
+    /// How many pieces.
+    quantity: i64,
+    /// For how much, in minor units.
+    amount: i64,
+}
+
+impl<'a> RefundLine<'a> {
+    pub(crate) fn of(line: &'a Line) -> RefundLine<'a> {
+        RefundLine { product: &line.product, quantity: line.quantity, amount: line.amount }
     }
 }
 

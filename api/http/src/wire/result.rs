@@ -11,6 +11,7 @@ use kembali_core::event::{
     PromoGranted, PurchaseBooked, RewardGranted, SpendCounted, TierPlaced, TierStepped,
 };
 use kembali_core::journey::{Remark, Standing};
+use kembali_core::points::PointEntry;
 use kembali_core::threshold::SpendStanding;
 use kembali_core::{PartnerId, RuleId, Seq};
 use serde::Serialize;
@@ -19,13 +20,17 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::instant::{Rfc3339, UuidText};
+use super::refund::{RefundState, is_same_level};
 
-/// A record that books no purchase was to be shown as one, or a value cannot be written.
+/// A record was to be shown as what it is not, or a value cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// There is no purchase in it.
     #[error("the record books no purchase")]
     NoPurchase,
+    /// There is no operation in it.
+    #[error("the record is of no operation")]
+    NoOperation,
     /// The writer failed.
     #[error("writing JSON")]
     Json(#[from] serde_json::Error),
@@ -295,13 +300,24 @@ pub(crate) struct PointBalance<'a> {
     pub(crate) balance: i64,
 }
 
+impl<'a> PointBalance<'a> {
+    /// Notes what an account holds after one more entry.
+    pub(crate) fn note(balances: &mut Vec<PointBalance<'a>>, entry: &PointEntry, names: &Names<'a>) {
+        let (kind, balance) = (names.point_kind(entry.kind), entry.balance_after.minor_units());
+        match balances.iter_mut().find(|own| own.kind == kind) {
+            Some(own) => own.balance = balance,
+            None => balances.push(PointBalance { kind, balance }),
+        }
+    }
+}
+
 /// Stands for a remark in the schema.
 struct RemarkName;
 
 impl PartialSchema for RemarkName {
     fn schema() -> RefOr<Schema> {
-        let names: Vec<&str> = REMARKS.map(remark_text).into_iter().chain(PLACEMENTS).collect();
-        names_schema(names, "What a step in a tier programme was.")
+        let remarks = REMARKS.map(remark_text).into_iter().chain(PLACEMENTS);
+        names_schema(remarks, "What a step in a tier programme was.")
     }
 }
 
@@ -399,6 +415,33 @@ pub fn render_dry_run<'a>(out: &mut Vec<u8>, body: &'a Body, rules: impl Into<Ru
     Ok(serde_json::to_writer(out, &result)?)
 }
 
+/// A purchase of which something was refunded: its result, and what was refunded.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RefundedPurchase<'a> {
+    #[serde(flatten)]
+    result: PurchaseResult<'a>,
+    /// What was refunded so far; not there where nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    refunds: Option<RefundState<'a>>,
+}
+
+/// Writes the result of a purchase of which something was refunded to the end of `out`.
+///
+/// # Errors
+///
+/// [`RenderError`].
+pub(crate) fn render_refunded<'a>(
+    out: &mut Vec<u8>,
+    seq: Seq,
+    body: &'a Body,
+    rules: Rules<'a>,
+    refunds: RefundState<'a>,
+) -> Result<(), RenderError> {
+    let result = result_of(Some(seq), body, rules).ok_or(RenderError::NoPurchase)?;
+    Ok(serde_json::to_writer(out, &RefundedPurchase { result, refunds: Some(refunds) })?)
+}
+
 /// Finds the purchase that a record books.
 pub(crate) fn purchase_of(body: &Body) -> Option<&PurchaseBooked> {
     body.events.iter().find_map(|event| match event {
@@ -468,56 +511,15 @@ pub(crate) fn result_of<'a>(seq: Option<Seq>, body: &'a Body, rules: Rules<'a>) 
         dry_run: if seq.is_none() { Some(true) } else { None },
     };
     for event in &body.events {
+        result.effects.extend(names.effect(event, former));
         match event {
-            Event::PromoGranted(granted) => {
-                result.point_transaction += granted.points.minor_units();
-                result.effects.push(names.cashback(granted));
-            }
+            Event::PromoGranted(granted) => result.point_transaction += granted.points.minor_units(),
             Event::PromoDeclined(declined) => result.declined.push(names.declined(declined)),
-            Event::TierStepped(stepped) => {
-                result.tiers.push(names.step(stepped));
-                result.effects.extend(names.tier_change(stepped));
-            }
-            Event::MilestoneReached(reached) => {
-                result.point_loyalty += reached.points.minor_units();
-                let program = catalogue.program(reached.program);
-                result.effects.push(Effect::Milestone {
-                    program: names.program(reached.program),
-                    level: names.level(program, reached.level),
-                    rule: reached.milestone.0,
-                    version: catalogue.version,
-                    at_count: reached.at_count,
-                    points: reached.points.minor_units(),
-                });
-            }
-            Event::SpendCounted(counted) => {
-                result.tiers.push(names.spend_step(counted));
-                result.effects.extend(names.spend_change(counted));
-            }
-            Event::TierPlaced(placed) => result.effects.push(names.placement_change(placed, former)),
-            Event::CashbackEarned(earned) => result.effects.push(names.cashback_rule(earned)),
-            Event::FulfillmentAdvanced(advanced) => result.effects.push(names.fulfillment(advanced)),
-            Event::CampaignCompleted(completed) => result.effects.push(Effect::Campaign {
-                campaign: names.campaign(completed.campaign),
-                rule: completed.campaign.0,
-                version: catalogue.version,
-                completions: completed.completions,
-            }),
-            Event::RewardGranted(granted) => result.effects.push(names.reward(granted)),
-            Event::PointEntry(entry) => {
-                let (kind, balance) = (names.point_kind(entry.kind), entry.balance_after.minor_units());
-                match result.points.iter_mut().find(|own| own.kind == kind) {
-                    Some(own) => own.balance = balance,
-                    None => result.points.push(PointBalance { kind, balance }),
-                }
-            }
-            Event::CatalogueApplied(_)
-            | Event::CustomerCreated(_)
-            | Event::PurchaseBooked(_)
-            | Event::PurchaseRefused(_)
-            | Event::PurchaseRefunded(_)
-            | Event::HousePosted(_)
-            | Event::WalletEntry(_) => (),
+            Event::TierStepped(stepped) => result.tiers.push(names.step(stepped)),
+            Event::MilestoneReached(reached) => result.point_loyalty += reached.points.minor_units(),
+            Event::SpendCounted(counted) => result.tiers.push(names.spend_step(counted)),
+            Event::PointEntry(entry) => PointBalance::note(&mut result.points, entry, &names),
+            _ => (),
         }
     }
     result.point_total = result.point_transaction + result.point_loyalty;
@@ -530,6 +532,48 @@ pub(crate) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
+    /// Shows an event as an effect, if it is one of those that purchases have.
+    pub(crate) fn effect(&self, event: &Event, former: &'a [Arc<Catalogue>]) -> Option<Effect<'a>> {
+        Some(match event {
+            Event::PromoGranted(granted) => self.cashback(granted),
+            Event::TierStepped(stepped) => return self.tier_change(stepped),
+            Event::MilestoneReached(reached) => Effect::Milestone {
+                program: self.program(reached.program),
+                level: self.level(self.catalogue.program(reached.program), reached.level),
+                rule: reached.milestone.0,
+                version: self.catalogue.version,
+                at_count: reached.at_count,
+                points: reached.points.minor_units(),
+            },
+            Event::SpendCounted(counted) => return self.spend_change(counted),
+            // What was spent is less, and the level is the same.
+            Event::TierPlaced(placed) if is_same_level(placed) => return None,
+            Event::TierPlaced(placed) => self.placement_change(placed, former),
+            Event::CashbackEarned(earned) => self.cashback_rule(earned),
+            Event::FulfillmentAdvanced(advanced) => self.fulfillment(advanced),
+            Event::CampaignCompleted(completed) => Effect::Campaign {
+                campaign: self.campaign(completed.campaign),
+                rule: completed.campaign.0,
+                version: self.catalogue.version,
+                completions: completed.completions,
+            },
+            Event::RewardGranted(granted) => self.reward(granted),
+            Event::CatalogueApplied(_)
+            | Event::CustomerCreated(_)
+            | Event::PurchaseBooked(_)
+            | Event::PurchaseRefused(_)
+            | Event::PromoDeclined(_)
+            | Event::WalletEntry(_)
+            | Event::PointEntry(_)
+            | Event::PurchaseRefunded(_)
+            | Event::HousePosted(_)
+            | Event::OperationDone(_)
+            | Event::OperationRefused(_)
+            | Event::WalletOpened(_)
+            | Event::WalletStatusSet(_) => return None,
+        })
+    }
+
     /// A rule that is gone from the catalogue is shown by its number.
     fn or_number(&self, name: Option<&'a str>, number: u32) -> Cow<'a, str> {
         name.map_or_else(|| Cow::Owned(format!("#{number}")), Cow::Borrowed)

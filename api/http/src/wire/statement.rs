@@ -70,6 +70,9 @@ pub(crate) struct StatementEntry {
     /// The id of the purchase that caused it.
     #[schema(required)]
     pub(crate) purchase: Option<UuidText>,
+    /// The operation that caused it, which `GET /v1/operations/{seq}` shows; null of a purchase.
+    #[schema(required)]
+    pub(crate) operation: Option<&'static str>,
     /// The partner's own id of the refund that caused it; not there of anything else.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -96,7 +99,7 @@ pub(crate) struct StatementEntry {
 
 /// The first line of every page.
 const CSV_HEAD: &str =
-    "line,seq,received_at,purchase,holds,wallet,unit,direction,amount,balance_before,balance_after\r\n";
+    "line,seq,received_at,purchase,operation,holds,wallet,unit,direction,amount,balance_before,balance_after\r\n";
 
 impl Statement {
     /// Writes the page as CSV (RFC 4180). The pages in their order, without the heads of all but the first, are the whole
@@ -128,7 +131,7 @@ impl AccountBalance {
     fn csv(&self, out: &mut String, line: &str, seq: u64) {
         let [holds, wallet, unit] = self.account.cells();
         let (seq, balance, none) = (seq.to_string(), self.balance.to_string(), "");
-        csv_line(out, &[line, &seq, none, none, &holds, &wallet, &unit, none, none, none, &balance]);
+        csv_line(out, &[line, &seq, none, none, none, &holds, &wallet, &unit, none, none, none, &balance]);
     }
 }
 
@@ -143,7 +146,10 @@ impl StatementEntry {
         let [seq, at] = [self.seq.to_string(), self.received_at.to_string()];
         let numbers = [self.amount, self.balance_before, self.balance_after].map(|number| number.to_string());
         let [amount, before, after] = &numbers;
-        csv_line(out, &["entry", &seq, &at, &purchase, &holds, &wallet, &unit, direction, amount, before, after]);
+        let operation = self.operation.unwrap_or_default();
+        let cells =
+            ["entry", &seq, &at, &purchase, operation, &holds, &wallet, &unit, direction, amount, before, after];
+        csv_line(out, &cells);
     }
 }
 

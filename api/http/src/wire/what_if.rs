@@ -51,6 +51,10 @@ pub(crate) struct WhatIfReport {
     pub(crate) same: bool,
     /// Purchases that the rules asked about refuse, by problem code.
     pub(crate) refused: BTreeMap<&'static str, u64>,
+    /// Operations that were asked again: activities, deposits, adjustments, wallets, levels moved by hand.
+    pub(crate) operations: u64,
+    /// Operations that are refused under the rules asked about, by problem code.
+    pub(crate) refused_operations: BTreeMap<&'static str, u64>,
     /// Records of the range that were not decided again.
     pub(crate) left_out: WhatIfLeftOut,
     /// The sums of the range.
@@ -76,6 +80,8 @@ pub(crate) struct WhatIfReport {
 pub(crate) struct WhatIfLeftOut {
     /// Receipts of refused purchases: what was bought is not kept, so nobody can decide it again.
     pub(crate) refused_purchases: u64,
+    /// Receipts of refused operations: whoever is refused asks otherwise, and nobody knows what.
+    pub(crate) refused_operations: u64,
     /// Changes of the rules: those asked about hold instead.
     pub(crate) catalogue_changes: u64,
     /// Everything else that happened.

@@ -7,25 +7,16 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::accounts::{Entry, HouseAccount, HouseLeg};
-use crate::catalogue::{Campaign, Journey, RewardKind, TierPolicy};
+use super::Row;
+use super::earned::{Earned, Unbookable};
+use crate::campaign::Activity;
 use crate::command::PurchaseCommand;
-use crate::customer::Row;
-use crate::desk::{PromoTerms, Terms};
-use crate::event::{
-    Body, CampaignCompleted, CashbackEarned, CustomerCreated, Event, FulfillmentAdvanced, MilestoneReached,
-    PromoDeclined, PromoGranted, PurchaseBooked, RewardGranted, SpendCounted, TierStepped,
-};
-use crate::identity::{CustomerName, PartnerId, RuleId, WalletId};
-use crate::journey;
+use crate::desk::Terms;
+use crate::event::{Body, CustomerCreated, Event, PurchaseBooked};
+use crate::identity::{CustomerName, RuleId};
 use crate::placement;
-use crate::points::PointEntry;
-use crate::quantity::{Amount, Balance, Seq};
+use crate::quantity::Seq;
 use crate::rejection::Rejection;
-use crate::threshold;
-
-/// The wallet that cashback goes to.
-const CASHBACK_WALLET: WalletId = WalletId(0);
 
 impl Needs {
     /// Answers needs of which there are none: the resource kinds are empty.
@@ -92,7 +83,7 @@ pub fn decide(row: Option<&Row>, terms: &Terms, command: Box<PurchaseCommand>) -
         None => (None, Vec::new()),
     };
     let row = row.as_deref();
-    let mut earned = Earned::new(row, terms);
+    let mut earned = Earned::new(row, &terms.catalogue, terms.at);
     earned.events.extend(placed.into_iter().map(Event::TierPlaced));
     if row.is_none() {
         let CustomerName::Alias(alias) = command.customer else { panic!("only an alias creates a customer") };
@@ -100,15 +91,16 @@ pub fn decide(row: Option<&Row>, terms: &Terms, command: Box<PurchaseCommand>) -
     }
     // The purchase stands before all that it does; its place is filled once nothing can refuse it any more.
     let booked_at = earned.events.len();
+    earned.promo(terms.promo, command.partner);
+    let bought = Activity::Purchase(&command.purchase, terms.amount);
     let all = earned
-        .promo(command.partner)
-        .and_then(|()| earned.tiers())
-        .and_then(|()| earned.cashback(&command))
-        .and_then(|()| earned.campaigns(&command))
+        .tiers(terms.amount)
+        .and_then(|()| earned.cashback(&command.purchase, terms.amount, command.partner))
+        .and_then(|()| earned.campaigns(bought))
         .and_then(|()| earned.post());
     let balance_after = match all {
         Ok(balance_after) => balance_after,
-        Err(rejection) => return Decision::Refused(rejection, command),
+        Err(unbookable) => return Decision::Refused(unbookable.into(), command),
     };
     let mut events = earned.events;
     let PurchaseCommand { partner, key, fingerprint, purchase, .. } = *command;
@@ -126,151 +118,12 @@ pub fn decide(row: Option<&Row>, terms: &Terms, command: Box<PurchaseCommand>) -
     })
 }
 
-/// What a purchase earns, rule by rule: the events so far, and what is still to be posted.
-struct Earned<'a> {
-    row: Option<&'a Row>,
-    terms: &'a Terms,
-    events: Vec<Event>,
-    /// What the wallet is credited with, and who pays.
-    legs: Vec<HouseLeg>,
-    /// The point entries, with the balances that they lead to.
-    points: Vec<PointEntry>,
-}
-
-impl<'a> Earned<'a> {
-    fn new(row: Option<&'a Row>, terms: &'a Terms) -> Earned<'a> {
-        Earned { row, terms, events: Vec::with_capacity(8), legs: Vec::with_capacity(2), points: Vec::new() }
-    }
-
-    fn balance(&self) -> Balance {
-        self.row.map_or(Balance::ZERO, |row| row.balance(CASHBACK_WALLET))
-    }
-
-    fn promo(&mut self, partner: PartnerId) -> Result<(), Rejection> {
-        match self.terms.promo {
-            PromoTerms::NoPromo => (),
-            PromoTerms::Granted { promo, band, points } => {
-                self.events.push(Event::PromoGranted(PromoGranted { promo, band, points }));
-                let funded_by = self.terms.catalogue.promo(promo).and_then(|promo| promo.funded_by).unwrap_or(partner);
-                self.legs.push(HouseLeg { account: HouseAccount::PromoExpense(funded_by), amount: points });
-            }
-            PromoTerms::Declined { promo, reason } => {
-                self.events.push(Event::PromoDeclined(PromoDeclined { promo, reason }));
-            }
+impl From<Unbookable> for Rejection {
+    fn from(unbookable: Unbookable) -> Rejection {
+        match unbookable {
+            Unbookable::BalanceTooLarge { balance } => Rejection::BalanceTooLarge { balance },
+            Unbookable::PointsTooLarge { points } => Rejection::PointsTooLarge { points },
+            Unbookable::WalletFrozen => Rejection::WalletFrozen,
         }
-        Ok(())
-    }
-
-    fn tiers(&mut self) -> Result<(), Rejection> {
-        let too_large = Rejection::BalanceTooLarge { balance: self.balance() };
-        let mut loyalty = Amount::ZERO;
-        for program in &self.terms.catalogue.programs {
-            match &program.policy {
-                TierPolicy::Journey(journey) => {
-                    let paid = self.journey(program.id, journey);
-                    loyalty = loyalty.plus(paid).ok_or_else(|| too_large.clone())?;
-                }
-                TierPolicy::Threshold(threshold) => {
-                    let before = self.row.and_then(|row| row.spend(program.id)).copied();
-                    let after = threshold::step(program.id, threshold, before.as_ref(), self.terms.amount);
-                    let spent = before.map_or(Amount::ZERO, |before| before.spent);
-                    let after = after.ok_or(Rejection::PointsTooLarge { points: spent })?;
-                    self.events.push(Event::SpendCounted(SpendCounted { before, after }));
-                }
-            }
-        }
-        self.legs.push(HouseLeg { account: HouseAccount::LoyaltyExpense, amount: loyalty });
-        Ok(())
-    }
-
-    /// Takes the step in one Journey programme, and returns what its milestone pays.
-    fn journey(&mut self, program: RuleId, rules: &Journey) -> Amount {
-        let before = self.row.and_then(|row| row.standing(program)).copied();
-        let step = journey::step(program, rules, before.as_ref(), self.terms.at);
-        self.events.push(Event::TierStepped(TierStepped { before, after: step.standing, remark: step.remark }));
-        let Some(milestone) = step.milestone else { return Amount::ZERO };
-        self.events.push(Event::MilestoneReached(MilestoneReached {
-            program,
-            level: step.standing.level,
-            milestone: milestone.id,
-            at_count: milestone.at_count,
-            points: milestone.points,
-        }));
-        milestone.points
-    }
-
-    fn cashback(&mut self, command: &PurchaseCommand) -> Result<(), Rejection> {
-        let terms = self.terms;
-        for rule in &terms.catalogue.cashback_rules {
-            let points = rule.pays_for(&command.purchase, terms.amount, command.partner, terms.at);
-            if !points.is_zero() {
-                let (rule, kind) = (rule.id, rule.pays);
-                self.events.push(Event::CashbackEarned(CashbackEarned { rule, kind, points }));
-                self.grant_points(kind, rule, points)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn campaigns(&mut self, command: &PurchaseCommand) -> Result<(), Rejection> {
-        let terms = self.terms;
-        let mut has_completed = self.row.is_some_and(|row| row.campaigns.iter().any(|own| 0 < own.completions));
-        for campaign in &terms.catalogue.campaigns {
-            let before = self.row.and_then(|row| row.campaign(campaign.id));
-            let advance = campaign.advance(&terms.catalogue, before, &command.purchase, terms.amount, terms.at);
-            let Some(advance) = advance else { continue };
-            for progress in advance.progress {
-                let campaign = campaign.id;
-                self.events.push(Event::FulfillmentAdvanced(FulfillmentAdvanced { campaign, progress }));
-            }
-            if advance.is_completed {
-                let completions = before.map_or(0, |before| before.completions).saturating_add(1);
-                let (campaign_id, is_first) = (campaign.id, !has_completed);
-                has_completed = true;
-                let completed = CampaignCompleted { campaign: campaign_id, completions, is_first };
-                self.events.push(Event::CampaignCompleted(completed));
-                self.rewards(campaign)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn rewards(&mut self, campaign: &Campaign) -> Result<(), Rejection> {
-        let terms = self.terms;
-        for reward in campaign.rewards.iter().filter_map(|id| terms.catalogue.reward(*id)) {
-            let granted = RewardGranted { campaign: campaign.id, reward: reward.id, paid: reward.kind };
-            self.events.push(Event::RewardGranted(granted));
-            match reward.kind {
-                RewardKind::Points { kind, points } => self.grant_points(kind, reward.id, points)?,
-                RewardKind::WalletCredit { amount } => {
-                    self.legs.push(HouseLeg { account: HouseAccount::RewardExpense, amount });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn grant_points(&mut self, kind: RuleId, source: RuleId, points: Amount) -> Result<(), Rejection> {
-        let latest = self.points.iter().rev().find(|entry| entry.kind == kind).map(|entry| entry.balance_after);
-        let held = || self.row.map_or(Amount::ZERO, |row| row.point_balance(kind));
-        let balance = latest.unwrap_or_else(held);
-        let entry = PointEntry::grant(kind, source, points, balance);
-        self.points.push(entry.ok_or(Rejection::PointsTooLarge { points: balance })?);
-        Ok(())
-    }
-
-    /// Posts all of it, and returns what is in the wallet then.
-    fn post(&mut self) -> Result<Balance, Rejection> {
-        let balance = self.balance();
-        let mut balance_after = balance;
-        self.legs.retain(|leg| !leg.amount.is_zero());
-        if !self.legs.is_empty() {
-            let entry = Entry::credit(CASHBACK_WALLET, self.terms.catalogue.unit(), balance, &self.legs);
-            let entry = entry.ok_or(Rejection::BalanceTooLarge { balance })?;
-            balance_after = entry.balance_after;
-            self.events.push(Event::WalletEntry(entry));
-        }
-        self.events.extend(self.points.drain(..).map(Event::PointEntry));
-        Ok(balance_after)
     }
 }

@@ -3,10 +3,13 @@
 //! A row is the fold of the records that name its customer. [`decide`] may refuse; [`Row::evolve`] cannot.
 
 mod decide;
+mod earned;
+mod operate;
 
 use alloc::vec::Vec;
 
 pub use decide::{Decision, Needs, Resource, ResourceKind, decide};
+pub use operate::{OperationDecision, operate};
 use serde::{Deserialize, Serialize};
 
 use crate::campaign::{CampaignStanding, Progress};
@@ -17,6 +20,7 @@ use crate::points::PointAccount;
 use crate::quantity::{Amount, Balance};
 use crate::refund::RefundStanding;
 use crate::threshold::SpendStanding;
+use crate::wallet::{CASHBACK_WALLET, Wallet};
 
 /// Everything that the ledger knows of a customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,17 +47,6 @@ pub struct Row {
     pub campaigns: Vec<CampaignStanding>,
     /// What was refunded of purchases, in order of their keys; of those alone that were refunded.
     pub refunds: Vec<RefundStanding>,
-}
-
-/// A wallet: a liability of the house.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wallet {
-    /// Its id.
-    pub id: WalletId,
-    /// What it counts.
-    pub unit: Unit,
-    /// How much is in it; below zero where a refund took back what was spent.
-    pub balance: Balance,
 }
 
 impl Row {
@@ -89,7 +82,7 @@ impl Row {
             match event {
                 Event::PurchaseBooked(_) => self.purchases += 1,
                 Event::TierStepped(stepped) => self.place(stepped.after),
-                Event::WalletEntry(entry) => self.set_balance(entry.wallet, entry.unit, entry.balance_after),
+                Event::WalletEntry(entry) => self.wallet_mut(entry.wallet, entry.unit).balance = entry.balance_after,
                 Event::SpendCounted(counted) => self.place_spend(counted.after),
                 Event::TierPlaced(placed) => self.place_anew(&placed.placed),
                 Event::PointEntry(entry) => self.point_account_mut(entry.kind).evolve(entry),
@@ -100,9 +93,13 @@ impl Row {
                     standing.progress = Vec::new();
                 }
                 Event::PurchaseRefunded(refunded) => self.refund_mut(refunded.purchase).evolve(refunded),
+                Event::WalletOpened(opened) => drop(self.wallet_mut(opened.wallet, opened.unit)),
+                Event::WalletStatusSet(set) => self.wallet_mut(set.wallet, set.unit).status = set.after,
                 Event::CatalogueApplied(_)
                 | Event::HousePosted(_)
                 | Event::CustomerCreated(_)
+                | Event::OperationDone(_)
+                | Event::OperationRefused(_)
                 | Event::PurchaseRefused(_)
                 | Event::PromoGranted(_)
                 | Event::PromoDeclined(_)
@@ -188,14 +185,16 @@ impl Row {
         &mut self.refunds[at]
     }
 
-    fn set_balance(&mut self, id: WalletId, unit: Unit, balance: Balance) {
-        match self.wallets.binary_search_by_key(&id, |own| own.id) {
-            Ok(at) => self.wallets[at].balance = balance,
+    fn wallet_mut(&mut self, id: WalletId, unit: Unit) -> &mut Wallet {
+        let at = match self.wallets.binary_search_by_key(&id, |own| own.id) {
+            Ok(at) => at,
             Err(at) => {
                 self.wallets.reserve_exact(1);
-                self.wallets.insert(at, Wallet { id, unit, balance });
+                self.wallets.insert(at, Wallet::new(id, unit));
+                at
             }
-        }
+        };
+        &mut self.wallets[at]
     }
 
     /// Finds where the customer stands in a programme.
@@ -227,6 +226,13 @@ impl Row {
     pub fn refund(&self, purchase: PurchaseKey) -> Option<&RefundStanding> {
         let at = self.refunds.binary_search_by_key(&purchase, |own| own.purchase).ok()?;
         self.refunds.get(at)
+    }
+
+    /// Finds a wallet. The one that cashback goes to is there from the start, in `unit`.
+    #[must_use]
+    pub fn wallet(&self, id: WalletId, unit: Unit) -> Option<Wallet> {
+        let own = self.wallets.iter().find(|own| own.id == id).copied();
+        own.or_else(|| (id == CASHBACK_WALLET).then(|| Wallet::new(id, unit)))
     }
 
     /// Returns what is in a wallet; nothing when there was no entry yet.

@@ -9,7 +9,6 @@ use crate::draft::Numbering;
 use crate::event::DeclineReason;
 use crate::identity::{CustomerId, CustomerName, RuleId, TenantId};
 use crate::placement::Removal;
-use crate::purchase::Purchase;
 use crate::quantity::{Amount, DAY_US, Instant, Seq};
 use crate::rejection::{CatalogueRejection, Rejection, RejectionCode};
 
@@ -130,9 +129,18 @@ fn terms(
     command: &PurchaseCommand,
 ) -> Result<Option<Terms>, Rejection> {
     let catalogue = desk.catalogue(command.tenant).expect("a caller's tenant exists");
-    let Some(customer) = customer(desk, open, catalogue, command)? else { return Ok(None) };
+    let may_create = catalogue.unknown_customer == UnknownCustomer::AutoCreate;
+    let customer = match name_customer(desk, open, command.tenant, command.customer, may_create) {
+        Named::Customer(customer) => customer,
+        Named::Open => return Ok(None),
+        Named::Nobody => return Err(Rejection::CustomerUnknown),
+    };
     let amount = command.purchase.check()?;
-    let at = rule_time(catalogue, received_at, &command.purchase)?;
+    let occurred_at = command.purchase.occurred_at;
+    let at = rule_time(catalogue, received_at, occurred_at).map_err(|occurred_at_max| Rejection::OccurredInFuture {
+        occurred_at: occurred_at.unwrap_or(received_at),
+        occurred_at_max,
+    })?;
     let promo = match &command.purchase.promo_code {
         None => PromoTerms::NoPromo,
         Some(code) => match (catalogue.promo_by_code(code), catalogue.unknown_promo) {
@@ -150,33 +158,49 @@ fn terms(
     Ok(Some(Terms { received_at, catalogue, removals, customer, amount, at, promo, replaces }))
 }
 
-/// Finds whose purchase it is, or `None` when that hangs on a creation that is still open.
-fn customer(
+/// Whom a name means.
+pub(super) enum Named {
+    /// A customer, who may yet have to be created.
+    Customer(CustomerId),
+    /// That hangs on a creation that is still open.
+    Open,
+    /// Nobody.
+    Nobody,
+}
+
+/// Finds whom a command names. An alias that nobody has creates somebody where the command `may_create`.
+pub(super) fn name_customer(
     desk: &Desk,
     open: &Reservations,
-    catalogue: &Catalogue,
-    command: &PurchaseCommand,
-) -> Result<Option<CustomerId>, Rejection> {
-    if let Some((customer, _)) = desk.find_customer(command.tenant, command.customer) {
-        return Ok(Some(customer));
+    tenant: TenantId,
+    name: CustomerName,
+    may_create: bool,
+) -> Named {
+    if let Some((customer, _)) = desk.find_customer(tenant, name) {
+        return Named::Customer(customer);
     }
-    match (command.customer, catalogue.unknown_customer) {
+    match name {
         // Only an alias can create somebody; an id that nobody has was made up.
-        (CustomerName::Alias(alias), UnknownCustomer::AutoCreate) => Ok(Some(alias.first_customer_id())),
-        (CustomerName::Id(id), _) if open.is_creating(command.tenant, id) => Ok(None),
-        _ => Err(Rejection::CustomerUnknown),
+        CustomerName::Alias(alias) if may_create => Named::Customer(alias.first_customer_id()),
+        CustomerName::Alias(alias) if open.is_creating(tenant, alias.first_customer_id()) => Named::Open,
+        CustomerName::Id(id) if open.is_creating(tenant, id) => Named::Open,
+        _ => Named::Nobody,
     }
 }
 
-fn rule_time(catalogue: &Catalogue, received_at: Instant, purchase: &Purchase) -> Result<Instant, Rejection> {
-    let (RuleClock::Occurred, Some(occurred_at)) = (catalogue.clock, purchase.occurred_at) else {
-        return Ok(received_at);
-    };
+/// Returns the instant that the rules see of something that is said to have occurred at `occurred_at`.
+///
+/// # Errors
+///
+/// The latest instant that is believed, when it lies before that.
+pub(super) fn rule_time(
+    catalogue: &Catalogue,
+    received_at: Instant,
+    occurred_at: Option<Instant>,
+) -> Result<Instant, Instant> {
+    let (RuleClock::Occurred, Some(occurred_at)) = (catalogue.clock, occurred_at) else { return Ok(received_at) };
     let occurred_at_max = Instant(received_at.0.saturating_add(DAY_US));
-    if occurred_at_max < occurred_at {
-        return Err(Rejection::OccurredInFuture { occurred_at, occurred_at_max });
-    }
-    Ok(occurred_at)
+    if occurred_at_max < occurred_at { Err(occurred_at_max) } else { Ok(occurred_at) }
 }
 
 /// Says what a promo does, or `None` when that hangs on reservations that are still open.
@@ -193,6 +217,10 @@ fn promo_terms(
     let used = desk.promo_used(command.tenant, promo.id);
     let found = match promo.judge(used, at, command.purchase.quantity, amount) {
         Ok(found) => found,
+        // A refund in flight may give a unit back: nobody is declined beside a unit that is about to be free.
+        Err(DeclineReason::QuotaExhausted { .. }) if open.may_return(command.tenant, promo.id) && !command.dry_run => {
+            return None;
+        }
         Err(reason) => return Some(PromoTerms::Declined { promo: promo.id, reason }),
     };
     let reserved = open.promo(command.tenant, promo.id);

@@ -11,9 +11,10 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Desk, Known, Receipt, TenantDesk};
+use super::{Desk, Known, KnownOperation, Receipt, TenantDesk};
 use crate::catalogue::Catalogue;
 use crate::identity::{CustomerId, PurchaseKey, RuleId, TenantId};
+use crate::operation::OperationKey;
 use crate::quantity::{Instant, Seq};
 use crate::totals::{TenantTotals, Totals};
 
@@ -52,6 +53,13 @@ pub enum DeskPiece {
         /// Its refusal.
         receipt: Receipt,
     },
+    /// What became of the key of an operation, the oldest first.
+    Operation {
+        /// The key.
+        key: OperationKey,
+        /// What became of it.
+        known: KnownOperation,
+    },
 }
 
 /// Why a piece has no place: the pieces are not those of one desk, or not in order.
@@ -74,7 +82,8 @@ impl Desk {
         let mut receipts: Vec<(PurchaseKey, Receipt)> = self.receipts.iter().map(|(key, seen)| (*key, *seen)).collect();
         receipts.sort_unstable_by_key(|(key, _)| *key);
         let receipts = receipts.into_iter().map(|(key, receipt)| DeskPiece::Receipt { key, receipt });
-        core::iter::once(head).chain(self.tenants.iter().flat_map(TenantDesk::pieces)).chain(receipts)
+        let operations = self.operations.iter().map(|(key, known)| DeskPiece::Operation { key, known });
+        core::iter::once(head).chain(self.tenants.iter().flat_map(TenantDesk::pieces)).chain(receipts).chain(operations)
     }
 
     /// Puts back the next piece; starts with [`Desk::default`].
@@ -105,6 +114,12 @@ impl Desk {
                 if self.receipts.insert(key, receipt).is_some() {
                     return Err(Misfit("a receipt is there twice"));
                 }
+            }
+            DeskPiece::Operation { key, known } => {
+                if self.operations.find(key, Instant(i64::MIN)).is_some() {
+                    return Err(Misfit("the key of an operation is there twice"));
+                }
+                self.operations.insert(key, known);
             }
         }
         Ok(())

@@ -6,8 +6,10 @@
 //! [`Reservations`], and is simply gone after a crash.
 
 mod admit;
+mod admit_operation;
 mod image;
 mod keys;
+mod operations;
 mod reservations;
 
 use alloc::collections::BTreeMap;
@@ -16,16 +18,20 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use admit::{Admission, PromoTerms, Terms, admit, apply, refuse};
+pub use admit_operation::{OperationAdmission, OperationTerms, admit_operation};
 pub use image::{DeskPiece, Misfit};
 pub use keys::{KeyIndex, Receipt};
+pub use operations::KnownOperation;
 pub use reservations::Reservations;
 
 use crate::catalogue::{Catalogue, RuleClock};
 use crate::event::{Event, Record};
-use crate::identity::{CustomerId, CustomerName, PartnerId, PurchaseKey, RuleId, TenantId};
+use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
 use crate::maps::Map;
+use crate::operation::OperationKey;
 use crate::placement::Removal;
 use crate::quantity::{Instant, Seq};
+use operations::Operations;
 
 /// What no single customer owns.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +46,8 @@ pub struct Desk {
     keys: KeyIndex,
     /// The present refusal of every purchase key that has one.
     receipts: Map<PurchaseKey, Receipt>,
+    /// What became of every operation key of the last 30 days.
+    operations: Operations,
     /// The id that the next new partner gets.
     next_partner: u32,
     /// The last record that was folded in.
@@ -93,6 +101,7 @@ impl Desk {
         let body = &record.body;
         self.last = record.seq;
         self.last_received_at = self.last_received_at.max(body.received_at);
+        self.operations.forget(self.last_received_at);
         for event in &body.events {
             self.evolve_event(record, event);
         }
@@ -111,8 +120,7 @@ impl Desk {
                 if booked.replaces.is_some() {
                     self.receipts.remove(&booked.key);
                 }
-                let desk = self.tenant_mut(tenant);
-                desk.watermark = desk.watermark.max(booked.drove_rules());
+                self.raise_watermark(tenant, booked.drove_rules());
             }
             Event::PurchaseRefused(refused) => {
                 let receipt = Receipt { code: refused.code, fingerprint: refused.fingerprint };
@@ -129,6 +137,11 @@ impl Desk {
                     *used = used.saturating_sub(1);
                 }
             }
+            Event::OperationDone(done) => {
+                self.raise_watermark(tenant, done.drove_rules());
+                self.remember(done.key, done.fingerprint, record);
+            }
+            Event::OperationRefused(refused) => self.remember(Some(refused.key), refused.fingerprint, record),
             Event::CustomerCreated(_)
             | Event::HousePosted(_)
             | Event::PromoDeclined(_)
@@ -140,8 +153,21 @@ impl Desk {
             | Event::CampaignCompleted(_)
             | Event::RewardGranted(_)
             | Event::PointEntry(_)
-            | Event::TierPlaced(_) => (),
+            | Event::TierPlaced(_)
+            | Event::WalletOpened(_)
+            | Event::WalletStatusSet(_) => (),
         }
+    }
+
+    fn raise_watermark(&mut self, tenant: TenantId, drove: Option<Instant>) {
+        let desk = self.tenant_mut(tenant);
+        desk.watermark = desk.watermark.max(drove);
+    }
+
+    fn remember(&mut self, key: Option<OperationKey>, fingerprint: Fingerprint, record: &Record) {
+        let Some(key) = key else { return };
+        let (seq, received_at) = (record.seq, record.body.received_at);
+        self.operations.insert(key, KnownOperation { fingerprint, seq, received_at });
     }
 
     fn evolve_catalogue(&mut self, catalogue: &Arc<Catalogue>) {
@@ -239,9 +265,10 @@ impl Desk {
         &self.keys
     }
 
-    /// Forgets every booked purchase: for a state that sees each key once, and need not keep it.
+    /// Forgets every booked purchase and every operation: for a state that sees each key once, and need not keep it.
     pub(crate) fn forget_keys(&mut self) {
         self.keys.clear();
+        self.operations = Operations::default();
     }
 
     /// Returns the present refusal of a purchase key.

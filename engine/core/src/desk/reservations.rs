@@ -1,10 +1,11 @@
-//! What is admitted but not yet settled: units of quotas, keys in flight, customers in creation.
+//! What is admitted but not yet settled: units of quotas, keys in flight, operations, customers in creation.
 //!
 //! Never stored. A reservation ends when its command is settled: a grant then counts as used by its event, and what
 //! was not used is simply free again.
 
 use crate::identity::{CustomerId, PurchaseKey, RuleId, TenantId};
 use crate::maps::{Map, Set};
+use crate::operation::OperationKey;
 
 /// What is admitted but not yet settled.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +13,11 @@ pub struct Reservations {
     promos: Map<(TenantId, RuleId), u64>,
     keys: Set<PurchaseKey>,
     creations: Map<(TenantId, CustomerId), u64>,
+    operations: Set<OperationKey>,
+    /// Refunds in flight, by the promo that may get a unit back.
+    returns: Map<(TenantId, RuleId), u64>,
+    /// Operations without a key.
+    keyless: u64,
 }
 
 impl Reservations {
@@ -38,7 +44,68 @@ impl Reservations {
         }
     }
 
-    /// Notes a purchase that creates its customer, unless its row refuses it.
+    /// Reserves the key of a refund, and notes the promo that may get a unit back.
+    pub fn begin_refund(&mut self, key: PurchaseKey, promo: Option<(TenantId, RuleId)>) {
+        self.keys.insert(key);
+        if let Some(promo) = promo {
+            *self.returns.entry(promo).or_default() += 1;
+        }
+    }
+
+    /// Ends what [`Reservations::begin_refund`] began.
+    ///
+    /// # Panics
+    ///
+    /// If it was not begun.
+    pub fn end_refund(&mut self, key: PurchaseKey, promo: Option<(TenantId, RuleId)>) {
+        assert!(self.keys.remove(&key), "a key is settled that was not reserved");
+        let Some(promo) = promo else { return };
+        let open = self.returns.get_mut(&promo).expect("a refund ends that was not begun");
+        *open -= 1;
+        if *open == 0 {
+            self.returns.remove(&promo);
+        }
+    }
+
+    /// Returns true while a refund is in flight that may return a unit of a promo.
+    #[must_use]
+    pub fn may_return(&self, tenant: TenantId, promo: RuleId) -> bool {
+        self.returns.contains_key(&(tenant, promo))
+    }
+
+    /// Reserves the key of an operation, if it has one.
+    pub fn begin_operation(&mut self, key: Option<OperationKey>) {
+        match key {
+            Some(key) => drop(self.operations.insert(key)),
+            None => self.keyless += 1,
+        }
+    }
+
+    /// Ends what [`Reservations::begin_operation`] began.
+    ///
+    /// # Panics
+    ///
+    /// If it was not begun.
+    pub fn end_operation(&mut self, key: Option<OperationKey>) {
+        match key {
+            Some(key) => assert!(self.operations.remove(&key), "a key is settled that was not reserved"),
+            None => self.keyless -= 1,
+        }
+    }
+
+    /// Returns true while an operation of this key is admitted but not settled.
+    #[must_use]
+    pub fn has_operation(&self, key: OperationKey) -> bool {
+        self.operations.contains(&key)
+    }
+
+    /// Returns true while nothing is admitted that is not settled.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.operations.is_empty() && self.keyless == 0
+    }
+
+    /// Notes a command that creates its customer, unless its row refuses it.
     pub fn begin_creation(&mut self, tenant: TenantId, customer: CustomerId) {
         *self.creations.entry((tenant, customer)).or_default() += 1;
     }

@@ -7,12 +7,10 @@ use crate::accounts::{Entry, HouseAccount, HouseEntry, HouseLeg};
 use crate::catalogue::RewardKind;
 use crate::customer::Row;
 use crate::event::Event;
-use crate::identity::{RuleId, WalletId};
+use crate::identity::RuleId;
 use crate::points::{PointAccount, PointEntry};
 use crate::quantity::{Amount, Balance};
-
-/// The wallet that cashback goes to, and comes back from.
-const CASHBACK_WALLET: WalletId = WalletId(0);
+use crate::wallet::CASHBACK_WALLET;
 
 /// What a claw back moves.
 pub(super) struct Posting {

@@ -1,4 +1,4 @@
-//! What if: the booked purchases of a tenant, decided again under other rules, beside what really happened.
+//! What if: the purchases and operations of a tenant, decided again under other rules, beside what really happened.
 //!
 //! A second state of the one tenant is built: up to a position it is the fold of the records, from there on every booked
 //! purchase goes through the same [`admit`] and [`decide`] as it did then, with the stamp that it had, and what these say
@@ -7,12 +7,17 @@
 //! Customers whose level is gone are placed in the second state as the ledger places them: with the next purchase, by the
 //! record that did it, or, where the wanted rules are those that remove the level, once they hold.
 //!
-//! A refund in the range is decided again too: what is clawed back is what the second state's purchase had earned. For
-//! that the records of refunded purchases are kept, which are those that [`WhatIf::expect_refunds`] was told of.
+//! Operations are asked again too, each as it was asked, at its place among the purchases: activities advance the wanted
+//! campaigns; deposits, adjustments, wallets and levels moved by hand act on what the customer would have had by then. So
+//! money is moved as it was, and a level is moved up or down from where the customer would have stood. What then cannot
+//! be, such as taking more out of a wallet than would have been in it, is refused and counted. A refund claws back what
+//! the purchase had earned in the second state; for that the records of refunded purchases are kept, which are those that
+//! [`WhatIf::expect_refunds`] was told of.
 //!
 //! Any other record that books no purchase is left out and counted: an event carries outcomes, which another history
 //! would not have had. [`kind_of`] is the place to say more about a new kind of record.
 
+mod operations;
 mod people;
 mod quota;
 
@@ -34,9 +39,8 @@ use crate::event::{Body, Event, PlacementReason, PurchaseBooked, Record, TierPla
 use crate::identity::{Alias, CustomerId, CustomerName, PurchaseKey, RuleId, TenantId, Unit};
 use crate::ledger::Inconsistency;
 use crate::maps::{Map, Set};
-use crate::placement::{placed_by_sweep, up_to_date};
+use crate::placement::placed_by_sweep;
 use crate::quantity::{Instant, Seq};
-use crate::refund::{Original, PurchaseRefunded, Refund, refund};
 use crate::rejection::RejectionCode;
 use crate::totals::TenantTotals;
 
@@ -56,16 +60,17 @@ pub struct WhatIf {
     nameless: Map<CustomerId, Alias>,
     /// The purchases that are refunded somewhere in the range.
     refunded: Set<PurchaseKey>,
-    /// What the second state's records say of these, and the rules that decided them.
-    originals: Map<PurchaseKey, (Body, Arc<Catalogue>)>,
+    /// The second state's records of these.
+    originals: Map<PurchaseKey, Arc<Record>>,
     /// The versions of the rules that really held, the oldest first.
     recorded: Vec<Arc<Catalogue>>,
     before: Sums,
     after: Sums,
     differences: Differences,
     purchases: u64,
-    refunds: u64,
     refused: BTreeMap<RejectionCode, u64>,
+    operations: u64,
+    refused_operations: BTreeMap<&'static str, u64>,
     left_out: LeftOut,
 }
 
@@ -76,15 +81,15 @@ struct Sums {
     quota: QuotaWatch,
 }
 
-/// Records of the range that book no purchase.
+/// Records of the range that are neither a booked purchase nor an operation that was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
     /// Refused purchases: their receipts do not hold what was bought, so nobody can decide them again.
     pub refusals: u64,
+    /// Refused operations: whoever is refused asks otherwise, so nobody knows what would have been asked instead.
+    pub refused_operations: u64,
     /// Changes of the tenant's rules: the wanted ones hold instead.
     pub catalogues: u64,
-    /// Refunds of purchases that the wanted rules refuse.
-    pub refunds: u64,
     /// Whatever else happened.
     pub others: u64,
 }
@@ -98,10 +103,12 @@ pub struct Comparison {
     pub recorded: Vec<Arc<Catalogue>>,
     /// Purchases that were decided again.
     pub purchases: u64,
-    /// Refunds that were decided again.
-    pub refunds: u64,
-    /// Those of the purchases that the wanted rules refuse.
+    /// Those of them that the wanted rules refuse.
     pub refused: BTreeMap<RejectionCode, u64>,
+    /// Operations that were asked again.
+    pub operations: u64,
+    /// Those of them that are refused then, by code.
+    pub refused_operations: BTreeMap<&'static str, u64>,
     /// Records that were left out.
     pub left_out: LeftOut,
     /// The sums of the range as it was. `customers` and `members` count what is there at its end.
@@ -119,8 +126,10 @@ pub struct Comparison {
 /// What a record is to this.
 enum Kind {
     Purchase,
-    Refund,
+    /// An operation was done.
+    Operation,
     Refusal,
+    RefusedOperation,
     Catalogue,
     /// A customer of a removed level was placed anew, and nothing else happened.
     Placement,
@@ -131,8 +140,9 @@ enum Kind {
 fn kind_of(body: &Body) -> Kind {
     let of_event = |event: &Event| match event {
         Event::PurchaseBooked(_) => Some(Kind::Purchase),
-        Event::PurchaseRefunded(_) => Some(Kind::Refund),
+        Event::OperationDone(_) => Some(Kind::Operation),
         Event::PurchaseRefused(_) => Some(Kind::Refusal),
+        Event::OperationRefused(_) => Some(Kind::RefusedOperation),
         Event::CatalogueApplied(_) => Some(Kind::Catalogue),
         _ => None,
     };
@@ -171,13 +181,14 @@ impl WhatIf {
             after: Sums::default(),
             differences: Differences::default(),
             purchases: 0,
-            refunds: 0,
             refused: BTreeMap::new(),
+            operations: 0,
+            refused_operations: BTreeMap::new(),
             left_out: LeftOut::default(),
         }
     }
 
-    /// Tells which purchases are refunded in the range, before the first record is taken. A refund of another is left out.
+    /// Tells which purchases are refunded in the range, before the first record is taken. A refund of another is refused.
     pub fn expect_refunds(&mut self, refunded: Set<PurchaseKey>) {
         self.refunded = refunded;
     }
@@ -215,8 +226,9 @@ impl WhatIf {
         self.switch(seq, body.received_at)?;
         match kind_of(&body) {
             Kind::Purchase => return self.again(seq, body),
-            Kind::Refund => return self.refund_again(seq, body),
+            Kind::Operation => return self.operate_again(seq, body),
             Kind::Refusal => self.left_out.refusals += 1,
+            Kind::RefusedOperation => self.left_out.refused_operations += 1,
             Kind::Catalogue => {
                 self.left_out.catalogues += 1;
                 self.note_rules(seq, &body);
@@ -239,7 +251,7 @@ impl WhatIf {
     /// Folds in what really happened before the range.
     fn happened(&mut self, seq: Seq, body: Body) -> Result<(), Inconsistency> {
         match kind_of(&body) {
-            Kind::Refusal => Ok(()),
+            Kind::Refusal | Kind::RefusedOperation => Ok(()),
             Kind::Catalogue => {
                 self.note_rules(seq, &body);
                 body.events.iter().try_for_each(|event| match event {
@@ -247,7 +259,7 @@ impl WhatIf {
                     _ => Ok(()),
                 })
             }
-            Kind::Purchase | Kind::Refund | Kind::Placement | Kind::Other => {
+            Kind::Purchase | Kind::Operation | Kind::Placement | Kind::Other => {
                 let at = rule_time_of(&body);
                 for event in &body.events {
                     self.before.take(event, seq, at);
@@ -375,55 +387,6 @@ impl WhatIf {
         Ok(())
     }
 
-    /// Decides a refund again: of the purchase as the second state has it.
-    fn refund_again(&mut self, seq: Seq, body: Body) -> Result<(), Inconsistency> {
-        let customer = body.customer.ok_or(Inconsistency::UnknownTenant(self.tenant))?;
-        let at = rule_time_of(&body);
-        let mut moved = Moved::default();
-        for event in &body.events {
-            self.before.take(event, seq, at);
-            moved.was(event);
-        }
-        let refunded = body.events.iter().find_map(|event| match event {
-            Event::PurchaseRefunded(refunded) => Some(&**refunded),
-            _ => None,
-        });
-        match refunded.and_then(|refunded| self.refund_body(customer, refunded, body.received_at)) {
-            Some(body) => {
-                self.refunds += 1;
-                for event in &body.events {
-                    self.after.take(event, seq, at);
-                    moved.is(event);
-                }
-                self.differences.add(customer, &moved);
-                self.fold(body)
-            }
-            // The wanted rules refuse the purchase, so nothing of it can be refunded.
-            None => {
-                self.left_out.refunds += 1;
-                self.differences.add(customer, &moved);
-                Ok(())
-            }
-        }
-    }
-
-    /// Returns what a refund does in the second state; `None` when the purchase is not there.
-    fn refund_body(&self, customer: CustomerId, refunded: &PurchaseRefunded, received_at: Instant) -> Option<Body> {
-        let (original, recorded) = self.originals.get(&refunded.purchase)?;
-        let rules = self.desk.catalogue(self.tenant)?;
-        let (row, placed) = up_to_date(self.rows.get(&customer)?, self.desk.removals(self.tenant)?);
-        let asked = Refund::again(refunded);
-        let decided = refund(&row, rules, Original::of(original, recorded)?, &asked, refunded.at).ok()?;
-        Some(Body {
-            received_at,
-            tenant: self.tenant,
-            catalogue_version: rules.version,
-            customer: Some(customer),
-            previous: Seq::ZERO,
-            events: placed.into_iter().map(Event::TierPlaced).chain(decided).collect(),
-        })
-    }
-
     /// Takes no more of a record that is left out than that its customer came to be: later purchases may name it.
     fn come_to_be(&mut self, mut body: Body) -> Result<(), Inconsistency> {
         body.events.retain(|event| matches!(event, Event::CustomerCreated(_)));
@@ -461,9 +424,8 @@ impl WhatIf {
             Event::PurchaseBooked(booked) => Some(booked.key),
             _ => None,
         });
-        let Some(key) = booked.filter(|key| self.refunded.contains(key)) else { return };
-        if let Some(rules) = self.desk.catalogue_at(self.tenant, body.catalogue_version) {
-            self.originals.insert(key, (body.clone(), Arc::clone(rules)));
+        if let Some(key) = booked.filter(|key| self.refunded.contains(key)) {
+            self.originals.insert(key, Arc::new(Record { seq: self.desk.last().next(), body: body.clone() }));
         }
     }
 
@@ -479,8 +441,9 @@ impl WhatIf {
             wanted: self.wanted,
             recorded: self.recorded,
             purchases: self.purchases,
-            refunds: self.refunds,
             refused: self.refused,
+            operations: self.operations,
+            refused_operations: self.refused_operations,
             left_out: self.left_out,
             before: self.before.totals,
             after: self.after.totals,
@@ -510,7 +473,7 @@ impl Sums {
 fn rule_time_of(body: &Body) -> Instant {
     let booked = body.events.iter().find_map(|event| match event {
         Event::PurchaseBooked(booked) => Some(booked.at),
-        Event::PurchaseRefunded(refunded) => Some(refunded.at),
+        Event::OperationDone(done) => Some(done.at),
         _ => None,
     });
     booked.unwrap_or(body.received_at)
@@ -526,6 +489,7 @@ impl Comparison {
         self.before == self.after
             && self.ran_out_before == self.ran_out_after
             && self.refused.is_empty()
+            && self.refused_operations.is_empty()
             && self.people.is_empty()
     }
 }

@@ -307,9 +307,11 @@ impl Pair {
             let wanted = match account {
                 HouseAccount::PromoExpense(partner) => self.model.promo_expense[&partner.0],
                 HouseAccount::LoyaltyExpense => self.model.loyalty_expense,
-                HouseAccount::RewardExpense | HouseAccount::PointsIssued | HouseAccount::RefundShortfall => {
-                    panic!("no campaign and no refund is drawn here")
-                }
+                HouseAccount::RewardExpense
+                | HouseAccount::PointsIssued
+                | HouseAccount::CashClearing
+                | HouseAccount::Adjustments
+                | HouseAccount::RefundShortfall => panic!("no purchase of this model posts there"),
             };
             assert_eq!(*sum, wanted, "{account:?}");
         }

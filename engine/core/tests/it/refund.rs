@@ -11,14 +11,15 @@ use kembali_core::draft::{
 };
 use kembali_core::event::{Body, Event, Record};
 use kembali_core::ledger::Ledger;
+use kembali_core::operation::{Actor, Operation, OperationCommand, OperationRejection};
 use kembali_core::purchase::Line;
 use kembali_core::refund::{
-    NegativeBalance, Original, Refund, RefundOf, RefundPolicy, RefundRejection, RefundedQuota, RefundedRewards,
-    RefundedTier, refund,
+    NegativeBalance, Refund, RefundOf, RefundPolicy, RefundRejection, RefundedQuota, RefundedRewards, RefundedTier,
 };
 use kembali_core::what_if::{Comparison, WhatIf};
-use kembali_core::{AMOUNT_MAX, Amount, Balance, CustomerName, PurchaseKey, Rate, Seq, TenantId};
+use kembali_core::{AMOUNT_MAX, Amount, Balance, CustomerName, Fingerprint, PurchaseKey, Rate, Seq, TenantId};
 
+use crate::operator::Operated;
 use crate::support::{Seen, World, amount, bands, canonical, hash, jakarta, kezbek, level};
 
 /// A tenant with every kind of rule.
@@ -103,40 +104,48 @@ pub(crate) fn world(refunds: RefundPolicy) -> World {
     World::new(&everything(refunds), jakarta("2024-01-15 09:00:00"))
 }
 
-/// Books a refund of the purchase of a record.
+/// Books a refund of the purchase of a record, as its partner asks for it.
 pub(crate) fn give_back(
     world: &mut World,
     original: &Record,
     id: &str,
     of: RefundOf,
 ) -> Result<Record, RefundRejection> {
-    let body = decide(world, original, id, of)?;
-    Ok(world.write(body))
+    let command = asked(original, id, of);
+    match world.operate(command) {
+        Operated::Done(record) => Ok(record),
+        Operated::Refused { rejection: OperationRejection::Refund(rejection), is_written: false } => Err(rejection),
+        other => panic!("not decided: {other:?}"),
+    }
 }
 
-fn decide(world: &World, original: &Record, id: &str, of: RefundOf) -> Result<Body, RefundRejection> {
-    let tenant = original.body.tenant;
-    let rules = world.ledger.desk.catalogue(tenant).unwrap();
-    let recorded = world.ledger.desk.catalogue_at(tenant, original.body.catalogue_version).unwrap();
-    let customer = original.body.customer.unwrap();
-    let asked = Refund {
-        purchase: Original::of(&original.body, recorded).unwrap().booked.key,
+/// Asks for a refund of the purchase of a record.
+fn asked(original: &Record, id: &str, of: RefundOf) -> OperationCommand {
+    let booked = original.body.events.iter().find_map(|event| match event {
+        Event::PurchaseBooked(booked) => Some(booked),
+        _ => None,
+    });
+    let booked = booked.unwrap();
+    let operation = Operation::RefundPurchase(Box::new(Refund {
+        purchase: booked.key,
+        origin_id: booked.purchase.origin_id.clone(),
         key: PurchaseKey::from_hash(hash(&format!("refund {} {id}", original.seq.0))),
-        origin_id: "".into(),
         refund_id: id.into(),
         of,
         reason: None,
-    };
-    let original = Original::of(&original.body, recorded).unwrap();
-    let events = refund(&world.ledger.rows[&customer], rules, original, &asked, world.now)?;
-    Ok(Body {
-        received_at: world.now,
-        tenant,
-        catalogue_version: rules.version,
-        customer: Some(customer),
-        previous: Seq::ZERO,
-        events,
-    })
+    }));
+    OperationCommand {
+        tenant: original.body.tenant,
+        actor: Actor::Partner(booked.partner),
+        key: None,
+        fingerprint: Fingerprint { version: 1, hash: hash(&format!("{operation:?}")) },
+        customer: CustomerName::Id(original.body.customer.unwrap()),
+        operation,
+        text: None,
+        dry_run: false,
+        original: Some(Arc::new(original.clone())),
+        other_records: Vec::new(),
+    }
 }
 
 pub(crate) fn buy(world: &mut World, words: &str) -> Record {
@@ -199,14 +208,14 @@ fn what_is_left_earns_and_the_rest_comes_back() {
         world.show_body(&record.body),
         "new, promo 18, BRONZE 1 FIRST, Mid at 1000, All 10, balance 18, points 10"
     );
-    assert_eq!(shown(&mut world, &record, "1", sum(200)), "refunded 200, placed on Low, balance 14, points 8");
+    assert_eq!(shown(&mut world, &record, "1", sum(200)), "refunded 200, Low at 800 Refunded, balance 14, points 8");
     // Less than the band's 500 earn nothing, so the unit is free again.
     assert_eq!(
         shown(&mut world, &record, "2", sum(400)),
-        "refunded 400, unit returned, placed on Low, balance 0, points 4"
+        "refunded 400, unit returned, Low at 400 Refunded, balance 0, points 4"
     );
     assert_eq!(used(&world), 0);
-    assert_eq!(shown(&mut world, &record, "3", sum(400)), "refunded 400, placed on Low, points 0");
+    assert_eq!(shown(&mut world, &record, "3", sum(400)), "refunded 400, Low at 0 Refunded, points 0");
     assert_eq!((used(&world), trial_balance(&world)), (0, true));
     let row = world.ledger.rows.values().next().unwrap();
     assert_eq!((row.balance(kembali_core::WalletId(0)), row.spends[0].spent), (Balance::ZERO, Amount::ZERO));
@@ -221,7 +230,7 @@ fn r03_the_rest_is_rounded_as_a_purchase_of_its_own() {
     assert_eq!(world.show_body(&record.body), "new, BRONZE 1 FIRST, Low at 666, Dairy 13, All 7, points 13, points 20");
     assert_eq!(
         shown(&mut world, &record, "1", lines("MILK:1:333")),
-        "refunded 333, placed on Low, points 14, points 10",
+        "refunded 333, Low at 333 Refunded, points 14, points 10",
         "6 of Dairy, 4 of All"
     );
 }
@@ -242,7 +251,7 @@ fn r17_ten_refunds_of_one_equal_one_of_ten_the_tier_included() {
     let record = give_back(&mut one, &original, "all", sum(10)).unwrap();
     assert_eq!(
         one.show_body(&record.body),
-        "refunded 10, placed on Mid, points 20",
+        "refunded 10, Mid at 1996 Refunded, points 20",
         "High is for 2,000, 1,996 are left"
     );
     assert_eq!(whole(&many.ledger), whole(&one.ledger));
@@ -254,8 +263,8 @@ fn a_milestone_comes_back_with_the_whole_purchase_alone() {
     buy(&mut world, "A 100");
     let record = buy(&mut world, "A 100");
     assert!(world.show_body(&record.body).contains("milestone 20"));
-    assert_eq!(shown(&mut world, &record, "1", sum(99)), "refunded 99, placed on Low, points 1");
-    assert_eq!(shown(&mut world, &record, "2", sum(1)), "refunded 1, placed on Low, balance 0");
+    assert_eq!(shown(&mut world, &record, "1", sum(99)), "refunded 99, Low at 101 Refunded, points 1");
+    assert_eq!(shown(&mut world, &record, "2", sum(1)), "refunded 1, Low at 100 Refunded, balance 0");
 }
 
 #[test]
@@ -267,12 +276,12 @@ fn rewards_come_back_once_the_rest_would_not_have_completed_the_campaign() {
     let booked = world.show_body(&record.body);
     assert!(booked.contains("Movie done 1, reward Hundred, reward Cash") && booked.contains("Apps done 1"), "{booked}");
     // 60 of the drinks came with another purchase; 40 of these 60 are still needed.
-    assert_eq!(shown(&mut world, &record, "1", lines("DRINKS:0:20")), "refunded 20, placed on Low, points 103");
-    assert_eq!(shown(&mut world, &record, "2", lines("PIZZA:1:100")), "refunded 100, placed on Low, points 102");
-    let both = "refunded 1, placed on Low, balance 70, points 2";
+    assert_eq!(shown(&mut world, &record, "1", lines("DRINKS:0:20")), "refunded 20, Low at 300 Refunded, points 103");
+    assert_eq!(shown(&mut world, &record, "2", lines("PIZZA:1:100")), "refunded 100, Low at 200 Refunded, points 102");
+    let both = "refunded 1, Low at 199 Refunded, balance 70, points 2";
     assert_eq!(shown(&mut world, &record, "3", lines("PIZZA:0:1")), both, "100 points and 50 of the 120");
     // The tag stays until nothing does.
-    assert_eq!(shown(&mut world, &record, "4", sum(139)), "refunded 139, placed on Low, balance 0, points 1");
+    assert_eq!(shown(&mut world, &record, "4", sum(139)), "refunded 139, Low at 60 Refunded, balance 0, points 1");
     assert!(trial_balance(&world));
 }
 
@@ -337,10 +346,10 @@ fn a_wallet_goes_below_zero_or_the_house_pays() {
     // Nothing debits a wallet but a refund; a reward that was spent is made by a balance that another policy took.
     let allow = RefundPolicy { rewards: RefundedRewards::Keep, ..RefundPolicy::default() };
     for (policy, seen) in [
-        (allow, "refunded 1000, unit returned, placed on Low, balance -18, points 0"),
+        (allow, "refunded 1000, unit returned, Low at 0 Refunded, balance -18, points 0"),
         (
             RefundPolicy { negative_balance: NegativeBalance::CapAtZero, ..allow },
-            "refunded 1000, unit returned, placed on Low, shortfall 18, points 0",
+            "refunded 1000, unit returned, Low at 0 Refunded, shortfall 18, points 0",
         ),
     ] {
         let mut world = world(policy);
@@ -461,7 +470,7 @@ fn the_purchase_keeps_its_rules_and_the_policy_is_todays() {
     draft.promos[0].bands = bands("1+ 0 - 50");
     draft.earning.cashback_rules[1].rate = Rate::parse("0.5").unwrap();
     world.apply(&draft, None).unwrap().unwrap();
-    assert_eq!(shown(&mut world, &record, "1", sum(600)), "refunded 600, placed on Low, balance 0, points 4");
+    assert_eq!(shown(&mut world, &record, "1", sum(600)), "refunded 600, Low at 400 Refunded, balance 0, points 4");
     assert_eq!(used(&world), 1);
     let customer = world.ledger.desk.find_customer(TenantId(1), CustomerName::Id(record.body.customer.unwrap()));
     assert_eq!(customer.unwrap().1.last, Seq(4));
@@ -502,7 +511,7 @@ fn r19b_what_if_under_the_same_rules_decides_refunds_as_they_were() {
     for from in 1..=world.records.len() as u64 {
         let seen = what_if(&world, &draft, Seq(from));
         assert!(seen.is_same(), "from {from}: {:?}", seen.people);
-        assert_eq!((seen.refunds, seen.left_out.refunds), (4.min(9 - from), 0));
+        assert_eq!((seen.operations, seen.refused_operations.len()), (4.min(9 - from), 0));
     }
 }
 
@@ -529,5 +538,6 @@ fn what_if_decides_refunds_by_what_the_purchases_would_have_earned() {
     let mut must_exist = everything(RefundPolicy::default());
     must_exist.unknown_customer = kembali_core::catalogue::UnknownCustomer::MustExist;
     let seen = what_if(&world, &must_exist, Seq(1));
-    assert_eq!((seen.purchases, seen.refunds, seen.left_out.refunds), (3, 0, 4));
+    assert_eq!((seen.purchases, seen.operations), (3, 4));
+    assert_eq!(seen.refused_operations, [("purchase_refused", 4)].into());
 }

@@ -10,7 +10,7 @@ use kembali_core::draft::{
     BandDraft, CatalogueDraft, EarningDraft, JourneyDraft, LevelDraft, PartnerDraft, PolicyDraft, ProgramDraft,
     PromoDraft,
 };
-use kembali_core::event::{Body, DeclineReason, Event, PurchaseRefused, Record};
+use kembali_core::event::{Body, DeclineReason, Event, Placed, PlacementReason, PurchaseRefused, Record, TierPlaced};
 use kembali_core::journey::Remark;
 use kembali_core::ledger::Ledger;
 use kembali_core::purchase::{Line, Purchase};
@@ -52,7 +52,7 @@ pub(crate) fn jakarta(text: &str) -> Instant {
 }
 
 /// Reads `30d23h`, `5us` or `-2d`.
-fn duration_us(text: &str) -> i64 {
+pub(crate) fn duration_us(text: &str) -> i64 {
     let (sign, mut rest) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let mut sum = 0;
     while !rest.is_empty() {
@@ -167,7 +167,7 @@ pub(crate) struct World {
     pub(crate) open: Reservations,
     pub(crate) records: Vec<Record>,
     pub(crate) now: Instant,
-    keys: u32,
+    pub(crate) keys: u32,
 }
 
 impl World {
@@ -190,7 +190,7 @@ impl World {
         Ok(Some(catalogue))
     }
 
-    fn desk_body(&self, tenant: TenantId, catalogue_version: u32, event: Event) -> Body {
+    pub(crate) fn desk_body(&self, tenant: TenantId, catalogue_version: u32, event: Event) -> Body {
         let (customer, previous) = (None, Seq::ZERO);
         Body { received_at: self.now, tenant, catalogue_version, customer, previous, events: vec![event] }
     }
@@ -343,6 +343,7 @@ impl World {
                 Some(receipt) => receipt.code.as_str().into(),
             },
             "rows" => self.ledger.rows.len().to_string(),
+            "ask" => self.ask(&words[1..]),
             other => panic!("no step: {other}"),
         }
     }
@@ -404,7 +405,7 @@ impl World {
                     let level = program.level_name(counted.after.level).unwrap();
                     parts.push(format!("{level} at {}", counted.after.spent.minor_units()));
                 }
-                Event::TierPlaced(placed) => {
+                Event::TierPlaced(placed) if matches!(placed.reason, PlacementReason::LevelRemoved { .. }) => {
                     let (program, level) = (placed.placed.program(), placed.placed.to());
                     let level = rules.program(program).unwrap().level_name(level).unwrap();
                     parts.push(format!("placed on {level}"));
@@ -440,7 +441,22 @@ impl World {
                     let sum: i64 = entry.debit.iter().map(|leg| leg.amount.minor_units()).sum();
                     parts.push(format!("shortfall {sum}"));
                 }
-                Event::CatalogueApplied(_) | Event::PurchaseRefused(_) => panic!("no purchase does this: {event:?}"),
+                Event::TierPlaced(TierPlaced { placed: Placed::Journey { after, .. }, reason }) => {
+                    let program = rules.program(after.program).unwrap();
+                    let level = program.level_name(after.level).unwrap();
+                    parts.push(format!("{level} {} {reason:?}", after.count));
+                }
+                Event::TierPlaced(TierPlaced { placed: Placed::Threshold { after, .. }, reason }) => {
+                    let program = rules.program(after.program).unwrap();
+                    let level = program.level_name(after.level).unwrap();
+                    parts.push(format!("{level} at {} {reason:?}", after.spent.minor_units()));
+                }
+                Event::OperationDone(_) => (),
+                Event::WalletOpened(opened) => parts.push(format!("wallet {}", opened.wallet.0)),
+                Event::WalletStatusSet(set) => parts.push(format!("{:?}", set.after).to_lowercase()),
+                Event::CatalogueApplied(_) | Event::PurchaseRefused(_) | Event::OperationRefused(_) => {
+                    panic!("nothing is decided so: {event:?}")
+                }
             }
         }
         parts.join(", ")
@@ -472,7 +488,7 @@ pub(crate) fn canonical(ledger: &Ledger) -> Vec<u8> {
 
 /// Runs a script of lines `step -> what is seen` in `world`; a line without an arrow shows nothing.
 ///
-/// Steps: `buy NAME AMOUNT` with `qty=`, `code=`, `key=`, `by=`, `tenant=`, `occurred=`, `lines=2*500+1*0`, `other=`,
+/// Steps: `ask NAME OPERATION`, see [`World::ask`]; `buy NAME AMOUNT` with `qty=`, `code=`, `key=`, `by=`, `tenant=`, `occurred=`, `lines=2*500+1*0`, `other=`,
 /// `dry`; `daily NAME DAYS`; `after 30d23h`; `at 2023-01-31 23:59:59`; `reserve CODE KEY`, `settle CODE KEY`;
 /// `used CODE`; `receipt KEY`; `rows`.
 pub(crate) fn check(world: &mut World, script: &str) {

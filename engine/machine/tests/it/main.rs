@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
 mod crashes;
+mod operator;
+mod refunds;
 mod rig;
 mod scenarios;
 mod schedules;

@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
+use crate::operator::operation;
 use kembali_core::catalogue::{AtMaximum, Currency, RuleClock, UnknownCustomer, UnknownPromo};
 use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
 use kembali_core::draft::{
@@ -144,13 +145,14 @@ pub(crate) fn purchase(text: &str) -> PurchaseCommand {
     }
 }
 
-/// Reads one command: `buy ...` (see [`purchase`]), `quota N`, `row NAME`, `use`, `find KEY`, `rules`, `totals`,
-/// `time`.
+/// Reads one command: `buy ...` (see [`purchase`]), `do ...` (see [`operation`]), `quota N`, `row NAME`, `use`,
+/// `find KEY`, `rules`, `totals`, `time`.
 pub(crate) fn command(text: &str) -> Command {
     let (verb, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
     let tenant = TENANT;
     Command::Read(match verb {
         "buy" => return Command::Purchase(Box::new(purchase(rest))),
+        "do" => return Command::Operation(Box::new(operation(rest))),
         "quota" => return apply(draft(rest.parse().unwrap())),
         "row" => Query::Customer { tenant, customer: CustomerName::Alias(alias(rest)) },
         "use" => Query::PromoUse { tenant, promo: RuleId(1) },
@@ -366,9 +368,19 @@ pub(crate) fn show_body(body: &Body) -> String {
             | Event::FulfillmentAdvanced(_)
             | Event::CampaignCompleted(_)
             | Event::RewardGranted(_)
-            | Event::PointEntry(_) => (),
+            | Event::PointEntry(_)
+            | Event::HousePosted(_)
+            | Event::OperationDone(_) => (),
+            Event::PurchaseRefunded(refunded) => {
+                parts.push(format!("refunded {}", refunded.amount.minor_units()));
+                parts.extend(refunded.returned_unit.map(|_| "unit".to_string()));
+            }
+            Event::WalletOpened(opened) => parts.push(format!("wallet {}", opened.wallet.0)),
+            Event::WalletStatusSet(set) => parts.push(format!("{:?}", set.after).to_lowercase()),
             Event::TierPlaced(placed) => parts.push(format!("placed on {}", placed.placed.to().0)),
-            Event::CatalogueApplied(_) | Event::PurchaseRefused(_) => panic!("no purchase does this: {event:?}"),
+            Event::CatalogueApplied(_) | Event::PurchaseRefused(_) | Event::OperationRefused(_) => {
+                panic!("nothing is decided so: {event:?}")
+            }
         }
     }
     parts.join(" ")
@@ -390,6 +402,16 @@ pub(crate) fn show(outcome: &Outcome) -> String {
             Some(seq) => format!("version {} by {}", catalogue.version, seq.0),
             None => format!("version {}", catalogue.version),
         },
+        Outcome::Operated { record, .. } => {
+            format!("done {} {}", record.seq.0, show_body(&record.body)).trim_end().to_string()
+        }
+        Outcome::WouldOperate { body, .. } => format!("would {}", show_body(body)),
+        Outcome::Unchanged { .. } => "unchanged".into(),
+        Outcome::OperationKnown { seq, is_same: true } => format!("known {}", seq.0),
+        Outcome::OperationKnown { seq, is_same: false } => format!("reused {}", seq.0),
+        Outcome::OperationRefused(rejection) => format!("refused {}", rejection.code()),
+        Outcome::RefundBooked(seq, _) => format!("booked by {}", seq.0),
+        Outcome::Receipt(code) => code.map_or("no receipt".into(), |code| code.as_str().into()),
         Outcome::CatalogueRefused(_) => "rules refused".into(),
         Outcome::Customer(None) => "nobody".into(),
         Outcome::Customer(Some(view)) => {

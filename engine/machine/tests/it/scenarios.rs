@@ -3,7 +3,7 @@
 use kembali_core::command::{Command, Query};
 use kembali_core::draft::CatalogueDraft;
 use kembali_core::{CustomerName, Instant, Seq, TenantId};
-use kembali_machine::{Answer, Answered, GROUP_RECORDS_MAX, OPEN_TICKETS_MAX, Outcome, Reply};
+use kembali_machine::{Answer, Answered, GROUP_RECORDS_MAX, OPEN_TICKETS_MAX, Outcome, ProfileText, Reply};
 
 use crate::rig::{Rig, alias, apply, check_journal, command, draft, fold, show};
 
@@ -620,7 +620,7 @@ fn profiles_go_before_the_records_that_name_them() {
     }
     assert!(rig.take_group());
     let group = rig.group.as_ref().unwrap();
-    let names: Vec<&str> = group.profiles.iter().map(|profile| &*profile.alias_text).collect();
+    let names: Vec<&str> = group.profiles.iter().map(|profile| &*profile.text).collect();
     assert_eq!((names, group.records.len()), (vec!["A", "C"], 4));
     let ids: Vec<_> = group.profiles.iter().map(|profile| Some(profile.customer)).collect();
     assert_eq!(ids, [group.records[0].body.customer, group.records[3].body.customer]);
@@ -700,4 +700,49 @@ fn nothing_leaves_after_poison() {
          confirm
          release -> nothing",
     );
+}
+
+/// R08, R09 and R13 for operations: the same key waits for what is in flight under it, and then gets the same answer.
+#[test]
+fn a_key_in_flight_is_waited_for() {
+    check(
+        2,
+        9,
+        "1: do A create
+         2: do A deposit=5 key=k
+         3: do A deposit=5 key=k
+         4: do A deposit=6 key=k; do B create
+         5: do A take=9 key=l; do A take=9 key=l
+         6: do A deposit=7 key=k dry
+         drain -> 1: done 2 new | 2: done 3 balance 5 | 3: known 3 | 4: reused 3; done 4 new | \
+         5: refused balance_too_small; known 5 | 6: reused 3
+         crash 0
+         7: do A deposit=5 key=k; do A take=9 key=l; do B deposit=1 key=none; do B deposit=1 key=none
+         drain -> 7: known 3; known 5; done 6 balance 1; done 7 balance 2",
+    );
+}
+
+/// An operation on somebody whom a purchase in flight creates waits for that purchase.
+#[test]
+fn an_operation_waits_for_its_customer() {
+    check(
+        2,
+        9,
+        "1: buy A 100 key=a; do A deposit=5; do B create; do B create key=none; do C deposit=1
+         drain -> 1: booked 2 new; done 3 balance 5; done 4 new; unchanged; refused customer_not_found",
+    );
+}
+
+/// The name of a wallet goes with the group of its record, like the text of an alias.
+#[test]
+fn names_of_wallets_go_before_their_records() {
+    let mut rig = Rig::new(1, 9);
+    rig.ask(command("do A create"));
+    rig.submit(1, ["do A open", "do A deposit=0 key=k", "do A open key=k"].map(command).into());
+    rig.seal();
+    while rig.work(0) || rig.answer(0) {}
+    assert!(rig.take_group());
+    let profiles = &rig.group.as_ref().unwrap().profiles;
+    let kinds: Vec<ProfileText> = profiles.iter().map(|profile| profile.what).collect();
+    assert_eq!(kinds, [ProfileText::WalletName(kembali_core::WalletId(1))]);
 }

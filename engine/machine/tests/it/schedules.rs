@@ -23,10 +23,26 @@ fn any_command() -> impl Strategy<Value = String> {
     let buy = (name, amount, 0..40u8, code, prop::bool::weighted(0.1)).prop_map(|(name, amount, key, code, dry)| {
         format!("buy {name} {amount} key=k{key}{code}{}", if dry { " dry" } else { "" })
     });
+    let verb = prop_oneof![
+        3 => Just("create".to_string()),
+        1 => Just("open".to_string()),
+        2 => Just("freeze".to_string()),
+        4 => Just("thaw".to_string()),
+        5 => (0..300i64).prop_map(|amount| format!("deposit={amount}")),
+        3 => (1..300i64).prop_map(|amount| format!("take={amount}")),
+        2 => Just("up".to_string()),
+        1 => Just("down".to_string()),
+        1 => Just("tag".to_string()),
+    ];
+    // Keys are few, so that they come again, also for something else.
+    let operate = (0..NAMES.len(), verb, 0..30u8, prop::bool::weighted(0.1)).prop_map(|(name, verb, key, dry)| {
+        format!("do {} {verb} key=o{key}{}", NAMES[name], if dry { " dry" } else { "" })
+    });
     // A few that come again word for word, some of them refused.
     let again = ["A 0 key=r1", "B 9 key=r2 code=NONE", "C 9 key=r3 code=P", "id:Z 9 key=r4"];
     prop_oneof![
         20 => buy,
+        8 => operate,
         3 => (0..again.len()).prop_map(move |index| format!("buy {}", again[index])),
         2 => (0..NAMES.len()).prop_map(|name| format!("row {}", NAMES[name])),
         1 => Just("use".to_string()),
@@ -61,7 +77,11 @@ fn wanted(input: &[Arrival]) -> Wanted {
             let asked = command(text);
             let outcome = driver.run(Instant(now), &asked);
             // What a dry run says of units that are reserved just now hangs on the schedule, and it leaves nothing.
-            let is_dry = matches!(&asked, Command::Purchase(purchase) if purchase.dry_run);
+            let is_dry = match &asked {
+                Command::Purchase(purchase) => purchase.dry_run,
+                Command::Operation(operation) => operation.dry_run,
+                Command::ApplyCatalogue(_) | Command::Read(_) => false,
+            };
             outcome.filter(|_| !is_dry).map(|outcome| show(&outcome))
         });
         shown.push(outcomes.collect());
@@ -137,7 +157,16 @@ fn check_replies(wanted: &Wanted, rig: &Rig, replied: &mut usize, replies: &[Rep
                     assert_eq!(&sums.catalogue, ledger.desk.catalogue(tenant).unwrap(), "rules that are not durable");
                     assert_eq!(sums.totals, ledger.totals.tenant(tenant).cloned().unwrap_or_default());
                 }
-                (Outcome::WouldBook { .. } | Outcome::Known(..) | Outcome::Refused { .. }, None) => (),
+                (
+                    Outcome::WouldBook { .. }
+                    | Outcome::Known(..)
+                    | Outcome::Refused { .. }
+                    | Outcome::WouldOperate { .. }
+                    | Outcome::Unchanged { .. }
+                    | Outcome::OperationKnown { .. }
+                    | Outcome::OperationRefused(_),
+                    None,
+                ) => (),
                 (other, None) => panic!("a dry run did this: {other:?}"),
             }
         }

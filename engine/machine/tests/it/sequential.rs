@@ -16,7 +16,7 @@ use kembali_machine::{CustomerView, Outcome, PromoUse};
 pub(crate) struct Sequential {
     pub(crate) ledger: Ledger,
     pub(crate) records: Vec<Arc<Record>>,
-    stamp: Instant,
+    pub(crate) stamp: Instant,
 }
 
 impl Sequential {
@@ -25,6 +25,7 @@ impl Sequential {
         self.stamp = self.stamp.max(now);
         Some(match command {
             Command::Purchase(purchase) => self.purchase(purchase),
+            Command::Operation(operation) => self.operate(operation),
             Command::ApplyCatalogue(apply) => self.apply(apply),
             Command::Read(Query::Totals { .. }) => return None,
             Command::Read(query) => self.read(query),
@@ -45,7 +46,7 @@ impl Sequential {
         record
     }
 
-    fn desk_body(&self, rules: &Catalogue, event: Event) -> Body {
+    pub(crate) fn desk_body(&self, rules: &Catalogue, event: Event) -> Body {
         let (received_at, customer, previous) = (self.stamp, None, Seq::ZERO);
         let (tenant, catalogue_version) = (rules.tenant, rules.version);
         Body { received_at, tenant, catalogue_version, customer, previous, events: vec![event] }
@@ -127,6 +128,7 @@ impl Sequential {
                 }))
             }
             Query::Purchase { key } => Outcome::Candidates(desk.keys().candidates(*key).collect()),
+            Query::Receipt { key } => Outcome::Receipt(desk.receipt(*key).map(|receipt| receipt.code)),
             Query::Catalogue { .. } => Outcome::Catalogue(desk.catalogues().next().cloned()),
             Query::PromoUse { tenant, promo } => Outcome::PromoUse(desk.catalogue(*tenant).map(|rules| PromoUse {
                 catalogue: Arc::clone(rules),

@@ -1,0 +1,322 @@
+//! Operations on a customer's accounts beside purchases: wallets, deposits, adjustments, activities, levels by hand.
+//!
+//! Whoever asks again under the same `Idempotency-Key` gets the same answer; see [`kembali_core::operation`].
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Request, StatusCode, Uri};
+use kembali_core::catalogue::Catalogue;
+use kembali_core::event::Body as Done;
+use kembali_core::operation::{Actor, Operation, TierMove};
+use kembali_core::wallet::WalletStatus;
+use kembali_core::{Seq, TenantId, WalletId};
+use kembali_engine::{CustomerRef, Operated, OperationRequest, Refunded};
+
+use crate::app::App;
+use crate::auth::Identity;
+use crate::body::read_json;
+use crate::codes;
+use crate::config::BODY_BYTES_MAX;
+use crate::parameters;
+use crate::problem::{Problem, REPLAYED_HEADER};
+use crate::query::Query;
+use crate::reads::{Json, json_response};
+use crate::routes::Endpoint;
+use crate::wire::instant::UuidText;
+use crate::wire::operation::{
+    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewWallet, OperationBody, OperationUnchanged, WalletChange,
+    WalletPatch, operation_of, parse, render,
+};
+use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
+use crate::wire::refund::NewRefund;
+use crate::wire::result::Rules;
+
+/// The header that names a request for ever, or nearly.
+pub(crate) const KEY_HEADER: &str = "idempotency-key";
+/// Characters that a key may have.
+const KEY_CHARS_MAX: usize = 255;
+
+/// Creates a customer, or says which one has the name already.
+pub(crate) async fn post_customer(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let ask = Ask::read(&app, identity, Endpoint::PostCustomer, request.uri(), request.headers()).await?;
+    let body: NewCustomer = body_of(&app, request).await?;
+    let customer = match (body.email, body.reference) {
+        (Some(email), None) => customer_by_email(&email),
+        (None, Some(text)) => customer_by_ref(&text),
+        _ => None,
+    };
+    let customer = customer.ok_or_else(|| Problem::new(&codes::CUSTOMER_INVALID))?;
+    ask.operate(&app, customer, Operation::CreateCustomer, None).await
+}
+
+/// Opens one more wallet.
+pub(crate) async fn post_wallet(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let ask = Ask::read(&app, identity, Endpoint::PostWallet, request.uri(), request.headers()).await?;
+    let name = body_of::<NewWallet>(&app, request).await?.name()?;
+    ask.operate(&app, customer(&id)?, Operation::OpenWallet, Some(name)).await
+}
+
+/// Renames a wallet, freezes it, or makes it active again.
+pub(crate) async fn patch_wallet(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path((id, wallet)): Path<(String, String)>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let ask = Ask::read(&app, identity, Endpoint::PatchWallet, request.uri(), request.headers()).await?;
+    let (customer, wallet) = (customer(&id)?, wallet_id(&wallet)?);
+    let (operation, name) = match body_of::<WalletPatch>(&app, request).await?.change()? {
+        WalletChange::Rename(name) => (Operation::RenameWallet { wallet }, Some(name)),
+        WalletChange::Status(status) => (Operation::SetWalletStatus { wallet, status }, None),
+    };
+    ask.changes().operate(&app, customer, operation, name).await
+}
+
+/// Closes a wallet that is empty.
+pub(crate) async fn delete_wallet(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path((id, wallet)): Path<(String, String)>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let ask = Ask::read(&app, identity, Endpoint::DeleteWallet, request.uri(), request.headers()).await?;
+    let operation = Operation::SetWalletStatus { wallet: wallet_id(&wallet)?, status: WalletStatus::Closed };
+    ask.changes().operate(&app, customer(&id)?, operation, None).await
+}
+
+/// Puts money from outside into a wallet.
+pub(crate) async fn post_deposit(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path((id, wallet)): Path<(String, String)>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let ask = Ask::read(&app, identity, Endpoint::PostDeposit, request.uri(), request.headers()).await?;
+    let (customer, wallet) = (customer(&id)?, wallet_id(&wallet)?);
+    let body: NewDeposit = body_of(&app, request).await?;
+    let (amount, reference) = (body.amount.0, body.reference()?);
+    ask.operate(&app, customer, Operation::Deposit { wallet, amount, reference }, None).await
+}
+
+/// Puts a wallet right by hand.
+pub(crate) async fn post_adjustment(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path((id, wallet)): Path<(String, String)>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let ask = Ask::read(&app, identity, Endpoint::PostAdjustment, request.uri(), request.headers()).await?;
+    let (customer, wallet) = (customer(&id)?, wallet_id(&wallet)?);
+    let body: NewAdjustment = body_of(&app, request).await?;
+    let (amount, direction, reason) = (body.amount.0, body.direction.direction(), body.reason()?);
+    ask.operate(&app, customer, Operation::Adjust { wallet, direction, amount, reason }, None).await
+}
+
+/// Counts something that the customer did.
+pub(crate) async fn post_activity(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let ask = Ask::read(&app, identity, Endpoint::PostActivity, request.uri(), request.headers()).await?;
+    let operation = body_of::<NewActivity>(&app, request).await?.operation()?;
+    ask.operate(&app, customer(&id)?, operation, None).await
+}
+
+/// Moves the customer one level up.
+pub(crate) async fn promote(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path((id, program)): Path<(String, String)>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let ask = Ask::read(&app, identity, Endpoint::Promote, request.uri(), request.headers()).await?;
+    let operation = Operation::MoveTier { program: program.into(), to: TierMove::Up };
+    ask.operate(&app, customer(&id)?, operation, None).await
+}
+
+/// Moves the customer one level down.
+pub(crate) async fn demote(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path((id, program)): Path<(String, String)>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let ask = Ask::read(&app, identity, Endpoint::Demote, request.uri(), request.headers()).await?;
+    let operation = Operation::MoveTier { program: program.into(), to: TierMove::Down };
+    ask.operate(&app, customer(&id)?, operation, None).await
+}
+
+/// Takes a purchase back, in whole or in part.
+pub(crate) async fn post_refund(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let Identity::Partner(caller) = identity else { return Err(Problem::new(&codes::ROLE_INSUFFICIENT)) };
+    let dry_run = Query::parse(request.uri(), parameters::of(Endpoint::PostRefund))?.flag("dry_run")?;
+    let refund = body_of::<NewRefund>(&app, request).await?.request(caller, dry_run)?;
+    match app.engine.refund(refund).await? {
+        Refunded::Operated(operated) => finish(&app, operated, dry_run, StatusCode::CREATED),
+        Refunded::Conflict { seq } => Err(Problem::new(&codes::REFUND_ID_CONFLICT).member("seq", seq.0)),
+        Refunded::PurchaseUnknown => Err(Problem::new(&codes::PURCHASE_NOT_FOUND).pointer("/origin_id")),
+        Refunded::PurchaseRefused { code } => {
+            Err(Problem::new(&codes::PURCHASE_REFUSED).pointer("/origin_id").member("reason", code.as_str()))
+        }
+    }
+}
+
+/// Shows an operation, byte for byte as it was answered when it was done. A partner sees its own only.
+pub(crate) async fn show(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(seq): Path<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::Operation))?;
+    app.reach_min_seq(&query).await?;
+    let tenant = app.tenant(identity, &query).await?;
+    let unknown = || Problem::new(&codes::OPERATION_NOT_FOUND);
+    let seq: Seq = seq.parse().map(Seq).map_err(|_| unknown())?;
+    let (record, catalogue) = app.engine.record(seq).await?.ok_or_else(unknown)?;
+    let done = operation_of(&record.body).filter(|_| record.body.tenant == tenant.tenant).ok_or_else(unknown)?;
+    match identity {
+        Identity::Operator => (),
+        Identity::Partner(caller) if done.actor == Actor::Partner(caller.partner) => (),
+        Identity::Partner(_) | Identity::Nobody => return Err(unknown()),
+    }
+    answer(&app, StatusCode::OK, Some(seq), &record.body, &catalogue, false)
+}
+
+/// What is asked, before the body was read.
+struct Ask {
+    tenant: TenantId,
+    actor: Actor,
+    key: Option<String>,
+    dry_run: bool,
+    /// The status of what is done.
+    done: StatusCode,
+}
+
+impl Ask {
+    async fn read(
+        app: &App,
+        identity: Identity,
+        endpoint: Endpoint,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Ask, Problem> {
+        let query = Query::parse(uri, parameters::of(endpoint))?;
+        let actor = match identity {
+            Identity::Operator => Actor::Operator,
+            Identity::Partner(caller) => Actor::Partner(caller.partner),
+            Identity::Nobody => return Err(Problem::new(&codes::ROLE_INSUFFICIENT)),
+        };
+        let tenant = app.tenant(identity, &query).await?.tenant;
+        let (key, dry_run) = (key_of(headers)?, query.flag("dry_run")?);
+        if key.is_none() && parameters::insists_on_key(endpoint) == Some(true) {
+            return Err(Problem::new(&codes::IDEMPOTENCY_KEY_MISSING));
+        }
+        Ok(Ask { tenant, actor, key, dry_run, done: StatusCode::CREATED })
+    }
+
+    /// Changes something instead of making it.
+    fn changes(self) -> Ask {
+        Ask { done: StatusCode::OK, ..self }
+    }
+
+    async fn operate(
+        self,
+        app: &App,
+        customer: CustomerRef,
+        operation: Operation,
+        wallet_name: Option<String>,
+    ) -> Result<Response, Problem> {
+        let Ask { tenant, actor, key: idempotency_key, dry_run, done } = self;
+        let request = OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name, dry_run };
+        finish(app, app.engine.operate(request).await?, dry_run, done)
+    }
+}
+
+/// Answers with what became of an operation; `done` is the status of one that is done.
+fn finish(app: &App, operated: Operated, dry_run: bool, done: StatusCode) -> Result<Response, Problem> {
+    match operated {
+        // A dry run of what was done already tells what was done, but names no record: it made none.
+        Operated::Done { record, catalogue, replayed } if dry_run => {
+            answer(app, StatusCode::OK, None, &record.body, &catalogue, replayed)
+        }
+        Operated::Done { record, catalogue, replayed } => {
+            answer(app, done, Some(record.seq), &record.body, &catalogue, replayed)
+        }
+        Operated::WouldDo { body, catalogue } => answer(app, StatusCode::OK, None, &body, &catalogue, false),
+        Operated::Unchanged { customer } => {
+            let unchanged = OperationUnchanged { customer: UuidText(customer.0), changed: false };
+            Ok(Json(unchanged).into_response())
+        }
+        Operated::KeyReused { seq } => Err(Problem::new(&codes::IDEMPOTENCY_KEY_REUSED).member("seq", seq.0)),
+        Operated::Refused { rejection, replayed } => Err(Problem::of_operation_rejection(&rejection, replayed)),
+    }
+}
+
+/// Writes what became of an operation.
+fn answer(
+    app: &App,
+    status: StatusCode,
+    seq: Option<Seq>,
+    body: &Done,
+    catalogue: &Catalogue,
+    replayed: bool,
+) -> Result<Response, Problem> {
+    let mut text = Vec::with_capacity(512);
+    let former = app.engine.former_rules(body);
+    render(&mut text, seq, body, Rules { catalogue, former: &former }).map_err(|error| Problem::internal(&error))?;
+    let mut response = json_response(status, text);
+    if replayed {
+        response.headers_mut().insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+async fn body_of<T: OperationBody>(app: &App, request: Request<Body>) -> Result<T, Problem> {
+    let (head, body) = request.into_parts();
+    let document = read_json(&head.headers, body, BODY_BYTES_MAX, app.limits.body_time_max).await?;
+    parse(&document)
+}
+
+/// Reads the key of a request: a string in quotation marks, or the same without them.
+fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(KEY_HEADER).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let invalid = || Problem::new(&codes::IDEMPOTENCY_KEY_INVALID);
+    let text = value.to_str().map_err(|_| invalid())?.trim();
+    let bare = match text.strip_prefix('"') {
+        Some(rest) => rest.strip_suffix('"').ok_or_else(invalid)?,
+        None => text,
+    };
+    let is_usable = (1..=KEY_CHARS_MAX).contains(&bare.len()) && !bare.contains(['"', '\\']);
+    if is_usable && values.next().is_none() { Ok(Some(bare.to_owned())) } else { Err(invalid()) }
+}
+
+fn customer(id: &str) -> Result<CustomerRef, Problem> {
+    // What is no id is nobody's.
+    customer_by_id(id).ok_or_else(|| Problem::new(&codes::CUSTOMER_NOT_FOUND))
+}
+
+fn wallet_id(text: &str) -> Result<WalletId, Problem> {
+    let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let id = if is_plain { text.parse().ok() } else { None };
+    id.map(WalletId).ok_or_else(|| Problem::new(&codes::WALLET_NOT_FOUND))
+}

@@ -1,0 +1,163 @@
+//! The row's decision on an operation: what is done to wallets, levels and campaigns beside a purchase.
+//!
+//! A customer whose level was removed is placed first, and the operation sees the new level. A refusal changes nothing:
+//! who is refused stays unplaced until the next decision, or the sweep.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::Row;
+use super::earned::{Earned, Unbookable};
+use crate::accounts::{Direction, Entry, HouseAccount, HouseLeg};
+use crate::campaign::Activity;
+use crate::desk::OperationTerms;
+use crate::event::{Body, CustomerCreated, Event, WalletOpened, WalletStatusSet};
+use crate::identity::{CustomerName, WalletId};
+use crate::operation::{Operation, OperationCommand, OperationDone, OperationRejection};
+use crate::placement;
+use crate::quantity::{Amount, Seq};
+use crate::refund::{Original, refund};
+use crate::tier_move::move_tier;
+use crate::wallet::{CASHBACK_WALLET, WALLETS_MAX, Wallet, WalletStatus};
+
+/// What the row says to an operation.
+#[derive(Debug)]
+pub enum OperationDecision {
+    /// All that happened. `previous` is left to whoever gives the position.
+    Decided(Body),
+    /// It is so already; nothing happened.
+    Unchanged,
+    /// It is refused. The command is given back for its receipt.
+    Refused(OperationRejection, Box<OperationCommand>),
+}
+
+/// Decides an operation that the desk admitted. `row` is `None` for a customer who does not exist yet.
+///
+/// # Panics
+///
+/// If the desk admitted a customer by an id that has no row, or a refund comes without the record of its purchase.
+#[must_use]
+pub fn operate(row: Option<&Row>, terms: &OperationTerms, command: Box<OperationCommand>) -> OperationDecision {
+    let Some(row) = row else {
+        let CustomerName::Alias(alias) = command.customer else { panic!("only an alias creates a customer") };
+        let created = Vec::from([Event::CustomerCreated(CustomerCreated { alias })]);
+        return OperationDecision::Decided(body(terms, *command, created, Vec::new()));
+    };
+    let (row, placed) = placement::up_to_date(row, &terms.removals);
+    let events = placed.into_iter().map(Event::TierPlaced).collect();
+    match effects(&row, terms, &command) {
+        Ok(Some(effects)) => OperationDecision::Decided(body(terms, *command, events, effects)),
+        Ok(None) => OperationDecision::Unchanged,
+        Err(rejection) => OperationDecision::Refused(rejection, command),
+    }
+}
+
+fn body(terms: &OperationTerms, command: OperationCommand, mut events: Vec<Event>, effects: Vec<Event>) -> Body {
+    let OperationCommand { actor, key, fingerprint, operation, .. } = command;
+    let done = OperationDone { actor, key, fingerprint, at: terms.at, operation };
+    events.push(Event::OperationDone(Box::new(done)));
+    events.extend(effects);
+    Body {
+        received_at: terms.received_at,
+        tenant: terms.catalogue.tenant,
+        catalogue_version: terms.catalogue.version,
+        customer: Some(terms.customer),
+        previous: Seq::ZERO,
+        events,
+    }
+}
+
+/// Says what an operation does; `None` when nothing would be other than it is.
+fn effects(
+    row: &Row,
+    terms: &OperationTerms,
+    command: &OperationCommand,
+) -> Result<Option<Vec<Event>>, OperationRejection> {
+    let unit = terms.catalogue.unit();
+    let wallet = |id: WalletId| row.wallet(id, unit).ok_or(OperationRejection::WalletUnknown);
+    Ok(Some(match &command.operation {
+        Operation::CreateCustomer => return Ok(None),
+        Operation::OpenWallet => {
+            let opened = WalletOpened { wallet: next_wallet(row)?, unit };
+            Vec::from([Event::WalletOpened(opened)])
+        }
+        Operation::RenameWallet { wallet: id } => {
+            // A name says what a wallet is for, also while it is frozen.
+            if wallet(*id)?.status == WalletStatus::Closed {
+                return Err(OperationRejection::WalletClosed);
+            }
+            Vec::new()
+        }
+        Operation::SetWalletStatus { wallet: id, status } => {
+            let own = wallet(*id)?;
+            if !own.check_becomes(*status)? {
+                return Ok(None);
+            }
+            let set = WalletStatusSet { wallet: own.id, unit: own.unit, before: own.status, after: *status };
+            Vec::from([Event::WalletStatusSet(set)])
+        }
+        Operation::Deposit { wallet: id, amount, .. } => {
+            let amount = Operation::amount(*amount)?;
+            let own = usable(wallet(*id)?)?;
+            Vec::from([credit(&own, amount, HouseAccount::CashClearing)?])
+        }
+        Operation::Adjust { wallet: id, direction, amount, .. } => {
+            let amount = Operation::amount(*amount)?;
+            let own = usable(wallet(*id)?)?;
+            Vec::from([match direction {
+                Direction::In => credit(&own, amount, HouseAccount::Adjustments)?,
+                Direction::Out => debit(&own, amount, HouseAccount::Adjustments)?,
+            }])
+        }
+        Operation::ReportActivity { tag, .. } => {
+            let mut earned = Earned::new(Some(row), &terms.catalogue, terms.at);
+            earned.campaigns(Activity::Tag(tag))?;
+            earned.post()?;
+            earned.events
+        }
+        Operation::MoveTier { program, to } => {
+            Vec::from([Event::TierPlaced(move_tier(&terms.catalogue, row, program, *to)?)])
+        }
+        Operation::RefundPurchase(asked) => {
+            let record = command.original.as_deref().expect("a refund comes with the record of its purchase");
+            let recorded = terms.recorded.as_deref().expect("the rules of a durable record are known");
+            let original = Original::of(&record.body, recorded).expect("a refund comes with a purchase's record");
+            assert_eq!((original.booked.key, record.body.customer), (asked.purchase, Some(terms.customer)));
+            refund(row, &terms.catalogue, original, asked, terms.at).map_err(OperationRejection::Refund)?
+        }
+    }))
+}
+
+/// Returns the number of the next wallet.
+fn next_wallet(row: &Row) -> Result<WalletId, OperationRejection> {
+    let last = row.wallets.last().map_or(CASHBACK_WALLET, |wallet| wallet.id);
+    let next = last.0 + 1;
+    if WALLETS_MAX <= usize::from(next) {
+        return Err(OperationRejection::WalletsTooMany { wallets_max: WALLETS_MAX as u32 });
+    }
+    Ok(WalletId(next))
+}
+
+fn usable(wallet: Wallet) -> Result<Wallet, OperationRejection> {
+    wallet.check_usable().map(|()| wallet)
+}
+
+fn credit(wallet: &Wallet, amount: Amount, account: HouseAccount) -> Result<Event, OperationRejection> {
+    let entry = Entry::credit(wallet.id, wallet.unit, wallet.balance, &[HouseLeg { account, amount }]);
+    entry.map(Event::WalletEntry).ok_or(OperationRejection::BalanceTooLarge { balance: wallet.balance })
+}
+
+fn debit(wallet: &Wallet, amount: Amount, account: HouseAccount) -> Result<Event, OperationRejection> {
+    let entry = Entry::debit(wallet.id, wallet.unit, wallet.balance, amount, account);
+    entry.map(Event::WalletEntry).ok_or(OperationRejection::BalanceTooSmall { balance: wallet.balance, amount })
+}
+
+impl From<Unbookable> for OperationRejection {
+    fn from(unbookable: Unbookable) -> OperationRejection {
+        match unbookable {
+            Unbookable::BalanceTooLarge { balance } => OperationRejection::BalanceTooLarge { balance },
+            Unbookable::PointsTooLarge { points } => OperationRejection::PointsTooLarge { points },
+            Unbookable::WalletFrozen => OperationRejection::WalletFrozen,
+        }
+    }
+}

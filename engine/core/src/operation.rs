@@ -1,0 +1,312 @@
+//! What is asked of a customer's accounts beside a purchase: who asks, what, and why not.
+//!
+//! An operation names its customer by id, except for the one that creates it. It is stored as it was asked, so shapes
+//! here are for ever: variants are appended and never changed. What it did is said by the events behind it.
+//!
+//! Operations that move money or cannot be repeated harmlessly carry an [`OperationKey`]. The key is remembered for
+//! [`KEY_LIFE_US`] of the ledger's time, with what became of it, be that a success or a refusal.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::accounts::Direction;
+use crate::event::{Event, Record};
+use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, RuleId, TenantId, WalletId};
+use crate::quantity::{Amount, Balance, DAY_US, Instant, Seq};
+use crate::refund::{Refund, RefundRejection};
+use crate::wallet::WalletStatus;
+
+/// How long the key of an operation is remembered: 30 days.
+pub const KEY_LIFE_US: i64 = 30 * DAY_US;
+
+/// An idempotency key: the keyed hash of (tenant, caller, the caller's text).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OperationKey(pub u128);
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Actor {
+    /// An operator of the tenant.
+    Operator,
+    /// A partner of the tenant.
+    Partner(PartnerId),
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Operation {
+    /// Creates the customer whom an alias names. Does nothing when there is one.
+    CreateCustomer,
+    /// Opens one more wallet. Its name is kept with the profiles.
+    OpenWallet,
+    /// Gives a wallet another name, which is kept with the profiles.
+    RenameWallet {
+        /// Which.
+        wallet: WalletId,
+    },
+    /// Freezes a wallet, makes it active again, or closes it. Does nothing when it is that already.
+    SetWalletStatus {
+        /// Which.
+        wallet: WalletId,
+        /// What it becomes.
+        status: WalletStatus,
+    },
+    /// Puts money from outside into a wallet.
+    Deposit {
+        /// Which.
+        wallet: WalletId,
+        /// How much, in minor units, as asked.
+        amount: i64,
+        /// The caller's own name of it, such as the number of a bank transfer.
+        reference: Option<Box<str>>,
+    },
+    /// Puts a wallet right by hand.
+    Adjust {
+        /// Which.
+        wallet: WalletId,
+        /// Into it or out of it.
+        direction: Direction,
+        /// How much, in minor units, as asked.
+        amount: i64,
+        /// Why.
+        reason: Box<str>,
+    },
+    /// Reports that the customer did something that has a tag.
+    ReportActivity {
+        /// The tag.
+        tag: Box<str>,
+        /// When it was, if the caller says so.
+        occurred_at: Option<Instant>,
+    },
+    /// Moves the customer one level up or down in a tier programme, by hand.
+    MoveTier {
+        /// The programme, by its name.
+        program: Box<str>,
+        /// Which way.
+        to: TierMove,
+    },
+    /// Takes a purchase back, in whole or in part.
+    RefundPurchase(Box<Refund>),
+}
+
+/// Which way a customer is moved in a tier programme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TierMove {
+    /// One level up.
+    Up,
+    /// One level down.
+    Down,
+}
+
+/// Asks for an operation.
+#[derive(Clone, Debug)]
+pub struct OperationCommand {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Who asks.
+    pub actor: Actor,
+    /// The key, of an operation that has one.
+    pub key: Option<OperationKey>,
+    /// The keyed hash of what is asked.
+    pub fingerprint: Fingerprint,
+    /// Whose accounts.
+    pub customer: CustomerName,
+    /// What is asked.
+    pub operation: Operation,
+    /// A text for the profile store: that of the alias when the customer is created, or the name of a wallet. No rule
+    /// looks at it and no event holds it.
+    pub text: Option<Box<str>>,
+    /// True when the answer is wanted but not the effect.
+    pub dry_run: bool,
+    /// The record of the purchase that a refund is of, read and found to be that purchase's.
+    pub original: Option<Arc<Record>>,
+    /// Records of the same key prefix as a refund's that were read and found to be of something else.
+    pub other_records: Vec<Seq>,
+}
+
+/// Why an operation was refused. Stored with its numbers, so that a repeat is told the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum OperationRejection {
+    /// Nobody of this tenant has this id.
+    CustomerUnknown,
+    /// The amount is zero or negative.
+    AmountNotPositive {
+        /// What was sent.
+        amount: i64,
+    },
+    /// The amount is above the largest.
+    AmountTooLarge {
+        /// What was sent.
+        amount: i64,
+        /// The largest.
+        amount_max: i64,
+    },
+    /// The wallet would pass the largest amount.
+    BalanceTooLarge {
+        /// What is in it.
+        balance: Balance,
+    },
+    /// There is less in the wallet than is to be taken.
+    BalanceTooSmall {
+        /// What is in it.
+        balance: Balance,
+        /// What is to be taken.
+        amount: Amount,
+    },
+    /// A sum of points would pass the largest amount.
+    PointsTooLarge {
+        /// The sum so far.
+        points: Amount,
+    },
+    /// The customer has no such wallet.
+    WalletUnknown,
+    /// The wallet is frozen.
+    WalletFrozen,
+    /// The wallet is closed.
+    WalletClosed,
+    /// A wallet is closed only when it is empty.
+    WalletNotEmpty {
+        /// What is in it.
+        balance: Balance,
+    },
+    /// The wallet that cashback goes to is never closed.
+    WalletIsDefault,
+    /// The customer has as many wallets as there may be.
+    WalletsTooMany {
+        /// How many there may be.
+        wallets_max: u32,
+    },
+    /// The tenant has no such tier programme.
+    ProgramUnknown,
+    /// The customer does not stand in the programme yet.
+    TierNone,
+    /// The customer stands on the highest level.
+    TierHighest,
+    /// The customer stands on the lowest level.
+    TierLowest,
+    /// It is said to have occurred more than a day ahead of the ledger's clock.
+    OccurredInFuture {
+        /// What was sent.
+        occurred_at: Instant,
+        /// The latest instant that is believed.
+        occurred_at_max: Instant,
+    },
+    /// A purchase cannot be refunded so.
+    Refund(RefundRejection),
+}
+
+/// An operation was done. Comes first in its record; what it did follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationDone {
+    /// Who asked.
+    pub actor: Actor,
+    /// Its key, if it has one.
+    pub key: Option<OperationKey>,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// The instant that the rules saw.
+    pub at: Instant,
+    /// What was asked.
+    pub operation: Operation,
+}
+
+/// An operation with a key was refused, for as long as the key is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationRefused {
+    /// Who asked.
+    pub actor: Actor,
+    /// Its key.
+    pub key: OperationKey,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// Whose accounts. The record is not one of this customer's: nothing of theirs has changed.
+    pub customer: CustomerId,
+    /// What was asked.
+    pub operation: Operation,
+    /// Why it was refused.
+    pub rejection: OperationRejection,
+}
+
+impl OperationCommand {
+    /// Returns the promo that may get a unit of its quota back, of a refund.
+    #[must_use]
+    pub fn may_return(&self) -> Option<(TenantId, RuleId)> {
+        let record = self.original.as_deref()?;
+        record.body.events.iter().find_map(|event| match event {
+            Event::PromoGranted(granted) => Some((record.body.tenant, granted.promo)),
+            _ => None,
+        })
+    }
+}
+
+impl Operation {
+    /// Checks an amount that was asked.
+    ///
+    /// # Errors
+    ///
+    /// [`OperationRejection::AmountNotPositive`], [`OperationRejection::AmountTooLarge`].
+    pub fn amount(asked: i64) -> Result<Amount, OperationRejection> {
+        if asked < 1 {
+            return Err(OperationRejection::AmountNotPositive { amount: asked });
+        }
+        let too_large = OperationRejection::AmountTooLarge { amount: asked, amount_max: crate::AMOUNT_MAX };
+        Amount::new(asked).ok_or(too_large)
+    }
+
+    /// Returns the refund that is asked for, if it is one.
+    #[must_use]
+    pub fn refund(&self) -> Option<&Refund> {
+        match self {
+            Operation::RefundPurchase(refund) => Some(refund),
+            _ => None,
+        }
+    }
+
+    /// Returns true for an operation that creates a customer who is not there yet.
+    #[must_use]
+    pub const fn creates_customer(&self) -> bool {
+        matches!(self, Operation::CreateCustomer)
+    }
+}
+
+impl OperationDone {
+    /// Returns the caller's instant where it is the one that the rules saw: only that was checked not to lie in the
+    /// future, so only that can move the watermark.
+    #[must_use]
+    pub fn drove_rules(&self) -> Option<Instant> {
+        match &self.operation {
+            Operation::ReportActivity { occurred_at, .. } => occurred_at.filter(|occurred_at| *occurred_at == self.at),
+            _ => None,
+        }
+    }
+}
+
+impl OperationRejection {
+    /// Returns the code that callers see.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            OperationRejection::CustomerUnknown => "customer_not_found",
+            OperationRejection::AmountNotPositive { .. } => "amount_not_positive",
+            OperationRejection::AmountTooLarge { .. } => "amount_too_large",
+            OperationRejection::BalanceTooLarge { .. } => "balance_too_large",
+            OperationRejection::BalanceTooSmall { .. } => "balance_too_small",
+            OperationRejection::PointsTooLarge { .. } => "points_too_large",
+            OperationRejection::WalletUnknown => "wallet_not_found",
+            OperationRejection::WalletFrozen => "wallet_frozen",
+            OperationRejection::WalletClosed => "wallet_closed",
+            OperationRejection::WalletNotEmpty { .. } => "wallet_not_empty",
+            OperationRejection::WalletIsDefault => "wallet_is_default",
+            OperationRejection::WalletsTooMany { .. } => "wallets_too_many",
+            OperationRejection::ProgramUnknown => "tier_program_not_found",
+            OperationRejection::TierNone => "tier_none",
+            OperationRejection::TierHighest => "tier_highest",
+            OperationRejection::TierLowest => "tier_lowest",
+            OperationRejection::OccurredInFuture { .. } => "occurred_in_future",
+            OperationRejection::Refund(rejection) => rejection.code(),
+        }
+    }
+}

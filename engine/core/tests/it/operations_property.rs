@@ -1,0 +1,400 @@
+//! R01 and R02 for operations: random histories against a ledger of plain integers that shares no code with the rules.
+
+use std::collections::BTreeMap;
+
+use kembali_core::accounts::HouseAccount;
+use kembali_core::ledger::Ledger;
+use kembali_core::operation::OperationCommand;
+use kembali_core::{AMOUNT_MAX, DAY_US, TenantId, WalletId};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::operations::reviews;
+use crate::operator::Operated;
+use crate::support::{World, depth, hash, jakarta};
+
+/// What is asked, as the words of a script.
+#[derive(Clone, Debug)]
+enum Op {
+    Create(u8),
+    Open(u8),
+    Rename(u8, u16),
+    Status(u8, u16, &'static str),
+    Money(u8, u16, &'static str, i64),
+    Did(u8, &'static str),
+    Buy(u8, bool),
+    Wait(i64),
+    /// The same as before, under the same key.
+    Again(Index),
+    /// Something else under a key that was used before.
+    Reuse(Index, i64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Active,
+    Frozen,
+    Closed,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Person {
+    wallets: BTreeMap<u16, (i64, Option<Status>)>,
+    reviews: u64,
+    done: u32,
+    points: i64,
+}
+
+/// What a key was used for: what was asked, at which record, and when that was.
+#[derive(Clone, Debug)]
+struct Used {
+    asked: String,
+    seq: u64,
+    at: i64,
+}
+
+/// The second ledger.
+#[derive(Clone, Debug, Default)]
+struct Model {
+    people: BTreeMap<u8, Person>,
+    keys: BTreeMap<String, Used>,
+    cash: i128,
+    adjusted: i128,
+    rewarded: i128,
+    seq: u64,
+    now: i64,
+}
+
+impl Person {
+    fn wallet(&mut self, id: u16) -> Option<(i64, Status)> {
+        match self.wallets.get(&id) {
+            Some((balance, status)) => Some((*balance, status.unwrap_or(Status::Active))),
+            None if id == 0 => Some((0, Status::Active)),
+            None => None,
+        }
+    }
+
+    fn set(&mut self, id: u16, balance: i64, status: Status) {
+        self.wallets.insert(id, (balance, Some(status)));
+    }
+}
+
+const MONTH: i64 = 30 * DAY_US;
+
+impl Model {
+    /// Says what becomes of an operation under a key.
+    fn ask(&mut self, words: &[&str], key: &str) -> String {
+        let asked = words.join(" ");
+        if let Some(used) = self.keys.get(key).filter(|used| self.now < used.at + MONTH) {
+            return format!("{} {}", if used.asked == asked { "known" } else { "reused" }, used.seq);
+        }
+        let who = words[0].as_bytes()[0] - b'A';
+        let is_there = self.people.contains_key(&who);
+        if words[1] == "create" && !is_there {
+            self.people.insert(who, Person::default());
+            return self.written(key, asked, "new".into());
+        }
+        if words[1] == "create" {
+            return "unchanged".into();
+        }
+        if !is_there {
+            return "refused customer_not_found, unwritten".into();
+        }
+        let said = match self.effect(who, &words[1..]) {
+            Ok(said) if said == "unchanged" => return said,
+            Ok(said) => said,
+            Err(code) => format!("refused {code}"),
+        };
+        self.written(key, asked, said)
+    }
+
+    fn written(&mut self, key: &str, asked: String, said: String) -> String {
+        self.seq += 1;
+        self.keys.insert(key.into(), Used { asked, seq: self.seq, at: self.now });
+        said
+    }
+
+    fn effect(&mut self, who: u8, words: &[&str]) -> Result<String, &'static str> {
+        let person = self.people.get_mut(&who).unwrap();
+        if words[0] == "open" {
+            let next = person.wallets.keys().max().copied().unwrap_or(0) + 1;
+            if next == 256 {
+                return Err("wallets_too_many");
+            }
+            person.set(next, 0, Status::Active);
+            return Ok(format!("wallet {next}"));
+        }
+        if words[0] == "did" {
+            return if words[1] == "review" { self.review(who) } else { Ok("done".into()) };
+        }
+        let id: u16 = words[1].parse().unwrap();
+        let amount: Option<i64> = words.get(2).map(|amount| amount.parse().unwrap());
+        if amount.is_some_and(|amount| amount < 1) {
+            return Err("amount_not_positive");
+        }
+        if amount.is_some_and(|amount| AMOUNT_MAX < amount) {
+            return Err("amount_too_large");
+        }
+        let (balance, status) = person.wallet(id).ok_or("wallet_not_found")?;
+        match (words[0], status) {
+            ("rename", Status::Closed) => Err("wallet_closed"),
+            ("rename", _) => Ok("done".into()),
+            ("freeze", Status::Frozen) | ("thaw", Status::Active) | ("close", Status::Closed) => Ok("unchanged".into()),
+            (_, Status::Closed) => Err("wallet_closed"),
+            ("close", _) if id == 0 => Err("wallet_is_default"),
+            ("close", Status::Active) if balance != 0 => Err("wallet_not_empty"),
+            ("thaw", _) => {
+                person.set(id, balance, Status::Active);
+                Ok("active".into())
+            }
+            (_, Status::Frozen) => Err("wallet_frozen"),
+            ("freeze", _) => {
+                person.set(id, balance, Status::Frozen);
+                Ok("frozen".into())
+            }
+            ("close", _) => {
+                person.set(id, balance, Status::Closed);
+                Ok("closed".into())
+            }
+            (verb, Status::Active) => {
+                let amount = amount.unwrap();
+                let after = if verb == "take" { balance - amount } else { balance + amount };
+                if after < 0 {
+                    return Err("balance_too_small");
+                }
+                if AMOUNT_MAX < after {
+                    return Err("balance_too_large");
+                }
+                person.set(id, after, Status::Active);
+                match verb {
+                    "deposit" => self.cash += i128::from(amount),
+                    "give" => self.adjusted += i128::from(amount),
+                    "take" => self.adjusted -= i128::from(amount),
+                    other => panic!("no verb: {other}"),
+                }
+                Ok(format!("balance {after}"))
+            }
+        }
+    }
+
+    /// The second review of two completes the campaign: 70 of money and 10 points.
+    fn review(&mut self, who: u8) -> Result<String, &'static str> {
+        let person = self.people.get_mut(&who).unwrap();
+        if person.reviews == 0 {
+            person.reviews = 1;
+            return Ok("Critic/Two reviews at 1".into());
+        }
+        let (balance, status) = person.wallet(0).unwrap();
+        if status == Status::Frozen {
+            return Err("wallet_frozen");
+        }
+        if AMOUNT_MAX < balance + 70 {
+            return Err("balance_too_large");
+        }
+        person.reviews = 0;
+        person.done += 1;
+        person.points += 10;
+        person.set(0, balance + 70, Status::Active);
+        self.rewarded += 70;
+        let (done, points, balance) = (person.done, person.points, balance + 70);
+        Ok(format!(
+            "Critic/Two reviews met 2, Critic done {done}, reward Seventy, reward Ten, balance {balance}, points {points}"
+        ))
+    }
+
+    fn buy(&mut self, who: u8, is_review: bool) -> String {
+        let is_new = !self.people.contains_key(&who);
+        let before = self.clone();
+        self.people.entry(who).or_default();
+        let said = if is_review { self.review(who) } else { Ok(String::new()) };
+        match said {
+            Ok(said) => {
+                self.seq += 1;
+                let parts = [if is_new { "new" } else { "" }, said.as_str()];
+                parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+            }
+            Err(code) => {
+                // A refused purchase leaves a receipt; each has a key of its own here.
+                *self = before;
+                self.seq += 1;
+                format!("refused {code}")
+            }
+        }
+    }
+}
+
+/// Both ledgers, and what was asked so far.
+struct Pair {
+    world: World,
+    model: Model,
+    asked: Vec<(OperationCommand, Vec<String>, String)>,
+    keys: u32,
+}
+
+fn name(who: u8) -> String {
+    char::from(b'A' + who).to_string()
+}
+
+fn whole_state(ledger: &Ledger) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    ledger.canonical(|piece| bytes.extend_from_slice(piece));
+    ledger.canonical_more(|piece| bytes.extend_from_slice(piece));
+    bytes
+}
+
+impl Pair {
+    fn new() -> Pair {
+        let world = World::new(&reviews(), jakarta("2024-01-15 09:00:00"));
+        let model = Model { seq: 1, now: world.now.0, ..Model::default() };
+        Pair { world, model, asked: Vec::new(), keys: 0 }
+    }
+
+    fn run(&mut self, op: &Op) {
+        let words = match op {
+            Op::Create(who) => vec![name(*who), "create".into()],
+            Op::Open(who) => vec![name(*who), "open".into()],
+            Op::Rename(who, wallet) => vec![name(*who), "rename".into(), wallet.to_string()],
+            Op::Status(who, wallet, status) => vec![name(*who), (*status).into(), wallet.to_string()],
+            Op::Money(who, wallet, verb, amount) => {
+                vec![name(*who), (*verb).into(), wallet.to_string(), amount.to_string()]
+            }
+            Op::Did(who, tag) => vec![name(*who), "did".into(), (*tag).into()],
+            Op::Wait(gap) => {
+                self.world.now.0 += gap;
+                self.model.now += gap;
+                return;
+            }
+            Op::Buy(who, is_review) => {
+                let before = whole_state(&self.world.ledger);
+                let customer = name(*who);
+                let mut words = vec![customer.as_str(), "100"];
+                words.extend(is_review.then_some("tags=review"));
+                let command = self.world.command(&words);
+                let seen = self.world.purchase(command);
+                let said = self.model.buy(*who, *is_review);
+                assert_eq!(self.world.show(&seen), said);
+                if said.starts_with("refused") {
+                    assert_eq!(whole_state(&self.world.ledger), before, "a refused purchase has left a trace");
+                }
+                return self.compare();
+            }
+            Op::Again(index) if !self.asked.is_empty() => {
+                let (command, words, key) = index.get(&self.asked).clone();
+                return self.operate(command, &words, &key);
+            }
+            Op::Reuse(index, amount) if !self.asked.is_empty() => {
+                let (_, _, key) = index.get(&self.asked).clone();
+                let words = vec!["A".into(), "deposit".into(), "0".into(), amount.to_string()];
+                return self.ask(words, key);
+            }
+            Op::Again(_) | Op::Reuse(..) => return,
+        };
+        self.keys += 1;
+        let key = format!("k{}", self.keys);
+        self.ask(words, key);
+    }
+
+    fn ask(&mut self, words: Vec<String>, key: String) {
+        let option = format!("key={key}");
+        let mut all: Vec<&str> = words.iter().map(String::as_str).collect();
+        all.push(&option);
+        let command = self.world.operation(&all);
+        self.operate(command.clone(), &words, &key);
+        self.asked.push((command, words, key));
+    }
+
+    fn operate(&mut self, command: OperationCommand, words: &[String], key: &str) {
+        let (before, records) = (whole_state(&self.world.ledger), self.world.records.len());
+        let operated = self.world.operate(command);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let said = self.model.ask(&words, key);
+        assert_eq!(self.world.show_operated(&operated), said, "the rules and the model differ in {words:?}");
+        if !matches!(operated, Operated::Done(_)) {
+            // R02: nothing but the answer under its key.
+            assert_eq!(whole_state(&self.world.ledger), before, "what was not done has left a trace");
+            let written = usize::from(matches!(operated, Operated::Refused { is_written: true, .. }));
+            assert_eq!(self.world.records.len(), records + written);
+        }
+        self.compare();
+    }
+
+    fn compare(&self) {
+        let ledger = &self.world.ledger;
+        assert_eq!(ledger.desk.last().0, self.model.seq, "one has more records");
+        assert_eq!(ledger.rows.len(), self.model.people.len());
+        let (mut owed, mut points) = (0, 0);
+        for (who, person) in &self.model.people {
+            let alias =
+                kembali_core::Alias { kind: kembali_core::AliasKind::Ref, hash: hash(&format!("1/{}", name(*who))) };
+            let row = &ledger.rows[&alias.first_customer_id()];
+            for (id, (balance, _)) in &person.wallets {
+                assert_eq!(row.balance(WalletId(*id)).minor_units(), *balance);
+                owed += i128::from(*balance);
+            }
+            assert!(row.wallets.iter().all(|own| person.wallets.contains_key(&own.id.0)));
+            points += i128::from(person.points);
+        }
+        let totals = ledger.totals.tenant(TenantId(1)).cloned().unwrap_or_default();
+        assert_eq!(totals.wallets.values().sum::<i128>(), owed);
+        assert_eq!(totals.points.values().sum::<i128>(), points);
+        let mut house: BTreeMap<&str, i128> = BTreeMap::new();
+        for ((_, account), sum) in &totals.house {
+            let account = match account {
+                HouseAccount::CashClearing => "cash",
+                HouseAccount::Adjustments => "adjusted",
+                HouseAccount::RewardExpense => "rewarded",
+                HouseAccount::PointsIssued => "points",
+                HouseAccount::PromoExpense(_) | HouseAccount::LoyaltyExpense | HouseAccount::RefundShortfall => {
+                    panic!("nothing posts there")
+                }
+            };
+            *house.entry(account).or_default() += sum;
+        }
+        let of = |account| house.get(account).copied().unwrap_or(0);
+        let wanted = (self.model.cash, self.model.adjusted, self.model.rewarded, points);
+        assert_eq!((of("cash"), of("adjusted"), of("rewarded"), of("points")), wanted);
+        assert!(totals.trial_balance().values().all(|sum| *sum == 0), "the trial balance is not zero");
+    }
+}
+
+fn any_op() -> impl Strategy<Value = Op> {
+    let (who, wallet) = (0..3u8, prop_oneof![4 => 0..3u16, 1 => 3..6u16]);
+    let amount = prop_oneof![
+        8 => 1..=200i64,
+        2 => AMOUNT_MAX - 80..=AMOUNT_MAX + 1,
+        1 => prop_oneof![Just(i64::MIN), Just(-1), Just(0), Just(i64::MAX)],
+    ];
+    let verb = prop_oneof![Just("deposit"), Just("give"), Just("take")];
+    let status = prop_oneof![2 => Just("freeze"), 3 => Just("thaw"), 1 => Just("close")];
+    let gap = prop_oneof![0..DAY_US, Just(MONTH - 1), Just(MONTH), 0..=2 * MONTH];
+    prop_oneof![
+        2 => who.clone().prop_map(Op::Create),
+        2 => who.clone().prop_map(Op::Open),
+        1 => (who.clone(), wallet.clone()).prop_map(|(who, wallet)| Op::Rename(who, wallet)),
+        4 => (who.clone(), wallet.clone(), status).prop_map(|(who, wallet, status)| Op::Status(who, wallet, status)),
+        12 => (who.clone(), wallet, verb, amount.clone())
+            .prop_map(|(who, wallet, verb, amount)| Op::Money(who, wallet, verb, amount)),
+        4 => (who.clone(), prop_oneof![4 => Just("review"), 1 => Just("other")]).prop_map(|(who, tag)| Op::Did(who, tag)),
+        3 => (who, any::<bool>()).prop_map(|(who, is_review)| Op::Buy(who, is_review)),
+        2 => gap.prop_map(Op::Wait),
+        3 => any::<Index>().prop_map(Op::Again),
+        1 => (any::<Index>(), amount).prop_map(|(index, amount)| Op::Reuse(index, amount)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500 * depth()))]
+
+    #[test]
+    fn r01_r02_operations_agree_with_the_model(ops in prop::collection::vec(any_op(), 1..80)) {
+        let mut pair = Pair::new();
+        for op in &ops {
+            pair.run(op);
+        }
+        let mut replayed = Ledger::default();
+        for record in &pair.world.records {
+            replayed.evolve(record).unwrap();
+        }
+        prop_assert_eq!(whole_state(&replayed), whole_state(&pair.world.ledger), "a replay differs");
+    }
+}

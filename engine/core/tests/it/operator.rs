@@ -1,0 +1,147 @@
+//! Operations in the sequential driver of the rules, and how a script asks for them.
+
+use kembali_core::accounts::Direction;
+use kembali_core::customer::{OperationDecision, operate};
+use kembali_core::desk::{self, OperationAdmission, OperationTerms};
+use kembali_core::event::{Body, Event, Record};
+use kembali_core::operation::{
+    Actor, Operation, OperationCommand, OperationKey, OperationRefused, OperationRejection, TierMove,
+};
+use kembali_core::wallet::WalletStatus;
+use kembali_core::{CustomerName, Fingerprint, Instant, PartnerId, Seq, TenantId, WalletId};
+
+use crate::support::{World, customer, duration_us, hash};
+
+/// What became of an operation in the sequential driver.
+#[derive(Clone, Debug)]
+pub(crate) enum Operated {
+    Done(Record),
+    WouldDo(Body),
+    Unchanged,
+    Known { seq: Seq, is_same: bool },
+    Booked(Seq),
+    Refused { rejection: OperationRejection, is_written: bool },
+    Wait,
+}
+
+impl World {
+    pub(crate) fn operate(&mut self, command: OperationCommand) -> Operated {
+        match desk::admit_operation(&self.ledger.desk, &self.open, self.now, &command) {
+            OperationAdmission::Admitted(terms) => self.decide_operation(&terms, command),
+            OperationAdmission::Known { seq, is_same } => Operated::Known { seq, is_same },
+            OperationAdmission::Booked(seq) => Operated::Booked(seq),
+            OperationAdmission::Refused(rejection) => Operated::Refused { rejection, is_written: false },
+            OperationAdmission::Wait => Operated::Wait,
+        }
+    }
+
+    fn decide_operation(&mut self, terms: &OperationTerms, command: OperationCommand) -> Operated {
+        let dry_run = command.dry_run;
+        match operate(self.ledger.rows.get(&terms.customer), terms, Box::new(command)) {
+            OperationDecision::Decided(body) if dry_run => Operated::WouldDo(body),
+            OperationDecision::Decided(body) => Operated::Done(self.write(body)),
+            OperationDecision::Unchanged => Operated::Unchanged,
+            OperationDecision::Refused(rejection, command) => {
+                let Some(key) = command.key.filter(|_| !dry_run) else {
+                    return Operated::Refused { rejection, is_written: false };
+                };
+                let OperationCommand { tenant, actor, fingerprint, operation, .. } = *command;
+                let customer = terms.customer;
+                let refused =
+                    OperationRefused { actor, key, fingerprint, customer, operation, rejection: rejection.clone() };
+                let version = self.ledger.desk.catalogue(tenant).unwrap().version;
+                let event = Event::OperationRefused(Box::new(refused));
+                self.write(self.desk_body(tenant, version, event));
+                Operated::Refused { rejection, is_written: true }
+            }
+        }
+    }
+
+    /// Reads `NAME OPERATION` and options.
+    ///
+    /// Operations: `create`; `open`; `rename W`; `freeze W`, `thaw W`, `close W`; `deposit W AMOUNT`; `give W AMOUNT`,
+    /// `take W AMOUNT`; `did TAG`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
+    /// `occurred=`, `dry`. Names that are not `create` are those of [`customer`] with `id:` in front.
+    pub(crate) fn operation(&mut self, words: &[&str]) -> OperationCommand {
+        let (options, words): (Vec<&str>, Vec<&str>) =
+            words.iter().partition(|word| word.contains('=') || **word == "dry");
+        let (mut tenant, mut actor, mut dry_run) = (1, Actor::Operator, false);
+        self.keys += 1;
+        let (mut key, mut occurred_at) = (format!("operation {}", self.keys), None);
+        for option in options {
+            match option.split_once('=').unwrap_or((option, "")) {
+                ("key", value) => key = value.into(),
+                ("tenant", value) => tenant = value.parse().unwrap(),
+                ("by", value) => actor = Actor::Partner(PartnerId(value.parse().unwrap())),
+                ("occurred", value) => occurred_at = Some(Instant(self.now.0 + duration_us(value))),
+                ("dry", _) => dry_run = true,
+                other => panic!("no option: {other:?}"),
+            }
+        }
+        let wallet = |at: usize| WalletId(words[at].parse().unwrap());
+        let amount = |at: usize| words[at].parse().unwrap();
+        let status = |status| Operation::SetWalletStatus { wallet: wallet(2), status };
+        let adjust =
+            |direction| Operation::Adjust { wallet: wallet(2), direction, amount: amount(3), reason: "a slip".into() };
+        let step = |to| Operation::MoveTier { program: words[2].into(), to };
+        let operation = match words[1] {
+            "create" => Operation::CreateCustomer,
+            "open" => Operation::OpenWallet,
+            "rename" => Operation::RenameWallet { wallet: wallet(2) },
+            "freeze" => status(WalletStatus::Frozen),
+            "thaw" => status(WalletStatus::Active),
+            "close" => status(WalletStatus::Closed),
+            "deposit" => Operation::Deposit { wallet: wallet(2), amount: amount(3), reference: None },
+            "give" => adjust(Direction::In),
+            "take" => adjust(Direction::Out),
+            "did" => Operation::ReportActivity { tag: words[2].into(), occurred_at },
+            "promote" => step(TierMove::Up),
+            "demote" => step(TierMove::Down),
+            other => panic!("no operation: {other}"),
+        };
+        let name = match words[1] {
+            "create" => customer(tenant, words[0]),
+            _ if words[0].contains(':') => customer(tenant, words[0]),
+            _ => customer(tenant, &format!("id:{}", words[0])),
+        };
+        OperationCommand {
+            tenant: TenantId(tenant),
+            actor,
+            key: Some(OperationKey(hash(&format!("{tenant}/{actor:?}/{key}")))),
+            fingerprint: fingerprint(name, &operation),
+            customer: name,
+            operation,
+            text: None,
+            dry_run,
+            original: None,
+            other_records: Vec::new(),
+        }
+    }
+
+    /// Asks for an operation, and says what became of it.
+    pub(crate) fn ask(&mut self, words: &[&str]) -> String {
+        let command = self.operation(words);
+        let operated = self.operate(command);
+        self.show_operated(&operated)
+    }
+
+    pub(crate) fn show_operated(&self, operated: &Operated) -> String {
+        let or_done = |shown: String| if shown.is_empty() { "done".to_string() } else { shown };
+        match operated {
+            Operated::Done(record) => or_done(self.show_body(&record.body)),
+            Operated::WouldDo(body) => format!("would: {}", or_done(self.show_body(body))),
+            Operated::Unchanged => "unchanged".into(),
+            Operated::Booked(seq) => format!("booked {}", seq.0),
+            Operated::Known { seq, is_same: true } => format!("known {}", seq.0),
+            Operated::Known { seq, is_same: false } => format!("reused {}", seq.0),
+            Operated::Refused { rejection, is_written } => {
+                format!("refused {}{}", rejection.code(), if *is_written { "" } else { ", unwritten" })
+            }
+            Operated::Wait => "wait".into(),
+        }
+    }
+}
+
+fn fingerprint(name: CustomerName, operation: &Operation) -> Fingerprint {
+    Fingerprint { version: 1, hash: hash(&format!("{name:?} {operation:?}")) }
+}

@@ -1,0 +1,134 @@
+//! The router's part in operations: their keys, their answers, their refusals.
+
+use std::sync::Arc;
+
+use kembali_core::catalogue::Catalogue;
+use kembali_core::desk::{OperationAdmission, OperationTerms};
+use kembali_core::event::{Body, Event};
+use kembali_core::operation::{Operation, OperationCommand, OperationKey, OperationRefused, OperationRejection};
+use kembali_core::{CustomerId, Instant, PurchaseKey, RuleId, Seq, TenantId, Ticket};
+
+use super::{Awaited, Content, NewProfile, ProfileText, Router};
+use crate::outcome::Outcome;
+use crate::shard::{Answer, Work};
+
+/// What is needed of an operation once its row has answered.
+pub(super) struct KeptOperation {
+    key: Option<OperationKey>,
+    /// The customer whom it is about.
+    customer: CustomerId,
+    creates: bool,
+    /// The key of a refund, and the promo that may get a unit back.
+    refund: Option<(PurchaseKey, Option<(TenantId, RuleId)>)>,
+    catalogue: Arc<Catalogue>,
+    text: Option<Box<str>>,
+    dry_run: bool,
+}
+
+impl<T> Router<T> {
+    pub(super) fn operation_content(
+        &mut self,
+        ticket: Ticket,
+        operation: Box<OperationCommand>,
+        admission: OperationAdmission,
+    ) -> Content {
+        match admission {
+            OperationAdmission::Admitted(terms) => self.admitted_operation(ticket, operation, terms),
+            OperationAdmission::Known { seq, is_same } => Content::Done(Outcome::OperationKnown { seq, is_same }),
+            OperationAdmission::Booked(seq) => Content::Done(Outcome::RefundBooked(seq, operation)),
+            OperationAdmission::Refused(rejection) => Content::Done(Outcome::OperationRefused(rejection)),
+            OperationAdmission::Wait => unreachable!("an operation that waits stays in the backlog"),
+        }
+    }
+
+    fn admitted_operation(
+        &mut self,
+        ticket: Ticket,
+        mut operation: Box<OperationCommand>,
+        terms: OperationTerms,
+    ) -> Content {
+        let (tenant, customer) = (operation.tenant, terms.customer);
+        let kept = Box::new(KeptOperation {
+            key: operation.key,
+            customer,
+            creates: self.desk.last_record_of(customer) == Seq::ZERO,
+            refund: operation.operation.refund().map(|refund| (refund.key, operation.may_return())),
+            catalogue: Arc::clone(&terms.catalogue),
+            text: operation.text.take(),
+            dry_run: operation.dry_run,
+        });
+        if !kept.dry_run {
+            self.open.begin_operation(kept.key);
+            if let Some((key, promo)) = kept.refund {
+                self.open.begin_refund(key, promo);
+            }
+            if kept.creates {
+                self.open.begin_creation(tenant, customer);
+            }
+        }
+        self.assign(ticket, tenant, customer, Work::Operate(Box::new((terms, operation))));
+        Content::Awaited(Awaited::Operation(kept))
+    }
+
+    pub(super) fn settle_operation(&mut self, received_at: Instant, kept: KeptOperation, answer: Answer) -> Outcome {
+        if !kept.dry_run {
+            self.open.end_operation(kept.key);
+            if let Some((key, promo)) = kept.refund {
+                self.open.end_refund(key, promo);
+            }
+            if kept.creates {
+                self.open.end_creation(kept.catalogue.tenant, kept.customer);
+            }
+        }
+        match answer {
+            Answer::Proposed(body) => Outcome::WouldOperate { body: Box::new(body), catalogue: kept.catalogue },
+            Answer::Decided(body) => {
+                if let (Some(what), Some(text)) = (profile_text(&body), kept.text) {
+                    self.profiles.push(NewProfile { customer: kept.customer, what, text });
+                }
+                Outcome::Operated { record: self.write(body), catalogue: kept.catalogue }
+            }
+            Answer::Unchanged => Outcome::Unchanged { customer: kept.customer },
+            Answer::OperationRefused(rejection, command) => {
+                self.refuse_operation(received_at, &kept, *command, &rejection);
+                Outcome::OperationRefused(rejection)
+            }
+            Answer::Refused(..) | Answer::Row(_) | Answer::Swept(_) => panic!("a shard answered something else"),
+        }
+    }
+
+    /// Writes the refusal of an operation down under its key, if it has one.
+    fn refuse_operation(
+        &mut self,
+        received_at: Instant,
+        kept: &KeptOperation,
+        command: OperationCommand,
+        rejection: &OperationRejection,
+    ) {
+        let (Some(key), false) = (kept.key, kept.dry_run) else { return };
+        let OperationCommand { actor, fingerprint, operation, tenant, .. } = command;
+        let (customer, rejection) = (kept.customer, rejection.clone());
+        let refused = OperationRefused { actor, key, fingerprint, customer, operation, rejection };
+        self.write(Body {
+            received_at,
+            tenant,
+            catalogue_version: kept.catalogue.version,
+            customer: None,
+            previous: Seq::ZERO,
+            events: vec![Event::OperationRefused(Box::new(refused))],
+        });
+    }
+}
+
+/// Says what the text that came with an operation is.
+fn profile_text(body: &Body) -> Option<ProfileText> {
+    body.events.iter().find_map(|event| match event {
+        Event::CustomerCreated(_) => Some(ProfileText::FirstAlias),
+        Event::WalletOpened(opened) => Some(ProfileText::WalletName(opened.wallet)),
+        Event::OperationDone(done) => match done.operation {
+            Operation::RenameWallet { wallet } => Some(ProfileText::WalletName(wallet)),
+            _ => None,
+        },
+        _ => None,
+    })
+}

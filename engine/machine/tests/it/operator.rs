@@ -1,0 +1,91 @@
+//! Operations as texts, and done one at a time.
+
+use std::sync::Arc;
+
+use kembali_core::accounts::Direction;
+use kembali_core::customer::{OperationDecision, operate};
+use kembali_core::desk::{self, OperationAdmission, Reservations};
+use kembali_core::event::Event;
+use kembali_core::operation::{Actor, Operation, OperationCommand, OperationKey, OperationRefused, TierMove};
+use kembali_core::wallet::WalletStatus;
+use kembali_core::{CustomerName, Fingerprint, Instant, WalletId};
+use kembali_machine::Outcome;
+
+use crate::rig::{TENANT, alias, hash};
+use crate::sequential::Sequential;
+
+/// Reads `NAME VERB` and options: `create`, `open`, `freeze`, `thaw`, `deposit=N`, `take=N`, `up`, `down`, `tag`; then
+/// `key=`, `dry`.
+pub(crate) fn operation(text: &str) -> OperationCommand {
+    let mut words = text.split_whitespace();
+    let name = words.next().unwrap();
+    let (mut key, mut dry_run) = (text.to_string(), false);
+    let wallet = WalletId(0);
+    let (verb, amount) = words.next().map(|verb| verb.split_once('=').unwrap_or((verb, "0"))).unwrap();
+    let amount: i64 = amount.parse().unwrap();
+    let operation = match verb {
+        "create" => Operation::CreateCustomer,
+        "open" => Operation::OpenWallet,
+        "freeze" => Operation::SetWalletStatus { wallet, status: WalletStatus::Frozen },
+        "thaw" => Operation::SetWalletStatus { wallet, status: WalletStatus::Active },
+        "deposit" => Operation::Deposit { wallet, amount, reference: None },
+        "take" => Operation::Adjust { wallet, direction: Direction::Out, amount, reason: "x".into() },
+        "up" => Operation::MoveTier { program: "Ladder".into(), to: TierMove::Up },
+        "down" => Operation::MoveTier { program: "Ladder".into(), to: TierMove::Down },
+        "tag" => Operation::ReportActivity { tag: "x".into(), occurred_at: Some(Instant(500)) },
+        other => panic!("no verb: {other}"),
+    };
+    for option in words {
+        match option.split_once('=').unwrap_or((option, "")) {
+            ("key", value) => key = value.into(),
+            ("dry", _) => dry_run = true,
+            other => panic!("no option: {other:?}"),
+        }
+    }
+    let customer = match verb {
+        "create" => CustomerName::Alias(alias(name)),
+        _ => CustomerName::Id(alias(name).first_customer_id()),
+    };
+    OperationCommand {
+        tenant: TENANT,
+        actor: Actor::Operator,
+        key: (key != "none").then(|| OperationKey(hash(&key))),
+        fingerprint: Fingerprint { version: 1, hash: hash(&format!("{name} {operation:?}")) },
+        customer,
+        operation,
+        text: Some(name.into()),
+        dry_run,
+        original: None,
+        other_records: Vec::new(),
+    }
+}
+
+impl Sequential {
+    pub(crate) fn operate(&mut self, command: &OperationCommand) -> Outcome {
+        let open = Reservations::default();
+        let terms = match desk::admit_operation(&self.ledger.desk, &open, self.stamp, command) {
+            OperationAdmission::Admitted(terms) => terms,
+            OperationAdmission::Known { seq, is_same } => return Outcome::OperationKnown { seq, is_same },
+            OperationAdmission::Booked(seq) => return Outcome::RefundBooked(seq, Box::new(command.clone())),
+            OperationAdmission::Refused(rejection) => return Outcome::OperationRefused(rejection),
+            OperationAdmission::Wait => panic!("nothing is open, and yet it waits"),
+        };
+        let catalogue = Arc::clone(&terms.catalogue);
+        match operate(self.ledger.rows.get(&terms.customer), &terms, Box::new(command.clone())) {
+            OperationDecision::Decided(body) if command.dry_run => {
+                Outcome::WouldOperate { body: Box::new(body), catalogue }
+            }
+            OperationDecision::Decided(body) => Outcome::Operated { record: self.write(body), catalogue },
+            OperationDecision::Unchanged => Outcome::Unchanged { customer: terms.customer },
+            OperationDecision::Refused(rejection, command) => {
+                if let Some(key) = command.key.filter(|_| !command.dry_run) {
+                    let OperationCommand { actor, fingerprint, operation, .. } = *command;
+                    let (customer, rejection) = (terms.customer, rejection.clone());
+                    let refused = OperationRefused { actor, key, fingerprint, customer, operation, rejection };
+                    self.write(self.desk_body(&catalogue, Event::OperationRefused(Box::new(refused))));
+                }
+                Outcome::OperationRefused(rejection)
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Operations at the handle: what is asked of a customer's accounts beside a purchase, and what became of it.
+
+use std::sync::Arc;
+
+use kembali_core::catalogue::Catalogue;
+use kembali_core::command::Command;
+use kembali_core::event::{Body, Event, Record};
+use kembali_core::operation::{Actor, Operation, OperationCommand, OperationRejection};
+use kembali_core::{CustomerId, Seq, TenantId};
+use kembali_machine::Outcome;
+use tokio::sync::TryAcquireError;
+
+use crate::handle::Engine;
+use crate::request::{CustomerRef, NotTaken, ReadError, Stopped};
+
+/// An operation to do.
+#[derive(Clone, Debug)]
+pub struct OperationRequest {
+    /// Whose tenant.
+    pub tenant: TenantId,
+    /// Who asks.
+    pub actor: Actor,
+    /// Whose accounts. By a name only to create its customer.
+    pub customer: CustomerRef,
+    /// The caller's key, of an operation that has one.
+    pub idempotency_key: Option<String>,
+    /// What is asked.
+    pub operation: Operation,
+    /// The name of the wallet that is opened or renamed.
+    pub wallet_name: Option<String>,
+    /// True when the answer is wanted but not the effect.
+    pub dry_run: bool,
+}
+
+/// What became of an operation. Everything that it rests on is durable.
+#[derive(Clone, Debug)]
+pub enum Operated {
+    /// It is done now, or was under the same key.
+    Done {
+        /// All that happened.
+        record: Arc<Record>,
+        /// The rules that it was decided by.
+        catalogue: Arc<Catalogue>,
+        /// True when it was done before.
+        replayed: bool,
+    },
+    /// It would be done; nothing was.
+    WouldDo {
+        /// All that would happen.
+        body: Box<Body>,
+        /// The rules that it was judged by.
+        catalogue: Arc<Catalogue>,
+    },
+    /// What is asked is so already; nothing was done.
+    Unchanged {
+        /// The customer.
+        customer: CustomerId,
+    },
+    /// Something else was asked under the same key.
+    KeyReused {
+        /// The record of that.
+        seq: Seq,
+    },
+    /// It is refused.
+    Refused {
+        /// Why.
+        rejection: OperationRejection,
+        /// True when it was refused before under the same key.
+        replayed: bool,
+    },
+}
+
+/// Why an operation could not be answered.
+#[derive(Debug, thiserror::Error)]
+pub enum OperateError {
+    /// Nothing was done.
+    #[error(transparent)]
+    NotTaken(#[from] NotTaken),
+    /// The engine has stopped; the outcome is unknown.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// A stored record that a repeat names could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl Engine {
+    /// Does an operation, or refuses at once when too much is in flight or the disk is nearly full.
+    ///
+    /// # Errors
+    ///
+    /// [`OperateError`].
+    pub async fn operate(&self, request: OperationRequest) -> Result<Operated, OperateError> {
+        if !request.dry_run {
+            self.check_room_on_disk().map_err(NotTaken::from)?;
+        }
+        let permit = match Arc::clone(&self.inner.room).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(TryAcquireError::NoPermits) => return Err(NotTaken::Overloaded.into()),
+            Err(TryAcquireError::Closed) => return Err(Stopped.into()),
+        };
+        let command = self.operation_command(request);
+        match self.submit_one(permit, Command::Operation(Box::new(command))).await? {
+            Outcome::Operated { record, catalogue } => Ok(Operated::Done { record, catalogue, replayed: false }),
+            Outcome::WouldOperate { body, catalogue } => Ok(Operated::WouldDo { body, catalogue }),
+            Outcome::Unchanged { customer } => Ok(Operated::Unchanged { customer }),
+            Outcome::OperationRefused(rejection) => Ok(Operated::Refused { rejection, replayed: false }),
+            Outcome::OperationKnown { seq, is_same: false } => Ok(Operated::KeyReused { seq }),
+            Outcome::OperationKnown { seq, is_same: true } => self.stored_operation(seq).await,
+            other => unreachable!("an operation cannot end as {other:?}"),
+        }
+    }
+
+    fn operation_command(&self, request: OperationRequest) -> OperationCommand {
+        let OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name, dry_run } = request;
+        let naming = &self.inner.naming;
+        let name = naming.customer(tenant, &customer);
+        let text = match (customer, wallet_name) {
+            (CustomerRef::Email(text) | CustomerRef::Ref(text), _) | (CustomerRef::Id(_), Some(text)) => Some(text),
+            (CustomerRef::Id(_), None) => None,
+        };
+        OperationCommand {
+            tenant,
+            actor,
+            key: idempotency_key.map(|text| naming.operation(tenant, actor, &text)),
+            fingerprint: naming.operation_fingerprint(name, &operation, text.as_deref()),
+            customer: name,
+            operation,
+            text: text.map(String::into_boxed_str),
+            dry_run,
+            original: None,
+            other_records: Vec::new(),
+        }
+    }
+
+    /// Reads what became of an operation that was asked before.
+    async fn stored_operation(&self, seq: Seq) -> Result<Operated, OperateError> {
+        let (record, catalogue) = self.durable_record(seq).await?;
+        let refused = record.body.events.iter().find_map(|event| match event {
+            Event::OperationRefused(refused) => Some(refused.rejection.clone()),
+            _ => None,
+        });
+        Ok(match refused {
+            Some(rejection) => Operated::Refused { rejection, replayed: true },
+            None => Operated::Done { record, catalogue, replayed: true },
+        })
+    }
+}
