@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kembali_core::command::Query;
 use kembali_core::customer::Row;
-use kembali_core::event::Record;
+use kembali_core::event::{Event, Record};
 use kembali_core::totals::TenantTotals;
 use kembali_core::{Instant, Seq, TenantId};
 use kembali_machine::{CustomerView, Outcome, TotalsView};
@@ -20,7 +20,7 @@ pub(crate) const HISTORY_READS_MAX: usize = 4;
 /// What was before a record.
 #[derive(Clone, Debug)]
 pub struct Before {
-    /// The row of the customer whom the record names, placed through the removals of levels that the record found;
+    /// The row of the customer whom the record names, as the record found it;
     /// `None` when it names none or creates the one.
     pub row: Option<Row>,
     /// The sums of the tenant.
@@ -72,8 +72,9 @@ impl Engine {
         let sums = sums.tenant(tenant).ok_or_else(|| no_rules(at))?;
         let catalogue = self.rules_at(tenant, sums.version).ok_or_else(|| no_rules(at))?;
         let now = catalogue.clock.now(sums.watermark, stamp);
-        let row = self.placed_by(row, catalogue.version);
-        Ok(Some(Box::new(CustomerView { id, row, catalogue, now, last, as_of: at })))
+        let booked = row.clone();
+        let row = self.up_to_date(row, catalogue.version, now);
+        Ok(Some(Box::new(CustomerView { id, row, booked, catalogue, now, last, as_of: at })))
     }
 
     /// Looks at a tenant's sums and rules as of a durable position, at which nothing is reserved. `None` where there was no
@@ -108,7 +109,12 @@ impl Engine {
         });
         let (row, sums) = found.await?;
         let totals = sums.tenant(tenant).cloned().unwrap_or_default();
-        Ok(Before { row: row.map(|(row, _)| self.placed_by(row, record.body.catalogue_version)), totals })
+        let now = record.body.events.iter().find_map(|event| match event {
+            Event::PurchaseBooked(booked) => Some(booked.at),
+            _ => None,
+        });
+        let now = now.unwrap_or(record.body.received_at);
+        Ok(Before { row: row.map(|(row, _)| self.up_to_date(row, record.body.catalogue_version, now)), totals })
     }
 
     fn check_written(&self, at: Seq) -> Result<(), ReadError> {

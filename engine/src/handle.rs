@@ -16,9 +16,8 @@ use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
 use kembali_core::customer::Row;
 use kembali_core::draft::CatalogueDraft;
 use kembali_core::event::{Body, Event, PlacementReason, Record, TierPlaced};
-use kembali_core::placement::as_placed;
 use kembali_core::purchase::Purchase;
-use kembali_core::{CatalogueRejection, CustomerId, PurchaseKey, RuleId, Seq, TenantId, WalletId};
+use kembali_core::{CatalogueRejection, CustomerId, Instant, PurchaseKey, RuleId, Seq, TenantId, WalletId, upkeep};
 use kembali_journal::{ProfileError, ProfileKey, ProfileReader};
 use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
@@ -455,10 +454,10 @@ impl Engine {
         self.inner.shared.catalogue_at(tenant, version)
     }
 
-    /// Shows a row as it stands under a version of the rules: placed through every removal of levels up to that.
-    pub(crate) fn placed_by(&self, row: Row, version: u32) -> Row {
+    /// Shows a row as it stands at `now` under a version of the rules.
+    pub(crate) fn up_to_date(&self, row: Row, version: u32, now: Instant) -> Row {
         let removals = self.inner.shared.removals_through(row.tenant, version);
-        as_placed(row, &removals)
+        upkeep::as_of(row, &removals, now)
     }
 
     /// Returns a tenant's rules at a version; `None` for the present one.

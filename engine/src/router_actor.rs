@@ -1,6 +1,7 @@
 //! The shell of the router: messages in, machine calls, effects out. No rule is known here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, System};
 use kembali_core::Instant;
@@ -12,6 +13,9 @@ use crate::free_space::FreeSpace;
 use crate::journal_thread::{Fault, Report, Work, WorkSender};
 use crate::shard_actor::{Batch, ShardActor};
 use crate::tell::tell;
+
+/// How often the router looks whether time alone has made something due. Whoever asks sees it at once all the same.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// What a clock is: something that says which instant it is.
 pub type Clock = std::sync::Arc<dyn Fn() -> Instant + Send + Sync>;
@@ -82,8 +86,9 @@ impl RouterActor {
     /// journal's report, so the sweep needs nobody to call.
     fn sweep(&mut self) {
         // On a full disk nothing is written that can wait; it goes on with the first pump that finds room again.
-        if self.stopping.is_none() && self.machine.is_sweep_due() && self.space.is_enough() {
-            self.machine.sweep((self.clock)());
+        let now = (self.clock)();
+        if self.stopping.is_none() && self.machine.is_sweep_due(now) && self.space.is_enough() {
+            self.machine.sweep(now);
         }
     }
 
@@ -128,6 +133,7 @@ impl Actor for RouterActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(self.mailbox_messages_max);
+        ctx.run_interval(LOOK_EVERY, |own, ctx| own.pump_soon(ctx));
     }
 }
 

@@ -103,7 +103,11 @@ async fn a_customer_sees_points_campaigns_and_what_was_spent() {
     let id = first.json()["customer"].as_str().unwrap().to_owned();
     let customer = harness.get(&format!("/v1/customers/{id}?tenant=journey")).await.json();
     assert_eq!(customer["tiers"][1], json!({ "program": "Spend", "level": "Bronze", "spent": 360_050 }));
-    let points = json!([{ "kind": "cashback", "balance": 4_701 }, { "kind": "reward", "balance": 100 }]);
+    let lot = |source: &str, points: i64| json!({ "source": source, "expires_at": null, "points": points });
+    let points = json!([
+        { "kind": "cashback", "balance": 4_701, "lots": [lot("Dairy 2%", 201), lot("Pizza 5%", 4_500)] },
+        { "kind": "reward", "balance": 100, "lots": [lot("100 points", 100)] },
+    ]);
     assert_eq!(customer["points"], points);
     let progress = json!([{ "fulfillment": "Beef for 200,000", "so_far": 200_000, "met": true }]);
     assert_eq!(
@@ -113,5 +117,65 @@ async fn a_customer_sees_points_campaigns_and_what_was_spent() {
             { "campaign": "Sunday roast", "completions": 0, "progress": progress },
         ])
     );
+    harness.stop().await;
+}
+
+/// Points live so long and no longer, whether or not anybody wrote it down; then it is written down.
+#[tokio::test(flavor = "multi_thread")]
+async fn points_expire_for_whoever_looks_and_in_the_books() {
+    let harness = with_every_kind_of_rule().await;
+    let mut wanted = harness.get(PATH).await.json()["catalogue"].clone();
+    for (days, field) in [(json!(0), "cashback_rules"), (json!(36_501), "rewards"), (json!(-1), "rewards")] {
+        let mut bad = wanted.clone();
+        bad[field][0]["life_days"] = days.clone();
+        let refused = harness.operator("PUT", PATH, &bad.to_string()).await;
+        assert_eq!(refused.problem(), "422 catalogue_invalid -", "{days}");
+    }
+    wanted["cashback_rules"][1]["life_days"] = json!(30);
+    let applied = harness.operator("PUT", PATH, &wanted.to_string()).await;
+    assert_eq!(applied.status, 200, "{}", applied.text());
+    assert_eq!(harness.get(PATH).await.json()["catalogue"], wanted, "what was applied is shown");
+    let buy = async |origin_id: &str, customer: &str, at: &str| {
+        let purchase = json!({
+            "origin_id": origin_id, "customer": { "ref": customer }, "amount": 100, "quantity": 1, "occurred_at": at,
+            "lines": [
+                { "product": "FROZEN PIZZA", "quantity": 1, "amount": 80 },
+                { "product": "EGGS", "quantity": 1, "amount": 20 },
+            ],
+        });
+        harness.post(&purchase.to_string()).await.json()
+    };
+    let bought = buy("L-1", "one", "2017-03-01T03:00:00Z").await;
+    let path = format!("/v1/customers/{}?tenant=journey", bought["customer"].as_str().unwrap());
+    let lot = |source: &str, expires_at: Value, points: i64| json!({ "source": source, "expires_at": expires_at, "points": points });
+    let holds = |balance: i64, lots: Value| json!([{ "kind": "cashback", "balance": balance, "lots": lots }]);
+    let pizza = lot("Pizza 5%", json!("2017-04-01T00:00:00Z"), 4);
+    assert_eq!(harness.get(&path).await.json()["points"], holds(4, json!([pizza])));
+    // Somebody else's purchase is what says that it is April.
+    let april = buy("L-2", "two", "2017-04-01T00:00:00Z").await["seq"].as_u64().unwrap();
+    assert_eq!(harness.get(&path).await.json()["points"], holds(0, json!([])));
+    let before = harness.get(&format!("{path}&at={}", april - 1)).await.json();
+    assert_eq!(before["points"], holds(4, json!([pizza])), "the past is what it was");
+    let as_of = harness.get(&format!("{path}&at={april}")).await.json();
+    assert_eq!(as_of["points"], holds(0, json!([])), "and time had passed");
+    let expired = async || {
+        let balance = harness.get("/v1/trial-balance?tenant=journey").await.json();
+        assert!(balance["totals"].as_array().unwrap().iter().all(|own| own["total"] == 0), "{balance}");
+        let accounts = balance["accounts"].as_array().unwrap().clone();
+        accounts.into_iter().find(|own| own["account"] == "points_expired")
+    };
+    let sum = loop {
+        if let Some(sum) = expired().await {
+            break sum;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(sum, json!({ "account": "points_expired", "unit": "points/cashback", "debit": 0, "credit": 4 }));
+    let statement = harness.get(&path.replace("?", "/statement?")).await.json();
+    let entry = &statement["data"][0];
+    assert_eq!((&entry["direction"], &entry["amount"]), (&json!("debit"), &json!(4)), "{statement}");
+    assert_eq!((&entry["balance_before"], &entry["balance_after"]), (&json!(4), &json!(0)));
+    assert_eq!(entry["against"], json!([{ "account": "points_expired", "amount": 4 }]));
+    assert_eq!((&entry["source"], &entry["purchase"]), (&json!("Pizza 5%"), &Value::Null));
     harness.stop().await;
 }

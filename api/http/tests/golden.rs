@@ -16,7 +16,7 @@ use kembali_core::event::{
     RewardGranted, SpendCounted, TierPlaced, TierStepped,
 };
 use kembali_core::journey::{Remark, Standing};
-use kembali_core::points::PointEntry;
+use kembali_core::points::{Expiry, Lot, PointEntry};
 use kembali_core::purchase::{Line, Purchase};
 use kembali_core::threshold::SpendStanding;
 use kembali_core::{
@@ -262,7 +262,8 @@ fn spend_tiers_cashback_rules_and_campaigns() {
     let granted =
         |paid| Event::RewardGranted(RewardGranted { campaign: campaign.id, reward: campaign.rewards[0], paid });
     let points = |kind, source, points, balance| {
-        Event::PointEntry(PointEntry::grant(kind, source, amount(points), amount(balance)).unwrap())
+        let lot = Lot { expires: Expiry::NEVER, source, points: amount(points) };
+        Event::PointEntry(PointEntry::grant(kind, lot, amount(balance)).unwrap())
     };
     let purchase = Purchase { origin_id: "A-4".into(), amount: 90_000, quantity: 1, ..Purchase::default() };
     let hundred = RewardKind::Points { kind: reward, points: amount(100) };

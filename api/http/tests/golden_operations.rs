@@ -16,7 +16,7 @@ use kembali_core::journey::Standing;
 use kembali_core::operation::{
     Actor, Operation, OperationDone, OperationKey, OperationRefused, OperationRejection, TierMove,
 };
-use kembali_core::points::PointEntry;
+use kembali_core::points::{Expiry, Lot, PointEntry};
 use kembali_core::threshold::SpendStanding;
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{
@@ -85,7 +85,14 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
     let granted = |paid| Event::RewardGranted(RewardGranted { campaign: campaign.id, reward, paid });
     let kind = catalogue.point_kinds[0].id;
     let points = |points, balance| {
-        Event::PointEntry(PointEntry::grant(kind, RuleId(4), amount(points), amount(balance)).unwrap())
+        Event::PointEntry(
+            PointEntry::grant(
+                kind,
+                Lot { expires: Expiry::NEVER, source: RuleId(4), points: amount(points) },
+                amount(balance),
+            )
+            .unwrap(),
+        )
     };
     let activity = Operation::ReportActivity { tag: "review".into(), occurred_at: Some(AT) };
     let created = CustomerCreated { alias: Alias { kind: AliasKind::Email, hash: 9 } };

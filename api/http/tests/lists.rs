@@ -5,11 +5,11 @@
 mod support;
 
 use kembali_core::accounts::Direction;
-use kembali_core::event::{Event, Record};
+use kembali_core::event::{Event, Placed, Record};
 use kembali_core::{PartnerId, Seq};
 use kembali_engine::Engine;
 use serde_json::{Value, json};
-use support::{Harness, KEY, every_kind_of_rule};
+use support::{Harness, KEY, TOKEN, every_kind_of_rule};
 
 const BAKER_KEY: &str = "baker-test-key";
 const SIZES: [usize; 6] = [1, 2, 3, 7, 50, 200];
@@ -46,6 +46,35 @@ async fn book(harness: &Harness, purchases: &[(&'static str, String)]) {
     }
 }
 
+/// Deposits, adjustments and levels by hand, some of them refused, under keys of their own.
+async fn operate(harness: &Harness, ids: &[String], round: usize) {
+    let token = format!("Bearer {TOKEN}");
+    for (index, id) in ids.iter().enumerate() {
+        let amount = 1_000 * (1 + (index + round) % 5);
+        for (number, (path, body)) in [
+            ("wallets/0/deposits", json!({ "amount": amount })),
+            ("wallets", json!({ "name": "one more" })),
+            ("wallets/1/deposits", json!({ "amount": 2 * amount })),
+            ("wallets/0/adjustments", json!({ "direction": "debit", "amount": 1_700, "reason": "a slip" })),
+            ("tiers/Journey/promote", json!({})),
+            ("tiers/Spend/demote", json!({})),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let key = format!("{round}/{id}/{number}");
+            let headers = [
+                ("Authorization", token.as_str()),
+                ("Content-Type", "application/json"),
+                ("Idempotency-Key", key.as_str()),
+            ];
+            let path = format!("/v1/customers/{id}/{path}?tenant=journey");
+            let reply = harness.call("POST", &path, &headers, body.to_string().as_bytes()).await;
+            assert!([201, 422].contains(&reply.status), "{path} {}", reply.text());
+        }
+    }
+}
+
 /// One thing of a list as both sides name it: the position, and what tells it from others of the same record.
 type Item = (u64, String);
 
@@ -65,14 +94,19 @@ fn scan(records: &[Record], customer: u128, list: &str, only: Option<PartnerId>,
         }
         let items = record.body.events.iter().filter_map(|event| match (list, event) {
             ("entries" | "statement", Event::WalletEntry(entry)) => {
-                assert_eq!(entry.direction, Direction::In);
-                Some(format!("IDR {} {}", entry.amount.minor_units(), entry.balance_after.minor_units()))
+                let (amount, after) = (entry.amount.minor_units(), entry.balance_after.minor_units());
+                Some(format!("IDR {} {amount} {after}", side(entry.direction)))
             }
             ("statement", Event::PointEntry(entry)) => {
-                Some(format!("points {} {}", entry.points.minor_units(), entry.balance_after.minor_units()))
+                let (points, after) = (entry.points.minor_units(), entry.balance_after.minor_units());
+                Some(format!("points {} {points} {after}", side(entry.direction)))
             }
             ("purchases", Event::PurchaseBooked(booked)) => Some(booked.purchase.origin_id.to_string()),
             ("tiers", Event::TierStepped(stepped)) => Some(format!("Journey {}", stepped.after.count)),
+            ("tiers", Event::TierPlaced(placed)) => Some(match placed.placed {
+                Placed::Journey { after, .. } => format!("Journey {}", after.count),
+                Placed::Threshold { after, .. } => format!("Spend {}", after.spent.minor_units()),
+            }),
             ("tiers", Event::SpendCounted(counted)) => Some(format!("Spend {}", counted.after.spent.minor_units())),
             _ => None,
         });
@@ -83,6 +117,13 @@ fn scan(records: &[Record], customer: u128, list: &str, only: Option<PartnerId>,
         found.extend(items.into_iter().map(|item| (record.seq.0, item)));
     }
     found
+}
+
+const fn side(direction: Direction) -> &'static str {
+    match direction {
+        Direction::In => "credit",
+        Direction::Out => "debit",
+    }
 }
 
 /// The same of an item that was shown.
@@ -96,7 +137,8 @@ fn shown(item: &Value, list: &str) -> Item {
         }
         _ => {
             let unit = if item["holds"] == "points" { "points" } else { "IDR" };
-            format!("{unit} {} {}", item["amount"], item["balance_after"])
+            let side = item["direction"].as_str().unwrap();
+            format!("{unit} {side} {} {}", item["amount"], item["balance_after"])
         }
     };
     (item["seq"].as_u64().unwrap(), text)
@@ -182,6 +224,8 @@ async fn r32_every_list_is_whole_during_writes_and_after_recovery() {
     book(&harness, &purchases(0, 60)).await;
     let ids = ids(&harness).await;
 
+    operate(&harness, &ids, 0).await;
+
     // While purchases are booked, pages show what was there when the first of them was read, and nothing twice.
     let more = purchases(60, 120);
     let read = async {
@@ -193,7 +237,13 @@ async fn r32_every_list_is_whole_during_writes_and_after_recovery() {
         }
         seen
     };
-    let ((), seen) = tokio::join!(book(&harness, &more), read);
+    let write = async {
+        for (round, chunk) in more.chunks(40).enumerate() {
+            book(&harness, chunk).await;
+            operate(&harness, &ids, 1 + round).await;
+        }
+    };
+    let ((), seen) = tokio::join!(write, read);
     let all = records(&harness.engine).await;
     let mut positions: Vec<u64> = Vec::new();
     for (id, list, (as_of, items)) in seen {

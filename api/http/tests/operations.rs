@@ -303,6 +303,42 @@ async fn a_partner_reports_activities_and_moves_no_money() {
     harness.stop().await;
 }
 
+/// Nothing is done to a customer of another tenant, and none of that tenant's operations is shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_tenants_customer_is_unknown() {
+    let harness = Harness::start().await;
+    let path = customer(&harness, "C1").await;
+    let done = post(&harness, &format!("{path}/wallets/0/deposits"), "k", json!({ "amount": 9 })).await.json();
+    let mut other = support::sample();
+    other.tenant.slug = "other".to_owned();
+    other.partners.iter_mut().for_each(|partner| partner.api_key = None);
+    support::apply(&harness.engine, &other).await;
+    let before = harness.engine.durable();
+    let token = format!("Bearer {TOKEN}");
+    let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json"), ("Idempotency-Key", "k")];
+    for (method, own, body) in [
+        ("POST", "/wallets", json!({ "name": "x" })),
+        ("PATCH", "/wallets/0", json!({ "status": "frozen" })),
+        ("DELETE", "/wallets/0", Value::Null),
+        ("POST", "/wallets/0/deposits", json!({ "amount": 9 })),
+        ("POST", "/wallets/0/adjustments", json!({ "direction": "credit", "amount": 1, "reason": "x" })),
+        ("POST", "/activities", json!({ "tag": "x" })),
+        ("POST", "/tiers/Journey/promote", Value::Null),
+        ("POST", "/tiers/Journey/demote", Value::Null),
+    ] {
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let reply = harness.call(method, &format!("{path}{own}?tenant=other"), &headers, text.as_bytes()).await;
+        assert_eq!(reply.problem(), "404 customer_not_found -", "{method} {own}");
+        let path = format!("{path}{own}?tenant=none");
+        let reply = harness.call(method, &path, &headers, text.as_bytes()).await;
+        assert_eq!(reply.problem(), "404 tenant_not_found -", "{method} {own}");
+    }
+    let shown = format!("/v1/operations/{}?tenant=other", done["seq"]);
+    assert_eq!(harness.get(&shown).await.problem(), "404 operation_not_found -");
+    assert_eq!(harness.engine.durable(), before, "nothing was written");
+    harness.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_takes_no_operation() {
     let harness = Harness::start().await;

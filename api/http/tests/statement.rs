@@ -70,7 +70,7 @@ async fn csv_pages(harness: &Harness, path: &str) -> Vec<Vec<String>> {
         assert_eq!(reply.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
         let mut page = csv(reply.text());
         let head = page.remove(0);
-        assert_eq!((head.len(), head[0].as_str(), head[10].as_str()), (11, "line", "balance_after"));
+        assert_eq!((head.len(), head[0].as_str(), head[11].as_str()), (12, "line", "balance_after"));
         lines.extend(page);
         let Some(link) = reply.header("link") else { return lines };
         path = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
@@ -133,12 +133,13 @@ async fn opening_balances_and_entries_sum_to_closing_balances() {
             let of = |kind: &str| lines.iter().filter(|line| line[0] == kind).collect::<Vec<_>>();
             assert_eq!((of("closing").len(), of("opening").len()), (closing.len(), opening.len()));
             for (line, entry) in of("entry").iter().zip(&entries) {
-                for (cell, name) in [(1, "seq"), (8, "amount"), (9, "balance_before"), (10, "balance_after")] {
+                for (cell, name) in [(1, "seq"), (9, "amount"), (10, "balance_before"), (11, "balance_after")] {
                     assert_eq!(line[cell], entry[name].to_string(), "{name}");
                 }
-                for (cell, name) in [(2, "received_at"), (3, "purchase"), (4, "holds"), (6, "unit"), (7, "direction")] {
+                for (cell, name) in [(2, "received_at"), (3, "purchase"), (5, "holds"), (7, "unit"), (8, "direction")] {
                     assert_eq!(line[cell], entry[name].as_str().unwrap(), "{name}");
                 }
+                assert_eq!(line[4], "", "nothing but purchases moved anything");
             }
             assert_eq!(of("entry").len(), entries.len());
             parts.splice(0..0, entries);
@@ -176,6 +177,67 @@ async fn a_statement_by_hand() {
     let none = harness.get(&format!("{path}&from=3&to=3")).await.json();
     assert_eq!((&none["data"], &none["opening"]), (&json!([]), &none["closing"]));
     assert_eq!(harness.get(&format!("{path}&from=0&to=2")).await.json()["opening"], money(0));
+    harness.stop().await;
+}
+
+/// Deposits and adjustments stand in a statement as they moved the wallet, and name what they were.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_shows_operations() {
+    let harness = Harness::start().await;
+    let booked = harness.post(&purchase("D-1", 200_000, 1, 1)).await.json();
+    let id = booked["customer"].as_str().unwrap();
+    let token = format!("Bearer {}", support::TOKEN);
+    let operate = async |key: &str, path: &str, body: Value| {
+        let headers =
+            [("Authorization", token.as_str()), ("Content-Type", "application/json"), ("Idempotency-Key", key)];
+        let path = format!("/v1/customers/{id}/wallets{path}?tenant=journey");
+        let reply = harness.call("POST", &path, &headers, body.to_string().as_bytes()).await;
+        assert_eq!(reply.status, 201, "{}", reply.text());
+        reply.json()["seq"].as_u64().unwrap()
+    };
+    let deposit = operate("1", "/0/deposits", json!({ "amount": 500 })).await;
+    operate("2", "", json!({ "name": "Mobil" })).await;
+    operate("3", "/1/deposits", json!({ "amount": 40 })).await;
+    let taken = json!({ "direction": "debit", "amount": 3_900, "reason": "a slip" });
+    let taken = operate("4", "/0/adjustments", taken).await;
+    let path = format!("/v1/customers/{id}/statement?tenant=journey&from=0&limit=2");
+    let (opening, entries, closing) = whole(&harness, &path).await;
+    check_sums(&opening, &entries, &closing);
+    let balances = BTreeMap::from([("money/0/IDR".to_owned(), 100), ("money/1/IDR".to_owned(), 40)]);
+    assert_eq!(closing, balances);
+    let seen: Vec<Value> = (entries.iter())
+        .map(|entry| {
+            json!([
+                entry["operation"],
+                entry["purchase"].is_null(),
+                entry["balance_before"],
+                entry["balance_after"],
+                entry["against"][0]["account"],
+            ])
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            json!(["adjust", true, 4_000, 100, "adjustments"]),
+            json!(["deposit", true, 0, 40, "cash_clearing"]),
+            json!(["deposit", true, 3_500, 4_000, "cash_clearing"]),
+            json!([null, false, 0, 3_500, "promo_expense/grocer"]),
+        ]
+    );
+    let lines = csv_pages(&harness, &path).await;
+    let operations: Vec<&str> = lines.iter().filter(|line| line[0] == "entry").map(|line| line[4].as_str()).collect();
+    assert_eq!(operations, ["adjust", "deposit", "deposit", ""]);
+    // As of each position the wallet holds what the statement up to there ends with.
+    for at in deposit..=taken {
+        let shown = harness.get(&format!("/v1/customers/{id}/wallets?tenant=journey&at={at}")).await.json();
+        let list = shown["data"].as_array().unwrap();
+        let shown: Balances =
+            list.iter().map(|own| (format!("money/{}/IDR", own["wallet"]), own["balance"].as_i64().unwrap())).collect();
+        let (.., closing) =
+            whole(&harness, &format!("{path}&limit=7").replace("&from=0&limit=2", &format!("&from=0&to={at}"))).await;
+        assert_eq!(shown, closing, "as of {at}");
+    }
     harness.stop().await;
 }
 

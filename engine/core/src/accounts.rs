@@ -20,8 +20,12 @@ pub enum HouseAccount {
     LoyaltyExpense,
     /// What the tenant's campaigns cost in money. Debited by rewards that credit a wallet.
     RewardExpense,
-    /// Points that were issued and are not spent. Debited by whatever grants points.
+    /// Points that were issued. Debited by whatever grants points.
     PointsIssued,
+    /// Points that expired: what the house owed and never pays (breakage). Credited when they expire.
+    PointsExpired,
+    /// Points that were spent. Credited by whatever takes points in payment.
+    PointsRedeemed,
     /// Money on its way in: debited by deposits, credited once it has arrived at the bank.
     CashClearing,
     /// What operators put right by hand: debited by what they give, credited by what they take.

@@ -267,6 +267,8 @@ pub struct CashbackRule {
     pub ends_at: Option<Instant>,
     /// The kind of points that it pays.
     pub pays: RuleId,
+    /// How many days these points live; `None` means for ever.
+    pub life_days: Option<u32>,
 }
 
 /// A condition that purchases meet (Loyaltea).
@@ -310,6 +312,8 @@ pub struct Reward {
     pub name: String,
     /// What is paid.
     pub kind: RewardKind,
+    /// How many days points live that it pays; `None` means for ever.
+    pub life_days: Option<u32>,
 }
 
 /// What is paid.

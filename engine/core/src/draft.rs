@@ -94,6 +94,8 @@ pub struct CashbackDraft {
     pub ends_at: Option<Instant>,
     /// The name of the kind of points that it pays.
     pub pays: String,
+    /// See [`CashbackRule::life_days`].
+    pub life_days: Option<u32>,
 }
 
 /// A fulfillment, as wanted.
@@ -123,6 +125,8 @@ pub enum RewardPaysDraft {
         kind: String,
         /// How many.
         points: Amount,
+        /// See [`Reward::life_days`].
+        life_days: Option<u32>,
     },
     /// Money in the wallet.
     WalletCredit(Amount),

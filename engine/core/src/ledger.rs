@@ -12,6 +12,7 @@ use crate::event::{Body, Event, Record};
 use crate::identity::{AliasKind, CustomerId, RuleId, TenantId, Unit, WalletId};
 use crate::journey::Remark;
 use crate::maps::Map;
+use crate::points::Expiry;
 use crate::quantity::{Amount, Balance, Seq};
 use crate::refund::{ClawBack, PromoBack, RefundStanding};
 use crate::totals::{Grants, PromoRefunds, RefundTotals, TenantTotals, Totals};
@@ -45,7 +46,7 @@ pub enum Inconsistency {
     UnknownTenant(TenantId),
     /// The record creates a customer who is there already, or of another tenant.
     CustomerTwice(CustomerId),
-    /// A balance after an entry is not the balance before it and the entry's amount.
+    /// A balance after an entry is not the balance before it and the entry's amount, or a lot does not hold what is taken.
     WrongBalance,
 }
 
@@ -112,6 +113,7 @@ impl Ledger {
         }
         let mut balances: BTreeMap<WalletId, Balance> = BTreeMap::new();
         let mut points: BTreeMap<RuleId, Amount> = BTreeMap::new();
+        let mut lots: BTreeMap<(RuleId, Expiry, RuleId), Amount> = BTreeMap::new();
         for event in &body.events {
             match event {
                 Event::WalletEntry(entry) => {
@@ -129,6 +131,15 @@ impl Ledger {
                     let (before, after) = (Balance::from(before), Balance::from(entry.balance_after));
                     check_balance(before, entry.direction, entry.points, after)?;
                     points.insert(entry.kind, entry.balance_after);
+                    let account = || row.and_then(|row| row.points.iter().find(|own| own.kind == entry.kind));
+                    let lot = lots.entry((entry.kind, entry.expires, entry.source)).or_insert_with(|| {
+                        account().map_or(Amount::ZERO, |account| account.held(entry.expires, entry.source))
+                    });
+                    let left = match entry.direction {
+                        Direction::In => lot.plus(entry.points),
+                        Direction::Out => lot.minus(entry.points),
+                    };
+                    *lot = left.ok_or(Inconsistency::WrongBalance)?;
                 }
                 _ => (),
             }
@@ -226,7 +237,7 @@ fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
         write(&sum.to_be_bytes());
     }
     write(&(totals.house.len() as u64).to_be_bytes());
-    for ((unit, account), sum) in &totals.house {
+    for ((unit, account), turnover) in &totals.house {
         canonical_unit(*unit, write);
         match account {
             HouseAccount::PromoExpense(partner) => {
@@ -238,9 +249,11 @@ fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
             HouseAccount::PointsIssued => write(&[3]),
             HouseAccount::CashClearing => write(&[4]),
             HouseAccount::Adjustments => write(&[5]),
-            HouseAccount::RefundShortfall => write(&[6]),
+            HouseAccount::PointsExpired => write(&[6]),
+            HouseAccount::PointsRedeemed => write(&[7]),
+            HouseAccount::RefundShortfall => write(&[8]),
         }
-        write(&sum.to_be_bytes());
+        write(&turnover.net().to_be_bytes());
     }
 }
 
@@ -287,6 +300,17 @@ pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
             write(&progress.fulfillment.0.to_be_bytes());
             write(&progress.so_far.to_be_bytes());
             write(&[u8::from(progress.is_met)]);
+        }
+    }
+    for account in &row.points {
+        // Stands for itself, so that rows without such lots keep the form that they had before there were any.
+        let expiring = account.lots.iter().take_while(|lot| lot.expires != Expiry::NEVER);
+        let days: Vec<u32> = expiring.filter_map(|lot| lot.expires.day()).collect();
+        if !days.is_empty() {
+            write(b"exp");
+            write(&account.kind.0.to_be_bytes());
+            write(&(days.len() as u64).to_be_bytes());
+            days.iter().for_each(|day| write(&day.to_be_bytes()));
         }
     }
 }

@@ -41,6 +41,7 @@ mod rejection;
 pub mod threshold;
 pub mod tier_move;
 pub mod totals;
+pub mod upkeep;
 pub mod wallet;
 pub mod what_if;
 

@@ -4,9 +4,8 @@
 //! programme the nearest remaining level below, in the order that the version before had, else the lowest; with a count
 //! of 0, because nobody has bought anything: the next purchase is number 1. The latest instant of a purchase stays.
 //!
-//! A removal holds at once for whoever looks: [`up_to_date`] places a row through all removals since the version that it
-//! was last decided by, one by one, each by the rules of its own version. So it does not matter when somebody looks, and
-//! a sweep writes down for everybody else what a look would have found ([`placed_by_sweep`]).
+//! [`placed`] takes a row through all removals since the version that it was last decided by, one by one, each by the rules
+//! of its own version. [`crate::upkeep`] says when.
 
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
@@ -14,10 +13,9 @@ use alloc::vec::Vec;
 
 use crate::catalogue::{Catalogue, TierPolicy, TierProgram};
 use crate::customer::Row;
-use crate::event::{Body, Event, Placed, PlacementReason, TierPlaced};
+use crate::event::{Placed, PlacementReason, TierPlaced};
 use crate::identity::RuleId;
 use crate::journey::Standing;
-use crate::quantity::{Instant, Seq};
 use crate::threshold::SpendStanding;
 
 /// A version of a tenant's rules that removed levels.
@@ -94,10 +92,8 @@ fn removed_levels(old: &TierProgram, new: &TierProgram) -> Vec<RemovedLevel> {
 
 /// Returns the row as it stands once every removal since its version is applied, and what that changes. `removals` are
 /// all of the tenant's, the oldest first.
-///
-/// Whoever decides something for a customer writes these placements first, in the same record.
 #[must_use]
-pub fn up_to_date<'a>(row: &'a Row, removals: &[Removal]) -> (Cow<'a, Row>, Vec<TierPlaced>) {
+pub fn placed<'a>(row: &'a Row, removals: &[Removal]) -> (Cow<'a, Row>, Vec<TierPlaced>) {
     let known = removals.partition_point(|removal| removal.version() <= row.catalogue_version);
     let mut row = Cow::Borrowed(row);
     let mut placed = Vec::new();
@@ -108,29 +104,4 @@ pub fn up_to_date<'a>(row: &'a Row, removals: &[Removal]) -> (Cow<'a, Row>, Vec<
         }
     }
     (row, placed)
-}
-
-/// Shows a row to whoever only looks: as [`up_to_date`] places it.
-#[must_use]
-pub fn as_placed(row: Row, removals: &[Removal]) -> Row {
-    let placed = match up_to_date(&row, removals).0 {
-        Cow::Owned(placed) => Some(placed),
-        Cow::Borrowed(_) => None,
-    };
-    placed.unwrap_or(row)
-}
-
-/// Places a customer whom nobody looked at since a removal. Returns `None` for one who stands on a present level.
-/// `previous` is left to whoever gives the position.
-#[must_use]
-pub fn placed_by_sweep(row: &Row, rules: &Catalogue, removals: &[Removal], received_at: Instant) -> Option<Body> {
-    let (_, placed) = up_to_date(row, removals);
-    (!placed.is_empty()).then(|| Body {
-        received_at,
-        tenant: row.tenant,
-        catalogue_version: rules.version,
-        customer: Some(row.id),
-        previous: Seq::ZERO,
-        events: placed.into_iter().map(Event::TierPlaced).collect(),
-    })
 }

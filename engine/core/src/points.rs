@@ -1,34 +1,48 @@
-//! Point accounts: what a customer holds of a kind of points, as lots by the rule that granted them.
+//! Point accounts: what a customer holds of a kind of points, as lots by the rule that granted them and their end of life.
 //!
-//! Points are no money. They balance against the points that the house has issued, in a unit of their own.
+//! Points are no money. They balance against the points that the house has issued, in a unit of their own. A lot expires
+//! with the beginning of a day in UTC, so that what one rule grants within a day is one lot. What is spent comes from
+//! the lots that expire soonest.
 
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::Direction;
+use crate::accounts::{Direction, HouseAccount};
 use crate::identity::{RuleId, Unit};
-use crate::quantity::Amount;
+use crate::quantity::{Amount, DAY_US, Instant};
+
+/// The longest life that a rule may give to points, in days: a hundred years.
+pub const LIFE_DAYS_MAX: u32 = 36_500;
+
+/// The last day that begins at an instant.
+const LAST_DAY: u32 = (i64::MAX / DAY_US) as u32;
+
+/// When points expire: the number of a day in UTC, counted from 1970-01-01. They are gone when that day begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Expiry(u32);
 
 /// What a customer holds of one kind of points.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PointAccount {
     /// The kind.
     pub kind: RuleId,
-    /// What is left of what each rule granted, in order of the rules; none is empty.
+    /// The lots, in the order in which they are spent: the soonest expiry first, then by rule. None is empty.
     pub lots: Vec<Lot>,
 }
 
-/// What is left of what one rule granted.
+/// What is left of what one rule granted with one expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lot {
+    /// When it expires.
+    pub expires: Expiry,
     /// The cashback rule or the reward.
     pub source: RuleId,
     /// How many points.
     pub points: Amount,
 }
 
-/// One movement of a point account, against the points that the house has issued.
+/// One movement of one lot of a point account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PointEntry {
     /// The kind of points.
@@ -39,8 +53,46 @@ pub struct PointEntry {
     pub points: Amount,
     /// The cashback rule or the reward that granted them.
     pub source: RuleId,
+    /// When they expire, or would have.
+    pub expires: Expiry,
+    /// The account of the house on the other side.
+    pub against: HouseAccount,
     /// What the customer holds of the kind once this entry is booked.
     pub balance_after: Amount,
+}
+
+impl Expiry {
+    /// Points that never expire.
+    pub const NEVER: Expiry = Expiry(u32::MAX);
+
+    /// Returns when points expire that are granted at `at` for a life of so many days: when the first day begins that is
+    /// wholly behind it. So they live that long at least, and less than a day longer.
+    #[must_use]
+    pub fn of(at: Instant, life_days: Option<u32>) -> Expiry {
+        let Some(life_days) = life_days else { return Expiry::NEVER };
+        // Rounds up: the day that begins at `at` itself is the first one.
+        let first = at.0.div_euclid(DAY_US) + i64::from(at.0.rem_euclid(DAY_US) != 0);
+        let day = first.saturating_add(i64::from(life_days)).clamp(0, i64::from(LAST_DAY));
+        Expiry(u32::try_from(day).unwrap_or(LAST_DAY))
+    }
+
+    /// Returns the instant; `None` for never.
+    #[must_use]
+    pub const fn instant(self) -> Option<Instant> {
+        if self.0 == u32::MAX { None } else { Some(Instant((self.0 as i64).saturating_mul(DAY_US))) }
+    }
+
+    /// Returns the number of the day; `None` for never.
+    #[must_use]
+    pub const fn day(self) -> Option<u32> {
+        if self.0 == u32::MAX { None } else { Some(self.0) }
+    }
+
+    /// Returns true when points are gone at `now`.
+    #[must_use]
+    pub fn is_due(self, now: Instant) -> bool {
+        self.instant().is_some_and(|instant| instant <= now)
+    }
 }
 
 impl PointAccount {
@@ -51,9 +103,91 @@ impl PointAccount {
         self.lots.iter().fold(Amount::ZERO, |sum, lot| sum.plus(lot.points).unwrap_or(sum))
     }
 
+    /// Takes every lot away that is due at `now`. Empty when there is none.
+    #[must_use]
+    pub fn expire(&self, now: Instant) -> Vec<PointEntry> {
+        let due = self.lots.iter().take_while(|lot| lot.expires.is_due(now));
+        self.take(due.copied(), HouseAccount::PointsExpired)
+    }
+
+    /// Spends points against an account of the house, from the lots that expire soonest; those that are due are the
+    /// caller's to take away before. Returns `None` when there are too few.
+    #[must_use]
+    pub fn spend(&self, points: Amount, against: HouseAccount) -> Option<Vec<PointEntry>> {
+        let mut left = points;
+        let mut parts = Vec::new();
+        for lot in &self.lots {
+            if left.is_zero() {
+                break;
+            }
+            let part = left.min(lot.points);
+            left = left.minus(part)?;
+            parts.push(Lot { points: part, ..*lot });
+        }
+        left.is_zero().then(|| self.take(parts.into_iter(), against))
+    }
+
+    /// Takes points back that `source` granted with this expiry, and says of how many there are too few: from what is left
+    /// of that lot, then from the other lots of the source, then from all others, the soonest expiry first. What has
+    /// expired by `now` is gone already, and is not taken a second time.
+    #[must_use]
+    pub fn claw_back(
+        &self,
+        source: RuleId,
+        expires: Expiry,
+        points: Amount,
+        now: Instant,
+    ) -> (Vec<PointEntry>, Amount) {
+        if expires.is_due(now) {
+            return (Vec::new(), Amount::ZERO);
+        }
+        let mut lots = self.lots.clone();
+        lots.sort_by_key(|lot| (lot.source != source, lot.expires != expires || lot.source != source));
+        let mut left = points;
+        for lot in &mut lots {
+            lot.points = lot.points.min(left);
+            left = left.minus(lot.points).unwrap_or(Amount::ZERO);
+        }
+        let parts = lots.into_iter().filter(|lot| !lot.points.is_zero());
+        (self.take(parts, HouseAccount::PointsIssued), left)
+    }
+
+    /// Gives points back that were spent, into the lots that they came from. Returns `None` when the sum would pass the
+    /// largest amount.
+    #[must_use]
+    pub fn restore(&self, spent: &[PointEntry]) -> Option<Vec<PointEntry>> {
+        let mut balance = self.balance();
+        let restored = spent.iter().map(|entry| {
+            balance = balance.plus(entry.points)?;
+            Some(PointEntry { direction: Direction::In, balance_after: balance, ..*entry })
+        });
+        restored.collect()
+    }
+
+    fn take(&self, parts: impl Iterator<Item = Lot>, against: HouseAccount) -> Vec<PointEntry> {
+        let mut balance = self.balance();
+        let entry = |Lot { expires, source, points }: Lot| {
+            // A part of a lot is a part of the sum.
+            balance = balance.minus(points).unwrap_or(Amount::ZERO);
+            let (kind, direction) = (self.kind, Direction::Out);
+            PointEntry { kind, direction, points, source, expires, against, balance_after: balance }
+        };
+        parts.map(entry).collect()
+    }
+
+    /// Returns how many points a lot holds.
+    #[must_use]
+    pub fn held(&self, expires: Expiry, source: RuleId) -> Amount {
+        self.place(expires, source).map_or(Amount::ZERO, |at| self.lots[at].points)
+    }
+
+    fn place(&self, expires: Expiry, source: RuleId) -> Result<usize, usize> {
+        self.lots.binary_search_by_key(&(expires, source), |lot| (lot.expires, lot.source))
+    }
+
     /// Folds an entry of this kind in.
     pub fn evolve(&mut self, entry: &PointEntry) {
-        let at = self.lots.binary_search_by_key(&entry.source, |lot| lot.source);
+        let at = self.place(entry.expires, entry.source);
         let held = at.map_or(Amount::ZERO, |at| self.lots[at].points);
         let left = match entry.direction {
             Direction::In => held.plus(entry.points),
@@ -67,34 +201,31 @@ impl PointAccount {
             Err(_) if points.is_zero() => (),
             Err(at) => {
                 self.lots.reserve_exact(1);
-                self.lots.insert(at, Lot { source: entry.source, points });
+                self.lots.insert(at, Lot { expires: entry.expires, source: entry.source, points });
             }
         }
     }
 }
 
 impl PointEntry {
-    /// Grants `points` to an account that held `balance`. `None` when the sum would pass the largest amount.
+    /// Grants a lot to an account that held `balance`. `None` when the sum would pass the largest amount.
     #[must_use]
-    pub fn grant(kind: RuleId, source: RuleId, points: Amount, balance: Amount) -> Option<PointEntry> {
+    pub fn grant(kind: RuleId, lot: Lot, balance: Amount) -> Option<PointEntry> {
+        let Lot { expires, source, points } = lot;
         let balance_after = balance.plus(points)?;
-        Some(PointEntry { kind, direction: Direction::In, points, source, balance_after })
-    }
-
-    /// Takes `points` of what `source` had granted from an account that holds `balance`. `None` when it holds less, or when
-    /// there is nothing to take.
-    #[must_use]
-    pub fn take(kind: RuleId, source: RuleId, points: Amount, balance: Amount) -> Option<PointEntry> {
-        if points.is_zero() {
-            return None;
-        }
-        let balance_after = balance.minus(points)?;
-        Some(PointEntry { kind, direction: Direction::Out, points, source, balance_after })
+        let (direction, against) = (Direction::In, HouseAccount::PointsIssued);
+        Some(PointEntry { kind, direction, points, source, expires, against, balance_after })
     }
 
     /// Returns the unit that it counts.
     #[must_use]
     pub const fn unit(&self) -> Unit {
         Unit::Points(self.kind)
+    }
+
+    /// Returns true when its points expired.
+    #[must_use]
+    pub fn is_expiry(&self) -> bool {
+        self.against == HouseAccount::PointsExpired
     }
 }

@@ -327,7 +327,7 @@ pub fn refund(
         RefundedQuota::Return if !before.is_unit_returned => granted.promo_spent(&due),
         _ => None,
     };
-    let posting = Posting::of(row, rules.refunds.negative_balance, original, &claw_back)?;
+    let posting = Posting::of(row, rules.refunds.negative_balance, original, &claw_back, at)?;
     let refunded = PurchaseRefunded {
         partner: original.booked.partner,
         purchase: asked.purchase,

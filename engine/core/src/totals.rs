@@ -12,6 +12,7 @@ use crate::catalogue::{Catalogue, RewardKind};
 use crate::event::{DeclineReason, Event, Record, TierPlaced};
 use crate::identity::{RuleId, TenantId, Unit};
 use crate::journey::Remark;
+use crate::points::Expiry;
 use crate::quantity::{Amount, Instant, Seq};
 use crate::refund::PurchaseRefunded;
 use crate::rejection::RejectionCode;
@@ -47,8 +48,8 @@ pub struct TenantTotals {
     pub members: BTreeMap<(RuleId, RuleId), u64>,
     /// What the wallets hold: the house owes it.
     pub wallets: BTreeMap<Unit, i128>,
-    /// What each house account holds; debits are positive.
-    pub house: BTreeMap<(Unit, HouseAccount), i128>,
+    /// What was booked on each house account.
+    pub house: BTreeMap<(Unit, HouseAccount), Turnover>,
     /// What each cashback rule granted.
     pub cashback: BTreeMap<RuleId, Grants>,
     /// How often each campaign was completed.
@@ -63,6 +64,8 @@ pub struct TenantTotals {
     pub rewarded_customers: u64,
     /// What the point accounts hold: the house owes it.
     pub points: BTreeMap<Unit, i128>,
+    /// What of it expires when, by kind; nothing of what never does.
+    pub expiring: BTreeMap<(Expiry, RuleId), i128>,
     /// The version of the tenant's rules that holds.
     pub version: u32,
     /// The highest accepted `occurred_at`, as the desk keeps it.
@@ -125,6 +128,30 @@ impl RefundTotals {
                 RewardKind::WalletCredit { amount } => amount,
             };
             *self.rewards.entry(reward.reward).or_default() += units(paid);
+        }
+    }
+}
+
+/// What was booked on an account of the house.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turnover {
+    /// What customers got from it.
+    pub debits: i128,
+    /// What customers gave to it.
+    pub credits: i128,
+}
+
+impl Turnover {
+    /// Returns what the account holds; debits are positive.
+    #[must_use]
+    pub const fn net(self) -> i128 {
+        self.debits - self.credits
+    }
+
+    fn add(&mut self, direction: Direction, amount: Amount) {
+        match direction {
+            Direction::In => self.debits += i128::from(amount.minor_units()),
+            Direction::Out => self.credits += i128::from(amount.minor_units()),
         }
     }
 }
@@ -240,18 +267,24 @@ impl TenantTotals {
                 self.rewards.entry(granted.reward).or_default().add(amount);
             }
             Event::PointEntry(entry) => {
-                let sign = sign_of(entry.direction);
-                let moved = sign * i128::from(entry.points.minor_units());
+                let moved = sign_of(entry.direction) * i128::from(entry.points.minor_units());
                 *self.points.entry(entry.unit()).or_default() += moved;
-                *self.house.entry((entry.unit(), HouseAccount::PointsIssued)).or_default() += moved;
+                self.house.entry((entry.unit(), entry.against)).or_default().add(entry.direction, entry.points);
+                if entry.expires != Expiry::NEVER {
+                    let key = (entry.expires, entry.kind);
+                    let sum = self.expiring.entry(key).or_default();
+                    *sum += moved;
+                    if *sum == 0 {
+                        self.expiring.remove(&key);
+                    }
+                }
             }
             Event::MilestoneReached(reached) => self.point_loyalty += i128::from(reached.points.minor_units()),
             Event::PurchaseRefunded(refunded) => self.refunds.evolve(refunded),
             Event::HousePosted(entry) => {
-                for (legs, sign) in [(&entry.debit, 1), (&entry.credit, -1)] {
+                for (legs, side) in [(&entry.debit, Direction::In), (&entry.credit, Direction::Out)] {
                     for leg in legs {
-                        let account = self.house.entry((entry.unit, leg.account)).or_default();
-                        *account += sign * i128::from(leg.amount.minor_units());
+                        self.house.entry((entry.unit, leg.account)).or_default().add(side, leg.amount);
                     }
                 }
             }
@@ -259,11 +292,16 @@ impl TenantTotals {
                 let sign = sign_of(entry.direction);
                 *self.wallets.entry(entry.unit).or_default() += sign * i128::from(entry.amount.minor_units());
                 for leg in &entry.against {
-                    let account = self.house.entry((entry.unit, leg.account)).or_default();
-                    *account += sign * i128::from(leg.amount.minor_units());
+                    self.house.entry((entry.unit, leg.account)).or_default().add(entry.direction, leg.amount);
                 }
             }
         }
+    }
+
+    /// Returns true when points are there that expired by `now`.
+    #[must_use]
+    pub fn has_due_points(&self, now: Instant) -> bool {
+        self.expiring.first_key_value().is_some_and(|((expires, _), _)| expires.is_due(now))
     }
 
     /// Counts, by programme, the customers who still stand on a level that `rules` no longer have.
@@ -292,8 +330,8 @@ impl TenantTotals {
     pub fn trial_balance(&self) -> BTreeMap<Unit, i128> {
         let owed = self.wallets.iter().chain(&self.points);
         let mut sums: BTreeMap<Unit, i128> = owed.map(|(unit, owed)| (*unit, -owed)).collect();
-        for ((unit, _), debit) in &self.house {
-            *sums.entry(*unit).or_default() += debit;
+        for ((unit, _), turnover) in &self.house {
+            *sums.entry(*unit).or_default() += turnover.net();
         }
         sums
     }

@@ -23,8 +23,12 @@ use serde::de::DeserializeOwned;
 use crate::frame::RECORD_BYTES_MAX;
 
 mod catalogue_v1;
+mod catalogue_v2;
+mod point_entry_v1;
 
 use catalogue_v1::CatalogueV1;
+use catalogue_v2::CatalogueV2;
+use point_entry_v1::PointEntryV1;
 
 const LAYOUT_VERSION: u8 = 1;
 
@@ -139,7 +143,7 @@ pub fn encode(body: &Body, out: &mut Vec<u8>) -> Result<(), EncodeError> {
 
 fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     match event {
-        Event::CatalogueApplied(body) => put_version(kind::CATALOGUE_APPLIED, 2, &**body, out),
+        Event::CatalogueApplied(body) => put_version(kind::CATALOGUE_APPLIED, 3, &**body, out),
         Event::CustomerCreated(body) => put(kind::CUSTOMER_CREATED, body, out),
         Event::PurchaseBooked(body) => put(kind::PURCHASE_BOOKED, &**body, out),
         Event::PurchaseRefused(body) => put(kind::PURCHASE_REFUSED, &**body, out),
@@ -153,7 +157,7 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::FulfillmentAdvanced(body) => put(kind::FULFILLMENT_ADVANCED, body, out),
         Event::CampaignCompleted(body) => put(kind::CAMPAIGN_COMPLETED, body, out),
         Event::RewardGranted(body) => put(kind::REWARD_GRANTED, body, out),
-        Event::PointEntry(body) => put(kind::POINT_ENTRY, body, out),
+        Event::PointEntry(body) => put_version(kind::POINT_ENTRY, 2, body, out),
         Event::TierPlaced(body) => put(kind::TIER_PLACED, body, out),
         Event::PurchaseRefunded(body) => put(kind::PURCHASE_REFUNDED, &**body, out),
         Event::HousePosted(body) => put(kind::HOUSE_POSTED, body, out),
@@ -278,7 +282,16 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
             let old: CatalogueV1 = get(kind, body)?;
             return Ok(Event::CatalogueApplied(Arc::new(old.into())));
         }
-        (kind::CATALOGUE_APPLIED, 2) => return Ok(Event::CatalogueApplied(Arc::new(get(kind, body)?))),
+        (kind::CATALOGUE_APPLIED, 2) => {
+            let old: CatalogueV2 = get(kind, body)?;
+            return Ok(Event::CatalogueApplied(Arc::new(old.into())));
+        }
+        (kind::CATALOGUE_APPLIED, 3) => return Ok(Event::CatalogueApplied(Arc::new(get(kind, body)?))),
+        (kind::POINT_ENTRY, 1) => {
+            let old: PointEntryV1 = get(kind, body)?;
+            return Ok(Event::PointEntry(old.into()));
+        }
+        (kind::POINT_ENTRY, 2) => return Ok(Event::PointEntry(get(kind, body)?)),
         (_, 1) => (),
         _ => return Err(DecodeError::Unknown { what: "the version of an event", found: version.into() }),
     }
@@ -296,7 +309,6 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::FULFILLMENT_ADVANCED => Event::FulfillmentAdvanced(get(kind, body)?),
         kind::CAMPAIGN_COMPLETED => Event::CampaignCompleted(get(kind, body)?),
         kind::REWARD_GRANTED => Event::RewardGranted(get(kind, body)?),
-        kind::POINT_ENTRY => Event::PointEntry(get(kind, body)?),
         kind::TIER_PLACED => Event::TierPlaced(get(kind, body)?),
         kind::PURCHASE_REFUNDED => Event::PurchaseRefunded(Box::new(get(kind, body)?)),
         kind::HOUSE_POSTED => Event::HousePosted(get(kind, body)?),

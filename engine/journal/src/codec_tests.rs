@@ -20,7 +20,7 @@ use kembali_core::journey::{Remark, Standing};
 use kembali_core::operation::{
     Actor, Operation, OperationDone, OperationKey, OperationRefused, OperationRejection, TierMove,
 };
-use kembali_core::points::PointEntry;
+use kembali_core::points::{Expiry, PointEntry};
 use kembali_core::purchase::{Line, Purchase};
 use kembali_core::refund::{
     CashbackBack, ClawBack, NegativeBalance, Part, PromoBack, PurchaseRefunded, Refund, RefundOf, RefundPolicy,
@@ -119,6 +119,7 @@ fn full_catalogue() -> Catalogue {
         is_active: true,
         ends_at: Some(Instant(1_498_841_999_000_000)),
         pays: RuleId(11),
+        life_days: Some(90),
     }];
     let buy = FulfillmentKind::Buy { product: Some("PIZZA".into()), amount_min: amount(90_000), is_cumulative: true };
     full.fulfillments = vec![
@@ -127,8 +128,13 @@ fn full_catalogue() -> Catalogue {
     ];
     let points = RewardKind::Points { kind: RuleId(11), points: amount(100) };
     full.rewards = vec![
-        Reward { id: RuleId(15), name: "Hundred".into(), kind: points },
-        Reward { id: RuleId(16), name: "Cash".into(), kind: RewardKind::WalletCredit { amount: amount(5_000) } },
+        Reward { id: RuleId(15), name: "Hundred".into(), kind: points, life_days: Some(365) },
+        Reward {
+            id: RuleId(16),
+            name: "Cash".into(),
+            kind: RewardKind::WalletCredit { amount: amount(5_000) },
+            life_days: None,
+        },
     ];
     full.campaigns = vec![Campaign {
         id: RuleId(17),
@@ -206,9 +212,13 @@ fn samples() -> Vec<(&'static str, Body)> {
         let at = |level| SpendStanding { program: RuleId(9), level: RuleId(level), spent: amount(5_000_040) };
         Placed::Threshold { before: at(before), after: at(after) }
     };
+    let moved = |expires, against| {
+        let entry = PointEntry { direction: Direction::Out, expires, against, ..point_entry() };
+        of_customer(Event::PointEntry(entry))
+    };
     let created = |kind| of_customer(Event::CustomerCreated(CustomerCreated { alias: Alias { kind, hash: 5 } }));
     let mut samples = vec![
-        ("catalogue_applied_v2", body(None, vec![Event::CatalogueApplied(Arc::new(full_catalogue()))])),
+        ("catalogue_applied_v3", body(None, vec![Event::CatalogueApplied(Arc::new(full_catalogue()))])),
         ("customer_created_email", created(AliasKind::Email)),
         ("customer_created_ref", created(AliasKind::Ref)),
         (
@@ -297,16 +307,9 @@ fn samples() -> Vec<(&'static str, Body)> {
         ),
         ("reward_granted_points", granted(RewardKind::Points { kind: RuleId(11), points: amount(100) })),
         ("reward_granted_credit", granted(RewardKind::WalletCredit { amount: amount(5_000) })),
-        (
-            "point_entry",
-            of_customer(Event::PointEntry(PointEntry {
-                kind: RuleId(11),
-                direction: Direction::In,
-                points: amount(100),
-                source: RuleId(15),
-                balance_after: amount(397),
-            })),
-        ),
+        ("point_entry_granted", of_customer(Event::PointEntry(point_entry()))),
+        ("point_entry_expired", moved(Expiry::of(Instant(1), Some(90)), HouseAccount::PointsExpired)),
+        ("point_entry_spent", moved(Expiry::NEVER, HouseAccount::PointsRedeemed)),
         ("tier_placed_promoted", placed(PlacementReason::Promoted, spend(9, 10))),
         ("tier_placed_demoted", placed(PlacementReason::Demoted, spend(10, 9))),
         (
@@ -496,9 +499,31 @@ fn house_entry(customer: Option<CustomerId>, account: HouseAccount) -> Body {
     body(customer, vec![Event::WalletEntry(entry.expect("it fits"))])
 }
 
+/// A movement that version 1 of its shape could hold.
+fn point_entry() -> PointEntry {
+    PointEntry {
+        kind: RuleId(11),
+        direction: Direction::In,
+        points: amount(100),
+        source: RuleId(15),
+        expires: Expiry::NEVER,
+        against: HouseAccount::PointsIssued,
+        balance_after: amount(397),
+    }
+}
+
 /// Shapes that are read and not written any more.
 fn old_samples() -> Vec<(&'static str, Body)> {
-    vec![("catalogue_applied", body(None, vec![Event::CatalogueApplied(Arc::new(catalogue()))]))]
+    let applied = |catalogue| body(None, vec![Event::CatalogueApplied(Arc::new(catalogue))]);
+    let mut immortal = full_catalogue();
+    immortal.cashback_rules.iter_mut().for_each(|rule| rule.life_days = None);
+    immortal.rewards.iter_mut().for_each(|reward| reward.life_days = None);
+    let customer = Some(CustomerId(0x0123_4567_89ab_8cde_8f01_2345_6789_abcd));
+    vec![
+        ("catalogue_applied", applied(catalogue())),
+        ("catalogue_applied_v2", applied(immortal)),
+        ("point_entry", body(customer, vec![Event::PointEntry(point_entry())])),
+    ]
 }
 
 fn bytes_of(body: &Body) -> Vec<u8> {

@@ -12,4 +12,4 @@ mod sweep;
 pub use outcome::{CustomerView, Outcome, PromoUse, TotalsView};
 pub use router::{GROUP_RECORDS_MAX, Group, NewProfile, OPEN_TICKETS_MAX, ProfileText, Reply, Router, ShardOf};
 pub use shard::{Answer, Answered, Assigned, Shard, Work};
-pub use sweep::{SWEEP_PLACED_MAX, SWEEP_ROWS_MAX, SweepTerms, Swept};
+pub use sweep::{SWEEP_CHANGED_MAX, SWEEP_ROWS_MAX, SweepTerms, Swept};

@@ -105,8 +105,10 @@ pub enum Outcome {
 pub struct CustomerView {
     /// The customer.
     pub id: CustomerId,
-    /// The row.
+    /// The row, up to date.
     pub row: Row,
+    /// The row as its last record left it: what was due since is not in it.
+    pub booked: Row,
     /// The tenant's present rules.
     pub catalogue: Arc<Catalogue>,
     /// The instant that is "now" for these rules.

@@ -16,10 +16,11 @@ use kembali_core::customer::Row;
 use kembali_core::desk::{self, Admission, Desk, OperationAdmission, Reservations, Terms};
 use kembali_core::event::{Body, Event, PurchaseRefused, Record};
 use kembali_core::ledger::Ledger;
-use kembali_core::placement::{Removal, as_placed};
+use kembali_core::placement::Removal;
 use kembali_core::totals::Totals;
 use kembali_core::{
     CustomerId, CustomerName, Instant, PurchaseKey, Rejection, RejectionCode, RuleId, Seq, TenantId, Ticket, WalletId,
+    upkeep,
 };
 
 mod operations;
@@ -223,11 +224,25 @@ impl<T> Router<T> {
         self.advance();
     }
 
-    /// Returns true when [`Router::sweep`] has something to do: customers of removed levels may be left, and the last
-    /// piece of the sweep is durable.
-    #[must_use]
-    pub fn is_sweep_due(&self) -> bool {
-        !self.is_poisoned && self.sweep.is_due(self.durable)
+    /// Returns true when [`Router::sweep`] has something to do at `now`: customers of removed levels may be left, or points
+    /// that expired; and the last piece of the sweep is durable.
+    pub fn is_sweep_due(&mut self, now: Instant) -> bool {
+        if self.is_poisoned {
+            return false;
+        }
+        if self.sweep.is_at_rest(self.durable) && self.has_due_points(now) {
+            self.sweep.begin();
+        }
+        self.sweep.is_due(self.durable)
+    }
+
+    /// Looks at the sums of what is durable, so it costs little and finds no points of an open ticket.
+    fn has_due_points(&self, now: Instant) -> bool {
+        let stamp = self.stamp.max(now);
+        self.totals.tenants().any(|(tenant, sums)| {
+            let clock = self.durable_rules.get(&tenant).map(|rules| rules.clock);
+            clock.is_some_and(|clock| sums.has_due_points(clock.now(sums.watermark, stamp)))
+        })
     }
 
     /// Returns true until the sweep has looked at every row.
@@ -239,7 +254,7 @@ impl<T> Router<T> {
     /// Gives each shard the next piece of the sweep, if it is due. A piece has a ticket like any command, and is there for
     /// itself alone: full slots do not keep it waiting, and nothing waits for the end of the sweep.
     pub fn sweep(&mut self, now: Instant) {
-        if !self.is_sweep_due() {
+        if !self.is_sweep_due(now) {
             return;
         }
         // Who waits since before keeps the stamp of the arrival: stamps do not hang on when a sweep comes by.
@@ -651,15 +666,18 @@ impl<T> Router<T> {
     fn customer_view(&self, received_at: Instant, row: Row) -> Option<Box<CustomerView>> {
         let catalogue = Arc::clone(self.desk.catalogue(row.tenant)?);
         let removals = self.desk.removals(row.tenant)?;
-        // Whoever looks sees the customer placed, whether or not the sweep has come by.
-        let row = as_placed(row, removals);
+        let now = self.desk.now(row.tenant, received_at);
+        // Whoever looks sees the row up to date, whether or not the sweep has come by.
+        let booked = row.clone();
+        let row = upkeep::as_of(row, removals, now);
         Some(Box::new(CustomerView {
             id: row.id,
-            now: self.desk.now(row.tenant, received_at),
+            now,
             last: self.desk.last_record_of(row.id),
             as_of: self.desk.last(),
             catalogue,
             row,
+            booked,
         }))
     }
 

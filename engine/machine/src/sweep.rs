@@ -1,11 +1,12 @@
-//! The sweep: places the customers of removed levels to whom nothing else happens.
+//! The sweep: brings the rows up to date of customers to whom nothing else happens. Levels that were removed and points
+//! that are due are what it is for.
 //!
 //! It walks through the rows of every shard, a piece at a time, between the purchases. A piece is one ticket: a bounded
-//! number of rows is looked at, and of these a bounded number placed, each in a record of its own. The next piece comes
+//! number of rows is looked at, and of these a bounded number changed, each in a record of its own. The next piece comes
 //! once the last one is durable, so the sweep is never ahead of the disk and ingest waits for one piece at most.
 //!
-//! Nothing of it is written down. What is still to be placed is in the rows and in the sums of members by level; a start
-//! looks there and begins anew.
+//! Nothing of it is written down. What is still to be done is in the rows, and in the sums of members by level and of
+//! points by expiry; a start looks there and begins anew.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,29 +14,36 @@ use std::sync::Arc;
 use kembali_core::catalogue::Catalogue;
 use kembali_core::desk::Desk;
 use kembali_core::event::Body;
-use kembali_core::placement::{Removal, placed_by_sweep};
+use kembali_core::placement::Removal;
 use kembali_core::totals::Totals;
-use kembali_core::{Instant, Seq, TenantId};
+use kembali_core::{Instant, Seq, TenantId, upkeep};
 
 use crate::rows::Rows;
 
 /// Rows that one piece looks at.
 pub const SWEEP_ROWS_MAX: usize = 2_048;
-/// Customers that one piece places.
-pub const SWEEP_PLACED_MAX: usize = 64;
+/// Customers that one piece changes.
+pub const SWEEP_CHANGED_MAX: usize = 64;
 
 /// What a piece needs to know.
 #[derive(Debug)]
 pub struct SweepTerms {
     received_at: Instant,
-    /// Tenants that removed levels, with their present rules.
-    tenants: BTreeMap<TenantId, (Arc<Catalogue>, Arc<[Removal]>)>,
+    tenants: BTreeMap<TenantId, TenantTerms>,
+}
+
+/// What a piece needs to know of a tenant whose customers it changes.
+#[derive(Debug)]
+struct TenantTerms {
+    rules: Arc<Catalogue>,
+    removals: Arc<[Removal]>,
+    now: Instant,
 }
 
 /// What a piece did.
 #[derive(Debug)]
 pub struct Swept {
-    /// A record's body for each customer who was placed; the rows have changed.
+    /// A record's body for each customer whose row has changed.
     pub bodies: Vec<Body>,
     /// Where to go on; `None` when all rows were looked at.
     pub next: Option<usize>,
@@ -43,11 +51,11 @@ pub struct Swept {
 
 impl SweepTerms {
     pub(crate) fn new(desk: &Desk, received_at: Instant) -> SweepTerms {
-        let with_removals = |rules: &Arc<Catalogue>| {
-            let removals = desk.removals(rules.tenant).filter(|removals| !removals.is_empty())?;
-            Some((rules.tenant, (Arc::clone(rules), Arc::clone(removals))))
+        let terms = |rules: &Arc<Catalogue>| {
+            let removals = desk.removals(rules.tenant).cloned().unwrap_or_default();
+            (rules.tenant, TenantTerms { rules: Arc::clone(rules), removals, now: desk.now(rules.tenant, received_at) })
         };
-        SweepTerms { received_at, tenants: desk.catalogues().filter_map(with_removals).collect() }
+        SweepTerms { received_at, tenants: desk.catalogues().map(terms).collect() }
     }
 
     /// Does one piece.
@@ -55,11 +63,11 @@ impl SweepTerms {
         let (mut bodies, mut next, all) = (Vec::new(), from, rows.len());
         for (place, row) in rows.walk(from).take(SWEEP_ROWS_MAX) {
             next = place + 1;
-            let Some((rules, removals)) = self.tenants.get(&row.tenant) else { continue };
-            let Some(body) = placed_by_sweep(row, rules, removals, self.received_at) else { continue };
+            let Some(TenantTerms { rules, removals, now }) = self.tenants.get(&row.tenant) else { continue };
+            let Some(body) = upkeep::by_sweep(row, rules, removals, *now, self.received_at) else { continue };
             row.evolve(&body);
             bodies.push(body);
-            if bodies.len() == SWEEP_PLACED_MAX {
+            if bodies.len() == SWEEP_CHANGED_MAX {
                 break;
             }
         }
@@ -79,7 +87,7 @@ pub(crate) struct Sweep {
 }
 
 impl Sweep {
-    /// Goes on where a crash or a stop may have left customers on removed levels.
+    /// Goes on where a crash or a stop may have left customers on removed levels. Points that are due are found anyhow.
     pub(crate) fn new(shards: usize, desk: &Desk, totals: &Totals) -> Sweep {
         let is_due = totals.tenants().any(|(tenant, sums)| {
             let Some(rules) = desk.catalogue(tenant) else { return false };
@@ -88,9 +96,15 @@ impl Sweep {
         Sweep { places: vec![is_due.then_some(0); shards], open: 0, last: Seq::ZERO }
     }
 
-    /// A level was removed: looks at every row again. No piece is open then, because a change of rules waits for all.
+    /// Looks at every row again. No piece may be open: a change of rules waits for all, and points are looked for at rest.
     pub(crate) fn begin(&mut self) {
+        debug_assert_eq!(self.open, 0, "a sweep begins anew while a piece is on its way");
         self.places.fill(Some(0));
+    }
+
+    /// Returns true when a sweep may begin that finds what the sums as of `durable` say.
+    pub(crate) fn is_at_rest(&self, durable: Seq) -> bool {
+        !self.is_under_way() && self.last <= durable
     }
 
     /// Returns true when the next pieces may be handed out.
@@ -98,7 +112,7 @@ impl Sweep {
         self.open == 0 && self.last <= durable && self.places.iter().any(Option::is_some)
     }
 
-    /// Returns true until every row was looked at, and what was placed is merged.
+    /// Returns true until every row was looked at, and what was changed is merged.
     pub(crate) fn is_under_way(&self) -> bool {
         0 < self.open || self.places.iter().any(Option::is_some)
     }

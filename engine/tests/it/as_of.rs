@@ -1,13 +1,16 @@
 //! R33: what is read as of a past position is a replay of the records up to there, and never changes: while purchases are
 //! booked, generations archived, snapshots taken and dropped, and after a restart.
 
+use kembali_core::accounts::Direction;
 use kembali_core::customer::Row;
 use kembali_core::draft::PolicyDraft;
-use kembali_core::event::Record;
+use kembali_core::event::{Event, Record};
 use kembali_core::ledger::Ledger;
-use kembali_core::placement::as_placed;
-use kembali_core::{CustomerId, Instant, Seq, TenantId};
-use kembali_engine::{ApplyRequest, Caller, CustomerRef, Engine, ReadError};
+use kembali_core::operation::{Actor, Operation, TierMove};
+use kembali_core::upkeep::as_of;
+use kembali_core::wallet::WalletStatus;
+use kembali_core::{CustomerId, Instant, Seq, TenantId, WalletId};
+use kembali_engine::{ApplyRequest, Caller, CustomerRef, Engine, OperationRequest, ReadError};
 
 use crate::lab::{Lab, book, depth, open_shop, purchase, rules, runtime};
 use crate::same::input;
@@ -30,7 +33,7 @@ fn replayed(ledger: &Ledger, customer: CustomerId) -> Known {
     let row = ledger.rows.get(&customer)?;
     let version = ledger.desk.catalogue(TENANT).expect("rules").version;
     let now = ledger.desk.now(TENANT, ledger.desk.last_received_at());
-    let row = as_placed(row.clone(), ledger.desk.removals(TENANT).expect("a tenant"));
+    let row = as_of(row.clone(), ledger.desk.removals(TENANT).expect("a tenant"), now);
     Some((row, version, now, ledger.desk.last_record_of(customer)))
 }
 
@@ -49,7 +52,7 @@ fn draw(state: &mut u64, below: u64) -> u64 {
     (*state >> 33) % below
 }
 
-/// Books a thousand purchases, with a change of the rules now and then that takes a level away or brings one, and looks back at random between them. Returns
+/// Books a thousand purchases, with operations between them and a change of the rules now and then that takes a level away or brings one, and looks back at random between them. Returns
 /// what was seen.
 async fn run(engine: &Engine, shop: Caller, state: &mut u64) -> Vec<(CustomerId, Seq, Known)> {
     let mut seen = Vec::new();
@@ -60,6 +63,7 @@ async fn run(engine: &Engine, shop: Caller, state: &mut u64) -> Vec<(CustomerId,
         let (booked, looked) = tokio::join!(booking, look(engine, durable, state));
         booked.expect("the engine answers");
         seen.extend(looked);
+        operate(engine, index, state).await;
         if index % 7 == 3 {
             let mut draft = rules(500 + index as u64);
             let PolicyDraft::Journey(journey) = &mut draft.programs[0].policy else {
@@ -78,6 +82,36 @@ async fn run(engine: &Engine, shop: Caller, state: &mut u64) -> Vec<(CustomerId,
         }
     }
     seen
+}
+
+/// Does something with accounts of customers beside purchases; some of it is refused.
+async fn operate(engine: &Engine, index: usize, state: &mut u64) {
+    for number in 0..6 {
+        let name = CustomerRef::Ref(format!("c{}", draw(state, 20)));
+        let Some(view) = engine.customer(TENANT, &name).await.expect("it answers") else { continue };
+        let wallet = WalletId(u16::try_from(draw(state, 3)).expect("a few"));
+        let amount = 1 + i64::try_from(draw(state, 50_000)).expect("a few");
+        let operation = match draw(state, 9) {
+            0 | 1 => Operation::Deposit { wallet, amount, reference: None },
+            2 => Operation::Adjust { wallet, direction: Direction::Out, amount, reason: "a slip".into() },
+            3 => Operation::OpenWallet,
+            4 => Operation::SetWalletStatus { wallet: WalletId(1), status: WalletStatus::Frozen },
+            5 => Operation::SetWalletStatus { wallet: WalletId(1), status: WalletStatus::Active },
+            6 => Operation::ReportActivity { tag: "review".into(), occurred_at: None },
+            7 => Operation::MoveTier { program: "Journey".into(), to: TierMove::Up },
+            _ => Operation::MoveTier { program: "Journey".into(), to: TierMove::Down },
+        };
+        let request = OperationRequest {
+            tenant: TENANT,
+            actor: Actor::Operator,
+            customer: CustomerRef::Id(view.id),
+            idempotency_key: Some(format!("{index}/{number}")),
+            operation,
+            wallet_name: None,
+            dry_run: false,
+        };
+        engine.operate(request).await.expect("the engine answers");
+    }
 }
 
 async fn look(engine: &Engine, durable: Seq, state: &mut u64) -> Vec<(CustomerId, Seq, Known)> {
@@ -115,6 +149,12 @@ fn r33_a_past_state_is_a_replay_of_its_prefix_and_never_changes() {
         let engine = lab.start(1);
         look_again(&engine, &seen, "after a restart").await;
         let records = records(&engine).await;
+        let of = |wanted: fn(&Event) -> bool| records.iter().filter(|own| own.body.events.iter().any(wanted)).count();
+        let (done, refused) = (
+            of(|event| matches!(event, Event::OperationDone(_))),
+            of(|event| matches!(event, Event::OperationRefused(_))),
+        );
+        assert!(20 < done && 5 < refused, "{done} operations, {refused} refused");
         let (mut ledger, mut met) = (Ledger::default(), 0);
         for record in &records {
             ledger.evolve(record).expect("a ledger");

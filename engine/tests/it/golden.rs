@@ -79,12 +79,13 @@ fn every_rule(mut draft: CatalogueDraft) -> CatalogueDraft {
             is_active: true,
             ends_at: None,
             pays: "points".into(),
+            life_days: Some(30),
         }],
         fulfillments: vec![FulfillmentDraft { name: "Half a million".into(), kind: any }],
         rewards: vec![
             RewardDraft {
                 name: "Points".into(),
-                pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(77) },
+                pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(77), life_days: Some(40) },
             },
             RewardDraft { name: "Cash".into(), pays: RewardPaysDraft::WalletCredit(amount(5)) },
         ],

@@ -39,7 +39,7 @@ use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
-use crate::wire::event::{Topics, is_placement, partner_of};
+use crate::wire::event::{Topics, is_of_nobody, partner_of};
 
 /// Where a request leaves the subscriber that its connection turns into.
 #[derive(Default)]
@@ -69,7 +69,7 @@ impl Scope {
             Scope::Tenant(tenant) => record.body.tenant == tenant,
             Scope::Partner(caller) => {
                 // A customer of the tenant who is placed on another level without a purchase is nobody's own.
-                let is_shown = partner_of(&record.body) == Some(caller.partner) || is_placement(&record.body);
+                let is_shown = partner_of(&record.body) == Some(caller.partner) || is_of_nobody(&record.body);
                 record.body.tenant == caller.tenant && is_shown
             }
         }

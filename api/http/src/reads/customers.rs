@@ -6,6 +6,7 @@ use hyper::Uri;
 use kembali_core::campaign::{CampaignStanding, Progress};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::journey::Standing;
+use kembali_core::points::Lot;
 use kembali_core::threshold::SpendStanding;
 use kembali_core::{AliasKind, Unit};
 use kembali_engine::{CustomerRef, CustomerView};
@@ -19,9 +20,9 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
 use crate::wire::customer::{
-    CampaignState, Customer, CustomerTier, FulfillmentState, PointHolding, Wallet, WalletList,
+    CampaignState, Customer, CustomerTier, FulfillmentState, PointHolding, PointLot, Wallet, WalletList,
 };
-use crate::wire::instant::UuidText;
+use crate::wire::instant::{Rfc3339, UuidText};
 use crate::wire::operation::status_text;
 use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
 use crate::wire::result::Names;
@@ -124,6 +125,14 @@ fn campaign_state(names: &Names<'_>, standing: &CampaignStanding) -> CampaignSta
     }
 }
 
+fn point_lot(names: &Names<'_>, lot: &Lot) -> PointLot {
+    PointLot {
+        source: names.source(lot.source).into_owned(),
+        expires_at: lot.expires.instant().map(Rfc3339),
+        points: lot.points.minor_units(),
+    }
+}
+
 fn shown(app: &App, identity: Identity, view: &CustomerView) -> Result<Customer, Problem> {
     let catalogue: &Catalogue = &view.catalogue;
     let names = Names { catalogue };
@@ -159,6 +168,7 @@ fn shown(app: &App, identity: Identity, view: &CustomerView) -> Result<Customer,
             .map(|own| PointHolding {
                 kind: names.point_kind(own.kind).into_owned(),
                 balance: own.balance().minor_units(),
+                lots: own.lots.iter().map(|lot| point_lot(&names, lot)).collect(),
             })
             .collect(),
         campaigns: view.row.campaigns.iter().map(|own| campaign_state(&names, own)).collect(),

@@ -22,7 +22,7 @@ use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
-use crate::wire::event::{is_placement, partner_of};
+use crate::wire::event::{is_of_nobody, partner_of};
 use crate::wire::history::{EntryPage, Leg, PurchasePage, Side, TierMove, TierPage, TierState, WalletEntry};
 use crate::wire::instant::{Rfc3339, UuidText};
 use crate::wire::operation::{operation_name, operation_of};
@@ -45,7 +45,7 @@ pub(crate) async fn tiers(
     // Customers are the tenant's, and each of its partners may show where one stands. What led there is of purchases,
     // and these are their partner's own; what no purchase did is nobody's own.
     let is_shown = |record: &Record| match identity {
-        Identity::Partner(caller) => partner_of(&record.body) == Some(caller.partner) || is_placement(&record.body),
+        Identity::Partner(caller) => partner_of(&record.body) == Some(caller.partner) || is_of_nobody(&record.body),
         Identity::Operator | Identity::Nobody => true,
     };
     let items = |record: &Record, rules: Rules<'_>| {
@@ -243,6 +243,8 @@ pub(crate) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> Stri
         HouseAccount::LoyaltyExpense => "loyalty_expense".to_owned(),
         HouseAccount::RewardExpense => "reward_expense".to_owned(),
         HouseAccount::PointsIssued => "points_issued".to_owned(),
+        HouseAccount::PointsExpired => "points_expired".to_owned(),
+        HouseAccount::PointsRedeemed => "points_redeemed".to_owned(),
         HouseAccount::RefundShortfall => "refund_shortfall".to_owned(),
         HouseAccount::CashClearing => "cash_clearing".to_owned(),
         HouseAccount::Adjustments => "adjustments".to_owned(),

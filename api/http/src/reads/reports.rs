@@ -175,7 +175,7 @@ pub(crate) async fn trial_balance(
     let wallets = sums.wallets.iter().map(|(unit, owed)| account("wallets".to_owned(), *unit, -owed));
     let points = sums.points.iter().map(|(unit, owed)| account("points".to_owned(), *unit, -owed));
     let house =
-        sums.house.iter().map(|((unit, own), debit)| account(account_name(*own, &view.catalogue), *unit, *debit));
+        sums.house.iter().map(|((unit, own), sum)| account(account_name(*own, &view.catalogue), *unit, sum.net()));
     let accounts = wallets.chain(points).chain(house).collect();
     let total = |(unit, difference): (&Unit, &i128)| UnitTotal {
         unit: unit_name(*unit, &view.catalogue),

@@ -69,7 +69,7 @@ pub(crate) async fn show(
     }
     let closing = app.engine.customer_at(tenant, &customer, page.to).await?.ok_or_else(unknown)?;
     let opening = app.engine.customer_at(tenant, &customer, page.from).await?;
-    let statement = page.statement(&app, &query, &closing, opening.as_ref().map(|view| &view.row)).await?;
+    let statement = page.statement(&app, &query, &closing, opening.as_ref().map(|view| &view.booked)).await?;
     if !accepts_csv(&headers) {
         let mut response = Json(statement).into_response();
         response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
@@ -119,7 +119,7 @@ impl Page {
         let items = |record: &Record, rules: Rules<'_>| Ok(entries(record, rules.catalogue, &units));
         let (data, next) = walk(app, closing.id, start, self.from, query.limit()?, items).await?;
         let none = BTreeMap::new();
-        let (before, after) = (opening.map_or(none, |row| balances(row, &units)), balances(&closing.row, &units));
+        let (before, after) = (opening.map_or(none, |row| balances(row, &units)), balances(&closing.booked, &units));
         // Each account stands in both.
         let accounts: BTreeMap<&StatementAccount, ()> =
             before.keys().chain(after.keys()).map(|own| (own, ())).collect();
@@ -166,12 +166,16 @@ fn entries(record: &Record, catalogue: &Catalogue, units: &Names<'_>) -> Vec<Sta
             |leg: &HouseLeg| Leg { account: account_name(leg.account, catalogue), amount: leg.amount.minor_units() };
         let against = entry.against.iter().map(leg).collect();
         let account = wallet(entry.wallet, entry.unit, units);
-        shown(record, account, (entry.direction, entry.amount, entry.balance_after), against, None)
+        shown(record, account, (entry.direction, entry.amount, entry.balance_after), against)
     };
     let of_points = |entry: &PointEntry| {
-        let source = Some(names.source(entry.source).into_owned());
         let moved = (entry.direction, entry.points, entry.balance_after.into());
-        shown(record, points(entry.kind, units), moved, Vec::new(), source)
+        let against = Leg { account: account_name(entry.against, catalogue), amount: entry.points.minor_units() };
+        StatementEntry {
+            source: Some(names.source(entry.source).into_owned()),
+            expires_at: entry.expires.instant().map(Rfc3339),
+            ..shown(record, points(entry.kind, units), moved, vec![against])
+        }
     };
     let entries = record.body.events.iter().rev().filter_map(|event| match event {
         Event::WalletEntry(entry) => Some(money(entry)),
@@ -186,7 +190,6 @@ fn shown(
     account: StatementAccount,
     (direction, amount, after): (Direction, Amount, Balance),
     against: Vec<Leg>,
-    source: Option<String>,
 ) -> StatementEntry {
     let (amount, after) = (amount.minor_units(), after.minor_units());
     StatementEntry {
@@ -204,6 +207,7 @@ fn shown(
         },
         balance_after: after,
         against,
-        source,
+        source: None,
+        expires_at: None,
     }
 }

@@ -231,7 +231,7 @@ impl<'a> Sides<'a> {
         let cost = |(unit, account): (Unit, _)| WhatIfCost {
             account: account_name(account, rules),
             unit: unit_name(unit, rules),
-            sum: self.figure(|own| own.house.get(&(unit, account)).copied().unwrap_or(0)),
+            sum: self.figure(|own| own.house.get(&(unit, account)).map_or(0, |sum| sum.net())),
         };
         accounts.into_iter().map(cost).collect()
     }

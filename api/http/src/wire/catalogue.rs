@@ -333,6 +333,9 @@ pub struct CashbackRuleFile {
     pub ends_at: Option<String>,
     /// The name of the kind of points that it pays.
     pub pays: String,
+    /// How many days these points live; none means for ever. They expire at 00:00 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life_days: Option<u32>,
 }
 
 fn yes() -> bool {
@@ -394,6 +397,9 @@ pub struct RewardFile {
     /// The name of the kind of these points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// How many days these points live; none means for ever. They expire at 00:00 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life_days: Option<u32>,
     /// What it credits to the wallet, in minor units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wallet_credit: Option<Money>,

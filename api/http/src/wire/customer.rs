@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::instant::UuidText;
+use super::instant::{Rfc3339, UuidText};
 
 /// A customer.
 #[derive(Serialize, ToSchema)]
@@ -62,6 +62,20 @@ pub(crate) struct PointHolding {
     pub(crate) kind: String,
     /// How many points there are.
     pub(crate) balance: i64,
+    /// What it is made of, in the order in which it is spent: the soonest expiry first.
+    pub(crate) lots: Vec<PointLot>,
+}
+
+/// Points of one rule that expire together.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PointLot {
+    /// The rule that granted them.
+    pub(crate) source: String,
+    /// When they expire; null for never.
+    #[schema(required)]
+    pub(crate) expires_at: Option<Rfc3339>,
+    /// How many there are left.
+    pub(crate) points: i64,
 }
 
 /// Where a customer stands in a campaign.

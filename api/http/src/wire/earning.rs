@@ -44,6 +44,7 @@ impl CashbackRuleFile {
             is_active: self.active,
             ends_at: instant(self.ends_at.as_ref(), zone, &place("ends_at"))?,
             pays: self.pays.clone(),
+            life_days: self.life_days,
         })
     }
 }
@@ -71,7 +72,11 @@ impl RewardFile {
             (Some(points), Some(kind), None) => RewardPaysDraft::Points {
                 kind: kind.clone(),
                 points: amount(points, || format!("{}.points", place()))?,
+                life_days: self.life_days,
             },
+            (None, None, Some(_)) if self.life_days.is_some() => {
+                return Err(fault(format!("{}.life_days", place()), "is of points: money does not expire"));
+            }
             (None, None, Some(credit)) => {
                 RewardPaysDraft::WalletCredit(amount(credit, || format!("{}.wallet_credit", place()))?)
             }
@@ -131,6 +136,7 @@ pub(super) fn write_earning(file: &mut CatalogueFile, catalogue: &Catalogue, zon
             active: rule.is_active,
             ends_at: text(rule.ends_at),
             pays: known.name(rule.pays),
+            life_days: rule.life_days,
         })
         .collect();
     file.fulfillments = (catalogue.fulfillments.iter())
@@ -153,7 +159,7 @@ pub(super) fn write_earning(file: &mut CatalogueFile, catalogue: &Catalogue, zon
                 }
                 RewardKind::WalletCredit { amount } => (None, None, Some(Money(amount.minor_units()))),
             };
-            RewardFile { name: own.name.clone(), points, kind, wallet_credit }
+            RewardFile { name: own.name.clone(), points, kind, life_days: own.life_days, wallet_credit }
         })
         .collect();
     file.campaigns = (catalogue.campaigns.iter())
@@ -182,6 +188,7 @@ pub(super) fn earning_draft_of(catalogue: &Catalogue) -> EarningDraft {
                 is_active: rule.is_active,
                 ends_at: rule.ends_at,
                 pays: known.name(rule.pays),
+                life_days: rule.life_days,
             })
             .collect(),
         fulfillments: (catalogue.fulfillments.iter())
@@ -191,7 +198,9 @@ pub(super) fn earning_draft_of(catalogue: &Catalogue) -> EarningDraft {
             .map(|own| RewardDraft {
                 name: own.name.clone(),
                 pays: match own.kind {
-                    RewardKind::Points { kind, points } => RewardPaysDraft::Points { kind: known.name(kind), points },
+                    RewardKind::Points { kind, points } => {
+                        RewardPaysDraft::Points { kind: known.name(kind), points, life_days: own.life_days }
+                    }
                     RewardKind::WalletCredit { amount } => RewardPaysDraft::WalletCredit(amount),
                 },
             })

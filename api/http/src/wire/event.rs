@@ -6,10 +6,12 @@
 
 use std::borrow::Cow;
 
-use kembali_core::accounts::Entry;
+use kembali_core::accounts::{Direction, Entry, HouseAccount};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::event::{Body, DeclineReason, Event, PromoDeclined, PromoGranted};
 use kembali_core::operation::Actor;
+use kembali_core::points::PointEntry;
+use kembali_core::upkeep::is_upkeep;
 use kembali_core::{AliasKind, PartnerId, Seq, Unit};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -137,6 +139,34 @@ impl Topic {
             Event::WalletOpened(_) => Topic::WalletOpened,
             Event::WalletStatusSet(_) => Topic::WalletStatus,
         })
+    }
+}
+
+/// Why points moved.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PointsReason {
+    /// A rule granted them.
+    Earned,
+    /// They were taken back by what they were granted for.
+    Reversed,
+    /// Their time was over.
+    Expired,
+    /// They were spent.
+    Redeemed,
+    /// What they were spent on was taken back.
+    Restored,
+}
+
+impl PointsReason {
+    fn of(entry: &PointEntry) -> PointsReason {
+        match (entry.against, entry.direction) {
+            (HouseAccount::PointsExpired, _) => PointsReason::Expired,
+            (HouseAccount::PointsRedeemed, Direction::Out) => PointsReason::Redeemed,
+            (HouseAccount::PointsRedeemed, Direction::In) => PointsReason::Restored,
+            (_, Direction::In) => PointsReason::Earned,
+            (_, Direction::Out) => PointsReason::Reversed,
+        }
     }
 }
 
@@ -377,6 +407,11 @@ enum Said<'a> {
         points: i64,
         /// The id of the rule that granted them.
         source: u32,
+        /// When they expire, or would have; null for never.
+        #[schema(required)]
+        expires_at: Option<Rfc3339>,
+        /// Why they moved.
+        reason: PointsReason,
         /// How many there are afterwards.
         points_after: i64,
     },
@@ -572,6 +607,8 @@ impl<'a> View<'a> {
                 direction: Side::of(entry.direction),
                 points: entry.points.minor_units(),
                 source: entry.source.0,
+                expires_at: entry.expires.instant().map(Rfc3339),
+                reason: PointsReason::of(entry),
                 points_after: entry.balance_after.minor_units(),
             },
         };
@@ -616,9 +653,10 @@ const fn partner_who_asked(actor: Actor) -> Option<PartnerId> {
     }
 }
 
-/// Returns true of a record that places a customer on other levels, and does nothing else.
-pub(crate) fn is_placement(body: &Body) -> bool {
-    body.events.iter().all(|event| matches!(event, Event::TierPlaced(_)))
+/// Returns true of a record that places a customer on other levels or lets points expire, and does nothing else: it is of
+/// the tenant's rules and of time, and of no partner.
+pub(crate) fn is_of_nobody(body: &Body) -> bool {
+    body.events.iter().all(|event| matches!(event, Event::TierPlaced(_)) || is_upkeep(event))
 }
 
 #[cfg(test)]

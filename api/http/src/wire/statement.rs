@@ -87,14 +87,16 @@ pub(crate) struct StatementEntry {
     pub(crate) balance_before: i64,
     /// What is in it afterwards.
     pub(crate) balance_after: i64,
-    /// The accounts of the house on the other side, of money; their amounts sum to `amount`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
+    /// The accounts of the house on the other side; their amounts sum to `amount`.
     pub(crate) against: Vec<Leg>,
     /// The rule that granted them, of points.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) source: Option<String>,
+    /// When they expire, or would have, of points that do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) expires_at: Option<Rfc3339>,
 }
 
 /// The first line of every page.

@@ -1,6 +1,6 @@
 //! The row's decision: from an admitted purchase to all of its events.
 //!
-//! A customer whose level was removed is placed first. Then in this order: the promo, which was decided at the desk and
+//! What time and changes of the rules have done comes first. Then in this order: the promo, which was decided at the desk and
 //! only finds its place here; tier steps and their milestones; cashback rules; campaigns and their rewards; then one
 //! wallet entry for all money that was earned, and an entry for each grant of points. All of it, or nothing.
 
@@ -14,9 +14,9 @@ use crate::command::PurchaseCommand;
 use crate::desk::Terms;
 use crate::event::{Body, CustomerCreated, Event, PurchaseBooked};
 use crate::identity::{CustomerName, RuleId};
-use crate::placement;
 use crate::quantity::Seq;
 use crate::rejection::Rejection;
+use crate::upkeep;
 
 impl Needs {
     /// Answers needs of which there are none: the resource kinds are empty.
@@ -75,16 +75,16 @@ pub enum ResourceKind {}
 /// If the desk admitted a customer by an id that has no row.
 #[must_use]
 pub fn decide(row: Option<&Row>, terms: &Terms, command: Box<PurchaseCommand>) -> Decision {
-    let (row, placed) = match row {
+    let (row, upkeep) = match row {
         Some(row) => {
-            let (row, placed) = placement::up_to_date(row, &terms.removals);
-            (Some(row), placed)
+            let (row, upkeep) = upkeep::up_to_date(row, &terms.removals, terms.at);
+            (Some(row), upkeep)
         }
         None => (None, Vec::new()),
     };
     let row = row.as_deref();
     let mut earned = Earned::new(row, &terms.catalogue, terms.at);
-    earned.events.extend(placed.into_iter().map(Event::TierPlaced));
+    earned.events.extend(upkeep);
     if row.is_none() {
         let CustomerName::Alias(alias) = command.customer else { panic!("only an alias creates a customer") };
         earned.events.push(Event::CustomerCreated(CustomerCreated { alias }));

@@ -16,7 +16,7 @@ use crate::event::{
 };
 use crate::identity::{PartnerId, RuleId};
 use crate::journey;
-use crate::points::PointEntry;
+use crate::points::{Expiry, Lot, PointEntry};
 use crate::purchase::Purchase;
 use crate::quantity::{Amount, Balance, Instant};
 use crate::threshold;
@@ -129,9 +129,9 @@ impl<'a> Earned<'a> {
         for rule in &rules.cashback_rules {
             let points = rule.pays_for(purchase, amount, partner, self.at);
             if !points.is_zero() {
-                let (rule, kind) = (rule.id, rule.pays);
-                self.events.push(Event::CashbackEarned(CashbackEarned { rule, kind, points }));
-                self.grant_points(kind, rule, points)?;
+                let (source, kind, expires) = (rule.id, rule.pays, Expiry::of(self.at, rule.life_days));
+                self.events.push(Event::CashbackEarned(CashbackEarned { rule: source, kind, points }));
+                self.grant_points(kind, Lot { expires, source, points })?;
             }
         }
         Ok(())
@@ -166,7 +166,10 @@ impl<'a> Earned<'a> {
             let granted = RewardGranted { campaign: campaign.id, reward: reward.id, paid: reward.kind };
             self.events.push(Event::RewardGranted(granted));
             match reward.kind {
-                RewardKind::Points { kind, points } => self.grant_points(kind, reward.id, points)?,
+                RewardKind::Points { kind, points } => {
+                    let (source, expires) = (reward.id, Expiry::of(self.at, reward.life_days));
+                    self.grant_points(kind, Lot { expires, source, points })?;
+                }
                 RewardKind::WalletCredit { amount } => {
                     self.legs.push(HouseLeg { account: HouseAccount::RewardExpense, amount });
                 }
@@ -175,11 +178,11 @@ impl<'a> Earned<'a> {
         Ok(())
     }
 
-    fn grant_points(&mut self, kind: RuleId, source: RuleId, points: Amount) -> Result<(), Unbookable> {
+    fn grant_points(&mut self, kind: RuleId, lot: Lot) -> Result<(), Unbookable> {
         let latest = self.points.iter().rev().find(|entry| entry.kind == kind).map(|entry| entry.balance_after);
         let held = || self.row.map_or(Amount::ZERO, |row| row.point_balance(kind));
         let balance = latest.unwrap_or_else(held);
-        let entry = PointEntry::grant(kind, source, points, balance);
+        let entry = PointEntry::grant(kind, lot, balance);
         self.points.push(entry.ok_or(Unbookable::PointsTooLarge { points: balance })?);
         Ok(())
     }

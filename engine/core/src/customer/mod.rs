@@ -138,7 +138,7 @@ impl Row {
         }
     }
 
-    fn point_account_mut(&mut self, kind: RuleId) -> &mut PointAccount {
+    pub(crate) fn point_account_mut(&mut self, kind: RuleId) -> &mut PointAccount {
         let at = match self.points.binary_search_by_key(&kind, |own| own.kind) {
             Ok(at) => at,
             Err(at) => {

@@ -1,7 +1,7 @@
 //! The row's decision on an operation: what is done to wallets, levels and campaigns beside a purchase.
 //!
-//! A customer whose level was removed is placed first, and the operation sees the new level. A refusal changes nothing:
-//! who is refused stays unplaced until the next decision, or the sweep.
+//! What time and changes of the rules have done comes first, and the operation sees the row as it is then. A refusal
+//! changes nothing: what is due stays due until the next decision, or the sweep.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -14,10 +14,10 @@ use crate::desk::OperationTerms;
 use crate::event::{Body, CustomerCreated, Event, WalletOpened, WalletStatusSet};
 use crate::identity::{CustomerName, WalletId};
 use crate::operation::{Operation, OperationCommand, OperationDone, OperationRejection};
-use crate::placement;
 use crate::quantity::{Amount, Seq};
 use crate::refund::{Original, refund};
 use crate::tier_move::move_tier;
+use crate::upkeep;
 use crate::wallet::{CASHBACK_WALLET, WALLETS_MAX, Wallet, WalletStatus};
 
 /// What the row says to an operation.
@@ -43,8 +43,7 @@ pub fn operate(row: Option<&Row>, terms: &OperationTerms, command: Box<Operation
         let created = Vec::from([Event::CustomerCreated(CustomerCreated { alias })]);
         return OperationDecision::Decided(body(terms, *command, created, Vec::new()));
     };
-    let (row, placed) = placement::up_to_date(row, &terms.removals);
-    let events = placed.into_iter().map(Event::TierPlaced).collect();
+    let (row, events) = upkeep::up_to_date(row, &terms.removals, terms.at);
     match effects(&row, terms, &command) {
         Ok(Some(effects)) => OperationDecision::Decided(body(terms, *command, events, effects)),
         Ok(None) => OperationDecision::Unchanged,

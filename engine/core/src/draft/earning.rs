@@ -10,6 +10,7 @@ use crate::catalogue::{
     Campaign, CashbackRule, Catalogue, Fulfillment, FulfillmentKind, Partner, PointKind, Reward, RewardKind,
 };
 use crate::identity::RuleId;
+use crate::points::LIFE_DAYS_MAX;
 use crate::purchase::TEXT_BYTES_MAX;
 use crate::rejection::CatalogueRejection;
 
@@ -56,6 +57,15 @@ fn check_names<'a>(list: &str, names: impl Iterator<Item = &'a str> + Clone) -> 
     match first_twin(names, str::to_string) {
         Some(twin) => Err(invalid(format!("{list}[{twin}]"), "stands twice")),
         None => Ok(()),
+    }
+}
+
+fn check_life(life_days: Option<u32>, place: &str) -> Result<(), CatalogueRejection> {
+    match life_days {
+        Some(days) if !(1..=LIFE_DAYS_MAX).contains(&days) => {
+            Err(invalid(place, format!("life_days must be 1 to {LIFE_DAYS_MAX}")))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -137,7 +147,9 @@ impl CashbackDraft {
         };
         let mut products = self.products.clone();
         products.sort();
+        check_life(self.life_days, &place)?;
         Ok(CashbackRule {
+            life_days: self.life_days,
             pays: named(kinds, &self.pays, &place, "pays")?,
             id: ids.keep_or_next(kept(present.map(|present| present.cashback_rules.as_slice()), &self.name)),
             name: self.name.clone(),
@@ -180,18 +192,19 @@ impl RewardDraft {
         ids: &mut Ids,
     ) -> Result<Reward, CatalogueRejection> {
         let place = format!("rewards[{}]", self.name);
-        let kind = match &self.pays {
-            RewardPaysDraft::Points { kind, points } => {
-                RewardKind::Points { kind: named(kinds, kind, &place, "kind")?, points: *points }
+        let (kind, life_days) = match &self.pays {
+            RewardPaysDraft::Points { kind, points, life_days } => {
+                (RewardKind::Points { kind: named(kinds, kind, &place, "kind")?, points: *points }, *life_days)
             }
-            RewardPaysDraft::WalletCredit(amount) => RewardKind::WalletCredit { amount: *amount },
+            RewardPaysDraft::WalletCredit(amount) => (RewardKind::WalletCredit { amount: *amount }, None),
         };
+        check_life(life_days, &place)?;
         let (RewardKind::Points { points: paid, .. } | RewardKind::WalletCredit { amount: paid }) = kind;
         if paid.is_zero() {
             return Err(invalid(place, "pays nothing"));
         }
         let id = ids.keep_or_next(kept(present.map(|present| present.rewards.as_slice()), &self.name));
-        Ok(Reward { id, name: self.name.clone(), kind })
+        Ok(Reward { id, name: self.name.clone(), kind, life_days })
     }
 }
 

@@ -8,8 +8,8 @@ use crate::catalogue::RewardKind;
 use crate::customer::Row;
 use crate::event::Event;
 use crate::identity::RuleId;
-use crate::points::{PointAccount, PointEntry};
-use crate::quantity::{Amount, Balance};
+use crate::points::{Expiry, PointAccount};
+use crate::quantity::{Amount, Balance, Instant};
 use crate::wallet::CASHBACK_WALLET;
 
 /// What a claw back moves.
@@ -27,6 +27,7 @@ impl Posting {
         policy: NegativeBalance,
         original: Original<'_>,
         claw_back: &ClawBack,
+        at: Instant,
     ) -> Result<Posting, RefundRejection> {
         let balance = row.balance(CASHBACK_WALLET);
         let legs = legs_of(original, claw_back);
@@ -53,11 +54,11 @@ impl Posting {
             let debit = Vec::from([HouseLeg { account: HouseAccount::RefundShortfall, amount: posting.shortfall }]);
             posting.events.push(Event::HousePosted(HouseEntry { unit, debit, credit: owed }));
         }
-        posting.points(row, claw_back);
+        posting.points(row, original, claw_back, at);
         Ok(posting)
     }
 
-    fn points(&mut self, row: &Row, claw_back: &ClawBack) {
+    fn points(&mut self, row: &Row, original: Original<'_>, claw_back: &ClawBack, at: Instant) {
         let cashback = claw_back.cashback.iter().map(|own| (own.kind, own.rule, own.points));
         let rewards = claw_back.rewards.iter().filter_map(|own| match own.paid {
             RewardKind::Points { kind, points } => Some((kind, own.reward, points)),
@@ -65,8 +66,15 @@ impl Posting {
         });
         let mut accounts: Vec<PointAccount> = row.points.clone();
         for (kind, source, points) in cashback.chain(rewards) {
-            let account = accounts.iter_mut().find(|own| own.kind == kind);
-            let short = account.map_or(points, |account| claw_back_points(account, source, points, &mut self.events));
+            let known = accounts.iter().position(|own| own.kind == kind);
+            let at_place = known.unwrap_or_else(|| {
+                accounts.push(PointAccount { kind, lots: Vec::new() });
+                accounts.len() - 1
+            });
+            let account = &mut accounts[at_place];
+            let (entries, short) = account.claw_back(source, expiry_of(original, kind, source), points, at);
+            entries.iter().for_each(|entry| account.evolve(entry));
+            self.events.extend(entries.into_iter().map(Event::PointEntry));
             if !short.is_zero() {
                 self.points_short.push((kind, short));
             }
@@ -74,21 +82,13 @@ impl Posting {
     }
 }
 
-/// Takes points back that `source` had granted: from what is left of its own, then from the others in their order. Adds
-/// the entries to `events` and returns how many points there were too few.
-fn claw_back_points(account: &mut PointAccount, source: RuleId, points: Amount, events: &mut Vec<Event>) -> Amount {
-    let mut sources: Vec<RuleId> = account.lots.iter().map(|lot| lot.source).collect();
-    sources.sort_by_key(|own| *own != source);
-    let mut due = points;
-    for own in sources {
-        let held = account.lots.iter().find(|lot| lot.source == own).map_or(Amount::ZERO, |lot| lot.points);
-        let taken = due.min(held);
-        let Some(entry) = PointEntry::take(account.kind, own, taken, account.balance()) else { continue };
-        account.evolve(&entry);
-        events.push(Event::PointEntry(entry));
-        due = due.minus(taken).unwrap_or(Amount::ZERO);
-    }
-    due
+/// Says when the points expire that the purchase's record granted by a rule.
+fn expiry_of(original: Original<'_>, kind: RuleId, source: RuleId) -> Expiry {
+    let granted = original.body.events.iter().find_map(|event| match event {
+        Event::PointEntry(entry) if entry.kind == kind && entry.source == source && !entry.is_expiry() => Some(entry),
+        _ => None,
+    });
+    granted.map_or(Expiry::NEVER, |entry| entry.expires)
 }
 
 /// Says which accounts of the house had paid what is clawed back.

@@ -5,7 +5,8 @@
 //! is folded into the second state. So quotas, tiers, cashback rules and campaigns act on each other as they would have.
 //!
 //! Customers whose level is gone are placed in the second state as the ledger places them: with the next purchase, by the
-//! record that did it, or, where the wanted rules are those that remove the level, once they hold.
+//! record that did it, or, where the wanted rules are those that remove the level, once they hold. Points expire in it as
+//! they did: with the next purchase, or by the record of a sweep.
 //!
 //! Operations are asked again too, each as it was asked, at its place among the purchases: activities advance the wanted
 //! campaigns; deposits, adjustments, wallets and levels moved by hand act on what the customer would have had by then. So
@@ -35,14 +36,14 @@ use crate::catalogue::Catalogue;
 use crate::command::PurchaseCommand;
 use crate::customer::{Decision, Row, decide};
 use crate::desk::{Admission, Desk, DeskPiece, Reservations, admit};
-use crate::event::{Body, Event, PlacementReason, PurchaseBooked, Record, TierPlaced};
+use crate::event::{Body, Event, PurchaseBooked, Record};
 use crate::identity::{Alias, CustomerId, CustomerName, PurchaseKey, RuleId, TenantId, Unit};
 use crate::ledger::Inconsistency;
 use crate::maps::{Map, Set};
-use crate::placement::placed_by_sweep;
 use crate::quantity::{Instant, Seq};
 use crate::rejection::RejectionCode;
 use crate::totals::TenantTotals;
+use crate::upkeep;
 
 /// The purchases of one tenant, decided again as their records come by.
 #[derive(Debug)]
@@ -131,8 +132,8 @@ enum Kind {
     Refusal,
     RefusedOperation,
     Catalogue,
-    /// A customer of a removed level was placed anew, and nothing else happened.
-    Placement,
+    /// A customer's row was brought up to date, and nothing else happened.
+    Upkeep,
     Other,
 }
 
@@ -146,12 +147,9 @@ fn kind_of(body: &Body) -> Kind {
         Event::CatalogueApplied(_) => Some(Kind::Catalogue),
         _ => None,
     };
-    let is_placement = |event: &Event| {
-        matches!(event, Event::TierPlaced(TierPlaced { reason: PlacementReason::LevelRemoved { .. }, .. }))
-    };
     match body.events.iter().find_map(of_event) {
         Some(kind) => kind,
-        None if body.events.iter().all(is_placement) => Kind::Placement,
+        None if body.events.iter().all(upkeep::is_upkeep) => Kind::Upkeep,
         None => Kind::Other,
     }
 }
@@ -233,12 +231,18 @@ impl WhatIf {
                 self.left_out.catalogues += 1;
                 self.note_rules(seq, &body);
             }
-            Kind::Placement => {
+            Kind::Upkeep => {
                 for event in &body.events {
                     self.before.take(event, seq, body.received_at);
                 }
                 let customer = body.customer.ok_or(Inconsistency::UnknownTenant(self.tenant))?;
-                self.place(customer, seq, body.received_at)?;
+                // What was due then is due in the second state, and no more.
+                let due = body.events.iter().filter_map(|event| match event {
+                    Event::PointEntry(entry) => entry.expires.instant(),
+                    _ => None,
+                });
+                let now = due.max().unwrap_or(Instant(i64::MIN));
+                self.keep_up(customer, seq, body.received_at, now)?;
             }
             Kind::Other => {
                 self.left_out.others += 1;
@@ -259,7 +263,7 @@ impl WhatIf {
                     _ => Ok(()),
                 })
             }
-            Kind::Purchase | Kind::Operation | Kind::Placement | Kind::Other => {
+            Kind::Purchase | Kind::Operation | Kind::Upkeep | Kind::Other => {
                 let at = rule_time_of(&body);
                 for event in &body.events {
                     self.before.take(event, seq, at);
@@ -297,16 +301,20 @@ impl WhatIf {
         let removals = self.desk.removals(self.tenant);
         if removals.and_then(|removals| removals.last()).is_some_and(|removal| removal.version() == version) {
             let customers: Vec<CustomerId> = self.rows.keys().copied().collect();
-            customers.into_iter().try_for_each(|customer| self.place(customer, seq, at))?;
+            // Only levels went; which points are due, records say.
+            let now = Instant(i64::MIN);
+            customers.into_iter().try_for_each(|customer| self.keep_up(customer, seq, at, now))?;
         }
         Ok(())
     }
 
-    /// Places a customer of the second state whose level is gone, as a sweep does. Nothing happens to anybody else.
-    fn place(&mut self, customer: CustomerId, seq: Seq, at: Instant) -> Result<(), Inconsistency> {
+    /// Brings a customer of the second state up to date, as a sweep does that finds `now`. Nothing happens to anybody
+    /// else.
+    fn keep_up(&mut self, customer: CustomerId, seq: Seq, at: Instant, now: Instant) -> Result<(), Inconsistency> {
         let rules = self.desk.catalogue(self.tenant).zip(self.desk.removals(self.tenant));
-        let placed = self.rows.get(&customer).zip(rules);
-        let Some(body) = placed.and_then(|(row, (rules, removals))| placed_by_sweep(row, rules, removals, at)) else {
+        let own = self.rows.get(&customer).zip(rules);
+        let Some(body) = own.and_then(|(row, (rules, removals))| upkeep::by_sweep(row, rules, removals, now, at))
+        else {
             return Ok(());
         };
         for event in &body.events {

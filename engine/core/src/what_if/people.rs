@@ -47,7 +47,8 @@ impl Moved {
     fn add(&mut self, event: &Event, side: i128) {
         let (unit, direction, amount) = match event {
             Event::WalletEntry(entry) => (entry.unit, entry.direction, entry.amount),
-            Event::PointEntry(entry) => (entry.unit(), entry.direction, entry.points),
+            // Whoever got more also loses more to time: what is compared is what they got.
+            Event::PointEntry(entry) if !entry.is_expiry() => (entry.unit(), entry.direction, entry.points),
             _ => return,
         };
         let sign = match direction {

@@ -129,6 +129,7 @@ fn names_have_no_control_characters() {
                 is_active: true,
                 ends_at: None,
                 pays: String::new(),
+                life_days: None,
             });
         }),
         ("a fulfillment's name", |draft, name| {

@@ -40,6 +40,7 @@ fn rule(name: &str, rate: &str, products: &[&str]) -> CashbackDraft {
         is_active: true,
         ends_at: None,
         pays: "points".into(),
+        life_days: None,
     }
 }
 
@@ -60,7 +61,10 @@ fn campaign(name: &str, fulfillments: &[&str]) -> CampaignDraft {
 }
 
 fn hundred() -> RewardDraft {
-    RewardDraft { name: "Hundred".into(), pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(100) } }
+    RewardDraft {
+        name: "Hundred".into(),
+        pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(100), life_days: None },
+    }
 }
 
 fn earning(draft: EarningDraft) -> CatalogueDraft {

@@ -17,7 +17,7 @@ use kembali_core::event::{
 };
 use kembali_core::explain::{Explanation, ProgramVerdict, PromoUnpaid, explain};
 use kembali_core::journey::Unmet;
-use kembali_core::placement::as_placed;
+use kembali_core::upkeep::as_of;
 use kembali_core::{DAY_US, Instant, Rate, RuleId};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -60,6 +60,7 @@ fn rules() -> CatalogueDraft {
         is_active: true,
         ends_at: None,
         pays: "points".into(),
+        life_days: Some(9),
     };
     let buy = |name: &str, product: Option<&str>, min: i64, is_cumulative: bool| FulfillmentDraft {
         name: name.into(),
@@ -102,7 +103,7 @@ fn rules() -> CatalogueDraft {
             rewards: vec![
                 RewardDraft {
                     name: "Points".into(),
-                    pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(100) },
+                    pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(100), life_days: Some(4) },
                 },
                 RewardDraft { name: "Cash".into(), pays: RewardPaysDraft::WalletCredit(amount(5)) },
             ],
@@ -321,7 +322,8 @@ fn run(buys: &[Buy], reasons: &mut BTreeSet<&'static str>) {
         let Seen::Booked(record) = world.purchase(command) else { continue };
         let catalogue = before.desk.catalogue_at(record.body.tenant, record.body.catalogue_version).unwrap();
         let removals = before.desk.removals(record.body.tenant).unwrap();
-        let row = before.rows.get(&record.body.customer.unwrap()).map(|row| as_placed(row.clone(), removals));
+        let row =
+            before.rows.get(&record.body.customer.unwrap()).map(|row| as_of(row.clone(), removals, booked(&record).at));
         let row = row.as_ref();
         let used = |promo| before.desk.promo_used(record.body.tenant, promo);
         let explanation = explain(catalogue, row, used, booked(&record)).expect("it is booked");

@@ -11,6 +11,7 @@ mod earning;
 mod explain;
 mod journey;
 mod ledger;
+mod lots;
 mod model;
 mod operations;
 mod operations_property;

@@ -344,11 +344,13 @@ impl Pair {
                 HouseAccount::Adjustments => "adjusted",
                 HouseAccount::RewardExpense => "rewarded",
                 HouseAccount::PointsIssued => "points",
-                HouseAccount::PromoExpense(_) | HouseAccount::LoyaltyExpense | HouseAccount::RefundShortfall => {
-                    panic!("nothing posts there")
-                }
+                HouseAccount::PromoExpense(_)
+                | HouseAccount::LoyaltyExpense
+                | HouseAccount::PointsExpired
+                | HouseAccount::PointsRedeemed
+                | HouseAccount::RefundShortfall => panic!("nothing posts there"),
             };
-            *house.entry(account).or_default() += sum;
+            *house.entry(account).or_default() += sum.net();
         }
         let of = |account| house.get(account).copied().unwrap_or(0);
         let wanted = (self.model.cash, self.model.adjusted, self.model.rewarded, points);

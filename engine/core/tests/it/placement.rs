@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use kembali_core::draft::{CatalogueDraft, JourneyDraft, LevelRename, PolicyDraft, ProgramDraft};
 use kembali_core::event::{Event, PlacementReason};
-use kembali_core::placement::{placed_by_sweep, up_to_date};
+use kembali_core::placement::placed;
+use kembali_core::upkeep::by_sweep;
 use kembali_core::{CatalogueRejection, RuleId, TenantId};
 use proptest::prelude::*;
 
@@ -63,7 +64,7 @@ impl World {
         let look = |name: &str| {
             let id = crate::support::customer(TENANT.0, name);
             let (id, _) = self.ledger.desk.find_customer(TENANT, id)?;
-            let (row, _) = up_to_date(&self.ledger.rows[&id], self.ledger.desk.removals(TENANT).unwrap());
+            let (row, _) = placed(&self.ledger.rows[&id], self.ledger.desk.removals(TENANT).unwrap());
             let level = |program, level| rules.program(program).unwrap().level_name(level).unwrap_or("dead").to_owned();
             let journeys = row.standings.iter().map(|own| format!("{} {}", level(own.program, own.level), own.count));
             let spends = row
@@ -92,7 +93,7 @@ impl World {
         let removals = self.ledger.desk.removals(TENANT).unwrap();
         let mut rows: Vec<_> = self.ledger.rows.values().collect();
         rows.sort_by_key(|row| row.id);
-        rows.into_iter().filter_map(move |row| placed_by_sweep(row, rules, removals, self.now))
+        rows.into_iter().filter_map(move |row| by_sweep(row, rules, removals, self.now, self.now))
     }
 }
 
@@ -221,6 +222,45 @@ fn a_purchase_that_is_refused_or_only_tried_places_nobody() {
          buy A 10 dry -> would: placed on Bronze, Bronze at 1010",
     );
     assert_eq!(world.sweep(), 1);
+}
+
+/// An operation sees its customer placed, and says so first. One that is refused or changes nothing places nobody.
+#[test]
+fn an_operation_places_its_customer_first() {
+    let mut world =
+        world(vec![threshold("Bronze 0, Silver 1000, Gold 1500, Platinum 9000"), journey("BRONZE, SILVER")]);
+    check(
+        &mut world,
+        "buy A 1500 -> new, Gold at 1500, BRONZE 1 FIRST
+         buy B 1500 -> new, Gold at 1500, BRONZE 1 FIRST
+         daily C 8  -> Gold at 8000, SILVER 1 UPGRADE
+         buy D 1000 -> new, Silver at 1000, BRONZE 1 FIRST",
+    );
+    world.tiers(vec![threshold("Bronze 0, Silver 1000, Platinum 9000"), journey("BRONZE")]);
+    check(
+        &mut world,
+        "ask A deposit 0 5 dry   -> would: placed on Silver, balance 5
+         ask A take 0 5          -> refused balance_too_small
+         ask A thaw 0            -> unchanged
+         ask B demote Spend      -> placed on Silver, Bronze at 1500 Demoted
+         ask C promote Journey   -> refused tier_highest
+         ask D promote Spend     -> Platinum at 1000 Promoted",
+    );
+    let looks = ["A", "B", "C", "D"].map(|name| world.look(name));
+    assert_eq!(
+        looks,
+        ["Silver at 1500", "Bronze at 1500", "Silver at 8000", "Platinum at 1000"]
+            .into_iter()
+            .zip(["BRONZE 1", "BRONZE 1", "BRONZE 0", "BRONZE 1"])
+            .map(|(spend, journey)| format!("{journey}, {spend}"))
+            .collect::<Vec<_>>()[..]
+    );
+    check(
+        &mut world,
+        "ask A open              -> placed on Silver, wallet 1
+         ask C did something     -> placed on Silver, placed on BRONZE, done",
+    );
+    assert_eq!(world.sweep(), 0);
 }
 
 /// The id is never used again: nobody is taken for a member of the old level.

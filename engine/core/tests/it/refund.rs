@@ -33,6 +33,7 @@ pub(crate) fn everything(refunds: RefundPolicy) -> CatalogueDraft {
         partner: None,
         is_active: true,
         ends_at: None,
+        life_days: None,
         pays: "points".into(),
     };
     let buy = |name: &str, product: &str, min: i64, is_cumulative: bool| FulfillmentDraft {
@@ -86,7 +87,7 @@ pub(crate) fn everything(refunds: RefundPolicy) -> CatalogueDraft {
             rewards: vec![
                 RewardDraft {
                     name: "Hundred".into(),
-                    pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(100) },
+                    pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(100), life_days: None },
                 },
                 RewardDraft { name: "Cash".into(), pays: RewardPaysDraft::WalletCredit(amount(50)) },
             ],

@@ -15,13 +15,15 @@ use kembali_core::draft::{
 };
 use kembali_core::event::{Event, Record};
 use kembali_core::ledger::Inconsistency;
-use kembali_core::placement::placed_by_sweep;
-use kembali_core::totals::{TenantTotals, Totals};
+use kembali_core::operation::OperationCommand;
+use kembali_core::totals::{TenantTotals, Totals, Turnover};
+use kembali_core::upkeep::by_sweep;
 use kembali_core::what_if::{Comparison, LeftOut, RanOut, WhatIf};
 use kembali_core::{CustomerId, CustomerName, DAY_US, PurchaseKey, Rate, RejectionCode, Seq, TenantId, Unit};
 use proptest::prelude::*;
 
 use crate::model::Rules;
+use crate::operator::Operated;
 use crate::property::{Op, Pair, any_op, any_rules};
 use crate::support::{Seen, World, amount, check, depth, jakarta, kezbek, ladder};
 
@@ -47,7 +49,8 @@ fn rows<'a>(rows: impl Iterator<Item = &'a Row>) -> BTreeMap<CustomerId, Row> {
     rows.map(|row| (row.id, Row { catalogue_version: 0, ..row.clone() })).collect()
 }
 
-/// A fresh ledger that `world`'s purchases were sent to, with `draft` applied before `from`; and the records from there on.
+/// A fresh ledger that `world`'s purchases and operations were sent to, with `draft` applied before `from`; and the records
+/// from there on.
 fn fresh(world: &World, draft: &CatalogueDraft, from: Seq) -> (World, Totals) {
     let mut fresh = World::default();
     let mut aliases = BTreeMap::new();
@@ -66,12 +69,34 @@ fn fresh(world: &World, draft: &CatalogueDraft, from: Seq) -> (World, Totals) {
             is_switched = true;
             fresh.apply(draft, None).unwrap();
         }
-        let mut booked = None;
+        let (mut created, mut booked, mut done) = (None, None, None);
         for event in &record.body.events {
             match event {
-                Event::CustomerCreated(created) => drop(aliases.insert(record.body.customer.unwrap(), created.alias)),
+                Event::CustomerCreated(own) => {
+                    created = Some(own.alias);
+                    aliases.insert(record.body.customer.unwrap(), own.alias);
+                }
                 Event::PurchaseBooked(own) => booked = Some(own),
+                Event::OperationDone(own) => done = Some(own),
                 _ => (),
+            }
+        }
+        if let Some(done) = done {
+            fresh.now = record.body.received_at;
+            let operated = fresh.operate(OperationCommand {
+                tenant: TENANT,
+                actor: done.actor,
+                key: None,
+                fingerprint: done.fingerprint,
+                customer: created.map_or(CustomerName::Id(record.body.customer.unwrap()), CustomerName::Alias),
+                operation: done.operation.clone(),
+                text: None,
+                dry_run: false,
+                original: None,
+                other_records: Vec::new(),
+            });
+            if let (Operated::Done(record), true) = (operated, is_switched) {
+                range.evolve(&record);
             }
         }
         let Some(booked) = booked else { continue };
@@ -117,10 +142,13 @@ fn check_people(comparison: &Comparison) {
     let Comparison { before, after, people, .. } = comparison;
     let units = [before, after].into_iter().flat_map(|totals| totals.wallets.keys().chain(totals.points.keys()));
     for unit in units {
-        let held =
-            |totals: &TenantTotals| totals.wallets.get(unit).or_else(|| totals.points.get(unit)).copied().unwrap_or(0);
+        // What they hold, and what they had and time took.
+        let got = |totals: &TenantTotals| {
+            let held = totals.wallets.get(unit).or_else(|| totals.points.get(unit)).copied().unwrap_or(0);
+            held + totals.house.get(&(*unit, HouseAccount::PointsExpired)).map_or(0, |sum| sum.credits)
+        };
         let own = people.get(unit).cloned().unwrap_or_default();
-        assert_eq!(own.winners.sum + own.losers.sum, held(after) - held(before), "{unit:?}");
+        assert_eq!(own.winners.sum + own.losers.sum, got(after) - got(before), "{unit:?}");
         assert!(0 <= own.winners.sum && own.losers.sum <= 0);
         for side in [own.winners, own.losers] {
             assert_eq!(side.largest.len() as u64, side.customers.min(3));
@@ -224,6 +252,7 @@ fn everything() -> CatalogueDraft {
         is_active: true,
         ends_at: None,
         pays: "points".into(),
+        life_days: Some(5),
     };
     let buy = |product: &str, min: i64, is_cumulative: bool| FulfillmentDraft {
         name: product.into(),
@@ -240,17 +269,23 @@ fn everything() -> CatalogueDraft {
     draft.earning = EarningDraft {
         point_kinds: vec!["points".into()],
         cashback_rules: vec![cashback("Milk", "0.05", &["MILK"]), cashback("All", "0.01", &[])],
-        fulfillments: vec![buy("MILK", 900, false), buy("PIZZA", 3_000, true), buy("TEA", 0, false)],
+        fulfillments: vec![
+            buy("MILK", 900, false),
+            buy("PIZZA", 3_000, true),
+            buy("TEA", 0, false),
+            FulfillmentDraft { name: "Reviews".into(), kind: FulfillmentKind::Tag { tag: "review".into(), count: 3 } },
+        ],
         rewards: vec![
             RewardDraft {
                 name: "Points".into(),
-                pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(70) },
+                pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(70), life_days: Some(3) },
             },
             RewardDraft { name: "Cash".into(), pays: RewardPaysDraft::WalletCredit(amount(500)) },
         ],
         campaigns: vec![
             campaign("Movie", &["PIZZA", "MILK"], "Points", None),
             campaign("Tea", &["TEA", "PIZZA"], "Cash", Some(1)),
+            campaign("Critic", &["Reviews"], "Cash", None),
         ],
     };
     draft
@@ -275,11 +310,17 @@ fn otherwise() -> CatalogueDraft {
     earning.fulfillments[0].kind =
         FulfillmentKind::Buy { product: Some("MILK".into()), amount_min: amount(300), is_cumulative: true };
     earning.campaigns[1].completions_max = None;
+    earning.fulfillments[3].kind = FulfillmentKind::Tag { tag: "review".into(), count: 2 };
     draft
 }
 
 /// Some hundred baskets of a few customers over three months, some of them refused, with changes of nothing else.
 fn baskets(draft: &CatalogueDraft) -> World {
+    baskets_and(draft, &[])
+}
+
+/// The same, with some of these operations between them.
+fn baskets_and(draft: &CatalogueDraft, operations: &[&str]) -> World {
     let mut world = World::new(draft, jakarta("2023-12-20 08:00:00"));
     let mut state: u64 = 0x51ab_7c03;
     let mut draw = move |below: u64| {
@@ -309,8 +350,70 @@ fn baskets(draft: &CatalogueDraft) -> World {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let command = world.command(&words);
         world.purchase(command);
+        if !operations.is_empty() && draw(2) == 0 {
+            let operation = operations[draw(operations.len() as u64) as usize];
+            let name = ["A", "B", "C", "D", "E", "F", "G", "H"][draw(8) as usize];
+            let mut words = vec![name];
+            words.extend(operation.split(' '));
+            world.ask(&words);
+        }
     }
     world
+}
+
+/// Operations are asked again at their place: what they do beside other rules is what a fresh ledger would have done.
+#[test]
+fn operations_are_asked_again() {
+    let every = [
+        "create",
+        "open",
+        "rename 1",
+        "freeze 1",
+        "thaw 1",
+        "close 1",
+        "freeze 0",
+        "thaw 0",
+        "thaw 0",
+        "deposit 0 700",
+        "deposit 1 90",
+        "give 0 50",
+        "take 0 400",
+        "did review",
+        "did review",
+        "did review occurred=-3h",
+        "promote Journey",
+        "demote Journey",
+        "promote Spend",
+        "demote Spend",
+    ];
+    let world = baskets_and(&everything(), &every);
+    let done = |record: &&Record| record.body.events.iter().any(|event| matches!(event, Event::OperationDone(_)));
+    let refused = |record: &&Record| record.body.events.iter().any(|event| matches!(event, Event::OperationRefused(_)));
+    let last = world.ledger.desk.last().0;
+    let mut refused_then = BTreeMap::new();
+    for from in [1, 2, 3, last / 3, last / 2, last, last + 1].map(Seq) {
+        let same = compare(&world, &everything(), from);
+        assert!(same.is_same(), "{same:?}");
+        let in_range = || world.records.iter().filter(|record| from <= record.seq);
+        assert_eq!(same.operations, in_range().filter(done).count() as u64);
+        assert_eq!(same.left_out.refused_operations, in_range().filter(refused).count() as u64);
+        assert_eq!(same.left_out.others, 0, "no operation is left out");
+        let otherwise = compare(&world, &otherwise(), from);
+        assert!(!otherwise.is_same(), "from {}", from.0);
+        refused_then.extend(otherwise.refused_operations);
+    }
+    // Whoever would have stood or had otherwise cannot always be given and taken the same.
+    assert!(
+        refused_then.contains_key("balance_too_small") && refused_then.contains_key("tier_lowest"),
+        "{refused_then:?}"
+    );
+    let completed = |from| {
+        let comparison = compare(&world, &otherwise(), from);
+        let critic = world.ledger.desk.catalogue(TENANT).unwrap().campaigns[2].id;
+        (comparison.before.campaigns[&critic], comparison.after.campaigns[&critic])
+    };
+    let (before, after) = completed(Seq(1));
+    assert!(0 < before && before < after, "{before} {after}: two reviews are enough then");
 }
 
 #[test]
@@ -332,8 +435,8 @@ fn every_kind_of_rule_gives_what_a_fresh_ledger_would() {
     assert!(before.campaigns.values().all(|count| 0 < *count) && after.campaigns.values().all(|count| 0 < *count));
     assert!(before.cashback != after.cashback && before.rewards != after.rewards && before.remarks != after.remarks);
     let expense = |totals: &TenantTotals, partner: u32| {
-        let of_partner = |((_, own), sum): (&(Unit, HouseAccount), &i128)| {
-            (*own == HouseAccount::PromoExpense(kembali_core::PartnerId(partner))).then_some(*sum)
+        let of_partner = |((_, own), sum): (&(Unit, HouseAccount), &Turnover)| {
+            (*own == HouseAccount::PromoExpense(kembali_core::PartnerId(partner))).then_some(sum.net())
         };
         totals.house.iter().filter_map(of_partner).sum::<i128>()
     };
@@ -475,7 +578,7 @@ fn customers_of_a_removed_level_are_placed_as_the_ledger_places_them() {
     for row in world.ledger.rows.values().cloned().collect::<Vec<_>>() {
         let (desk, now) = (&world.ledger.desk, world.now);
         let rules = Arc::clone(desk.catalogue(TENANT).unwrap());
-        if let Some(body) = placed_by_sweep(&row, &rules, desk.removals(TENANT).unwrap(), now) {
+        if let Some(body) = by_sweep(&row, &rules, desk.removals(TENANT).unwrap(), desk.now(TENANT, now), now) {
             world.write(body);
         }
     }

@@ -8,7 +8,7 @@ use kembali_core::customer::{Decision, decide};
 use kembali_core::desk::{self, Admission, Reservations};
 use kembali_core::event::{Body, Event, PurchaseRefused, Record};
 use kembali_core::ledger::Ledger;
-use kembali_core::{Instant, Rejection, RejectionCode, Seq};
+use kembali_core::{Instant, Rejection, RejectionCode, Seq, upkeep};
 use kembali_machine::{CustomerView, Outcome, PromoUse};
 
 /// The whole state and how it came to be.
@@ -117,11 +117,13 @@ impl Sequential {
             Query::Customer { tenant, customer } => {
                 let found = desk.find_customer(*tenant, *customer);
                 Outcome::Customer(found.map(|(id, known)| {
+                    let (booked, now) = (self.ledger.rows[&id].clone(), desk.now(*tenant, self.stamp));
                     Box::new(CustomerView {
                         id,
-                        row: self.ledger.rows[&id].clone(),
+                        row: upkeep::as_of(booked.clone(), desk.removals(*tenant).unwrap(), now),
+                        booked,
                         catalogue: Arc::clone(desk.catalogue(*tenant).unwrap()),
-                        now: desk.now(*tenant, self.stamp),
+                        now,
                         last: known.last,
                         as_of,
                     })

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kembali_core::draft::{CatalogueDraft, JourneyDraft, LevelDraft, PolicyDraft, ProgramDraft};
+use kembali_core::draft::{CashbackDraft, CatalogueDraft, JourneyDraft, LevelDraft, PolicyDraft, ProgramDraft};
 use kembali_core::event::{Event, Record, TierPlaced};
-use kembali_core::placement::placed_by_sweep;
-use kembali_core::{Amount, CustomerId, Instant};
-use kembali_machine::{OPEN_TICKETS_MAX, Outcome, SWEEP_PLACED_MAX, SWEEP_ROWS_MAX};
+use kembali_core::upkeep::by_sweep;
+use kembali_core::{Amount, CustomerId, DAY_US, Instant, Rate};
+use kembali_machine::{OPEN_TICKETS_MAX, Outcome, SWEEP_CHANGED_MAX, SWEEP_ROWS_MAX};
 use proptest::prelude::*;
 
 use crate::rig::{Chance, Rig, TENANT, apply, canonical, check_journal, command, depth, draft, fold};
@@ -101,25 +101,25 @@ fn fill(rig: &mut Rig, count: usize) {
 #[test]
 fn a_piece_is_bounded_and_the_next_one_waits_for_the_disk() {
     let mut rig = rig(1);
-    fill(&mut rig, SWEEP_PLACED_MAX + 5);
-    assert!(!rig.router.is_sweep_due(), "nothing was removed");
+    fill(&mut rig, SWEEP_CHANGED_MAX + 5);
+    assert!(!rig.router.is_sweep_due(rig.now), "nothing was removed");
     let before = rig.disk.len();
     rig.submit(1, vec![any_command("tiers AB abc")]);
-    assert!(rig.router.is_sweep_due());
+    assert!(rig.router.is_sweep_due(rig.now));
     rig.router.sweep(rig.now);
-    assert!(!rig.router.is_sweep_due(), "one piece at a time");
+    assert!(!rig.router.is_sweep_due(rig.now), "one piece at a time");
     assert_eq!(rig.seal(), [(0, 1)]);
     rig.work(0);
     rig.answer(0);
-    assert!(!rig.router.is_sweep_due(), "the first piece is not durable");
+    assert!(!rig.router.is_sweep_due(rig.now), "the first piece is not durable");
     rig.take_group();
-    assert!(!rig.router.is_sweep_due());
+    assert!(!rig.router.is_sweep_due(rig.now));
     rig.confirm();
-    assert_eq!(rig.disk.len(), before + 1 + SWEEP_PLACED_MAX);
-    assert!(rig.router.is_sweep_due() && rig.router.is_sweeping());
+    assert_eq!(rig.disk.len(), before + 1 + SWEEP_CHANGED_MAX);
+    assert!(rig.router.is_sweep_due(rig.now) && rig.router.is_sweeping());
     assert_eq!(rig.router.release().len(), 1, "whoever changed the rules waits for no sweep");
     rest(&mut rig);
-    assert_eq!(rig.disk.len(), before + 1 + SWEEP_PLACED_MAX + 5);
+    assert_eq!(rig.disk.len(), before + 1 + SWEEP_CHANGED_MAX + 5);
     assert_eq!(left_behind(&rig.disk), 0);
     check_journal(&rig.disk);
 }
@@ -226,7 +226,11 @@ fn a_crash_in_the_middle_of_a_sweep_loses_and_repeats_nothing() {
             }
             stops += 1;
             let mut again = rig.crash(kept);
-            assert_eq!(again.router.is_sweep_due(), 0 < left_behind(&again.disk), "a start knows what is left");
+            assert_eq!(
+                again.router.is_sweep_due(again.now),
+                0 < left_behind(&again.disk),
+                "a start knows what is left"
+            );
             rest(&mut again);
             assert_eq!(placements(&again.disk), wanted.0);
             assert_eq!(canonical(&fold(&again.disk)), wanted.1);
@@ -241,7 +245,7 @@ fn a_crash_in_the_middle_of_a_sweep_loses_and_repeats_nothing() {
 fn a_second_removal_comes_through_in_the_middle_of_a_sweep() {
     for shards in [1, 2, 3] {
         let mut rig = rig(shards);
-        fill(&mut rig, 3 * SWEEP_PLACED_MAX);
+        fill(&mut rig, 3 * SWEEP_CHANGED_MAX);
         rig.submit(1, vec![any_command("tiers AB abc")]);
         rig.round();
         rig.router.sweep(rig.now);
@@ -262,9 +266,60 @@ fn nothing_is_swept_after_a_fault() {
     fill(&mut rig, 1);
     rig.submit(1, vec![any_command("tiers AB abc")]);
     rig.router.poison();
-    assert!(!rig.router.is_sweep_due());
+    assert!(!rig.router.is_sweep_due(rig.now));
     rig.router.sweep(rig.now);
     assert_eq!(rig.seal(), []);
+}
+
+/// Every purchase pays a tenth of its amount, in points that live a day.
+fn with_points(mut rules: CatalogueDraft) -> CatalogueDraft {
+    rules.earning.point_kinds = vec!["points".into()];
+    rules.earning.cashback_rules = vec![CashbackDraft {
+        name: "Tenth".into(),
+        rate: Rate::parse("0.1").unwrap(),
+        products: Vec::new(),
+        partner: None,
+        is_active: true,
+        ends_at: None,
+        pays: "points".into(),
+        life_days: Some(1),
+    }];
+    rules
+}
+
+fn points_in_sums(rig: &Rig) -> (i128, usize) {
+    let sums = rig.router.totals().tenant(TENANT).unwrap();
+    (sums.points.values().sum(), sums.expiring.len())
+}
+
+/// Nobody calls: the clock alone makes points due, and the sweep ends when none is left.
+#[test]
+fn points_expire_although_nothing_happens() {
+    for shards in [1, 3] {
+        let mut rig = Rig::recover(Vec::new(), shards);
+        rig.submit(0, vec![apply(with_points(tiers("ABC abc")))]);
+        rig.drain();
+        fill(&mut rig, SWEEP_CHANGED_MAX + 3);
+        assert_eq!(points_in_sums(&rig), (5 * 5 * (SWEEP_CHANGED_MAX as i128 + 3), 1));
+        let due = (rig.now.0.div_euclid(DAY_US) + 2) * DAY_US;
+        assert!(!rig.router.is_sweep_due(Instant(due - 1)));
+        rig.now = Instant(due);
+        assert!(rig.router.is_sweep_due(rig.now));
+        // What the end of the sweep leaves is what a start finds.
+        rig.round();
+        let mut again = rig.crash(0);
+        assert!(again.router.is_sweep_due(again.now));
+        rest(&mut again);
+        assert_eq!(points_in_sums(&again), (0, 0));
+        let written = again.disk.len();
+        assert!(!again.router.is_sweep_due(again.now));
+        rest(&mut again);
+        assert_eq!(again.disk.len(), written, "there is nothing left to write");
+        check_journal(&again.disk);
+        let ledger = fold(&again.disk);
+        let sums = ledger.totals.tenant(TENANT).unwrap();
+        assert!(sums.trial_balance().values().all(|sum| *sum == 0));
+    }
 }
 
 const NAMES: [&str; 8] = ["A", "B", "C", "D", "E", "F", "G", "H"];
@@ -297,7 +352,8 @@ fn at_once(input: &[(i64, Vec<String>)]) -> Sequential {
                 (Arc::clone(desk.catalogue(TENANT).unwrap()), Arc::clone(desk.removals(TENANT).unwrap()));
             let mut rows: Vec<_> = driver.ledger.rows.values().collect();
             rows.sort_by_key(|row| row.id);
-            let due = rows.into_iter().filter_map(|row| placed_by_sweep(row, &rules, &removals, driver.stamp()));
+            let due =
+                rows.into_iter().filter_map(|row| by_sweep(row, &rules, &removals, driver.stamp(), driver.stamp()));
             for body in due.collect::<Vec<_>>() {
                 driver.write(body);
             }
