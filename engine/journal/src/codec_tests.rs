@@ -518,6 +518,7 @@ fn old_samples() -> Vec<(&'static str, Body)> {
     let mut immortal = full_catalogue();
     immortal.cashback_rules.iter_mut().for_each(|rule| rule.life_days = None);
     immortal.rewards.iter_mut().for_each(|reward| reward.life_days = None);
+    immortal.refunds = RefundPolicy::default();
     let customer = Some(CustomerId(0x0123_4567_89ab_8cde_8f01_2345_6789_abcd));
     vec![
         ("catalogue_applied", applied(catalogue())),

@@ -14,8 +14,9 @@ use kembali_core::draft::{
     CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, PolicyDraft, ProgramDraft,
     RewardDraft, RewardPaysDraft,
 };
+use kembali_core::refund::RefundOf;
 use kembali_core::{Amount, Rate};
-use kembali_engine::{ApplyRequest, verify};
+use kembali_engine::{ApplyRequest, RefundRequest, verify};
 
 use crate::lab::{API_KEY, Lab, book, open_shop, rules, runtime, word};
 use crate::same::input;
@@ -49,6 +50,20 @@ fn make(archive: &Path) {
                 assert!(engine.revoke_api_key("shops", "shop", leaked.key).await.expect("the engine answers"));
             }
             engine.book(chunk.to_vec()).await.expect("the engine answers");
+        }
+        for (index, request) in requests[..PURCHASES].iter().step_by(70).enumerate() {
+            // Refused purchases are among them, and parts of others.
+            let part = request.purchase.amount / 2;
+            let amount = if index % 2 == 0 { request.purchase.amount } else { part };
+            let refund = RefundRequest {
+                caller: shop,
+                origin_id: request.purchase.origin_id.to_string(),
+                refund_id: "R-1".into(),
+                of: RefundOf::Amount(amount),
+                reason: None,
+                dry_run: false,
+            };
+            engine.refund(refund).await.expect("the engine answers");
         }
         engine.stop().await.expect("it stops well");
     });
