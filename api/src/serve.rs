@@ -64,6 +64,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
         free_bytes: kembali_engine::free_bytes_of(&settings.data_dir),
         free_bytes_min: settings.free_bytes_min,
         clock: Arc::new(kembali_engine::now),
+        monotonic: kembali_engine::monotonic(),
         on_fault: Box::new(end_after_fault),
     };
     // Recovery reads everything and blocks for as long as that takes.

@@ -23,6 +23,7 @@ use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 
 use crate::as_of::HISTORY_READS_MAX;
+use crate::clock_guard::ClockGuard;
 use crate::free_space::FreeSpace;
 use crate::history::History;
 use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender};
@@ -61,6 +62,7 @@ pub(crate) struct Parts {
     pub(crate) profiles: ProfileReader,
     pub(crate) journal: WorkSender,
     pub(crate) space: Arc<FreeSpace>,
+    pub(crate) clock: Arc<ClockGuard>,
     /// The journal thread, the archiver and the scrub, in the order in which they end.
     pub(crate) threads: Vec<JoinHandle<Ended>>,
     pub(crate) scrub: scrub::Stop,
@@ -83,6 +85,7 @@ pub(crate) struct Inner {
     what_if: Arc<Semaphore>,
     pub(crate) room: Arc<Semaphore>,
     space: Arc<FreeSpace>,
+    clock: Arc<ClockGuard>,
     /// The journal thread, the archiver and the scrub, in the order in which they end.
     threads: Mutex<Vec<JoinHandle<Ended>>>,
     /// Ends the scrub.
@@ -97,7 +100,7 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Engine {
-        let Parts { router, naming, shared, history, profiles, journal, space, threads, scrub } = parts;
+        let Parts { router, naming, shared, history, profiles, journal, space, clock, threads, scrub } = parts;
         Engine {
             inner: Arc::new(Inner {
                 router,
@@ -112,6 +115,7 @@ impl Engine {
                 what_if: Arc::new(Semaphore::new(1)),
                 room: Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize)),
                 space,
+                clock,
                 threads: Mutex::new(threads),
                 scrub: Mutex::new(Some(scrub)),
             }),
@@ -167,6 +171,14 @@ impl Engine {
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.check_room_on_disk().is_err()
+    }
+
+    /// Returns true while the clock of the wall has jumped or lies far behind the ledger: stamps do not follow it, and
+    /// nothing expires that nobody asks for.
+    #[must_use]
+    pub fn is_clock_off(&self) -> bool {
+        self.inner.clock.now();
+        self.inner.clock.is_off()
     }
 
     async fn book_with(

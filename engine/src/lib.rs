@@ -6,6 +6,7 @@
 mod archiver;
 mod as_of;
 mod clock;
+mod clock_guard;
 mod digest;
 mod free_space;
 mod handle;
@@ -28,6 +29,7 @@ mod what_if;
 
 pub use as_of::Before;
 pub use clock::now;
+pub use clock_guard::{CLOCK_TOLERANCE, Clock, Monotonic, monotonic};
 pub use digest::LedgerDigest;
 pub use free_space::{FreeBytes, free_bytes_of};
 pub use handle::{Engine, IN_FLIGHT_UNITS, Pause};
@@ -41,7 +43,6 @@ pub use request::{
     ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, NotTaken,
     PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
 };
-pub use router_actor::Clock;
 pub use start::{EngineConfig, StartError, StartReport};
 pub use what_if::{
     Bound, WhatIfError, WhatIfOfflineError, WhatIfProgress, WhatIfRefused, WhatIfReport, WhatIfRequest, WhatIfRun,

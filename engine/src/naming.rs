@@ -102,12 +102,12 @@ impl Naming {
         &self,
         customer: CustomerName,
         operation: &Operation,
-        text: Option<&str>,
+        wallet_name: Option<&str>,
     ) -> Fingerprint {
         let mut canonical = Vec::with_capacity(128);
         push_customer(customer, &mut canonical);
         push_operation(operation, &mut canonical);
-        push_option(text, &mut canonical);
+        push_option(wallet_name, &mut canonical);
         let hash = first_half(blake3::Hasher::new_keyed(&self.operation_fingerprint_key).update(&canonical));
         Fingerprint { version: OPERATION_FINGERPRINT_VERSION, hash }
     }

@@ -115,6 +115,8 @@ impl Engine {
         let OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name, dry_run } = request;
         let naming = &self.inner.naming;
         let name = naming.customer(tenant, &customer);
+        // Whom it is about was hashed with the name, however that was written; a wallet's name is what is asked.
+        let fingerprint = naming.operation_fingerprint(name, &operation, wallet_name.as_deref());
         let text = match (customer, wallet_name) {
             (CustomerRef::Email(text) | CustomerRef::Ref(text), _) | (CustomerRef::Id(_), Some(text)) => Some(text),
             (CustomerRef::Id(_), None) => None,
@@ -123,7 +125,7 @@ impl Engine {
             tenant,
             actor,
             key: idempotency_key.map(|text| naming.operation(tenant, actor, &text)),
-            fingerprint: naming.operation_fingerprint(name, &operation, text.as_deref()),
+            fingerprint,
             customer: name,
             operation,
             text: text.map(String::into_boxed_str),

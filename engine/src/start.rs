@@ -15,6 +15,7 @@ use kembali_machine::{Router, Shard, ShardOf};
 use kembali_snapshots::{Archive, IoFault, Snapshots};
 
 use crate::archiver::{self, Archiver};
+use crate::clock_guard::{Clock, ClockGuard, Monotonic};
 use crate::free_space::{FreeBytes, FreeSpace};
 use crate::handle::{Engine, IN_FLIGHT_UNITS, Parts};
 use crate::history::History;
@@ -25,7 +26,7 @@ use crate::profile_keys::API_KEY_PREFIX;
 use crate::recovery::{
     ARCHIVE_DIR, FoldError, JOURNAL_DIR, PROFILES_HEAD, Recovered, SNAPSHOTS_DIR, parts_of, recover,
 };
-use crate::router_actor::{Clock, JournalReport, RouterActor, Shards};
+use crate::router_actor::{JournalReport, RouterActor, Shards};
 use crate::scrub;
 use crate::shard_actor::ShardActor;
 use crate::shared::{KeyOwner, Shared};
@@ -52,6 +53,8 @@ pub struct EngineConfig {
     pub free_bytes_min: u64,
     /// What reads the time.
     pub clock: Clock,
+    /// What tells whether that runs as it should; see [`crate::monotonic`].
+    pub monotonic: Monotonic,
     /// What to do after a fault, once nothing is answered any more. A server ends its process here.
     pub on_fault: Box<dyn FnOnce(Fault) + Send>,
 }
@@ -197,7 +200,7 @@ impl Engine {
         let report = StartReport {
             last: ledger.desk.last(),
             customers: ledger.rows.len() as u64,
-            purchases: ledger.desk.keys().len() as u64,
+            purchases: ledger.totals.tenants().map(|(_, totals)| totals.accepted).sum(),
             mended,
         };
 
@@ -206,9 +209,11 @@ impl Engine {
         let to_journal = work.clone();
         let space = Arc::new(FreeSpace::new(config.free_bytes, config.free_bytes_min));
         space.look();
+        let clock = Arc::new(ClockGuard::new(config.clock, config.monotonic, ledger.desk.last_received_at()));
+        clock.now();
         let actors = Actors {
             shards: config.shards,
-            clock: config.clock,
+            clock: Arc::clone(&clock),
             on_fault: config.on_fault,
             journal: work,
             space: Arc::clone(&space),
@@ -235,6 +240,7 @@ impl Engine {
             profiles: profile_reader,
             journal: to_journal,
             space,
+            clock,
             threads: vec![writer, archiver, scrub],
             scrub: stop_scrub,
         });
@@ -272,7 +278,7 @@ fn drop_archived(journal: &mut dyn Journal, archive: &Archive) -> Result<(), Sta
 /// What the actors work with.
 struct Actors {
     shards: NonZeroUsize,
-    clock: Clock,
+    clock: Arc<ClockGuard>,
     on_fault: Box<dyn FnOnce(Fault) + Send>,
     journal: journal_thread::WorkSender,
     space: Arc<FreeSpace>,

@@ -232,6 +232,8 @@ registry! {
         "One runs at a time: ask again after `Retry-After` seconds."
     READ_ONLY 503 "read_only" retry "The disk of the ledger is nearly full"
         "Nothing was done. Reads go on; send it again once the operator has made room."
+    CLOCK_OFF 503 "clock_off" retry "The server's clock has jumped"
+        "Set the clock right. If it is right, and was wrong when the server started, restart the server."
     ENGINE_STOPPED 503 "engine_stopped" retry "The ledger has stopped"
         "The outcome is unknown: send it again with the same origin id once the server is ready."
 }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode, Uri};
 use kembali_core::catalogue::Catalogue;
+use kembali_core::draft::NAME_BYTES_MAX;
 use kembali_core::event::Body as Done;
 use kembali_core::operation::{Actor, Operation, TierMove};
 use kembali_core::wallet::WalletStatus;
@@ -144,7 +145,7 @@ pub(crate) async fn promote(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&app, identity, Endpoint::Promote, request.uri(), request.headers()).await?;
-    let operation = Operation::MoveTier { program: program.into(), to: TierMove::Up };
+    let operation = Operation::MoveTier { program: program_name(program)?, to: TierMove::Up };
     ask.operate(&app, customer(&id)?, operation, None).await
 }
 
@@ -156,7 +157,7 @@ pub(crate) async fn demote(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&app, identity, Endpoint::Demote, request.uri(), request.headers()).await?;
-    let operation = Operation::MoveTier { program: program.into(), to: TierMove::Down };
+    let operation = Operation::MoveTier { program: program_name(program)?, to: TierMove::Down };
     ask.operate(&app, customer(&id)?, operation, None).await
 }
 
@@ -313,6 +314,11 @@ fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 fn customer(id: &str) -> Result<CustomerRef, Problem> {
     // What is no id is nobody's.
     customer_by_id(id).ok_or_else(|| Problem::new(&codes::CUSTOMER_NOT_FOUND))
+}
+
+fn program_name(text: String) -> Result<Box<str>, Problem> {
+    // What no programme can be called is not kept under the key.
+    if text.len() <= NAME_BYTES_MAX { Ok(text.into()) } else { Err(Problem::new(&codes::TIER_PROGRAM_NOT_FOUND)) }
 }
 
 fn wallet_id(text: &str) -> Result<WalletId, Problem> {

@@ -237,7 +237,7 @@ mod tests {
     fn what_changes_rules_or_money_is_for_operators_and_what_reports_is_for_partners() {
         for route in ROUTES.iter().filter(|route| route.method != Method::GET) {
             let expected = match route.endpoint {
-                Endpoint::BookPurchases => Partner,
+                Endpoint::BookPurchases | Endpoint::PostRefund => Partner,
                 Endpoint::PostCustomer | Endpoint::PostActivity => PartnerOrOperator,
                 _ => Operator,
             };

@@ -59,6 +59,9 @@ async fn dispatch(
         (Endpoint::Health, _) => Ok(health(Status::Ok)),
         (Endpoint::Ready, _) => {
             app.engine.tenants().await?;
+            if app.engine.is_clock_off() {
+                return Err(Problem::new(&codes::CLOCK_OFF));
+            }
             // Ready all the same: reads go on, and a balancer that turned everybody away would stop them too.
             Ok(health(if app.engine.is_read_only() { Status::ReadOnly } else { Status::Ok }))
         }

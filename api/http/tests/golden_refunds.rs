@@ -140,7 +140,7 @@ fn a_refund_has_a_frozen_result() {
     };
     let samples = samples(&catalogue);
     let lines = [shown(Some(Seq(3)), &samples[0]), shown(Some(Seq(4)), &samples[1]), shown(None, &samples[1])];
-    check("refunds.ndjson", &lines);
+    check("operations_of_refunds.ndjson", &lines);
 }
 
 #[test]

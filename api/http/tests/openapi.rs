@@ -12,8 +12,14 @@ use support::contract::{METHODS, check_named, operations, template_of};
 use support::{Harness, purchase};
 
 fn golden(file: &str) -> Value {
+    goldens(file).remove(0)
+}
+
+/// Reads a golden file: one document, or one a line.
+fn goldens(file: &str) -> Vec<Value> {
     let path = format!("{}/tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    let text = std::fs::read_to_string(path).unwrap();
+    serde_json::Deserializer::from_str(&text).into_iter().map(Result::unwrap).collect()
 }
 
 #[test]
@@ -22,16 +28,19 @@ fn every_golden_file_is_as_described() {
     let mut seen = 0;
     for file in std::fs::read_dir(dir).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
-        let value = golden(&name);
-        if name.starts_with("events_") {
-            check_named("EventFrame", &value);
-            check_named("StreamMessage", &value);
-        } else {
-            check_named("PurchaseResult", &value);
+        for value in goldens(&name) {
+            if name.starts_with("events_") {
+                check_named("EventFrame", &value);
+                check_named("StreamMessage", &value);
+            } else if name.starts_with("operations") {
+                check_named("OperationResult", &value);
+            } else {
+                check_named("PurchaseResult", &value);
+            }
+            seen += 1;
         }
-        seen += 1;
     }
-    assert!(7 <= seen);
+    assert!(30 <= seen, "{seen}");
 }
 
 #[test]
@@ -173,6 +182,14 @@ async fn every_operation_answers_as_described() {
 
     // Booking is above; the stream's messages are checked by its own tests.
     let mut seen = BTreeSet::from([("/v1/purchases", "post"), ("/v1/stream", "get")]);
+    assert_eq!(harness.post(&purchase("P-refunded", 200_000, 1, 30)).await.status, 201);
+    for (dry_run, status) in [("?dry_run=true", 200), ("", 201), ("", 201)] {
+        let body = json!({ "origin_id": "P-refunded", "refund_id": "R-1", "amount": 120_000 }).to_string();
+        let path = format!("/v1/refunds{dry_run}");
+        let reply = harness.post_to(&path, "application/json", &[], body.as_bytes()).await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        seen.insert((template_of("/v1/refunds").unwrap(), "post"));
+    }
     for (path, method, body) in [
         ("/healthz", "GET", &Value::Null),
         ("/readyz", "GET", &Value::Null),
@@ -216,6 +233,39 @@ async fn every_operation_answers_as_described() {
         assert!(matches!(reply.status, 200 | 201), "{method} {path} {}", reply.text());
         let template = template_of(path.split('?').next().unwrap()).unwrap();
         seen.insert((template, METHODS.into_iter().find(|own| own.eq_ignore_ascii_case(method)).unwrap()));
+    }
+    let token = format!("Bearer {}", support::TOKEN);
+    let (customer, wallet) = (format!("/v1/customers/{id}"), json!({ "name": "Mobil" }));
+    for (path, method, body, key) in [
+        ("/v1/customers", "POST", &json!({ "ref": "somebody" }), ""),
+        ("/v1/customers", "POST", &json!({ "ref": "somebody" }), ""),
+        ("ID/wallets", "POST", &wallet, "1"),
+        ("ID/wallets", "POST", &wallet, "1"),
+        ("ID/wallets/1", "PATCH", &json!({ "name": "Motor" }), ""),
+        ("ID/wallets/1", "PATCH", &json!({ "status": "active" }), ""),
+        ("ID/wallets/1/deposits", "POST", &json!({ "amount": 9, "reference": "BCA" }), "2"),
+        ("ID/wallets/1/adjustments", "POST", &json!({ "direction": "debit", "amount": 9, "reason": "x" }), "3"),
+        ("ID/wallets/1", "DELETE", &Value::Null, ""),
+        ("ID/wallets/1", "DELETE", &Value::Null, ""),
+        ("ID/activities", "POST", &json!({ "tag": "review", "occurred_at": "2017-03-20T10:00:00Z" }), "4"),
+        ("ID/tiers/Journey/promote", "POST", &Value::Null, "5"),
+        ("ID/tiers/Journey/demote", "POST", &Value::Null, "6"),
+        ("/v1/operations/SEQ", "GET", &Value::Null, ""),
+    ] {
+        let durable = harness.engine.durable().0.to_string();
+        let path = path.replace("ID", &customer).replace("SEQ", &durable);
+        let target = format!("{path}?tenant=journey");
+        let mut headers = vec![("Authorization", token.as_str()), ("Content-Type", "application/json")];
+        if !key.is_empty() {
+            headers.push(("Idempotency-Key", key));
+        }
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let reply = harness.call(method, &target, &headers, body.as_bytes()).await;
+        assert!(matches!(reply.status, 200 | 201), "{method} {path} {}", reply.text());
+        seen.insert((
+            template_of(&path).unwrap(),
+            METHODS.into_iter().find(|own| own.eq_ignore_ascii_case(method)).unwrap(),
+        ));
     }
     let described: BTreeSet<_> = operations().into_iter().map(|(path, method, _)| (path, method)).collect();
     assert_eq!(seen, described);

@@ -240,6 +240,15 @@ async fn bad_input_names_its_place() {
         let refused = ask(&harness, "POST", "/v1/customers", None, &body).await;
         assert_eq!(refused.problem(), "400 customer_invalid -", "{body}");
     }
+    let before = harness.engine.durable();
+    let endless = post(&harness, &format!("{path}/tiers/{}/promote", "x".repeat(65)), "endless", Value::Null).await;
+    assert_eq!(endless.problem(), "404 tier_program_not_found -");
+    assert_eq!(harness.engine.durable(), before, "no record keeps a name that is too long");
+    let unknown = post(&harness, &format!("{path}/tiers/Nobody%27s/promote"), "unknown", Value::Null).await;
+    assert_eq!(unknown.problem(), "404 tier_program_not_found -");
+    assert_ne!(harness.engine.durable(), before, "a refusal is kept under its key");
+    let nowhere = post(&harness, &format!("{path}/tiers/Journey/demote"), "nowhere", Value::Null).await;
+    assert_eq!(nowhere.problem(), "422 tier_none -");
     for seq in ["0", "1", "x", "18446744073709551616", "999"] {
         let none = ask(&harness, "GET", &format!("/v1/operations/{seq}"), None, &Value::Null).await;
         assert_eq!(none.problem(), "404 operation_not_found -", "{seq}");

@@ -138,3 +138,25 @@ async fn r25_a_disk_that_runs_low_makes_the_server_read_only_until_there_is_room
     assert_eq!(harness.get("/v1/reports/summary?tenant=journey").await.json()["accepted"], 4);
     harness.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r30_a_clock_that_jumps_makes_the_server_not_ready_and_takes_no_stamp_with_it() {
+    const DAY_US: i64 = 86_400_000_000;
+    let harness = Harness::start().await;
+    let hour = async |origin_id: &str| {
+        let booked = harness.post(&purchase(origin_id, 1_000, 1, 1)).await;
+        assert_eq!(booked.status, 201, "purchases are booked all the same");
+        booked.json()["received_at"].as_str().unwrap()[..13].to_owned()
+    };
+    let before = hour("C-1").await;
+    for (number, error_us) in [DAY_US, -DAY_US, 400 * DAY_US].into_iter().enumerate() {
+        harness.clock_error_us.store(error_us, Ordering::SeqCst);
+        let ready = harness.call("GET", "/readyz", &[], b"").await;
+        assert_eq!((ready.problem().as_str(), ready.header("retry-after")), ("503 clock_off -", Some("1")));
+        assert_eq!(harness.call("GET", "/healthz", &[], b"").await.status, 200, "the process is up");
+        assert_eq!(hour(&format!("C-{number}-off")).await, before, "by {error_us}");
+        harness.clock_error_us.store(0, Ordering::SeqCst);
+        assert_eq!(harness.call("GET", "/readyz", &[], b"").await.text(), r#"{"status":"ok"}"#, "by itself");
+    }
+    harness.stop().await;
+}

@@ -85,7 +85,7 @@ async fn run(engine: &Engine, shop: Caller, state: &mut u64) -> Vec<(CustomerId,
 }
 
 /// Does something with accounts of customers beside purchases; some of it is refused.
-async fn operate(engine: &Engine, index: usize, state: &mut u64) {
+pub(crate) async fn operate(engine: &Engine, index: usize, state: &mut u64) {
     for number in 0..6 {
         let name = CustomerRef::Ref(format!("c{}", draw(state, 20)));
         let Some(view) = engine.customer(TENANT, &name).await.expect("it answers") else { continue };

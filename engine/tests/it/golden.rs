@@ -18,6 +18,7 @@ use kembali_core::refund::RefundOf;
 use kembali_core::{Amount, Rate};
 use kembali_engine::{ApplyRequest, RefundRequest, verify};
 
+use crate::as_of::operate;
 use crate::lab::{API_KEY, Lab, book, open_shop, rules, runtime, word};
 use crate::same::input;
 
@@ -33,13 +34,14 @@ fn golden(format: u32, ending: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("ledger-{format}.{ending}"))
 }
 
-/// Two versions of the rules, the second with every kind of rule; refusals, repeats, a revoked key, an exhausted quota.
+/// Two versions of the rules, the second with every kind of rule; refusals, repeats, a revoked key, an exhausted quota;
+/// operations of every kind, some of them refused.
 fn make(archive: &Path) {
     let lab = Lab::new();
     runtime().block_on(async {
         let engine = lab.start_rotating(2, GENERATION_BYTES);
         let shop = open_shop(&engine, 100).await;
-        let requests = input(shop);
+        let (requests, mut state) = (input(shop), 5);
         for (index, chunk) in requests[..PURCHASES].chunks(50).enumerate() {
             if index == 7 {
                 let partner_keys = vec![("shop".into(), "a-key-to-be-revoked".into())];
@@ -50,6 +52,7 @@ fn make(archive: &Path) {
                 assert!(engine.revoke_api_key("shops", "shop", leaked.key).await.expect("the engine answers"));
             }
             engine.book(chunk.to_vec()).await.expect("the engine answers");
+            operate(&engine, index, &mut state).await;
         }
         for (index, request) in requests[..PURCHASES].iter().step_by(70).enumerate() {
             // Refused purchases are among them, and parts of others.

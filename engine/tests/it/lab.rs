@@ -49,6 +49,7 @@ impl Lab {
             free_bytes: Arc::new(|| Ok(u64::MAX)),
             free_bytes_min: 1,
             clock: ticking_clock(),
+            monotonic: kembali_engine::monotonic(),
             on_fault: Box::new(on_fault),
         }
     }

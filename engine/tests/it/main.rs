@@ -9,6 +9,7 @@ mod lab;
 mod once;
 mod parts;
 mod quota;
+mod refunds;
 mod rotation;
 mod same;
 mod what_if;

@@ -225,8 +225,8 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::METHOD_NOT_ALLOWED,
             &codes::OVERLOADED,
         ],
-        Endpoint::Ready
-        | Endpoint::Promos
+        Endpoint::Ready => vec![&codes::CLOCK_OFF],
+        Endpoint::Promos
         | Endpoint::PutPromo
         | Endpoint::TierPrograms
         | Endpoint::PutTierProgram

@@ -12,6 +12,7 @@ use kembali_core::event::{Body, DeclineReason, Event, PromoDeclined, PromoGrante
 use kembali_core::operation::Actor;
 use kembali_core::points::PointEntry;
 use kembali_core::upkeep::is_upkeep;
+use kembali_core::wallet::WalletStatus;
 use kembali_core::{AliasKind, PartnerId, Seq, Unit};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -434,6 +435,8 @@ enum Said<'a> {
     WalletOpened {
         /// The wallet's number.
         wallet: u16,
+        /// `active`.
+        status: &'static str,
     },
     /// A wallet may be used otherwise than before.
     WalletStatus {
@@ -551,7 +554,9 @@ impl<'a> View<'a> {
                     code: refused.rejection.code(),
                 });
             }
-            Event::WalletOpened(opened) => Said::WalletOpened { wallet: opened.wallet.0 },
+            Event::WalletOpened(opened) => {
+                Said::WalletOpened { wallet: opened.wallet.0, status: status_text(WalletStatus::Active) }
+            }
             Event::WalletStatusSet(set) => Said::WalletStatus {
                 wallet: set.wallet.0,
                 before: status_text(set.before),
@@ -672,7 +677,10 @@ mod tests {
     #[test]
     fn lists_of_topics() {
         assert_eq!(check("tier.changed"), Ok("tier.changed".to_owned()));
-        assert_eq!(check("wallet.entry,purchase.*"), Ok("purchase.accepted purchase.rejected wallet.entry".to_owned()));
+        assert_eq!(
+            check("wallet.entry,purchase.*"),
+            Ok("purchase.accepted purchase.rejected wallet.entry purchase.refunded".to_owned())
+        );
         assert_eq!(check("promo.*,promo.applied").unwrap().split(' ').count(), 3);
         assert_eq!(check("*").unwrap().split(' ').count(), Topic::ALL.len());
         for (list, bad) in [

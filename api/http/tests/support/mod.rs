@@ -31,6 +31,8 @@ pub struct Harness {
     pub engine: Engine,
     /// What the disk says it has free; with less than [`FREE_BYTES_MIN`] the ledger is read-only.
     pub free_bytes: Arc<AtomicU64>,
+    /// What the clock of the wall says beyond what it should, in microseconds.
+    pub clock_error_us: Arc<AtomicI64>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<std::io::Result<()>>,
     dir: tempfile::TempDir,
@@ -73,6 +75,8 @@ impl Harness {
         configure: impl FnOnce(&mut ServerConfig),
     ) -> Harness {
         let now = AtomicI64::new(NOW_US);
+        let clock_error_us = Arc::new(AtomicI64::new(0));
+        let error = Arc::clone(&clock_error_us);
         let free_bytes = Arc::new(AtomicU64::new(u64::MAX));
         let seen = Arc::clone(&free_bytes);
         let config = EngineConfig {
@@ -82,7 +86,8 @@ impl Harness {
             generation_bytes_max,
             free_bytes: Arc::new(move || Ok(seen.load(Ordering::SeqCst))),
             free_bytes_min: FREE_BYTES_MIN,
-            clock: Arc::new(move || Instant(now.fetch_add(1, Ordering::Relaxed))),
+            clock: Arc::new(move || Instant(now.fetch_add(1, Ordering::Relaxed) + error.load(Ordering::SeqCst))),
+            monotonic: kembali_engine::monotonic(),
             on_fault: Box::new(|fault| panic!("{fault:?}")),
         };
         let engine = tokio::task::spawn_blocking(move || Engine::start(config)).await.unwrap().unwrap().0;
@@ -98,7 +103,7 @@ impl Harness {
         let served = tokio::spawn(server.run(async move {
             let _ = stopped.await;
         }));
-        Harness { address, engine, free_bytes, stop: Some(stop), served, dir }
+        Harness { address, engine, free_bytes, clock_error_us, stop: Some(stop), served, dir }
     }
 
     /// Stops server and engine, and hands back what they leave.

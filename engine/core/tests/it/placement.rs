@@ -258,7 +258,7 @@ fn an_operation_places_its_customer_first() {
     check(
         &mut world,
         "ask A open              -> placed on Silver, wallet 1
-         ask C did something     -> placed on Silver, placed on BRONZE, done",
+         ask C did something     -> placed on Silver, placed on BRONZE",
     );
     assert_eq!(world.sweep(), 0);
 }

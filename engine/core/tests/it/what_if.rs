@@ -378,6 +378,9 @@ fn operations_are_asked_again() {
         "deposit 1 90",
         "give 0 50",
         "take 0 400",
+        "take 0 9000",
+        "take 0 15000",
+        "take 0 40000",
         "did review",
         "did review",
         "did review occurred=-3h",
@@ -402,11 +405,8 @@ fn operations_are_asked_again() {
         assert!(!otherwise.is_same(), "from {}", from.0);
         refused_then.extend(otherwise.refused_operations);
     }
-    // Whoever would have stood or had otherwise cannot always be given and taken the same.
-    assert!(
-        refused_then.contains_key("balance_too_small") && refused_then.contains_key("tier_lowest"),
-        "{refused_then:?}"
-    );
+    // Whoever would have stood or had otherwise cannot always be moved and taken from the same.
+    assert!(refused_then.contains_key("balance_too_small"), "{refused_then:?}");
     let completed = |from| {
         let comparison = compare(&world, &otherwise(), from);
         let critic = world.ledger.desk.catalogue(TENANT).unwrap().campaigns[2].id;
