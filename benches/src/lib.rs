@@ -10,6 +10,7 @@ use kembali_core::draft::{
 use kembali_core::event::{Body, Event, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::purchase::Purchase;
+use kembali_core::refund::RefundPolicy;
 use kembali_core::{
     Alias, AliasKind, Amount, CurrencyCode, CustomerName, Fingerprint, Instant, PartnerId, Percent, PurchaseKey, Seq,
     TenantId,
@@ -82,6 +83,7 @@ pub fn rules(quota: u64) -> CatalogueDraft {
             }),
         }],
         earning: EarningDraft::default(),
+        refunds: RefundPolicy::default(),
     }
 }
 

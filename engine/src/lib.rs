@@ -18,6 +18,7 @@ mod operate;
 mod preview;
 mod profile_keys;
 mod recovery;
+mod refund;
 mod request;
 mod router_actor;
 mod scrub;
@@ -39,6 +40,7 @@ pub use kembali_machine::{CustomerView, PromoUse, TotalsView};
 pub use operate::{OperateError, Operated, OperationRequest};
 pub use preview::Previewed;
 pub use recovery::{FoldError, Verified, VerifyError, verify};
+pub use refund::{RefundRequest, Refunded};
 pub use request::{
     ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, GivenKey, NotTaken,
     PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,

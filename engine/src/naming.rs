@@ -5,7 +5,8 @@
 
 use kembali_core::accounts::Direction;
 use kembali_core::operation::{Actor, Operation, OperationKey, TierMove};
-use kembali_core::purchase::Purchase;
+use kembali_core::purchase::{Line, Purchase};
+use kembali_core::refund::RefundOf;
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{Alias, AliasKind, CustomerName, Fingerprint, Instant, PartnerId, PurchaseKey, TenantId};
 
@@ -26,6 +27,7 @@ pub(crate) struct Naming {
     api_key_key: [u8; 32],
     operation_key: [u8; 32],
     operation_fingerprint_key: [u8; 32],
+    refund_key: [u8; 32],
 }
 
 impl Naming {
@@ -39,6 +41,7 @@ impl Naming {
             api_key_key: blake3::derive_key("kembali partner api key v1", installation_key),
             operation_key: blake3::derive_key("kembali operation key v1", installation_key),
             operation_fingerprint_key: blake3::derive_key("kembali operation fingerprint v1", installation_key),
+            refund_key: blake3::derive_key("kembali refund key v1", installation_key),
         }
     }
 
@@ -60,6 +63,14 @@ impl Naming {
     pub(crate) fn purchase(&self, partner: PartnerId, origin_id: &str) -> PurchaseKey {
         let mut hasher = blake3::Hasher::new_keyed(&self.purchase_key);
         hasher.update(&partner.0.to_le_bytes()).update(origin_id.as_bytes());
+        PurchaseKey::from_hash(first_half(&hasher))
+    }
+
+    /// Names a refund: each purchase has a space of its own.
+    #[must_use]
+    pub(crate) fn refund(&self, purchase: PurchaseKey, refund_id: &str) -> PurchaseKey {
+        let mut hasher = blake3::Hasher::new_keyed(&self.refund_key);
+        hasher.update(&purchase.0.to_le_bytes()).update(refund_id.as_bytes());
         PurchaseKey::from_hash(first_half(&hasher))
     }
 
@@ -116,12 +127,7 @@ impl Naming {
         for tag in &purchase.tags {
             push_text(tag, &mut canonical);
         }
-        canonical.extend_from_slice(&(purchase.lines.len() as u64).to_le_bytes());
-        for line in &purchase.lines {
-            push_text(&line.product, &mut canonical);
-            canonical.extend_from_slice(&line.quantity.to_le_bytes());
-            canonical.extend_from_slice(&line.amount.to_le_bytes());
-        }
+        push_lines(&purchase.lines, &mut canonical);
         let mut hasher = blake3::Hasher::new_keyed(&self.fingerprint_key);
         hasher.update(&canonical);
         Fingerprint { version: FINGERPRINT_VERSION, hash: first_half(&hasher) }
@@ -201,6 +207,31 @@ fn push_operation(operation: &Operation, out: &mut Vec<u8>) {
             push_text(offer, out);
             out.extend_from_slice(&quantity.to_le_bytes());
         }
+        Operation::RefundPurchase(refund) => {
+            out.push(9);
+            out.extend_from_slice(&refund.purchase.0.to_le_bytes());
+            push_text(&refund.refund_id, out);
+            match &refund.of {
+                RefundOf::Amount(amount) => {
+                    out.push(0);
+                    out.extend_from_slice(&amount.to_le_bytes());
+                }
+                RefundOf::Lines(lines) => {
+                    out.push(1);
+                    push_lines(lines, out);
+                }
+            }
+            push_option(refund.reason.as_deref(), out);
+        }
+    }
+}
+
+fn push_lines(lines: &[Line], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(lines.len() as u64).to_le_bytes());
+    for line in lines {
+        push_text(&line.product, out);
+        out.extend_from_slice(&line.quantity.to_le_bytes());
+        out.extend_from_slice(&line.amount.to_le_bytes());
     }
 }
 

@@ -130,6 +130,8 @@ impl Engine {
             operation,
             text: text.map(String::into_boxed_str),
             dry_run,
+            original: None,
+            other_records: Vec::new(),
         }
     }
 

@@ -403,7 +403,7 @@ pub fn verify(dir: &Path, scratch: &Path) -> Result<Verified, VerifyError> {
         frames: report.frames,
         profile_commits,
         customers: ledger.rows.len() as u64,
-        purchases: ledger.desk.keys().len() as u64,
+        purchases: ledger.totals.tenants().map(|(_, totals)| totals.accepted).sum(),
         segments: archive.segments().len() as u64,
         snapshots,
         would_mend: report.would_mend.iter().map(ToString::to_string).chain(old_snapshots).collect(),

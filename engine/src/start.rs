@@ -200,7 +200,7 @@ impl Engine {
         let report = StartReport {
             last: ledger.desk.last(),
             customers: ledger.rows.len() as u64,
-            purchases: ledger.desk.keys().len() as u64,
+            purchases: ledger.totals.tenants().map(|(_, totals)| totals.accepted).sum(),
             mended,
         };
 

@@ -169,6 +169,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::Offers => get(reads::offers::list),
         Endpoint::Promote => on(MethodFilter::POST, operations::promote),
         Endpoint::Demote => on(MethodFilter::POST, operations::demote),
+        Endpoint::PostRefund => on(MethodFilter::POST, operations::post_refund),
         Endpoint::Operation => get(operations::show),
         Endpoint::Wallets => get(reads::customers::wallets),
         Endpoint::Tiers => get(reads::history::tiers),

@@ -4,6 +4,7 @@
 
 use kembali_core::RejectionCode;
 use kembali_core::operation::OperationRejection;
+use kembali_core::refund::RefundRejection;
 
 /// One code.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ registry! {
     FIELD_INVALID 400 "field_invalid" final "A field has the wrong type or form"
         "Correct the field that `pointer` names as `detail` says."
     ORIGIN_ID_INVALID 400 "origin_id_invalid" final "The origin id is not usable"
+        "Send 1 to 128 characters without control characters."
+    REFUND_ID_INVALID 400 "refund_id_invalid" final "The refund id is not usable"
         "Send 1 to 128 characters without control characters."
     CUSTOMER_INVALID 400 "customer_invalid" final "The customer is not named properly"
         "Name the customer by exactly one of `id` (a UUID), `email` and `ref` (1 to 128 characters)."
@@ -137,6 +140,8 @@ registry! {
         "Take the code from a problem document."
 
     // It contradicts what is there.
+    REFUND_ID_CONFLICT 409 "refund_id_conflict" final "The purchase has another refund of this id"
+        "Send the same content as before, or a new refund id."
     ORIGIN_ID_CONFLICT 409 "origin_id_conflict" final "The origin id is booked with other content"
         "Send the same content as before, or a new origin id."
     VERSION_CONFLICT 409 "version_conflict" retry "The catalogue has changed since"
@@ -214,6 +219,20 @@ registry! {
     POINTS_TOO_FEW 422 "points_too_few" final "The customer has fewer points than that costs"
         "Ask for less: one unit costs `price`, and the customer has `points`."
 
+    // The refund is refused.
+    PURCHASE_REFUSED 422 "purchase_refused" final "The purchase was refused, so nothing of it was booked"
+        "`reason` says why it was refused; there is nothing to take back."
+    REFUND_EXCEEDS_REMAINDER 422 "refund_exceeds_remainder" final "More is to be refunded than remains of the purchase"
+        "Refund at most `remaining`."
+    REFUND_LINES_REQUIRED 422 "refund_lines_required" final "A part of a purchase with lines is refunded by lines"
+        "Send `lines`, or as `amount` all that remains: `remaining`."
+    REFUND_LINE_NOT_BOUGHT 422 "refund_line_not_bought" final "No line of the purchase is of this product"
+        "Correct the line that `line` numbers, counted from 0; a purchase without lines is refunded by `amount`."
+    REFUND_LINE_EXCEEDS_REMAINDER 422 "refund_line_exceeds_remainder" final "More of a product is to be refunded than remains"
+        "Refund at most `remaining_quantity` for `remaining_amount` of the product of the line that `line` numbers, counted from 0."
+    REFUNDS_TOO_MANY 422 "refunds_too_many" final "The purchase has as many refunds as there may be"
+        "A purchase has at most `refunds_max` refunds."
+
     // The server.
     INTERNAL 500 "internal" final "Something went wrong here"
         "Tell the operator the `request_id`."
@@ -279,6 +298,22 @@ pub(crate) fn of_operation_rejection(rejection: &OperationRejection) -> &'static
         OperationRejection::QuantityOutOfRange { .. } => &QUANTITY_OUT_OF_RANGE,
         OperationRejection::StockExhausted { .. } => &STOCK_EXHAUSTED,
         OperationRejection::PointsTooFew { .. } => &POINTS_TOO_FEW,
+        OperationRejection::Refund(rejection) => of_refund_rejection(rejection),
+    }
+}
+
+const fn of_refund_rejection(rejection: &RefundRejection) -> &'static Code {
+    match rejection {
+        RefundRejection::AmountNotPositive { .. } => &AMOUNT_NOT_POSITIVE,
+        RefundRejection::AmountTooLarge { .. } => &AMOUNT_TOO_LARGE,
+        RefundRejection::LinesTooMany { .. } => &LINES_TOO_MANY,
+        RefundRejection::LineOutOfRange { .. } => &LINE_OUT_OF_RANGE,
+        RefundRejection::ExceedsRemainder { .. } => &REFUND_EXCEEDS_REMAINDER,
+        RefundRejection::LinesRequired { .. } => &REFUND_LINES_REQUIRED,
+        RefundRejection::LineNotBought { .. } => &REFUND_LINE_NOT_BOUGHT,
+        RefundRejection::LineExceedsRemainder { .. } => &REFUND_LINE_EXCEEDS_REMAINDER,
+        RefundRejection::RefundsTooMany { .. } => &REFUNDS_TOO_MANY,
+        RefundRejection::BalanceTooSmall { .. } => &BALANCE_TOO_SMALL,
     }
 }
 

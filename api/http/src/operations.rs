@@ -14,7 +14,7 @@ use kembali_core::event::Body as Done;
 use kembali_core::operation::{Actor, Operation, TierMove};
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{Seq, TenantId, WalletId};
-use kembali_engine::{CustomerRef, Operated, OperationRequest};
+use kembali_engine::{CustomerRef, Operated, OperationRequest, Refunded};
 
 use crate::app::App;
 use crate::auth::Identity;
@@ -32,6 +32,7 @@ use crate::wire::operation::{
     WalletChange, WalletPatch, operation_of, parse, render,
 };
 use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
+use crate::wire::refund::NewRefund;
 use crate::wire::result::Rules;
 
 /// The header that names a request for ever, or nearly.
@@ -177,6 +178,25 @@ pub(crate) async fn demote(
     ask.operate(&app, customer(&id)?, operation, None).await
 }
 
+/// Takes a purchase back, in whole or in part.
+pub(crate) async fn post_refund(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let Identity::Partner(caller) = identity else { return Err(Problem::new(&codes::ROLE_INSUFFICIENT)) };
+    let dry_run = Query::parse(request.uri(), parameters::of(Endpoint::PostRefund))?.flag("dry_run")?;
+    let refund = body_of::<NewRefund>(&app, request).await?.request(caller, dry_run)?;
+    match app.engine.refund(refund).await? {
+        Refunded::Operated(operated) => finish(&app, operated, dry_run, StatusCode::CREATED),
+        Refunded::Conflict { seq } => Err(Problem::new(&codes::REFUND_ID_CONFLICT).member("seq", seq.0)),
+        Refunded::PurchaseUnknown => Err(Problem::new(&codes::PURCHASE_NOT_FOUND).pointer("/origin_id")),
+        Refunded::PurchaseRefused { code } => {
+            Err(Problem::new(&codes::PURCHASE_REFUSED).pointer("/origin_id").member("reason", code.as_str()))
+        }
+    }
+}
+
 /// Shows an operation, byte for byte as it was answered when it was done. A partner sees its own only.
 pub(crate) async fn show(
     State(app): State<App>,
@@ -245,22 +265,27 @@ impl Ask {
     ) -> Result<Response, Problem> {
         let Ask { tenant, actor, key: idempotency_key, dry_run, done } = self;
         let request = OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name, dry_run };
-        match app.engine.operate(request).await? {
-            // A dry run of what was done already tells what was done, but names no record: it made none.
-            Operated::Done { record, catalogue, replayed } if dry_run => {
-                answer(app, StatusCode::OK, None, &record.body, &catalogue, replayed)
-            }
-            Operated::Done { record, catalogue, replayed } => {
-                answer(app, done, Some(record.seq), &record.body, &catalogue, replayed)
-            }
-            Operated::WouldDo { body, catalogue } => answer(app, StatusCode::OK, None, &body, &catalogue, false),
-            Operated::Unchanged { customer } => {
-                let unchanged = OperationUnchanged { customer: UuidText(customer.0), changed: false };
-                Ok(Json(unchanged).into_response())
-            }
-            Operated::KeyReused { seq } => Err(Problem::new(&codes::IDEMPOTENCY_KEY_REUSED).member("seq", seq.0)),
-            Operated::Refused { rejection, replayed } => Err(Problem::of_operation_rejection(&rejection, replayed)),
+        finish(app, app.engine.operate(request).await?, dry_run, done)
+    }
+}
+
+/// Answers with what became of an operation; `done` is the status of one that is done.
+fn finish(app: &App, operated: Operated, dry_run: bool, done: StatusCode) -> Result<Response, Problem> {
+    match operated {
+        // A dry run of what was done already tells what was done, but names no record: it made none.
+        Operated::Done { record, catalogue, replayed } if dry_run => {
+            answer(app, StatusCode::OK, None, &record.body, &catalogue, replayed)
         }
+        Operated::Done { record, catalogue, replayed } => {
+            answer(app, done, Some(record.seq), &record.body, &catalogue, replayed)
+        }
+        Operated::WouldDo { body, catalogue } => answer(app, StatusCode::OK, None, &body, &catalogue, false),
+        Operated::Unchanged { customer } => {
+            let unchanged = OperationUnchanged { customer: UuidText(customer.0), changed: false };
+            Ok(Json(unchanged).into_response())
+        }
+        Operated::KeyReused { seq } => Err(Problem::new(&codes::IDEMPOTENCY_KEY_REUSED).member("seq", seq.0)),
+        Operated::Refused { rejection, replayed } => Err(Problem::of_operation_rejection(&rejection, replayed)),
     }
 }
 

@@ -131,7 +131,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::Docs
         | Endpoint::DocsScript
         | Endpoint::DocsStyle => &[],
-        Endpoint::BookPurchases => &[DRY_RUN],
+        Endpoint::BookPurchases | Endpoint::PostRefund => &[DRY_RUN],
         Endpoint::FindCustomer => &[TENANT, MIN_SEQ, AT, ID, EMAIL, REF],
         Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => &[TENANT, MIN_SEQ, AT, LIMIT, CURSOR],
         Endpoint::Purchase => &[MIN_SEQ],

@@ -11,6 +11,7 @@ use hyper::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use kembali_core::operation::OperationRejection;
+use kembali_core::refund::RefundRejection;
 use kembali_core::{CatalogueRejection, Rejection};
 use kembali_engine::{ApplyError, BookError, NotTaken, OperateError, ReadError, ReadOnly, SnapshotError, Stopped};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
@@ -125,6 +126,7 @@ impl Problem {
                 .pointer("/occurred_at")
                 .member("occurred_at", Rfc3339(occurred_at).to_string())
                 .member("occurred_at_max", Rfc3339(occurred_at_max).to_string()),
+            OperationRejection::Refund(ref rejection) => of_refund(problem, rejection),
             OperationRejection::QuantityOutOfRange { quantity, quantity_max } => {
                 problem.pointer("/quantity").member("quantity", wide(quantity)).member("quantity_max", quantity_max)
             }
@@ -308,5 +310,34 @@ impl From<ApplyError> for Problem {
             ApplyError::ReadOnly(read_only) => read_only.into(),
             ApplyError::Stopped(stopped) => stopped.into(),
         }
+    }
+}
+
+/// Adds the numbers of a refund's refusal.
+fn of_refund(problem: Problem, rejection: &RefundRejection) -> Problem {
+    match *rejection {
+        RefundRejection::AmountNotPositive { amount } => problem.member("amount", wide(amount)),
+        RefundRejection::AmountTooLarge { amount, amount_max } => {
+            problem.member("amount", wide(amount)).member("amount_max", wide(amount_max))
+        }
+        RefundRejection::LinesTooMany { lines, lines_max } => {
+            problem.pointer("/lines").member("lines", lines).member("lines_max", lines_max)
+        }
+        RefundRejection::LineOutOfRange { line } | RefundRejection::LineNotBought { line } => {
+            problem.pointer(format!("/lines/{line}")).member("line", line)
+        }
+        RefundRejection::ExceedsRemainder { amount, remaining } => {
+            problem.member("amount", amount.minor_units()).member("remaining", remaining.minor_units())
+        }
+        RefundRejection::LinesRequired { remaining } => {
+            problem.pointer("/amount").member("remaining", remaining.minor_units())
+        }
+        RefundRejection::LineExceedsRemainder { line, remaining_quantity, remaining_amount } => problem
+            .pointer(format!("/lines/{line}"))
+            .member("line", line)
+            .member("remaining_quantity", remaining_quantity)
+            .member("remaining_amount", remaining_amount.minor_units()),
+        RefundRejection::RefundsTooMany { refunds_max } => problem.member("refunds_max", refunds_max),
+        RefundRejection::BalanceTooSmall { balance } => problem.member("balance", balance.minor_units()),
     }
 }

@@ -60,6 +60,8 @@ pub enum Endpoint {
     Promote,
     /// Moves a customer one level down.
     Demote,
+    /// Takes a purchase back, in whole or in part.
+    PostRefund,
     /// Shows an operation.
     Operation,
     /// Shows a customer.
@@ -161,6 +163,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/offers", PartnerOrOperator, Endpoint::Offers),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/promote", Operator, Endpoint::Promote),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/demote", Operator, Endpoint::Demote),
+    route(Method::POST, "/v1/refunds", Partner, Endpoint::PostRefund),
     route(Method::GET, "/v1/operations/{seq}", PartnerOrOperator, Endpoint::Operation),
     route(Method::GET, "/v1/customers/{id}", PartnerOrOperator, Endpoint::Customer),
     route(Method::GET, "/v1/customers/{id}/wallets", PartnerOrOperator, Endpoint::Wallets),
@@ -246,7 +249,7 @@ mod tests {
     fn what_changes_rules_or_money_is_for_operators_and_what_reports_is_for_partners() {
         for route in ROUTES.iter().filter(|route| route.method != Method::GET) {
             let expected = match route.endpoint {
-                Endpoint::BookPurchases => Partner,
+                Endpoint::BookPurchases | Endpoint::PostRefund => Partner,
                 Endpoint::PostCustomer | Endpoint::PostActivity | Endpoint::PostRedemption => PartnerOrOperator,
                 _ => Operator,
             };

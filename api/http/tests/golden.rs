@@ -66,7 +66,7 @@ fn body(purchase: Purchase, balance_after: i64, more: Vec<Event>) -> Body {
         fingerprint: Fingerprint { version: 1, hash: 5 },
         at: AT,
         replaces: Some(RejectionCode::PromoUnknown),
-        balance_after: amount(balance_after),
+        balance_after: amount(balance_after).into(),
         purchase,
     };
     let mut events = vec![Event::PurchaseBooked(Box::new(booked))];
@@ -162,7 +162,7 @@ fn the_events_of_one_purchase() {
     let declined = |reason| Event::PromoDeclined(PromoDeclined { promo: promo.id, reason });
     let exhausted = DeclineReason::QuotaExhausted { band: promo.bands[6].id, quota: 10_000, points: amount(50_250) };
     let legs = [HouseLeg { account: HouseAccount::PromoExpense(PartnerId(1)), amount: amount(3_500) }];
-    let entry = Entry::credit(WalletId(0), Unit::Money(catalogue.currency.code), amount(17_500), &legs).unwrap();
+    let entry = Entry::credit(WalletId(0), Unit::Money(catalogue.currency.code), amount(17_500).into(), &legs).unwrap();
     let purchase = Purchase { origin_id: "A-2".into(), amount: 1_500_000, quantity: 5, ..Purchase::default() };
     let body = body(
         purchase,

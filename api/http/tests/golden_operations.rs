@@ -65,11 +65,11 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
     };
     let into = |wallet, account, moved, balance| {
         let leg = HouseLeg { account, amount: amount(moved) };
-        Event::WalletEntry(Entry::credit(wallet, unit, amount(balance), &[leg]).unwrap())
+        Event::WalletEntry(Entry::credit(wallet, unit, amount(balance).into(), &[leg]).unwrap())
     };
     let adjust =
         |direction, reason: &str| Operation::Adjust { wallet: WALLET, direction, amount: 500, reason: reason.into() };
-    let out_of = Entry::debit(WALLET, unit, amount(1_200), amount(500), HouseAccount::Adjustments).unwrap();
+    let out_of = Entry::debit(WALLET, unit, amount(1_200).into(), amount(500), HouseAccount::Adjustments).unwrap();
     let (journey, spend) = (&catalogue.programs[0], &catalogue.programs[1]);
     let (TierPolicy::Journey(ladder), TierPolicy::Threshold(bounds)) = (&journey.policy, &spend.policy) else {
         panic!("one programme of each kind")

@@ -188,6 +188,14 @@ async fn every_operation_answers_as_described() {
 
     // Booking is above; the stream's messages are checked by its own tests.
     let mut seen = BTreeSet::from([("/v1/purchases", "post"), ("/v1/stream", "get")]);
+    assert_eq!(harness.post(&purchase("P-refunded", 200_000, 1, 30)).await.status, 201);
+    for (dry_run, status) in [("?dry_run=true", 200), ("", 201), ("", 201)] {
+        let body = json!({ "origin_id": "P-refunded", "refund_id": "R-1", "amount": 120_000 }).to_string();
+        let path = format!("/v1/refunds{dry_run}");
+        let reply = harness.post_to(&path, "application/json", &[], body.as_bytes()).await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        seen.insert((template_of("/v1/refunds").unwrap(), "post"));
+    }
     for (path, method, body) in [
         ("/healthz", "GET", &Value::Null),
         ("/readyz", "GET", &Value::Null),

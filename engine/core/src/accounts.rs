@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{PartnerId, Unit, WalletId};
-use crate::quantity::Amount;
+use crate::quantity::{Amount, Balance};
 
 /// An account of the house, within one tenant and one unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub enum HouseAccount {
     Adjustments,
     /// What points cost the tenant that were spent on money. Debited by offers that credit a wallet.
     RedemptionExpense,
+    /// What refunds should have taken back from wallets that had too little in them. Debited where the tenant's wallets
+    /// never go below zero.
+    RefundShortfall,
 }
 
 /// Which way an entry moves a wallet.
@@ -64,7 +67,7 @@ pub struct Entry {
     /// How much, greater than zero.
     pub amount: Amount,
     /// The wallet's balance once this entry is booked.
-    pub balance_after: Amount,
+    pub balance_after: Balance,
     /// The other side; its parts sum to `amount`.
     pub against: Vec<HouseLeg>,
 }
@@ -74,31 +77,38 @@ impl Entry {
     ///
     /// Returns `None` when the sum or the new balance would pass the largest amount, or when there is nothing to book.
     #[must_use]
-    pub fn credit(wallet: WalletId, unit: Unit, balance: Amount, against: &[HouseLeg]) -> Option<Entry> {
-        let against: Vec<HouseLeg> = against.iter().copied().filter(|leg| !leg.amount.is_zero()).collect();
-        let amount = against.iter().try_fold(Amount::ZERO, |sum, leg| sum.plus(leg.amount))?;
-        if amount.is_zero() {
-            return None;
-        }
+    pub fn credit(wallet: WalletId, unit: Unit, balance: Balance, against: &[HouseLeg]) -> Option<Entry> {
+        let (amount, against) = moved(against)?;
         let balance_after = balance.plus(amount)?;
         Some(Entry { wallet, unit, direction: Direction::In, amount, balance_after, against })
     }
 
+    /// Debits `wallet`, which held `balance`, with the sum of `against`, also below zero. Legs of zero are left out.
+    ///
+    /// Returns `None` when the sum would pass the largest amount or the new balance lie further than that below zero, or
+    /// when there is nothing to book.
+    #[must_use]
+    pub fn take_back(wallet: WalletId, unit: Unit, balance: Balance, against: &[HouseLeg]) -> Option<Entry> {
+        let (amount, against) = moved(against)?;
+        let balance_after = balance.minus(amount)?;
+        Some(Entry { wallet, unit, direction: Direction::Out, amount, balance_after, against })
+    }
+
     /// Debits `wallet`, which held `balance`, with `amount`, and credits `account` with it.
     ///
-    /// Returns `None` when the balance is smaller, or when there is nothing to book.
+    /// Returns `None` when there is less in it, or when there is nothing to book.
     #[must_use]
     pub fn debit(
         wallet: WalletId,
         unit: Unit,
-        balance: Amount,
+        balance: Balance,
         amount: Amount,
         account: HouseAccount,
     ) -> Option<Entry> {
         if amount.is_zero() {
             return None;
         }
-        let balance_after = balance.minus(amount)?;
+        let balance_after = balance.available().minus(amount)?.into();
         let against = Vec::from([HouseLeg { account, amount }]);
         Some(Entry { wallet, unit, direction: Direction::Out, amount, balance_after, against })
     }
@@ -106,7 +116,37 @@ impl Entry {
     /// Returns true when both sides are equal: the promise that holds for every entry of the journal.
     #[must_use]
     pub fn balances(&self) -> bool {
-        let sum = self.against.iter().try_fold(Amount::ZERO, |sum, leg| sum.plus(leg.amount));
-        sum == Some(self.amount) && !self.amount.is_zero()
+        sum_of(&self.against) == Some(self.amount) && !self.amount.is_zero()
+    }
+}
+
+fn moved(against: &[HouseLeg]) -> Option<(Amount, Vec<HouseLeg>)> {
+    let against: Vec<HouseLeg> = against.iter().copied().filter(|leg| !leg.amount.is_zero()).collect();
+    let amount = sum_of(&against)?;
+    if amount.is_zero() { None } else { Some((amount, against)) }
+}
+
+/// Sums legs up, or returns `None` above the largest amount.
+fn sum_of(legs: &[HouseLeg]) -> Option<Amount> {
+    legs.iter().try_fold(Amount::ZERO, |sum, leg| sum.plus(leg.amount))
+}
+
+/// One balanced movement between accounts of the house alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HouseEntry {
+    /// What all of them count.
+    pub unit: Unit,
+    /// The accounts that are debited.
+    pub debit: Vec<HouseLeg>,
+    /// The accounts that are credited; their parts sum to those of `debit`.
+    pub credit: Vec<HouseLeg>,
+}
+
+impl HouseEntry {
+    /// Returns true when both sides are equal.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        let (debit, credit) = (sum_of(&self.debit), sum_of(&self.credit));
+        debit.is_some_and(|debit| !debit.is_zero()) && debit == credit
     }
 }

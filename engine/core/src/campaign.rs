@@ -201,3 +201,17 @@ impl Fulfillment {
         }
     }
 }
+
+impl Fulfillment {
+    /// Returns true when a purchase that left it met at `so_far` would have met it too with no more than `remains`.
+    pub(crate) fn is_met_by_rest(
+        &self,
+        so_far: u64,
+        bought: (&Purchase, Amount),
+        remains: (&Purchase, Amount),
+    ) -> bool {
+        let [bought, remains] = [bought, remains].map(|(purchase, amount)| Activity::Purchase(purchase, amount));
+        let own = self.judge(0, bought).map_or(0, |progress| progress.so_far);
+        self.judge(so_far.saturating_sub(own), remains).is_ok_and(|progress| progress.is_met)
+    }
+}

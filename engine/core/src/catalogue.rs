@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::{CurrencyCode, PartnerId, RuleId, TenantId, Unit};
 use crate::percent::{Percent, Rate};
 use crate::quantity::{Amount, Instant};
+use crate::refund::RefundPolicy;
 
 /// The rules of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +54,8 @@ pub struct Catalogue {
     pub offers: Vec<Offer>,
     /// The id that the next new rule gets.
     pub next_rule: RuleId,
+    /// What refunds do beside taking back what was earned.
+    pub refunds: RefundPolicy,
 }
 
 /// A currency as its tenant declares it.

@@ -74,6 +74,11 @@ pub enum Query {
         /// Its key.
         key: PurchaseKey,
     },
+    /// Why a purchase is refused.
+    Receipt {
+        /// Its key.
+        key: PurchaseKey,
+    },
     /// A tenant's rules at a version; `None` means the present one.
     Catalogue {
         /// The tenant's slug.

@@ -20,6 +20,7 @@ use crate::catalogue::{
 use crate::identity::{PartnerId, RuleId, TenantId};
 use crate::percent::{Percent, Rate};
 use crate::quantity::{Amount, Instant};
+use crate::refund::RefundPolicy;
 use crate::rejection::CatalogueRejection;
 
 /// Rules that a catalogue may hold in all: promos, bands, programmes, levels and milestones. Keeps the record of a
@@ -57,6 +58,8 @@ pub struct CatalogueDraft {
     pub programs: Vec<ProgramDraft>,
     /// Cashback rules, campaigns, and what they need.
     pub earning: EarningDraft,
+    /// See [`Catalogue::refunds`].
+    pub refunds: RefundPolicy,
 }
 
 /// Cashback rules, campaigns, and what they need, as wanted. Everything names everything by its name.
@@ -337,6 +340,7 @@ impl CatalogueDraft {
             campaigns: earning.campaigns,
             offers: earning.offers,
             next_rule: RuleId(ids.next),
+            refunds: self.refunds,
         })
     }
 

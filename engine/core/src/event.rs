@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::Entry;
+use crate::accounts::{Entry, HouseEntry};
 use crate::campaign::Progress;
 use crate::catalogue::{Catalogue, RewardKind};
 use crate::identity::{Alias, CustomerId, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId, Unit, WalletId};
@@ -18,7 +18,8 @@ use crate::journey::{Remark, Standing};
 use crate::operation::{OperationDone, OperationRefused};
 use crate::points::PointEntry;
 use crate::purchase::Purchase;
-use crate::quantity::{Amount, Instant, Seq};
+use crate::quantity::{Amount, Balance, Instant, Seq};
+use crate::refund::PurchaseRefunded;
 use crate::rejection::RejectionCode;
 use crate::threshold::SpendStanding;
 use crate::wallet::WalletStatus;
@@ -84,6 +85,10 @@ pub enum Event {
     PointEntry(PointEntry),
     /// The customer was placed on another level of a tier programme, and no purchase did it.
     TierPlaced(TierPlaced),
+    /// A purchase was refunded, in whole or in part.
+    PurchaseRefunded(Box<PurchaseRefunded>),
+    /// Accounts of the house were moved, and no wallet.
+    HousePosted(HouseEntry),
     /// An operation was done.
     OperationDone(Box<OperationDone>),
     /// An operation was refused.
@@ -107,6 +112,18 @@ pub struct OfferRedeemed {
     pub points: Amount,
 }
 
+impl Event {
+    /// Returns the key that is taken for ever by this event: that of a purchase, or of a refund.
+    #[must_use]
+    pub fn booked_key(&self) -> Option<PurchaseKey> {
+        match self {
+            Event::PurchaseBooked(booked) => Some(booked.key),
+            Event::PurchaseRefunded(refunded) => Some(refunded.key),
+            _ => None,
+        }
+    }
+}
+
 /// See [`Event::CustomerCreated`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomerCreated {
@@ -128,7 +145,7 @@ pub struct PurchaseBooked {
     /// The refusal that this booking replaces, if the key had one.
     pub replaces: Option<RejectionCode>,
     /// What is in the wallet that cashback goes to, once all of this is booked.
-    pub balance_after: Amount,
+    pub balance_after: Balance,
     /// What was bought.
     pub purchase: Purchase,
 }
@@ -285,6 +302,8 @@ pub enum PlacementReason {
         /// The version of the tenant's rules that removed it.
         version: u32,
     },
+    /// A purchase of the customer was refunded.
+    Refunded,
 }
 
 /// Where a customer stood in a programme of either policy, and stands.

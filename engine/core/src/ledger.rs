@@ -13,8 +13,9 @@ use crate::identity::{AliasKind, CustomerId, RuleId, TenantId, Unit, WalletId};
 use crate::journey::Remark;
 use crate::maps::Map;
 use crate::points::Expiry;
-use crate::quantity::{Amount, Seq};
-use crate::totals::{Grants, TenantTotals, Totals};
+use crate::quantity::{Amount, Balance, Seq};
+use crate::refund::{ClawBack, PromoBack, RefundStanding};
+use crate::totals::{Grants, PromoRefunds, RefundTotals, TenantTotals, Totals};
 use crate::wallet::WalletStatus;
 
 /// The whole state.
@@ -64,6 +65,13 @@ impl Ledger {
             return Err(Inconsistency::StampFell);
         }
         self.check_tenant(body)?;
+        for event in &body.events {
+            if let Event::HousePosted(entry) = event
+                && !entry.balances()
+            {
+                return Err(Inconsistency::UnbalancedEntry);
+            }
+        }
         if let Some(customer) = body.customer {
             self.check_customer(customer, body)?;
             if let Some(row) = Row::created_by(body) {
@@ -103,7 +111,7 @@ impl Ledger {
         if row.is_some_and(|row| creates || row.tenant != body.tenant) {
             return Err(Inconsistency::CustomerTwice(customer));
         }
-        let mut balances: BTreeMap<WalletId, Amount> = BTreeMap::new();
+        let mut balances: BTreeMap<WalletId, Balance> = BTreeMap::new();
         let mut points: BTreeMap<RuleId, Amount> = BTreeMap::new();
         let mut lots: BTreeMap<(RuleId, Expiry, RuleId), Amount> = BTreeMap::new();
         for event in &body.events {
@@ -113,14 +121,15 @@ impl Ledger {
                         return Err(Inconsistency::UnbalancedEntry);
                     }
                     let known = balances.get(&entry.wallet).copied();
-                    let before = known.or(row.map(|row| row.balance(entry.wallet))).unwrap_or(Amount::ZERO);
+                    let before = known.or(row.map(|row| row.balance(entry.wallet))).unwrap_or(Balance::ZERO);
                     check_balance(before, entry.direction, entry.amount, entry.balance_after)?;
                     balances.insert(entry.wallet, entry.balance_after);
                 }
                 Event::PointEntry(entry) => {
                     let known = points.get(&entry.kind).copied();
                     let before = known.or(row.map(|row| row.point_balance(entry.kind))).unwrap_or(Amount::ZERO);
-                    check_balance(before, entry.direction, entry.points, entry.balance_after)?;
+                    let (before, after) = (Balance::from(before), Balance::from(entry.balance_after));
+                    check_balance(before, entry.direction, entry.points, after)?;
                     points.insert(entry.kind, entry.balance_after);
                     let account = || row.and_then(|row| row.points.iter().find(|own| own.kind == entry.kind));
                     let lot = lots.entry((entry.kind, entry.expires, entry.source)).or_insert_with(|| {
@@ -164,7 +173,7 @@ impl Ledger {
     }
 }
 
-fn check_balance(before: Amount, direction: Direction, moved: Amount, said: Amount) -> Result<(), Inconsistency> {
+fn check_balance(before: Balance, direction: Direction, moved: Amount, said: Balance) -> Result<(), Inconsistency> {
     let after = match direction {
         Direction::In => before.plus(moved),
         Direction::Out => before.minus(moved),
@@ -243,6 +252,7 @@ fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
             HouseAccount::PointsExpired => write(&[6]),
             HouseAccount::PointsRedeemed => write(&[7]),
             HouseAccount::RedemptionExpense => write(&[8]),
+            HouseAccount::RefundShortfall => write(&[9]),
         }
         write(&turnover.net().to_be_bytes());
     }
@@ -251,6 +261,7 @@ fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
 /// Writes what rows, beyond [`canonical_row`], hold of later rules; nothing for a row without any. A ledger that has none
 /// keeps the digest that it had before there were such rules.
 pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
+    canonical_refunds(row, write);
     for wallet in row.wallets.iter().filter(|wallet| wallet.status != WalletStatus::Active) {
         write(b"wallet");
         write(&row.id.0.to_be_bytes());
@@ -305,9 +316,50 @@ pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
     }
 }
 
+/// Writes what was refunded of a row's purchases. In how many refunds, and under which ids, is left out: any split of a
+/// refund leads to one state.
+fn canonical_refunds(row: &Row, write: &mut impl FnMut(&[u8])) {
+    if row.refunds.is_empty() {
+        return;
+    }
+    write(b"refund");
+    write(&row.id.0.to_be_bytes());
+    write(&(row.refunds.len() as u64).to_be_bytes());
+    for RefundStanding { purchase, amount, parts, claw_back, is_unit_returned, refunds: _ } in &row.refunds {
+        write(&purchase.0.to_be_bytes());
+        write(&amount.minor_units().to_be_bytes());
+        write(&(parts.len() as u64).to_be_bytes());
+        for part in parts {
+            write(&(part.product.len() as u64).to_be_bytes());
+            write(part.product.as_bytes());
+            write(&part.quantity.to_be_bytes());
+            write(&part.amount.minor_units().to_be_bytes());
+        }
+        let ClawBack { promo, loyalty, cashback, rewards } = claw_back;
+        write(&[u8::from(promo.is_some())]);
+        if let Some(PromoBack { promo, points }) = promo {
+            write(&promo.0.to_be_bytes());
+            write(&points.minor_units().to_be_bytes());
+        }
+        write(&loyalty.minor_units().to_be_bytes());
+        write(&(cashback.len() as u64).to_be_bytes());
+        for back in cashback {
+            write(&back.rule.0.to_be_bytes());
+            write(&back.points.minor_units().to_be_bytes());
+        }
+        write(&(rewards.len() as u64).to_be_bytes());
+        for reward in rewards {
+            write(&reward.campaign.0.to_be_bytes());
+            write(&reward.reward.0.to_be_bytes());
+        }
+        write(&[u8::from(*is_unit_returned)]);
+    }
+}
+
 /// Writes what the sums, beyond [`canonical_rest`], hold of later rules; nothing for tenants without any.
 pub fn canonical_rest_more(totals: &Totals, write: &mut impl FnMut(&[u8])) {
     for (tenant, totals) in totals.tenants() {
+        canonical_refund_totals(tenant, &totals.refunds, write);
         let TenantTotals { cashback, campaigns, rewards, rewarded_customers, points, offers, .. } = totals;
         if cashback.is_empty() && campaigns.is_empty() && rewards.is_empty() && points.is_empty() {
             continue;
@@ -341,6 +393,33 @@ pub fn canonical_rest_more(totals: &Totals, write: &mut impl FnMut(&[u8])) {
                 write(&count.to_be_bytes());
                 write(&sum.to_be_bytes());
             }
+        }
+    }
+}
+
+/// Writes the sums of refunds. How many there were is left out, as of the rows.
+fn canonical_refund_totals(tenant: TenantId, refunds: &RefundTotals, write: &mut impl FnMut(&[u8])) {
+    let RefundTotals { count, amount, point_transaction, point_loyalty, promos, cashback, rewards, shortfall } =
+        refunds;
+    if *count == 0 {
+        return;
+    }
+    write(b"refunds");
+    write(&tenant.0.to_be_bytes());
+    for sum in [amount, point_transaction, point_loyalty, shortfall] {
+        write(&sum.to_be_bytes());
+    }
+    write(&(promos.len() as u64).to_be_bytes());
+    for (promo, PromoRefunds { points, units_returned }) in promos {
+        write(&promo.0.to_be_bytes());
+        write(&points.to_be_bytes());
+        write(&units_returned.to_be_bytes());
+    }
+    for sums in [cashback, rewards] {
+        write(&(sums.len() as u64).to_be_bytes());
+        for (rule, sum) in sums {
+            write(&rule.0.to_be_bytes());
+            write(&sum.to_be_bytes());
         }
     }
 }

@@ -23,7 +23,7 @@ pub struct RollForward {
     pub deposited: i128,
     /// What operators gave by hand, less what they took.
     pub adjusted: i128,
-    /// What was taken back of what rules had granted.
+    /// What was taken back of what rules had granted, as far as customers held enough.
     pub clawed_back: i128,
     /// What was spent, less what of it was given back.
     pub spent: i128,
@@ -57,6 +57,8 @@ impl RollForward {
             HouseAccount::RedemptionExpense => self.exchanged += turnover.net(),
             HouseAccount::CashClearing => self.deposited += turnover.net(),
             HouseAccount::Adjustments => self.adjusted += turnover.net(),
+            // What should have been taken back and was not, stands on both accounts.
+            HouseAccount::RefundShortfall => self.clawed_back -= turnover.net(),
             HouseAccount::PointsExpired => self.expired -= turnover.net(),
             HouseAccount::PointsRedeemed => self.spent -= turnover.net(),
         }

@@ -7,7 +7,8 @@
 //! Read in this order: [`command`] (what is asked), [`desk`] (what no single customer owns), [`customer`] (one
 //! customer's row), [`event`] (what happened), [`ledger`] (the whole state), [`what_if`] (another one beside it). The
 //! rules themselves: [`promo`], [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`],
-//! [`accounts`]; what they say of a purchase that is booked: [`explain`]. What a change of them would do: [`preview`].
+//! [`accounts`], [`refund`]; what they say of a purchase that is booked: [`explain`]. What a change of them would do:
+//! [`preview`].
 #![no_std]
 // Tests use proptest, which needs the standard library.
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub mod preview;
 pub mod promo;
 pub mod purchase;
 mod quantity;
+pub mod refund;
 mod rejection;
 pub mod threshold;
 pub mod tier_move;
@@ -53,5 +55,5 @@ pub use identity::{
 };
 pub use maps::{Map, Set};
 pub use percent::{ExactShare, PERCENT_PLACES_MAX, Percent, Rate};
-pub use quantity::{AMOUNT_MAX, Amount, DAY_US, Instant, Seq, Ticket};
+pub use quantity::{AMOUNT_MAX, Amount, Balance, DAY_US, Instant, Seq, Ticket};
 pub use rejection::{CatalogueRejection, Rejection, RejectionCode};

@@ -7,12 +7,16 @@
 //! [`KEY_LIFE_US`] of the ledger's time, with what became of it, be that a success or a refusal.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Direction;
-use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, TenantId, WalletId};
-use crate::quantity::{Amount, DAY_US, Instant};
+use crate::event::{Event, Record};
+use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, RuleId, TenantId, WalletId};
+use crate::quantity::{Amount, Balance, DAY_US, Instant, Seq};
+use crate::refund::{Refund, RefundRejection};
 use crate::wallet::WalletStatus;
 
 /// How long the key of an operation is remembered: 30 days.
@@ -91,6 +95,8 @@ pub enum Operation {
         /// How many units of it, as asked.
         quantity: i64,
     },
+    /// Takes a purchase back, in whole or in part.
+    RefundPurchase(Box<Refund>),
 }
 
 /// Which way a customer is moved in a tier programme.
@@ -122,6 +128,10 @@ pub struct OperationCommand {
     pub text: Option<Box<str>>,
     /// True when the answer is wanted but not the effect.
     pub dry_run: bool,
+    /// The record of the purchase that a refund is of, read and found to be that purchase's.
+    pub original: Option<Arc<Record>>,
+    /// Records of the same key prefix as a refund's that were read and found to be of something else.
+    pub other_records: Vec<Seq>,
 }
 
 /// Why an operation was refused. Stored with its numbers, so that a repeat is told the same.
@@ -144,12 +154,12 @@ pub enum OperationRejection {
     /// The wallet would pass the largest amount.
     BalanceTooLarge {
         /// What is in it.
-        balance: Amount,
+        balance: Balance,
     },
     /// There is less in the wallet than is to be taken.
     BalanceTooSmall {
         /// What is in it.
-        balance: Amount,
+        balance: Balance,
         /// What is to be taken.
         amount: Amount,
     },
@@ -167,7 +177,7 @@ pub enum OperationRejection {
     /// A wallet is closed only when it is empty.
     WalletNotEmpty {
         /// What is in it.
-        balance: Amount,
+        balance: Balance,
     },
     /// The wallet that cashback goes to is never closed.
     WalletIsDefault,
@@ -218,6 +228,8 @@ pub enum OperationRejection {
         /// How many units were asked for.
         quantity: u32,
     },
+    /// A purchase cannot be refunded so.
+    Refund(RefundRejection),
 }
 
 /// An operation was done. Comes first in its record; what it did follows.
@@ -252,6 +264,18 @@ pub struct OperationRefused {
     pub rejection: OperationRejection,
 }
 
+impl OperationCommand {
+    /// Returns the promo that may get a unit of its quota back, of a refund.
+    #[must_use]
+    pub fn may_return(&self) -> Option<(TenantId, RuleId)> {
+        let record = self.original.as_deref()?;
+        record.body.events.iter().find_map(|event| match event {
+            Event::PromoGranted(granted) => Some((record.body.tenant, granted.promo)),
+            _ => None,
+        })
+    }
+}
+
 impl Operation {
     /// Checks an amount that was asked.
     ///
@@ -264,6 +288,15 @@ impl Operation {
         }
         let too_large = OperationRejection::AmountTooLarge { amount: asked, amount_max: crate::AMOUNT_MAX };
         Amount::new(asked).ok_or(too_large)
+    }
+
+    /// Returns the refund that is asked for, if it is one.
+    #[must_use]
+    pub fn refund(&self) -> Option<&Refund> {
+        match self {
+            Operation::RefundPurchase(refund) => Some(refund),
+            _ => None,
+        }
     }
 
     /// Returns true for an operation that creates a customer who is not there yet.
@@ -312,6 +345,7 @@ impl OperationRejection {
             OperationRejection::QuantityOutOfRange { .. } => "quantity_out_of_range",
             OperationRejection::StockExhausted { .. } => "stock_exhausted",
             OperationRejection::PointsTooFew { .. } => "points_too_few",
+            OperationRejection::Refund(rejection) => rejection.code(),
         }
     }
 }

@@ -127,6 +127,31 @@ impl PointAccount {
         left.is_zero().then(|| self.take(parts.into_iter(), against))
     }
 
+    /// Takes points back that `source` granted with this expiry, and says of how many there are too few: from what is left
+    /// of that lot, then from the other lots of the source, then from all others, the soonest expiry first. What has
+    /// expired by `now` is gone already, and is not taken a second time.
+    #[must_use]
+    pub fn claw_back(
+        &self,
+        source: RuleId,
+        expires: Expiry,
+        points: Amount,
+        now: Instant,
+    ) -> (Vec<PointEntry>, Amount) {
+        if expires.is_due(now) {
+            return (Vec::new(), Amount::ZERO);
+        }
+        let mut lots = self.lots.clone();
+        lots.sort_by_key(|lot| (lot.source != source, lot.expires != expires || lot.source != source));
+        let mut left = points;
+        for lot in &mut lots {
+            lot.points = lot.points.min(left);
+            left = left.minus(lot.points).unwrap_or(Amount::ZERO);
+        }
+        let parts = lots.into_iter().filter(|lot| !lot.points.is_zero());
+        (self.take(parts, HouseAccount::PointsIssued), left)
+    }
+
     /// Gives points back that were spent, into the lots that they came from. Returns `None` when the sum would pass the
     /// largest amount.
     #[must_use]

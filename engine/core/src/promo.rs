@@ -70,6 +70,26 @@ impl Promo {
         Ok(Match { band: band.id, points })
     }
 
+    /// Returns the least that it pays for this quantity and any amount from `remaining` up to `bought`: what a purchase of
+    /// `bought` that was paid for keeps once only `remaining` is left of it.
+    ///
+    /// Where bands pay more for more, that is what it pays for `remaining`. Elsewhere, in a hole between bands or where a
+    /// smaller amount pays more, the least keeps refunds true in any split: what was taken back is never given again.
+    #[must_use]
+    pub fn least(&self, quantity: i64, remaining: Amount, bought: Amount) -> Amount {
+        let (mut at, mut least) = (remaining, None);
+        loop {
+            let Some(band) = self.bands.iter().find(|band| band.covers(quantity, at)) else { return Amount::ZERO };
+            // Within a band the share grows with the amount, so its least lies at the lower end.
+            let share = band.percent.share_of(at);
+            let so_far = least.map_or(share, |least: Amount| least.min(share));
+            match band.amount_end {
+                Some(end) if end <= bought => (at, least) = (end, Some(so_far)),
+                _ => return so_far,
+            }
+        }
+    }
+
     /// Decides what this promo, of which `used` units are used, does for a purchase at `at`. The quota comes last.
     ///
     /// # Errors

@@ -89,3 +89,66 @@ impl Amount {
         Amount::new(self.0 - less.0)
     }
 }
+
+/// What is in an account, in minor units: an amount, or less than nothing where more was taken back than was left.
+///
+/// It lies as far below zero at most as an amount lies above it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct Balance(i64);
+
+impl TryFrom<i64> for Balance {
+    type Error = &'static str;
+
+    fn try_from(minor_units: i64) -> Result<Balance, &'static str> {
+        Balance::new(minor_units).ok_or("a balance lies outside of its range")
+    }
+}
+
+impl From<Amount> for Balance {
+    fn from(amount: Amount) -> Balance {
+        Balance(amount.0)
+    }
+}
+
+impl Balance {
+    /// Nothing.
+    pub const ZERO: Balance = Balance(0);
+
+    /// Returns the balance of `minor_units`, or `None` when it is further than [`AMOUNT_MAX`] from zero.
+    #[must_use]
+    pub const fn new(minor_units: i64) -> Option<Balance> {
+        if -AMOUNT_MAX <= minor_units && minor_units <= AMOUNT_MAX { Some(Balance(minor_units)) } else { None }
+    }
+
+    /// Returns the number of minor units.
+    #[must_use]
+    pub const fn minor_units(self) -> i64 {
+        self.0
+    }
+
+    /// Returns true when there is nothing in it and nothing is owed.
+    #[must_use]
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Returns what can be taken without going below zero.
+    #[must_use]
+    pub const fn available(self) -> Amount {
+        if 0 < self.0 { Amount(self.0) } else { Amount::ZERO }
+    }
+
+    /// Adds, or returns `None` above [`AMOUNT_MAX`].
+    #[must_use]
+    pub const fn plus(self, more: Amount) -> Option<Balance> {
+        // Both lie within 2^53 of zero, so the sum cannot wrap an i64.
+        Balance::new(self.0 + more.0)
+    }
+
+    /// Subtracts, also below zero; `None` where that is further than [`AMOUNT_MAX`].
+    #[must_use]
+    pub const fn minus(self, less: Amount) -> Option<Balance> {
+        Balance::new(self.0 - less.0)
+    }
+}

@@ -6,7 +6,7 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
-use crate::quantity::{Amount, Instant};
+use crate::quantity::{Amount, Balance, Instant};
 
 /// Why a purchase was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub enum Rejection {
     /// The cashback would lift the wallet above the largest amount.
     BalanceTooLarge {
         /// The wallet's balance.
-        balance: Amount,
+        balance: Balance,
     },
     /// What is earned or spent would lift a sum of points above the largest amount.
     PointsTooLarge {

@@ -70,3 +70,17 @@ pub fn step(
     let level = rules.levels.get(place).expect("an applied programme has a level").id;
     Some(SpendStanding { program, level, spent })
 }
+
+/// Takes back what was spent: a refund of `amount`. Where the sum falls below a bound, the level that it still reaches is
+/// the highest that the customer may have; a level that was set by hand lower than that stays.
+#[must_use]
+pub fn take_back(rules: &Threshold, before: &SpendStanding, amount: Amount) -> SpendStanding {
+    let spent = before.spent.minus(amount).unwrap_or(Amount::ZERO);
+    let (was, is) = (rules.place_of(before.spent), rules.place_of(spent));
+    let present = rules.levels.iter().position(|level| level.id == before.level);
+    let level = match present {
+        Some(present) if is < was => rules.levels.get(present.min(is)).map_or(before.level, |level| level.id),
+        _ => before.level,
+    };
+    SpendStanding { level, spent, ..*before }
+}

@@ -14,6 +14,7 @@ use crate::identity::{RuleId, TenantId, Unit};
 use crate::journey::Remark;
 use crate::points::Expiry;
 use crate::quantity::{Amount, Instant, Seq};
+use crate::refund::PurchaseRefunded;
 use crate::rejection::RejectionCode;
 
 /// The sums of every tenant.
@@ -71,6 +72,66 @@ pub struct TenantTotals {
     pub version: u32,
     /// The highest accepted `occurred_at`, as the desk keeps it.
     pub watermark: Option<Instant>,
+    /// What was refunded, and clawed back for it. The sums above stay what was earned at first.
+    pub refunds: RefundTotals,
+}
+
+/// The sums of refunds. Amounts are minor units of the tenant's currency, or points.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundTotals {
+    /// How many refunds.
+    pub count: u64,
+    /// What was refunded of purchases.
+    pub amount: i128,
+    /// What promos had paid and was clawed back.
+    pub point_transaction: i128,
+    /// What milestones had paid and was clawed back.
+    pub point_loyalty: i128,
+    /// Each promo's part.
+    pub promos: BTreeMap<RuleId, PromoRefunds>,
+    /// What each cashback rule had granted and was clawed back.
+    pub cashback: BTreeMap<RuleId, i128>,
+    /// What each reward had granted and was clawed back: points or minor units, as the reward says.
+    pub rewards: BTreeMap<RuleId, i128>,
+    /// What could not be taken from wallets, and is the house's.
+    pub shortfall: i128,
+}
+
+/// What refunds did to one promo.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromoRefunds {
+    /// What it had paid and was clawed back.
+    pub points: i128,
+    /// Units of its quota that were returned.
+    pub units_returned: u64,
+}
+
+impl RefundTotals {
+    fn evolve(&mut self, refunded: &PurchaseRefunded) {
+        let PurchaseRefunded { amount, claw_back, returned_unit, shortfall, .. } = refunded;
+        let units = |amount: Amount| i128::from(amount.minor_units());
+        self.count += 1;
+        self.amount += units(*amount);
+        self.shortfall += units(*shortfall);
+        self.point_loyalty += units(claw_back.loyalty);
+        if let Some(back) = claw_back.promo {
+            self.point_transaction += units(back.points);
+            self.promos.entry(back.promo).or_default().points += units(back.points);
+        }
+        if let Some(promo) = returned_unit {
+            self.promos.entry(*promo).or_default().units_returned += 1;
+        }
+        for back in &claw_back.cashback {
+            *self.cashback.entry(back.rule).or_default() += units(back.points);
+        }
+        for reward in &claw_back.rewards {
+            let paid = match reward.paid {
+                RewardKind::Points { points, .. } => points,
+                RewardKind::WalletCredit { amount } => amount,
+            };
+            *self.rewards.entry(reward.reward).or_default() += units(paid);
+        }
+    }
 }
 
 /// What was booked on an account of the house.
@@ -226,6 +287,14 @@ impl TenantTotals {
                 sums.sum += i128::from(redeemed.points.minor_units());
             }
             Event::MilestoneReached(reached) => self.point_loyalty += i128::from(reached.points.minor_units()),
+            Event::PurchaseRefunded(refunded) => self.refunds.evolve(refunded),
+            Event::HousePosted(entry) => {
+                for (legs, side) in [(&entry.debit, Direction::In), (&entry.credit, Direction::Out)] {
+                    for leg in legs {
+                        self.house.entry((entry.unit, leg.account)).or_default().add(side, leg.amount);
+                    }
+                }
+            }
             Event::WalletEntry(entry) => {
                 let sign = sign_of(entry.direction);
                 *self.wallets.entry(entry.unit).or_default() += sign * i128::from(entry.amount.minor_units());

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::{Unit, WalletId};
 use crate::operation::OperationRejection;
-use crate::quantity::Amount;
+use crate::quantity::Balance;
 
 /// The wallet that cashback goes to.
 pub const CASHBACK_WALLET: WalletId = WalletId(0);
@@ -22,7 +22,7 @@ pub struct Wallet {
     /// What it counts.
     pub unit: Unit,
     /// How much is in it.
-    pub balance: Amount,
+    pub balance: Balance,
     /// What may be done with it.
     pub status: WalletStatus,
 }
@@ -42,7 +42,7 @@ impl Wallet {
     /// Makes an empty wallet.
     #[must_use]
     pub const fn new(id: WalletId, unit: Unit) -> Wallet {
-        Wallet { id, unit, balance: Amount::ZERO, status: WalletStatus::Active }
+        Wallet { id, unit, balance: Balance::ZERO, status: WalletStatus::Active }
     }
 
     /// Checks that the wallet may be debited and credited.

@@ -50,6 +50,8 @@ mod kind {
     pub(super) const REWARD_GRANTED: u16 = 14;
     pub(super) const POINT_ENTRY: u16 = 15;
     pub(super) const TIER_PLACED: u16 = 16;
+    pub(super) const PURCHASE_REFUNDED: u16 = 24;
+    pub(super) const HOUSE_POSTED: u16 = 25;
     pub(super) const OPERATION_DONE: u16 = 17;
     pub(super) const OPERATION_REFUSED: u16 = 18;
     pub(super) const WALLET_OPENED: u16 = 19;
@@ -158,6 +160,8 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::RewardGranted(body) => put(kind::REWARD_GRANTED, body, out),
         Event::PointEntry(body) => put_version(kind::POINT_ENTRY, 2, body, out),
         Event::TierPlaced(body) => put(kind::TIER_PLACED, body, out),
+        Event::PurchaseRefunded(body) => put(kind::PURCHASE_REFUNDED, &**body, out),
+        Event::HousePosted(body) => put(kind::HOUSE_POSTED, body, out),
         Event::OperationDone(body) => put(kind::OPERATION_DONE, &**body, out),
         Event::OperationRefused(body) => put(kind::OPERATION_REFUSED, &**body, out),
         Event::WalletOpened(body) => put(kind::WALLET_OPENED, body, out),
@@ -204,6 +208,32 @@ pub fn decode_head(bytes: &[u8]) -> Result<RecordHead, DecodeError> {
     let (received_at, tenant, _) = start(&mut input)?;
     let has_customer = input.u8()? != 0;
     Ok(RecordHead { received_at, tenant, has_customer })
+}
+
+/// Returns true for a record of `tenant` that books a refund, without reading what its events say.
+///
+/// # Errors
+///
+/// [`DecodeError`].
+pub fn is_refund_of(tenant: TenantId, bytes: &[u8]) -> Result<bool, DecodeError> {
+    let mut input = Input { bytes, at: 0 };
+    let (_, own, _) = start(&mut input)?;
+    // Only what is a customer's is refunded.
+    if own != tenant || input.u8()? == 0 {
+        return Ok(false);
+    }
+    input.take(16 + 8)?;
+    let count = u16::from_le_bytes(input.array()?);
+    for _ in 0..count {
+        let kind = u16::from_le_bytes(input.array()?);
+        if kind == kind::PURCHASE_REFUNDED {
+            return Ok(true);
+        }
+        input.u8()?;
+        let length = input.u32()? as usize;
+        input.take(length)?;
+    }
+    Ok(false)
 }
 
 /// Reads layout, stamp, tenant and version.
@@ -282,6 +312,8 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::CAMPAIGN_COMPLETED => Event::CampaignCompleted(get(kind, body)?),
         kind::REWARD_GRANTED => Event::RewardGranted(get(kind, body)?),
         kind::TIER_PLACED => Event::TierPlaced(get(kind, body)?),
+        kind::PURCHASE_REFUNDED => Event::PurchaseRefunded(Box::new(get(kind, body)?)),
+        kind::HOUSE_POSTED => Event::HousePosted(get(kind, body)?),
         kind::OPERATION_DONE => Event::OperationDone(Box::new(get(kind, body)?)),
         kind::OPERATION_REFUSED => Event::OperationRefused(Box::new(get(kind, body)?)),
         kind::WALLET_OPENED => Event::WalletOpened(get(kind, body)?),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use kembali_core::accounts::{Direction, Entry, HouseAccount, HouseLeg};
+use kembali_core::accounts::{Direction, Entry, HouseAccount, HouseEntry, HouseLeg};
 use kembali_core::campaign::Progress;
 use kembali_core::catalogue::{
     AtMaximum, Campaign, CashbackRule, Catalogue, Currency, Fulfillment, FulfillmentKind, Journey, JourneyLevel,
@@ -22,11 +22,15 @@ use kembali_core::operation::{
 };
 use kembali_core::points::{Expiry, PointEntry};
 use kembali_core::purchase::{Line, Purchase};
+use kembali_core::refund::{
+    CashbackBack, ClawBack, NegativeBalance, Part, PromoBack, PurchaseRefunded, Refund, RefundOf, RefundPolicy,
+    RefundRejection, RefundedQuota, RefundedRewards, RefundedTier,
+};
 use kembali_core::threshold::SpendStanding;
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{
-    Alias, AliasKind, Amount, CurrencyCode, CustomerId, Fingerprint, Instant, PartnerId, Percent, PurchaseKey, Rate,
-    RejectionCode, RuleId, Seq, TenantId, Unit, WalletId,
+    Alias, AliasKind, Amount, Balance, CurrencyCode, CustomerId, Fingerprint, Instant, PartnerId, Percent, PurchaseKey,
+    Rate, RejectionCode, RuleId, Seq, TenantId, Unit, WalletId,
 };
 
 use super::{DecodeError, RecordHead, decode, decode_head, encode};
@@ -92,6 +96,7 @@ fn catalogue() -> Catalogue {
         campaigns: Vec::new(),
         offers: Vec::new(),
         next_rule: RuleId(9),
+        refunds: RefundPolicy::default(),
     }
 }
 
@@ -166,6 +171,12 @@ fn full_catalogue() -> Catalogue {
         },
     ];
     full.next_rule = RuleId(20);
+    full.refunds = RefundPolicy {
+        tier: RefundedTier::Keep,
+        quota: RefundedQuota::Keep,
+        rewards: RefundedRewards::Keep,
+        negative_balance: NegativeBalance::CapAtZero,
+    };
     full
 }
 
@@ -215,7 +226,7 @@ fn samples() -> Vec<(&'static str, Body)> {
             unit: money(),
             direction,
             amount: amount(15_000),
-            balance_after,
+            balance_after: balance_after.into(),
             against,
         }))
     };
@@ -243,7 +254,7 @@ fn samples() -> Vec<(&'static str, Body)> {
                 fingerprint,
                 at: Instant(1_483_271_606_000_000),
                 replaces: Some(RejectionCode::QuantityNotPositive),
-                balance_after: amount(20_000),
+                balance_after: amount(20_000).into(),
                 purchase: purchase(),
             }))),
         ),
@@ -339,6 +350,7 @@ fn samples() -> Vec<(&'static str, Body)> {
         ),
     ];
     samples.extend(operation_samples());
+    samples.extend(refund_samples());
     samples
 }
 
@@ -383,13 +395,16 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
         ("refused_customer_unknown", refused(OperationRejection::CustomerUnknown)),
         ("refused_amount_not_positive", refused(OperationRejection::AmountNotPositive { amount: -1 })),
         ("refused_amount_too_large", refused(OperationRejection::AmountTooLarge { amount: 9, amount_max: 8 })),
-        ("refused_balance_too_large", refused(OperationRejection::BalanceTooLarge { balance })),
-        ("refused_balance_too_small", refused(OperationRejection::BalanceTooSmall { balance, amount: amount(41) })),
+        ("refused_balance_too_large", refused(OperationRejection::BalanceTooLarge { balance: balance.into() })),
+        (
+            "refused_balance_too_small",
+            refused(OperationRejection::BalanceTooSmall { balance: balance.into(), amount: amount(41) }),
+        ),
         ("refused_points_too_large", refused(OperationRejection::PointsTooLarge { points: amount(6) })),
         ("refused_wallet_unknown", refused(OperationRejection::WalletUnknown)),
         ("refused_wallet_frozen", refused(OperationRejection::WalletFrozen)),
         ("refused_wallet_closed", refused(OperationRejection::WalletClosed)),
-        ("refused_wallet_not_empty", refused(OperationRejection::WalletNotEmpty { balance })),
+        ("refused_wallet_not_empty", refused(OperationRejection::WalletNotEmpty { balance: balance.into() })),
         ("refused_wallet_is_default", refused(OperationRejection::WalletIsDefault)),
         ("refused_wallets_too_many", refused(OperationRejection::WalletsTooMany { wallets_max: 256 })),
         ("refused_program_unknown", refused(OperationRejection::ProgramUnknown)),
@@ -422,8 +437,107 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
     ]
 }
 
+/// A refund by each of its two ways, what it did, and each reason against one.
+fn refund_samples() -> Vec<(&'static str, Body)> {
+    let customer = Some(CustomerId(0x0123_4567_89ab_8cde_8f01_2345_6789_abcd));
+    let fingerprint = Fingerprint { version: 1, hash: 0x1111_2222_3333_4444_5555_6666_7777_8888 };
+    let (purchase, key) = (PurchaseKey(0xfedc_ba98_7654_8210), PurchaseKey(0x0123_4567_89ab_8cde));
+    let at = Instant(1_483_271_606_000_000);
+    let asked = |of, reason: Option<&str>| {
+        let (origin_id, refund_id, reason) = ("31198570044".into(), "R-1".into(), reason.map(Into::into));
+        let refund = Refund { purchase, origin_id, key, refund_id, of, reason };
+        Operation::RefundPurchase(Box::new(refund))
+    };
+    let done = |operation| {
+        let actor = Actor::Partner(PartnerId(3));
+        let done = OperationDone { actor, key: None, fingerprint, at, operation };
+        body(customer, vec![Event::OperationDone(Box::new(done))])
+    };
+    let line = Line { product: "ROLLS".into(), quantity: 1, amount: 7_425 };
+    let reward = |reward, paid| RewardGranted { campaign: RuleId(17), reward: RuleId(reward), paid };
+    let refunded = PurchaseRefunded {
+        partner: PartnerId(3),
+        purchase,
+        key,
+        refund_id: "R-1".into(),
+        at,
+        amount: amount(7_425),
+        parts: vec![Part { product: "ROLLS".into(), quantity: 1, amount: amount(7_425) }],
+        remaining: amount(7_425),
+        claw_back: ClawBack {
+            promo: Some(PromoBack { promo: RuleId(4), points: amount(260) }),
+            loyalty: amount(15_000),
+            cashback: vec![CashbackBack { rule: RuleId(12), kind: RuleId(11), points: amount(148) }],
+            rewards: vec![
+                reward(15, RewardKind::Points { kind: RuleId(11), points: amount(100) }),
+                reward(16, RewardKind::WalletCredit { amount: amount(5_000) }),
+            ],
+        },
+        returned_unit: Some(RuleId(4)),
+        shortfall: amount(260),
+        points_short: vec![(RuleId(11), amount(8))],
+        balance_after: Balance::new(-20_000).expect("a balance"),
+    };
+    let nothing = PurchaseRefunded {
+        parts: Vec::new(),
+        claw_back: ClawBack::default(),
+        returned_unit: None,
+        shortfall: amount(0),
+        points_short: Vec::new(),
+        ..refunded.clone()
+    };
+    let leg = |account| vec![HouseLeg { account, amount: amount(260) }];
+    let refused = |rejection| {
+        let (actor, operation) = (Actor::Operator, asked(RefundOf::Amount(1), None));
+        let (customer, key) = (CustomerId(7), OperationKey(8));
+        let rejection = OperationRejection::Refund(rejection);
+        let refused = OperationRefused { actor, key, fingerprint, customer, operation, rejection };
+        body(None, vec![Event::OperationRefused(Box::new(refused))])
+    };
+    let (remaining, balance) = (amount(9), Balance::new(-9).expect("a balance"));
+    vec![
+        ("operation_refund_amount", done(asked(RefundOf::Amount(7_425), None))),
+        ("operation_refund_lines", done(asked(RefundOf::Lines(vec![line]), Some("damaged")))),
+        ("purchase_refunded", body(customer, vec![Event::PurchaseRefunded(Box::new(refunded))])),
+        ("purchase_refunded_nothing", body(customer, vec![Event::PurchaseRefunded(Box::new(nothing))])),
+        (
+            "house_posted",
+            body(
+                customer,
+                vec![Event::HousePosted(HouseEntry {
+                    unit: money(),
+                    debit: leg(HouseAccount::RefundShortfall),
+                    credit: leg(HouseAccount::PromoExpense(PartnerId(3))),
+                })],
+            ),
+        ),
+        ("tier_placed_refunded", {
+            let at = |spent| SpendStanding { program: RuleId(9), level: RuleId(10), spent: amount(spent) };
+            let placed = Placed::Threshold { before: at(9_000_000), after: at(8_992_575) };
+            body(customer, vec![Event::TierPlaced(TierPlaced { reason: PlacementReason::Refunded, placed })])
+        }),
+        ("refused_refund_not_positive", refused(RefundRejection::AmountNotPositive { amount: -1 })),
+        ("refused_refund_too_large", refused(RefundRejection::AmountTooLarge { amount: 9, amount_max: 8 })),
+        ("refused_refund_lines_too_many", refused(RefundRejection::LinesTooMany { lines: 9, lines_max: 8 })),
+        ("refused_refund_line_range", refused(RefundRejection::LineOutOfRange { line: 2 })),
+        ("refused_refund_exceeds", refused(RefundRejection::ExceedsRemainder { amount: amount(10), remaining })),
+        ("refused_refund_lines_required", refused(RefundRejection::LinesRequired { remaining })),
+        ("refused_refund_not_bought", refused(RefundRejection::LineNotBought { line: 2 })),
+        (
+            "refused_refund_line_exceeds",
+            refused(RefundRejection::LineExceedsRemainder {
+                line: 2,
+                remaining_quantity: 1,
+                remaining_amount: remaining,
+            }),
+        ),
+        ("refused_refunds_too_many", refused(RefundRejection::RefundsTooMany { refunds_max: 9 })),
+        ("refused_refund_balance", refused(RefundRejection::BalanceTooSmall { balance })),
+    ]
+}
+
 fn house_entry(customer: Option<CustomerId>, account: HouseAccount) -> Body {
-    let entry = Entry::credit(WalletId(2), money(), amount(5), &[HouseLeg { account, amount: amount(7) }]);
+    let entry = Entry::credit(WalletId(2), money(), amount(5).into(), &[HouseLeg { account, amount: amount(7) }]);
     body(customer, vec![Event::WalletEntry(entry.expect("it fits"))])
 }
 
@@ -448,6 +562,7 @@ fn old_samples() -> Vec<(&'static str, Body)> {
     immortal.offers = Vec::new();
     immortal.next_rule = RuleId(18);
     immortal.rewards.iter_mut().for_each(|reward| reward.life_days = None);
+    immortal.refunds = RefundPolicy::default();
     let customer = Some(CustomerId(0x0123_4567_89ab_8cde_8f01_2345_6789_abcd));
     vec![
         ("catalogue_applied", applied(catalogue())),

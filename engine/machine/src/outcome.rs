@@ -6,9 +6,9 @@ use kembali_core::catalogue::Catalogue;
 use kembali_core::command::PurchaseCommand;
 use kembali_core::customer::Row;
 use kembali_core::event::{Body, Record};
-use kembali_core::operation::OperationRejection;
+use kembali_core::operation::{OperationCommand, OperationRejection};
 use kembali_core::totals::TenantTotals;
-use kembali_core::{CatalogueRejection, CustomerId, Instant, Rejection, Seq};
+use kembali_core::{CatalogueRejection, CustomerId, Instant, Rejection, RejectionCode, Seq};
 
 use crate::shard::PreviewPiece;
 
@@ -65,6 +65,9 @@ pub enum Outcome {
         /// True when the same was asked.
         is_same: bool,
     },
+    /// The record at this position has the same key prefix as a refund; whether it is this one, the record tells. The
+    /// command is given back: if it is something else, send it again with this position among `other_records`.
+    RefundBooked(Seq, Box<OperationCommand>),
     /// An operation was refused.
     OperationRefused(OperationRejection),
     /// A catalogue holds now.
@@ -82,6 +85,8 @@ pub enum Outcome {
     Customer(Option<Box<CustomerView>>),
     /// The records that may have booked a purchase key.
     Candidates(Vec<Seq>),
+    /// The present refusal of a purchase key, if it has one.
+    Receipt(Option<RejectionCode>),
     /// A tenant's rules at the asked version, if there are any.
     Catalogue(Option<Arc<Catalogue>>),
     /// A promo's quota, if there is such a promo.

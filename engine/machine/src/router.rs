@@ -655,6 +655,7 @@ impl<T> Router<T> {
     fn ask(&self, query: Query) -> Outcome {
         match query {
             Query::Purchase { key } => Outcome::Candidates(self.desk.keys().candidates(key).collect()),
+            Query::Receipt { key } => Outcome::Receipt(self.desk.receipt(key).map(|receipt| receipt.code)),
             Query::Catalogue { tenant, version } => {
                 let tenant = self.desk.tenant_by_slug(&tenant);
                 let catalogue = tenant.and_then(|tenant| match version {

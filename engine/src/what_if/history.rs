@@ -3,7 +3,8 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use kembali_core::{Instant, Seq};
+use kembali_core::totals::Totals;
+use kembali_core::{Instant, Seq, TenantId};
 use kembali_journal::{Frame, codec};
 use kembali_snapshots::Archive;
 
@@ -21,8 +22,11 @@ pub(crate) trait History {
     /// Returns the frame that holds `seq`, or `None` when none does.
     fn frame_of(&self, seq: Seq) -> Result<Option<Frame>, Self::Error>;
 
-    /// Iterates over all frames from the first on; the last may reach beyond the end.
-    fn frames(&self) -> impl Iterator<Item = Result<Frame, Self::Error>> + '_;
+    /// Iterates over the frames from the one that holds `first` on; the last may reach beyond the end.
+    fn frames(&self, first: Seq) -> impl Iterator<Item = Result<Frame, Self::Error>> + '_;
+
+    /// Returns a position up to which nothing of the tenant's was refunded, as far as sums tell without reading records.
+    fn unrefunded_through(&self, tenant: TenantId) -> Result<Seq, Self::Error>;
 
     /// Says that the record at `seq` cannot be what was written.
     fn damaged(seq: Seq, what: &dyn Display) -> Self::Error;
@@ -34,6 +38,11 @@ pub(crate) trait History {
         let bytes = frame.record_by_seq(seq).ok_or_else(missing)?;
         Ok(codec::decode_head(bytes).map_err(|error| Self::damaged(seq, &error))?.received_at)
     }
+}
+
+/// Returns the position of the sums where they say that nothing of the tenant's was refunded, else that before all.
+pub(crate) fn unrefunded(sums: &Totals, tenant: TenantId) -> Seq {
+    if sums.tenant(tenant).is_none_or(|own| own.refunds.count == 0) { sums.last } else { Seq::ZERO }
 }
 
 /// What is durable in a running engine at one moment.
@@ -62,10 +71,10 @@ impl History for Live {
         self.shared.frame_of(seq)
     }
 
-    fn frames(&self) -> impl Iterator<Item = Result<Frame, ReadError>> + '_ {
+    fn frames(&self, first: Seq) -> impl Iterator<Item = Result<Frame, ReadError>> + '_ {
         // In order and past the cache of blocks, which is for those who look here and there.
-        let mut next = Seq(1);
-        let archived = self.archive.frames(Seq(1)).map(move |frame| {
+        let mut next = first;
+        let archived = self.archive.frames(first).map(move |frame| {
             let read = frame.map_err(|error| read_error(next, error));
             if let Ok(frame) = &read {
                 next = frame.last_seq().next();
@@ -73,7 +82,7 @@ impl History for Live {
             read
         });
         // One by one: a frame is not kept in memory for this.
-        let mut next = Some(self.archive.last_seq().next());
+        let mut next = Some(self.archive.last_seq().next().max(first));
         let newer = std::iter::from_fn(move || {
             let seq = next?;
             let read = self.shared.frame_of(seq).transpose()?;
@@ -81,6 +90,11 @@ impl History for Live {
             Some(read)
         });
         archived.chain(newer)
+    }
+
+    fn unrefunded_through(&self, tenant: TenantId) -> Result<Seq, ReadError> {
+        let sums = self.archive.sums_through(self.end).map_err(|error| read_error(self.archive.last_seq(), error))?;
+        Ok(unrefunded(&sums, tenant))
     }
 
     fn damaged(seq: Seq, what: &dyn Display) -> ReadError {

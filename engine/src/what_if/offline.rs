@@ -14,7 +14,7 @@ use kembali_core::{CatalogueRejection, Seq, TenantId};
 use kembali_journal::{Frame, Position, codec, read_only_frames, verify_copy};
 use kembali_snapshots::{Archive, Snapshots};
 
-use super::history::History;
+use super::history::{History, unrefunded};
 use super::run::{range, run};
 use super::{WhatIfProgress, WhatIfRefused, WhatIfReport, WhatIfRequest};
 use crate::installation::InstallationKey;
@@ -185,7 +185,7 @@ impl Offline {
         &self,
         mut see: impl FnMut(Seq, &[u8]) -> Result<(), WhatIfOfflineError>,
     ) -> Result<(), WhatIfOfflineError> {
-        for frame in self.frames() {
+        for frame in self.frames(Seq(1)) {
             let frame = frame?;
             let numbered = (frame.first_seq().0..=self.end.0).map(Seq).zip(frame.records());
             for (seq, bytes) in numbered {
@@ -215,9 +215,14 @@ impl History for Offline {
         Ok(self.tail.get(at).filter(|frame| frame.first_seq() <= seq).cloned())
     }
 
-    fn frames(&self) -> impl Iterator<Item = Result<Frame, WhatIfOfflineError>> + '_ {
-        let archived = self.archive.frames(Seq(1)).map(|frame| Ok(frame.map_err(FoldError::from)?));
-        archived.chain(self.tail.iter().cloned().map(Ok))
+    fn frames(&self, first: Seq) -> impl Iterator<Item = Result<Frame, WhatIfOfflineError>> + '_ {
+        let archived = self.archive.frames(first).map(|frame| Ok(frame.map_err(FoldError::from)?));
+        let tail = self.tail.iter().filter(move |frame| first <= frame.last_seq());
+        archived.chain(tail.cloned().map(Ok))
+    }
+
+    fn unrefunded_through(&self, tenant: TenantId) -> Result<Seq, WhatIfOfflineError> {
+        Ok(unrefunded(&self.archive.sums_through(self.end).map_err(FoldError::from)?, tenant))
     }
 
     fn damaged(seq: Seq, what: &dyn Display) -> WhatIfOfflineError {

@@ -14,8 +14,9 @@ use kembali_core::draft::{
     CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, OfferDraft, PolicyDraft,
     ProgramDraft, RewardDraft, RewardPaysDraft,
 };
+use kembali_core::refund::RefundOf;
 use kembali_core::{Amount, Rate};
-use kembali_engine::{ApplyRequest, verify};
+use kembali_engine::{ApplyRequest, RefundRequest, verify};
 
 use crate::as_of::operate;
 use crate::lab::{API_KEY, Lab, book, open_shop, rules, runtime, word};
@@ -52,6 +53,20 @@ fn make(archive: &Path) {
             }
             engine.book(chunk.to_vec()).await.expect("the engine answers");
             operate(&engine, index, &mut state).await;
+        }
+        for (index, request) in requests[..PURCHASES].iter().step_by(70).enumerate() {
+            // Refused purchases are among them, and parts of others.
+            let part = request.purchase.amount / 2;
+            let amount = if index % 2 == 0 { request.purchase.amount } else { part };
+            let refund = RefundRequest {
+                caller: shop,
+                origin_id: request.purchase.origin_id.to_string(),
+                refund_id: "R-1".into(),
+                of: RefundOf::Amount(amount),
+                reason: None,
+                dry_run: false,
+            };
+            engine.refund(refund).await.expect("the engine answers");
         }
         engine.stop().await.expect("it stops well");
     });

@@ -11,6 +11,7 @@ use kembali_core::draft::{
     PromoDraft,
 };
 use kembali_core::purchase::Purchase;
+use kembali_core::refund::RefundPolicy;
 use kembali_core::{Amount, CurrencyCode, Instant, Percent};
 use kembali_engine::{
     ApplyRequest, Booking, Caller, CustomerRef, Engine, EngineConfig, Fault, PurchaseRequest, Verified, verify,
@@ -137,6 +138,7 @@ pub(crate) fn rules(quota: u64) -> CatalogueDraft {
             }),
         }],
         earning: EarningDraft::default(),
+        refunds: RefundPolicy::default(),
     }
 }
 

@@ -10,6 +10,7 @@ mod once;
 mod parts;
 mod preview;
 mod quota;
+mod refunds;
 mod rotation;
 mod same;
 mod what_if;

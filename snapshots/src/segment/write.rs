@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kembali_core::event::{Event, Record};
+use kembali_core::event::Record;
 use kembali_core::totals::Totals;
 use kembali_core::{CustomerId, Map, Seq};
 use kembali_journal::codec::{self, DecodeError};
@@ -99,8 +99,8 @@ pub(super) struct Tables {
 impl Tables {
     pub(super) fn see(&mut self, record: &Record) {
         for event in &record.body.events {
-            if let Event::PurchaseBooked(booked) = event {
-                self.keys.push(BookedKey { prefix: booked.key.prefix(), seq: record.seq });
+            if let Some(key) = event.booked_key() {
+                self.keys.push(BookedKey { prefix: key.prefix(), seq: record.seq });
             }
         }
         if let Some(customer) = record.body.customer {

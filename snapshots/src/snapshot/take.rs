@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kembali_core::customer::Row;
 use kembali_core::desk::Known;
-use kembali_core::event::{Event, Record};
+use kembali_core::event::Record;
 use kembali_core::ledger::{Inconsistency, Ledger};
 use kembali_core::{CustomerId, Seq};
 use kembali_journal::codec::encode_value;
@@ -139,10 +139,10 @@ impl<'a> Fold<'a> {
         let evolved = self.ledger.evolve(record);
         evolved.map_err(|what| TakeError::Inconsistent { seq: record.seq, what })?;
         for event in &record.body.events {
-            if let Event::PurchaseBooked(booked) = event
+            if let Some(key) = event.booked_key()
                 && self.cut.archived < record.seq
             {
-                self.keys.push(BookedKey { prefix: booked.key.prefix(), seq: record.seq });
+                self.keys.push(BookedKey { prefix: key.prefix(), seq: record.seq });
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use kembali_core::event::{Event, PurchaseBooked};
 use kembali_core::totals::Totals;
-use kembali_core::{Amount, Seq};
+use kembali_core::{Balance, Seq};
 use kembali_journal::{Frame, FrameHash};
 
 use super::support::{Archived, Chance, depth, frame};
@@ -176,7 +176,7 @@ fn tamper(path: &Path, changed: &Frame, mend: Mend) -> Vec<u8> {
 fn edited(archived: &Archived, part: usize, seq: Seq) -> Option<Frame> {
     edited_by(archived, part, seq, |booked| {
         booked.purchase.amount += 1;
-        booked.balance_after = Amount::new(booked.balance_after.minor_units() + 1).unwrap();
+        booked.balance_after = Balance::new(booked.balance_after.minor_units() + 1).unwrap();
     })
 }
 

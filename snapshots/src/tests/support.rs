@@ -15,6 +15,7 @@ use kembali_core::draft::{
 use kembali_core::event::{Body, Event, PurchaseRefused, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::purchase::Purchase;
+use kembali_core::refund::RefundPolicy;
 use kembali_core::{
     Alias, AliasKind, Amount, CurrencyCode, CustomerName, Fingerprint, Instant, PartnerId, Percent, PurchaseKey, Seq,
     TenantId,
@@ -104,6 +105,7 @@ pub(crate) fn draft(slug: &str, quota: u64) -> CatalogueDraft {
             }),
         }],
         earning: EarningDraft::default(),
+        refunds: RefundPolicy::default(),
     }
 }
 

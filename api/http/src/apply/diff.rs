@@ -22,6 +22,11 @@ pub(super) fn changes(before: Option<&Catalogue>, after: &Catalogue) -> Vec<Stri
     log.debug_field(&tenant, "clock", &before.clock, &after.clock);
     log.debug_field(&tenant, "unknown_customer", &before.unknown_customer, &after.unknown_customer);
     log.debug_field(&tenant, "unknown_promo", &before.unknown_promo, &after.unknown_promo);
+    let (old, new) = (before.refunds, after.refunds);
+    log.debug_field("refunds", "tier", &old.tier, &new.tier);
+    log.debug_field("refunds", "quota", &old.quota, &new.quota);
+    log.debug_field("refunds", "rewards", &old.rewards, &new.rewards);
+    log.debug_field("refunds", "negative_balance", &old.negative_balance, &new.negative_balance);
     for partner in &after.partners {
         let place = format!("partner {}", partner.slug);
         match before.partner_by_slug(&partner.slug) {

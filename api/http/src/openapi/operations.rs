@@ -21,7 +21,8 @@ use crate::wire::operation::{
     WalletPatch,
 };
 use crate::wire::purchase::PurchaseBody;
-use crate::wire::result::PurchaseResult;
+use crate::wire::refund::NewRefund;
+use crate::wire::result::{PurchaseResult, RefundedPurchase};
 use crate::wire::statement::Statement;
 use crate::wire::what_if::WhatIfLine;
 use crate::{apply, reads, snapshots};
@@ -93,8 +94,11 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
     match endpoint {
         Endpoint::BookPurchases => book_purchases(schemas),
         Endpoint::Purchase => Outline::new("showPurchase", PURCHASES, "Show a purchase")
-            .says("Byte for byte as it was answered when it was booked. A partner sees its own only.")
-            .gives(json(StatusCode::OK, schemas.of::<PurchaseResult<'static>>())),
+            .says(
+                "Byte for byte as it was answered when it was booked, and behind that what was refunded of it, if anything \
+                 was. A partner sees its own only.",
+            )
+            .gives(json(StatusCode::OK, schemas.of::<RefundedPurchase<'static>>())),
         Endpoint::ExplainPurchase => Outline::new("explainPurchase", PURCHASES, "Explain a purchase")
             .says(
                 "Each rule of the version that decided it: what it paid, or why it paid nothing, with the numbers that it \
@@ -164,6 +168,20 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
                 .says("It holds until the customer's own purchases lead to another level."),
             schemas,
         ),
+        Endpoint::PostRefund => Outline::new("refundPurchase", PURCHASES, "Take a purchase back, in whole or in part")
+            .says(
+                "What it had earned is clawed back, less what the rest of it earns. `refund_id` is for ever within the \
+                 purchase: the same content again gets the stored result, other content is a conflict. A refused refund \
+                 does not occupy it.",
+            )
+            .takes(schemas.body::<NewRefund>("The purchase, and how much or what of it."))
+            .gives(json(StatusCode::OK, schemas.of::<OperationResult<'static>>()).description("The dry run went well."))
+            .gives_as(
+                201,
+                json(StatusCode::CREATED, schemas.of::<OperationResult<'static>>())
+                    .description("It is booked.")
+                    .header("Idempotency-Replayed", replayed()),
+            ),
         Endpoint::Operation => Outline::new("showOperation", ACCOUNTS, "Show an operation")
             .says("Byte for byte as it was answered when it was done. A partner sees its own only.")
             .gives(json(StatusCode::OK, schemas.of::<OperationResult<'static>>())),

@@ -211,6 +211,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         ]),
         Endpoint::Promote => keyed_codes(&[&codes::TIER_PROGRAM_NOT_FOUND, &codes::TIER_NONE, &codes::TIER_HIGHEST]),
         Endpoint::Demote => keyed_codes(&[&codes::TIER_PROGRAM_NOT_FOUND, &codes::TIER_NONE, &codes::TIER_LOWEST]),
+        Endpoint::PostRefund => refund_codes(),
         Endpoint::Operation => vec![&codes::OPERATION_NOT_FOUND],
         Endpoint::Purchase | Endpoint::ExplainPurchase => vec![&codes::PURCHASE_NOT_FOUND],
         Endpoint::Promo | Endpoint::PatchPromo => vec![&codes::PROMO_NOT_FOUND],
@@ -255,6 +256,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             | Endpoint::PostAdjustment
             | Endpoint::PostActivity
             | Endpoint::PostRedemption
+            | Endpoint::PostRefund
     ) {
         own.extend([&codes::FIELD_MISSING, &codes::FIELD_UNKNOWN, &codes::FIELD_INVALID]);
     }
@@ -288,6 +290,7 @@ const fn needs_room(endpoint: Endpoint) -> bool {
             | Endpoint::PostRedemption
             | Endpoint::Promote
             | Endpoint::Demote
+            | Endpoint::PostRefund
     )
 }
 
@@ -315,6 +318,27 @@ fn money_codes() -> Vec<&'static Code> {
         &codes::AMOUNT_TOO_LARGE,
         &codes::BALANCE_TOO_LARGE,
     ])
+}
+
+fn refund_codes() -> Vec<&'static Code> {
+    vec![
+        &codes::ORIGIN_ID_INVALID,
+        &codes::REFUND_ID_INVALID,
+        &codes::PURCHASE_NOT_FOUND,
+        &codes::REFUND_ID_CONFLICT,
+        &codes::PURCHASE_REFUSED,
+        &codes::AMOUNT_NOT_POSITIVE,
+        &codes::AMOUNT_TOO_LARGE,
+        &codes::LINES_TOO_MANY,
+        &codes::LINE_OUT_OF_RANGE,
+        &codes::REFUND_EXCEEDS_REMAINDER,
+        &codes::REFUND_LINES_REQUIRED,
+        &codes::REFUND_LINE_NOT_BOUGHT,
+        &codes::REFUND_LINE_EXCEEDS_REMAINDER,
+        &codes::REFUNDS_TOO_MANY,
+        &codes::BALANCE_TOO_SMALL,
+        &codes::OVERLOADED,
+    ]
 }
 
 fn purchase_codes() -> Vec<&'static Code> {

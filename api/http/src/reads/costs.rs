@@ -43,6 +43,7 @@ fn costs(view: &TotalsView) -> Costs {
             }
             HouseAccount::LoyaltyExpense => of(CostOf::Milestones, None, None),
             HouseAccount::RedemptionExpense => of(CostOf::Redemptions, None, None),
+            HouseAccount::RefundShortfall => of(CostOf::RefundShortfall, None, None),
             // Told reward by reward, and kind by kind, below.
             HouseAccount::RewardExpense | HouseAccount::PointsIssued => continue,
             // What became of points that were granted.
@@ -89,6 +90,7 @@ fn is_cost(account: HouseAccount) -> bool {
         | HouseAccount::LoyaltyExpense
         | HouseAccount::RewardExpense
         | HouseAccount::RedemptionExpense
+        | HouseAccount::RefundShortfall
         | HouseAccount::PointsIssued => true,
         HouseAccount::PointsExpired
         | HouseAccount::PointsRedeemed

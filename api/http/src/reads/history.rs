@@ -26,6 +26,7 @@ use crate::wire::event::{is_of_nobody, partner_of};
 use crate::wire::history::{EntryPage, Leg, PurchasePage, Side, TierMove, TierPage, TierState, WalletEntry};
 use crate::wire::instant::{Rfc3339, UuidText};
 use crate::wire::operation::{operation_name, operation_of};
+use crate::wire::refund::{purchase_behind, refund_of};
 use crate::wire::result::{Names, Rules, purchase_of, render};
 
 /// Records that one page looks through, so that a long history without a hit cannot hold a request for ever.
@@ -172,7 +173,8 @@ pub(super) async fn walk<T>(
 fn tier_items(record: &Record, rules: Rules<'_>) -> Result<Vec<TierMove>, Problem> {
     let names = Names { catalogue: rules.catalogue };
     let booked = purchase_of(&record.body);
-    let at = booked.map_or(record.body.received_at, |booked| booked.at);
+    let refunded_at = || refund_of(&record.body).map_or(record.body.received_at, |refunded| refunded.at);
+    let at = booked.map_or_else(refunded_at, |booked| booked.at);
     let step = |event: &Event| {
         let step = match event {
             Event::TierStepped(stepped) => names.step(stepped),
@@ -183,7 +185,7 @@ fn tier_items(record: &Record, rules: Rules<'_>) -> Result<Vec<TierMove>, Proble
         Some(TierMove {
             seq: record.seq.0,
             at: Rfc3339(at),
-            purchase: booked.map(|booked| UuidText(booked.key.0)),
+            purchase: purchase_behind(&record.body),
             step: step.into_owned(),
         })
     };
@@ -192,7 +194,8 @@ fn tier_items(record: &Record, rules: Rules<'_>) -> Result<Vec<TierMove>, Proble
 
 fn entry_items(record: &Record, rules: Rules<'_>) -> Result<Vec<WalletEntry>, Problem> {
     let catalogue = rules.catalogue;
-    let booked = purchase_of(&record.body);
+    let purchase = purchase_behind(&record.body);
+    let refund_id = refund_of(&record.body).map(|refunded| refunded.refund_id.to_string());
     let operation = operation_of(&record.body).map(|done| operation_name(&done.operation));
     let entry = |entry: &Entry| {
         // A wallet holds money alone.
@@ -202,7 +205,8 @@ fn entry_items(record: &Record, rules: Rules<'_>) -> Result<Vec<WalletEntry>, Pr
         Some(WalletEntry {
             seq: record.seq.0,
             received_at: Rfc3339(record.body.received_at),
-            purchase: booked.map(|booked| UuidText(booked.key.0)),
+            purchase,
+            refund_id: refund_id.clone(),
             operation,
             wallet: entry.wallet.0,
             currency: currency.as_str().to_owned(),
@@ -242,6 +246,7 @@ pub(crate) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> Stri
         HouseAccount::PointsExpired => "points_expired".to_owned(),
         HouseAccount::PointsRedeemed => "points_redeemed".to_owned(),
         HouseAccount::RedemptionExpense => "redemption_expense".to_owned(),
+        HouseAccount::RefundShortfall => "refund_shortfall".to_owned(),
         HouseAccount::CashClearing => "cash_clearing".to_owned(),
         HouseAccount::Adjustments => "adjustments".to_owned(),
     }

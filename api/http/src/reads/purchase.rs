@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use hyper::{StatusCode, Uri};
 use kembali_core::PurchaseKey;
-use kembali_engine::RecordAndRules;
+use kembali_engine::{CustomerRef, RecordAndRules};
 
 use super::json_response;
 use crate::app::App;
@@ -16,9 +16,11 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
 use crate::wire::instant::parse_uuid;
-use crate::wire::result::{Rules, purchase_of, render};
+use crate::wire::refund::RefundState;
+use crate::wire::result::{Rules, purchase_of, render, render_refunded};
 
-/// Shows a purchase, byte for byte as it was answered when it was booked. A partner sees its own only.
+/// Shows a purchase, byte for byte as it was answered when it was booked, and behind that what was refunded of it, if
+/// anything was. A partner sees its own only.
 pub(crate) async fn show(
     State(app): State<App>,
     Extension(identity): Extension<Identity>,
@@ -31,7 +33,19 @@ pub(crate) async fn show(
     let mut out = Vec::with_capacity(1024);
     let former = app.engine.former_rules(&record.body);
     let rules = Rules { catalogue: &catalogue, former: &former };
-    render(&mut out, record.seq, &record.body, rules).map_err(|error| Problem::internal(&error))?;
+    let view = match record.body.customer {
+        Some(customer) => app.engine.customer(record.body.tenant, &CustomerRef::Id(customer)).await?,
+        None => None,
+    };
+    let standing = view.as_ref().zip(purchase_of(&record.body)).and_then(|(view, booked)| {
+        let refunded = view.row.refund(booked.key)?;
+        Some(RefundState::of(refunded, &booked.purchase, &catalogue))
+    });
+    let written = match standing {
+        None => render(&mut out, record.seq, &record.body, rules),
+        Some(refunds) => render_refunded(&mut out, record.seq, &record.body, rules, refunds),
+    };
+    written.map_err(|error| Problem::internal(&error))?;
     Ok(json_response(StatusCode::OK, out))
 }
 

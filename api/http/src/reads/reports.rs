@@ -23,7 +23,8 @@ use crate::routes::Endpoint;
 use crate::wire::catalogue::PolicyFile;
 use crate::wire::number::Wide;
 use crate::wire::report::{
-    Account, CampaignSum, LevelSum, ProgramSum, PromoSum, RewardSums, RuleSum, Summary, TrialBalance, UnitTotal,
+    Account, BackSum, CampaignSum, LevelSum, ProgramSum, PromoSum, RefundSums, RewardSums, RuleSum, Summary,
+    TrialBalance, UnitTotal,
 };
 use crate::wire::result::{Names, REMARKS, remark_text};
 
@@ -37,13 +38,15 @@ pub(crate) async fn summary(
     let (sums, catalogue) = (&view.totals, &*view.catalogue);
     let promo = |(index, promo): (usize, &Promo)| {
         let own = sums.promos.get(&promo.id).copied().unwrap_or_default();
+        let returned = sums.refunds.promos.get(&promo.id).map_or(0, |own| own.units_returned);
+        let used = own.granted.saturating_sub(returned);
         let reserved = view.reserved.get(index).copied().unwrap_or(0);
         PromoSum {
             code: promo.code.clone(),
             quota: promo.quota,
-            used: own.granted,
+            used,
             reserved,
-            remaining: remaining(promo.quota, own.granted, reserved),
+            remaining: remaining(promo.quota, used, reserved),
             declined_exhausted: own.declined_exhausted,
         }
     };
@@ -72,6 +75,7 @@ pub(crate) async fn summary(
             })
             .collect(),
         rewards: reward_sums(sums, catalogue),
+        refunds: refund_sums(sums, catalogue),
         currency: catalogue.currency.code.as_str().to_owned(),
         as_of: view.as_of.0,
     }))
@@ -137,6 +141,22 @@ fn reward_sums(sums: &TenantTotals, catalogue: &Catalogue) -> RewardSums {
         customers: sums.rewarded_customers,
         by_reward: catalogue.rewards.iter().map(reward).collect(),
     }
+}
+
+/// `None` where nothing was refunded.
+fn refund_sums(sums: &TenantTotals, catalogue: &Catalogue) -> Option<RefundSums> {
+    let (names, own) = (Names { catalogue }, &sums.refunds);
+    let part = |(rule, sum): (&RuleId, &i128)| BackSum { name: names.source(*rule).into_owned(), sum: Wide(*sum) };
+    (0 < own.count).then(|| RefundSums {
+        count: own.count,
+        amount: Wide(own.amount),
+        point_transaction: Wide(own.point_transaction),
+        point_loyalty: Wide(own.point_loyalty),
+        units_returned: own.promos.values().map(|promo| promo.units_returned).sum(),
+        cashback_rules: own.cashback.iter().map(part).collect(),
+        rewards: own.rewards.iter().map(part).collect(),
+        shortfall: Wide(own.shortfall),
+    })
 }
 
 /// Shows debits and credits of every account, and that they are equal.

@@ -12,7 +12,7 @@ use kembali_core::catalogue::Catalogue;
 use kembali_core::customer::Row;
 use kembali_core::event::{Event, Record};
 use kembali_core::points::PointEntry;
-use kembali_core::{Amount, RuleId, Seq, Unit};
+use kembali_core::{Amount, Balance, RuleId, Seq, Unit};
 use kembali_engine::{CustomerRef, CustomerView};
 
 use super::Json;
@@ -30,7 +30,8 @@ use crate::wire::history::{Leg, Side};
 use crate::wire::instant::{Rfc3339, UuidText};
 use crate::wire::operation::{operation_name, operation_of};
 use crate::wire::purchase::customer_by_id;
-use crate::wire::result::{Names, Rules, purchase_of};
+use crate::wire::refund::{purchase_behind, refund_of};
+use crate::wire::result::{Names, Rules};
 use crate::wire::statement::{AccountBalance, Holds, Statement, StatementAccount, StatementEntry};
 
 /// Shows a page of a customer's statement, as JSON or, where that is accepted, as CSV.
@@ -115,7 +116,7 @@ impl Page {
         // Each account stands in both.
         let accounts: BTreeMap<&StatementAccount, ()> =
             before.keys().chain(after.keys()).map(|own| (own, ())).collect();
-        let list = |balances: &BTreeMap<StatementAccount, Amount>| {
+        let list = |balances: &BTreeMap<StatementAccount, Balance>| {
             let balance = |own: &&StatementAccount| balances.get(*own).map_or(0, |balance| balance.minor_units());
             accounts.keys().map(|own| AccountBalance { account: (*own).clone(), balance: balance(own) }).collect()
         };
@@ -145,9 +146,9 @@ fn points(kind: RuleId, names: &Names<'_>) -> StatementAccount {
     StatementAccount { holds: Holds::Points, wallet: None, unit: names.point_kind(kind).into_owned() }
 }
 
-fn balances(row: &Row, names: &Names<'_>) -> BTreeMap<StatementAccount, Amount> {
+fn balances(row: &Row, names: &Names<'_>) -> BTreeMap<StatementAccount, Balance> {
     let wallets = row.wallets.iter().map(|own| (wallet(own.id, own.unit, names), own.balance));
-    wallets.chain(row.points.iter().map(|own| (points(own.kind, names), own.balance()))).collect()
+    wallets.chain(row.points.iter().map(|own| (points(own.kind, names), own.balance().into()))).collect()
 }
 
 /// Lists the entries of a record, the last first, as records come.
@@ -161,7 +162,7 @@ fn entries(record: &Record, catalogue: &Catalogue, units: &Names<'_>) -> Vec<Sta
         shown(record, account, (entry.direction, entry.amount, entry.balance_after), against)
     };
     let of_points = |entry: &PointEntry| {
-        let moved = (entry.direction, entry.points, entry.balance_after);
+        let moved = (entry.direction, entry.points, entry.balance_after.into());
         let against = Leg { account: account_name(entry.against, catalogue), amount: entry.points.minor_units() };
         StatementEntry {
             source: Some(names.source(entry.source).into_owned()),
@@ -180,15 +181,16 @@ fn entries(record: &Record, catalogue: &Catalogue, units: &Names<'_>) -> Vec<Sta
 fn shown(
     record: &Record,
     account: StatementAccount,
-    (direction, amount, after): (Direction, Amount, Amount),
+    (direction, amount, after): (Direction, Amount, Balance),
     against: Vec<Leg>,
 ) -> StatementEntry {
     let (amount, after) = (amount.minor_units(), after.minor_units());
     StatementEntry {
         seq: record.seq.0,
         received_at: Rfc3339(record.body.received_at),
-        purchase: purchase_of(&record.body).map(|booked| UuidText(booked.key.0)),
+        purchase: purchase_behind(&record.body),
         operation: operation_of(&record.body).map(|done| operation_name(&done.operation)),
+        refund_id: refund_of(&record.body).map(|refunded| refunded.refund_id.to_string()),
         account,
         direction: Side::of(direction),
         amount,

@@ -47,6 +47,77 @@ pub struct CatalogueFile {
     /// What points may be spent on.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
     pub offers: Vec<OfferFile>,
+    /// What a refund does beside taking back what was earned.
+    #[serde(default, skip_serializing_if = "RefundsFile::is_default", deserialize_with = "object")]
+    pub refunds: RefundsFile,
+}
+
+/// What a refund does beside taking back what was earned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefundsFile {
+    /// To the customer's level in Threshold programmes.
+    #[serde(default)]
+    pub tier: RefundedTierFile,
+    /// To the unit of a promo's quota that the purchase used.
+    #[serde(default)]
+    pub quota: RefundedQuotaFile,
+    /// To rewards of campaigns that the purchase completed.
+    #[serde(default)]
+    pub rewards: RefundedRewardsFile,
+    /// Where a wallet holds less than is clawed back.
+    #[serde(default)]
+    pub negative_balance: NegativeBalanceFile,
+}
+
+impl RefundsFile {
+    fn is_default(&self) -> bool {
+        *self == RefundsFile::default()
+    }
+}
+
+/// What a refund does to the customer's level in Threshold programmes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundedTierFile {
+    /// What was refunded counts as spent no longer, and the level is placed anew.
+    #[default]
+    Recompute,
+    /// Nothing.
+    Keep,
+}
+
+/// What a refund does to the unit of a promo's quota that the purchase used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundedQuotaFile {
+    /// It is free again once the rest of the purchase earns nothing from the promo.
+    #[default]
+    Return,
+    /// It stays used.
+    Keep,
+}
+
+/// What a refund does to rewards of campaigns that the purchase completed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundedRewardsFile {
+    /// They are clawed back once the rest of the purchase would not have completed the campaign.
+    #[default]
+    ClawBack,
+    /// They stay.
+    Keep,
+}
+
+/// What happens where a wallet holds less than is clawed back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NegativeBalanceFile {
+    /// The balance goes below zero, and later credits fill it.
+    #[default]
+    Allow,
+    /// No more is taken than there is; the rest is posted to `refund_shortfall`.
+    CapAtZero,
 }
 
 /// The tenant.

@@ -17,6 +17,7 @@ use super::catalogue::{
 };
 use super::earning::earning_draft;
 use super::instant::{has_leap_second, is_local, parse_rfc3339};
+use super::refund::policy_of;
 
 /// What is wrong with a catalogue, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +73,7 @@ impl CatalogueFile {
             promos: promos?,
             programs: programs?,
             earning: earning_draft(self, &zone)?,
+            refunds: policy_of(self.refunds),
         })
     }
 

@@ -172,6 +172,19 @@ type RuleParts = (&'static str, Vec<String>, bool, bool, Option<i64>, Option<u32
 /// Two instants between which a campaign runs, and how often.
 type CampaignParts = (Option<i64>, Option<i64>, Option<u32>);
 
+fn refunds() -> impl Strategy<Value = RefundsFile> {
+    let tier = prop_oneof![Just(RefundedTierFile::Recompute), Just(RefundedTierFile::Keep)];
+    let quota = prop_oneof![Just(RefundedQuotaFile::Return), Just(RefundedQuotaFile::Keep)];
+    let rewards = prop_oneof![Just(RefundedRewardsFile::ClawBack), Just(RefundedRewardsFile::Keep)];
+    let negative = prop_oneof![Just(NegativeBalanceFile::Allow), Just(NegativeBalanceFile::CapAtZero)];
+    (tier, quota, rewards, negative).prop_map(|(tier, quota, rewards, negative_balance)| RefundsFile {
+        tier,
+        quota,
+        rewards,
+        negative_balance,
+    })
+}
+
 /// What an offer costs, credits and has in stock, whether it is active, and two instants between which it runs.
 type OfferParts = (i64, Option<i64>, Option<u64>, bool, (Option<i64>, Option<i64>));
 
@@ -191,8 +204,8 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
     let credit = option::of(1..1_000i64);
     let offer = (1..1_000i64, credit, stock, any::<bool>(), (option::of(instant()), option::of(instant())));
     let earns = (named(3, rule), named(4, fulfillment()), named(4, reward), named(3, campaign));
-    (named(3, Just(())), earns, named(3, offer), tenant()).prop_map(
-        |(kinds, (rules, fulfillments, rewards, campaigns), offers, tenant)| {
+    (named(3, Just(())), earns, named(3, offer), refunds(), tenant()).prop_map(
+        |(kinds, (rules, fulfillments, rewards, campaigns), offers, refunds, tenant)| {
             let zone = zone_of(&tenant.timezone).ok();
             let text = |at: Option<i64>| at.map(|at| period_text(Instant(at), zone.as_ref()));
             let kinds: Vec<String> = kinds.into_iter().map(|(name, ())| name).chain(["points".to_owned()]).collect();
@@ -259,6 +272,7 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
                 rewards: rewards.into_iter().map(reward).collect(),
                 campaigns: campaigns.into_iter().filter(|_| is_whole).map(campaign).collect(),
                 offers: offers.into_iter().map(offer).collect(),
+                refunds,
                 point_kinds: kinds.clone(),
                 tenant,
             }

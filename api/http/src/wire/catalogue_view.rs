@@ -20,6 +20,7 @@ use super::catalogue::{
 use super::catalogue_draft::{period_instant, zone_of};
 use super::earning::{earning_draft_of, write_earning};
 use super::instant::Rfc3339;
+use super::refund::refunds_file;
 use super::rules::{CatalogueIds, LevelIds, PromoIds, TierProgramIds};
 
 /// Writes the rules as people write them, without API keys.
@@ -58,6 +59,7 @@ pub(crate) fn file_of(catalogue: &Catalogue) -> CatalogueFile {
         rewards: Vec::new(),
         campaigns: Vec::new(),
         offers: Vec::new(),
+        refunds: refunds_file(catalogue.refunds),
     };
     write_earning(&mut file, catalogue, zone.as_ref());
     file
@@ -173,6 +175,7 @@ pub(crate) fn draft_of(catalogue: &Catalogue) -> CatalogueDraft {
         promos: catalogue.promos.iter().map(|promo| promo_draft(promo, catalogue)).collect(),
         programs: catalogue.programs.iter().map(program_draft).collect(),
         earning: earning_draft_of(catalogue),
+        refunds: catalogue.refunds,
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) enum CostOf {
     Milestones,
     /// What points were spent on, in money.
     Redemptions,
+    /// What refunds should have taken back, and the wallets held too little of.
+    RefundShortfall,
     /// A promo.
     Promo,
     /// A cashback rule, in points.
@@ -68,6 +70,7 @@ impl CostOf {
             CostOf::Partner => "partner",
             CostOf::Milestones => "milestones",
             CostOf::Redemptions => "redemptions",
+            CostOf::RefundShortfall => "refund_shortfall",
             CostOf::Promo => "promo",
             CostOf::CashbackRule => "cashback_rule",
             CostOf::Reward => "reward",

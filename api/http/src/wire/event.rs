@@ -20,7 +20,8 @@ use utoipa::ToSchema;
 use super::history::Side;
 use super::instant::{Rfc3339, UuidText};
 use super::operation::{Asked, OperationResult, by, operation_result, status_text};
-use super::result::{Declined, Effect, Names, PurchaseResult, Rules, TierStep, purchase_of, result_of};
+use super::refund::{BackEffect, back_effects, is_same_level, purchase_behind};
+use super::result::{Declined, Effect, Names, PurchaseResult, Rules, TierStep, result_of};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,7 @@ enum Topic {
     CampaignCompleted,
     RewardGranted,
     PointsEntry,
+    PurchaseRefunded,
     OperationAccepted,
     OperationRejected,
     WalletOpened,
@@ -48,7 +50,7 @@ enum Topic {
 }
 
 impl Topic {
-    const ALL: [Topic; 20] = [
+    const ALL: [Topic; 21] = [
         Topic::CatalogueApplied,
         Topic::CustomerRegistered,
         Topic::PurchaseAccepted,
@@ -64,6 +66,7 @@ impl Topic {
         Topic::CampaignCompleted,
         Topic::RewardGranted,
         Topic::PointsEntry,
+        Topic::PurchaseRefunded,
         Topic::OperationAccepted,
         Topic::OperationRejected,
         Topic::WalletOpened,
@@ -88,6 +91,7 @@ impl Topic {
             Topic::CampaignCompleted => "campaign.completed",
             Topic::RewardGranted => "reward.granted",
             Topic::PointsEntry => "points.entry",
+            Topic::PurchaseRefunded => "purchase.refunded",
             Topic::OperationAccepted => "operation.accepted",
             Topic::OperationRejected => "operation.rejected",
             Topic::WalletOpened => "wallet.opened",
@@ -128,7 +132,12 @@ impl Topic {
             Event::CampaignCompleted(_) => Topic::CampaignCompleted,
             Event::RewardGranted(_) => Topic::RewardGranted,
             Event::PointEntry(_) => Topic::PointsEntry,
+            // What was spent is less, and the level is the same.
+            Event::TierPlaced(placed) if is_same_level(placed) => return None,
             Event::TierPlaced(_) => Topic::TierChanged,
+            Event::PurchaseRefunded(_) => Topic::PurchaseRefunded,
+            // The house's own.
+            Event::HousePosted(_) => return None,
             Event::OperationDone(_) => Topic::OperationAccepted,
             Event::OperationRefused(_) => Topic::OperationRejected,
             Event::WalletOpened(_) => Topic::WalletOpened,
@@ -411,6 +420,21 @@ enum Said<'a> {
         /// How many there are afterwards.
         points_after: i64,
     },
+    /// A purchase was refunded, in whole or in part.
+    Refunded {
+        /// The partner's own id of the refund.
+        refund_id: &'a str,
+        /// How much was refunded, in minor units.
+        amount: i64,
+        /// What remains of the purchase, in minor units.
+        remaining: i64,
+        /// What was clawed back.
+        clawed_back: Vec<BackEffect<'a>>,
+        /// The promo that got a unit of its quota back; not there where none did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        unit_returned: Option<Cow<'a, str>>,
+    },
     /// A wallet is open.
     WalletOpened {
         /// The wallet's number.
@@ -589,6 +613,15 @@ impl<'a> View<'a> {
             Event::WalletEntry(entry) => self.entry(entry)?,
             Event::SpendCounted(counted) => Said::Tier(self.names.spend_step(counted)),
             Event::TierPlaced(placed) => Said::Tier(self.names.placement(placed, self.rules.former)),
+            Event::PurchaseRefunded(refunded) => Said::Refunded {
+                refund_id: &refunded.refund_id,
+                amount: refunded.amount.minor_units(),
+                remaining: refunded.remaining.minor_units(),
+                clawed_back: back_effects(&refunded.claw_back, &self.names),
+                unit_returned: refunded.returned_unit.map(|promo| self.names.promo(promo)),
+            },
+            // It is not public.
+            Event::HousePosted(_) => return None,
             Event::CashbackEarned(earned) => Said::Earned(self.names.cashback_rule(earned)),
             Event::FulfillmentAdvanced(advanced) => Said::Earned(self.names.fulfillment(advanced)),
             Event::RewardGranted(granted) => Said::Earned(self.names.reward(granted)),
@@ -608,7 +641,7 @@ impl<'a> View<'a> {
                 points_after: entry.balance_after.minor_units(),
             },
         };
-        let purchase = purchase_of(self.body).map(|booked| UuidText(booked.key.0));
+        let purchase = purchase_behind(self.body);
         Some(Data::Customer(About {
             customer: self.body.customer.map(|customer| UuidText(customer.0)),
             purchase,
@@ -635,6 +668,7 @@ pub(crate) fn partner_of(body: &Body) -> Option<PartnerId> {
     body.events.iter().find_map(|event| match event {
         Event::PurchaseBooked(booked) => Some(booked.partner),
         Event::PurchaseRefused(refused) => Some(refused.partner),
+        Event::PurchaseRefunded(refunded) => Some(refunded.partner),
         Event::OperationDone(done) => partner_who_asked(done.actor),
         Event::OperationRefused(refused) => partner_who_asked(refused.actor),
         _ => None,
@@ -667,7 +701,10 @@ mod tests {
     #[test]
     fn lists_of_topics() {
         assert_eq!(check("tier.changed"), Ok("tier.changed".to_owned()));
-        assert_eq!(check("wallet.entry,purchase.*"), Ok("purchase.accepted purchase.rejected wallet.entry".to_owned()));
+        assert_eq!(
+            check("wallet.entry,purchase.*"),
+            Ok("purchase.accepted purchase.rejected wallet.entry purchase.refunded".to_owned())
+        );
         assert_eq!(check("promo.*,promo.applied").unwrap().split(' ').count(), 3);
         assert_eq!(check("*").unwrap().split(' ').count(), Topic::ALL.len());
         for (list, bad) in [

@@ -35,7 +35,8 @@ pub(crate) const fn optional(name: &'static str, form: Form) -> Field {
 
 static CUSTOMER: &[Field] = &[optional("id", Form::Text), optional("email", Form::Text), optional("ref", Form::Text)];
 
-static LINE: &[Field] =
+/// The fields of a line.
+pub(crate) static LINE: &[Field] =
     &[required("product", Form::Text), required("quantity", Form::Whole), required("amount", Form::Whole)];
 
 /// The fields of a purchase.

@@ -86,6 +86,10 @@ pub(crate) struct WalletEntry {
     /// The id of the purchase that caused it.
     #[schema(required)]
     pub(crate) purchase: Option<UuidText>,
+    /// The partner's own id of the refund that caused it; not there of anything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) refund_id: Option<String>,
     /// The operation that caused it, which `GET /v1/operations/{seq}` shows; null of a purchase.
     #[schema(required)]
     pub(crate) operation: Option<&'static str>,

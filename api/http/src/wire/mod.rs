@@ -31,6 +31,7 @@ pub mod operation;
 pub(crate) mod preview;
 pub(crate) mod promo;
 pub(crate) mod purchase;
+pub(crate) mod refund;
 pub(crate) mod report;
 pub mod result;
 pub(crate) mod rules;

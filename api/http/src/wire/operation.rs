@@ -8,6 +8,7 @@ use kembali_core::catalogue::Catalogue;
 use kembali_core::event::{Body, Event, OfferRedeemed};
 use kembali_core::operation::{Actor, Operation, OperationDone, TierMove};
 use kembali_core::purchase::TEXT_BYTES_MAX;
+use kembali_core::refund::RefundOf;
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{Seq, Unit};
 use serde::de::DeserializeOwned;
@@ -20,6 +21,7 @@ use super::history::Side;
 use super::instant::{Rfc3339, UuidText, parse_rfc3339};
 use super::number::Whole;
 use super::purchase::has_chars;
+use super::refund::{BackEffect, RefundLine, RefundPart, back_effects};
 use super::result::{Balance, Effect, Names, PointBalance, RenderError, Rules};
 use crate::codes;
 use crate::problem::Problem;
@@ -27,7 +29,7 @@ use crate::problem::Problem;
 /// Characters that the name of a wallet may have.
 const WALLET_NAME_CHARS_MAX: usize = 64;
 /// Characters that a reference or a reason may have.
-const REFERENCE_CHARS_MAX: usize = 128;
+pub(super) const REFERENCE_CHARS_MAX: usize = 128;
 
 /// A body that is read with its own table of fields, which finds the place of a fault.
 pub(crate) trait OperationBody: DeserializeOwned {
@@ -247,7 +249,7 @@ impl OperationBody for NewRedemption {
     const FIELDS: &'static [Field] = &[required("offer", Form::Text), optional("quantity", Form::Whole)];
 }
 
-fn checked(text: String, chars_max: usize, pointer: &'static str) -> Result<String, Problem> {
+pub(super) fn checked(text: String, chars_max: usize, pointer: &'static str) -> Result<String, Problem> {
     if has_chars(&text, 1..=chars_max) {
         return Ok(text);
     }
@@ -356,6 +358,29 @@ pub(crate) enum Asked<'a> {
         /// How many units of it.
         quantity: i64,
     },
+    /// To take a purchase back, in whole or in part.
+    RefundPurchase {
+        /// The id of the refund.
+        refund: UuidText,
+        /// The partner's own id of it.
+        refund_id: &'a str,
+        /// The id of the purchase.
+        purchase: UuidText,
+        /// The partner's own id of the purchase.
+        origin_id: &'a str,
+        /// How much, in minor units; not there where lines were asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        amount: Option<i64>,
+        /// Of what; not there where an amount was asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        lines: Option<Vec<RefundLine<'a>>>,
+        /// Why, if the partner said so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        reason: Option<&'a str>,
+    },
 }
 
 impl<'a> Asked<'a> {
@@ -379,6 +404,21 @@ impl<'a> Asked<'a> {
             Operation::MoveTier { program, to: TierMove::Up } => Asked::Promote { program },
             Operation::MoveTier { program, to: TierMove::Down } => Asked::Demote { program },
             Operation::Redeem { offer, quantity } => Asked::Redeem { offer, quantity: *quantity },
+            Operation::RefundPurchase(refund) => Asked::RefundPurchase {
+                refund: UuidText(refund.key.0),
+                refund_id: &refund.refund_id,
+                purchase: UuidText(refund.purchase.0),
+                origin_id: &refund.origin_id,
+                amount: match refund.of {
+                    RefundOf::Amount(amount) => Some(amount),
+                    RefundOf::Lines(_) => None,
+                },
+                lines: match &refund.of {
+                    RefundOf::Amount(_) => None,
+                    RefundOf::Lines(lines) => Some(lines.iter().map(RefundLine::of).collect()),
+                },
+                reason: refund.reason.as_deref(),
+            },
         }
     }
 }
@@ -396,6 +436,7 @@ pub(crate) const fn operation_name(operation: &Operation) -> &'static str {
         Operation::MoveTier { to: TierMove::Up, .. } => "promote",
         Operation::MoveTier { to: TierMove::Down, .. } => "demote",
         Operation::Redeem { .. } => "redeem",
+        Operation::RefundPurchase(_) => "refund_purchase",
     }
 }
 
@@ -443,6 +484,27 @@ pub(crate) enum OwnEffect<'a> {
         kind: Cow<'a, str>,
         /// How many points they cost in all.
         points: i64,
+    },
+    /// A purchase was taken back, in whole or in part.
+    Refund {
+        /// How much, in minor units.
+        amount: i64,
+        /// Of each product, of a purchase with lines.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[schema(required = false)]
+        lines: Vec<RefundPart>,
+        /// What remains of the purchase, in minor units.
+        remaining: i64,
+        /// What is clawed back for it, by what had granted it.
+        clawed_back: Vec<BackEffect<'a>>,
+        /// The promo that gets a unit of its quota back; not there where none does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        unit_returned: Option<Cow<'a, str>>,
+        /// What the wallet held too little of, in minor units, and is the house's; not there where it held enough.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        shortfall: Option<i64>,
     },
     /// Money moved.
     WalletEntry {
@@ -557,6 +619,14 @@ fn effect<'a>(event: &'a Event, names: &Names<'a>, former: &'a [Arc<Catalogue>])
         },
         Event::OfferRedeemed(redeemed) => offer_redeemed(redeemed, names),
         Event::WalletEntry(entry) => wallet_entry(entry)?,
+        Event::PurchaseRefunded(refunded) => OwnEffect::Refund {
+            amount: refunded.amount.minor_units(),
+            lines: refunded.parts.iter().map(RefundPart::of).collect(),
+            remaining: refunded.remaining.minor_units(),
+            clawed_back: back_effects(&refunded.claw_back, names),
+            unit_returned: refunded.returned_unit.map(|promo| names.promo(promo)),
+            shortfall: Some(refunded.shortfall.minor_units()).filter(|shortfall| 0 < *shortfall),
+        },
         event => return names.effect(event, former).map(OperationEffect::Earned),
     };
     Some(OperationEffect::Own(own))

@@ -176,7 +176,7 @@ fn lines(lines: Vec<Object<LineBody<'_>>>) -> Result<Vec<Line>, Box<Problem>> {
     Ok(lines.into_iter().map(line).collect())
 }
 
-fn check_origin_id(origin_id: &str) -> Result<(), Box<Problem>> {
+pub(super) fn check_origin_id(origin_id: &str) -> Result<(), Box<Problem>> {
     if has_chars(origin_id, 1..=ORIGIN_ID_CHARS_MAX) {
         return Ok(());
     }

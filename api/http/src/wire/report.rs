@@ -39,6 +39,10 @@ pub(crate) struct Summary {
     pub(crate) campaigns: Vec<CampaignSum>,
     /// What rewards granted.
     pub(crate) rewards: RewardSums,
+    /// What was refunded and clawed back; not there where nothing was. The sums above are what was earned at first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) refunds: Option<RefundSums>,
     /// The currency of the amounts.
     pub(crate) currency: String,
     /// The position that this is the state of.
@@ -121,6 +125,36 @@ pub(crate) struct RewardSums {
     pub(crate) customers: u64,
     /// Each reward's part.
     pub(crate) by_reward: Vec<RuleSum>,
+}
+
+/// What was refunded and clawed back.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RefundSums {
+    /// How many refunds.
+    pub(crate) count: u64,
+    /// The sum of the refunded amounts.
+    pub(crate) amount: Wide,
+    /// What promos had paid.
+    pub(crate) point_transaction: Wide,
+    /// What milestones had paid.
+    pub(crate) point_loyalty: Wide,
+    /// Units of promos' quotas that were returned.
+    pub(crate) units_returned: u64,
+    /// What cashback rules had granted, of those of which something was clawed back.
+    pub(crate) cashback_rules: Vec<BackSum>,
+    /// What rewards had granted, of those of which something was clawed back.
+    pub(crate) rewards: Vec<BackSum>,
+    /// What wallets had too little of, in minor units: the house's.
+    pub(crate) shortfall: Wide,
+}
+
+/// What was clawed back of a rule.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BackSum {
+    /// Its name.
+    pub(crate) name: String,
+    /// How much: points, or minor units of a reward in money.
+    pub(crate) sum: Wide,
 }
 
 /// Debits and credits of every account.

@@ -20,6 +20,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::instant::{Rfc3339, UuidText};
+use super::refund::{RefundState, is_same_level};
 
 /// A record was to be shown as what it is not, or a value cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -294,9 +295,9 @@ pub(crate) struct Balance<'a> {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PointBalance<'a> {
     /// The kind of points.
-    kind: Cow<'a, str>,
+    pub(crate) kind: Cow<'a, str>,
     /// How many there are.
-    balance: i64,
+    pub(crate) balance: i64,
 }
 
 impl<'a> PointBalance<'a> {
@@ -360,9 +361,10 @@ pub(crate) const REMARKS: [Remark; 7] = [
 const PROMOTE: &str = "promote";
 const DEMOTE: &str = "demote";
 const TIER_REMOVED: &str = "tier_removed";
+const REFUND: &str = "refund";
 
 /// Every reason for which a customer is placed on another level without a purchase.
-const PLACEMENTS: [&str; 3] = [PROMOTE, DEMOTE, TIER_REMOVED];
+const PLACEMENTS: [&str; 4] = [PROMOTE, DEMOTE, TIER_REMOVED, REFUND];
 
 const OUTSIDE_PERIOD: &str = "outside_period";
 const NO_BAND: &str = "no_band";
@@ -413,6 +415,33 @@ pub fn render_dry_run<'a>(out: &mut Vec<u8>, body: &'a Body, rules: impl Into<Ru
     Ok(serde_json::to_writer(out, &result)?)
 }
 
+/// A purchase of which something was refunded: its result, and what was refunded.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RefundedPurchase<'a> {
+    #[serde(flatten)]
+    result: PurchaseResult<'a>,
+    /// What was refunded so far; not there where nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    refunds: Option<RefundState<'a>>,
+}
+
+/// Writes the result of a purchase of which something was refunded to the end of `out`.
+///
+/// # Errors
+///
+/// [`RenderError`].
+pub(crate) fn render_refunded<'a>(
+    out: &mut Vec<u8>,
+    seq: Seq,
+    body: &'a Body,
+    rules: Rules<'a>,
+    refunds: RefundState<'a>,
+) -> Result<(), RenderError> {
+    let result = result_of(Some(seq), body, rules).ok_or(RenderError::NoPurchase)?;
+    Ok(serde_json::to_writer(out, &RefundedPurchase { result, refunds: Some(refunds) })?)
+}
+
 /// Finds the purchase that a record books.
 pub(crate) fn purchase_of(body: &Body) -> Option<&PurchaseBooked> {
     body.events.iter().find_map(|event| match event {
@@ -439,6 +468,7 @@ const fn placement_text(reason: PlacementReason) -> &'static str {
         PlacementReason::Promoted => PROMOTE,
         PlacementReason::Demoted => DEMOTE,
         PlacementReason::LevelRemoved { .. } => TIER_REMOVED,
+        PlacementReason::Refunded => REFUND,
     }
 }
 
@@ -516,6 +546,8 @@ impl<'a> Names<'a> {
                 points: reached.points.minor_units(),
             },
             Event::SpendCounted(counted) => return self.spend_change(counted),
+            // What was spent is less, and the level is the same.
+            Event::TierPlaced(placed) if is_same_level(placed) => return None,
             Event::TierPlaced(placed) => self.placement_change(placed, former),
             Event::CashbackEarned(earned) => self.cashback_rule(earned),
             Event::FulfillmentAdvanced(advanced) => self.fulfillment(advanced),
@@ -533,6 +565,8 @@ impl<'a> Names<'a> {
             | Event::PromoDeclined(_)
             | Event::WalletEntry(_)
             | Event::PointEntry(_)
+            | Event::PurchaseRefunded(_)
+            | Event::HousePosted(_)
             | Event::OperationDone(_)
             | Event::OperationRefused(_)
             | Event::WalletOpened(_)
@@ -725,7 +759,7 @@ impl<'a> Names<'a> {
         self.or_number(rules.find_map(|rules| rules.program(program)?.level_name(level)), level.0)
     }
 
-    fn placement_change(&self, placed: &TierPlaced, former: &'a [Arc<Catalogue>]) -> Effect<'a> {
+    pub(crate) fn placement_change(&self, placed: &TierPlaced, former: &'a [Arc<Catalogue>]) -> Effect<'a> {
         let program = self.catalogue.program(placed.placed.program());
         Effect::TierChange {
             program: self.program(placed.placed.program()),

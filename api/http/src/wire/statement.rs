@@ -74,6 +74,10 @@ pub(crate) struct StatementEntry {
     /// The operation that caused it, which `GET /v1/operations/{seq}` shows; null of a purchase.
     #[schema(required)]
     pub(crate) operation: Option<&'static str>,
+    /// The partner's own id of the refund that caused it; not there of anything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) refund_id: Option<String>,
     #[serde(flatten)]
     pub(crate) account: StatementAccount,
     /// Into the account or out of it.

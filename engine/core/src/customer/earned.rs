@@ -18,7 +18,7 @@ use crate::identity::{PartnerId, RuleId};
 use crate::journey;
 use crate::points::{Expiry, Lot, PointEntry};
 use crate::purchase::Purchase;
-use crate::quantity::{Amount, Instant};
+use crate::quantity::{Amount, Balance, Instant};
 use crate::threshold;
 use crate::wallet::{CASHBACK_WALLET, Wallet, WalletStatus};
 
@@ -28,7 +28,7 @@ pub(super) enum Unbookable {
     /// The wallet would pass the largest amount.
     BalanceTooLarge {
         /// What is in it.
-        balance: Amount,
+        balance: Balance,
     },
     /// A sum of points would pass the largest amount.
     PointsTooLarge {
@@ -188,7 +188,7 @@ impl<'a> Earned<'a> {
     }
 
     /// Posts all of it, and returns what is in the wallet then.
-    pub(super) fn post(&mut self) -> Result<Amount, Unbookable> {
+    pub(super) fn post(&mut self) -> Result<Balance, Unbookable> {
         let wallet = self.wallet();
         let mut balance_after = wallet.balance;
         self.legs.retain(|leg| !leg.amount.is_zero());

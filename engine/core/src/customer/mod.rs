@@ -14,10 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::campaign::{CampaignStanding, Progress};
 use crate::event::{Body, Event, Placed};
-use crate::identity::{Alias, CustomerId, RuleId, TenantId, Unit, WalletId};
+use crate::identity::{Alias, CustomerId, PurchaseKey, RuleId, TenantId, Unit, WalletId};
 use crate::journey::Standing;
 use crate::points::PointAccount;
-use crate::quantity::Amount;
+use crate::quantity::{Amount, Balance};
+use crate::refund::RefundStanding;
 use crate::threshold::SpendStanding;
 use crate::wallet::{CASHBACK_WALLET, Wallet};
 
@@ -44,6 +45,8 @@ pub struct Row {
     pub points: Vec<PointAccount>,
     /// Where the customer stands in each campaign, in order of the campaigns.
     pub campaigns: Vec<CampaignStanding>,
+    /// What was refunded of purchases, in order of their keys; of those alone that were refunded.
+    pub refunds: Vec<RefundStanding>,
 }
 
 impl Row {
@@ -68,6 +71,7 @@ impl Row {
             spends: Vec::new(),
             points: Vec::new(),
             campaigns: Vec::new(),
+            refunds: Vec::new(),
         })
     }
 
@@ -88,9 +92,11 @@ impl Row {
                     standing.completions = completed.completions;
                     standing.progress = Vec::new();
                 }
+                Event::PurchaseRefunded(refunded) => self.refund_mut(refunded.purchase).evolve(refunded),
                 Event::WalletOpened(opened) => drop(self.wallet_mut(opened.wallet, opened.unit)),
                 Event::WalletStatusSet(set) => self.wallet_mut(set.wallet, set.unit).status = set.after,
                 Event::CatalogueApplied(_)
+                | Event::HousePosted(_)
                 | Event::CustomerCreated(_)
                 | Event::OperationDone(_)
                 | Event::OperationRefused(_)
@@ -168,6 +174,18 @@ impl Row {
         }
     }
 
+    fn refund_mut(&mut self, purchase: PurchaseKey) -> &mut RefundStanding {
+        let at = match self.refunds.binary_search_by_key(&purchase, |own| own.purchase) {
+            Ok(at) => at,
+            Err(at) => {
+                self.refunds.reserve_exact(1);
+                self.refunds.insert(at, RefundStanding::new(purchase));
+                at
+            }
+        };
+        &mut self.refunds[at]
+    }
+
     fn wallet_mut(&mut self, id: WalletId, unit: Unit) -> &mut Wallet {
         let at = match self.wallets.binary_search_by_key(&id, |own| own.id) {
             Ok(at) => at,
@@ -204,6 +222,13 @@ impl Row {
         self.points.iter().find(|own| own.kind == kind).map_or(Amount::ZERO, PointAccount::balance)
     }
 
+    /// Finds what was refunded of a purchase.
+    #[must_use]
+    pub fn refund(&self, purchase: PurchaseKey) -> Option<&RefundStanding> {
+        let at = self.refunds.binary_search_by_key(&purchase, |own| own.purchase).ok()?;
+        self.refunds.get(at)
+    }
+
     /// Finds a wallet. The one that cashback goes to is there from the start, in `unit`.
     #[must_use]
     pub fn wallet(&self, id: WalletId, unit: Unit) -> Option<Wallet> {
@@ -213,7 +238,7 @@ impl Row {
 
     /// Returns what is in a wallet; nothing when there was no entry yet.
     #[must_use]
-    pub fn balance(&self, wallet: WalletId) -> Amount {
-        self.wallets.iter().find(|own| own.id == wallet).map_or(Amount::ZERO, |own| own.balance)
+    pub fn balance(&self, wallet: WalletId) -> Balance {
+        self.wallets.iter().find(|own| own.id == wallet).map_or(Balance::ZERO, |own| own.balance)
     }
 }

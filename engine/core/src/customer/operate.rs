@@ -16,6 +16,7 @@ use crate::identity::{CustomerName, WalletId};
 use crate::offer::redeem;
 use crate::operation::{Operation, OperationCommand, OperationDone, OperationRejection};
 use crate::quantity::{Amount, Seq};
+use crate::refund::{Original, refund};
 use crate::tier_move::move_tier;
 use crate::upkeep;
 use crate::wallet::{CASHBACK_WALLET, WALLETS_MAX, Wallet, WalletStatus};
@@ -35,7 +36,7 @@ pub enum OperationDecision {
 ///
 /// # Panics
 ///
-/// If the desk admitted a customer by an id that has no row.
+/// If the desk admitted a customer by an id that has no row, or a refund comes without the record of its purchase.
 #[must_use]
 pub fn operate(row: Option<&Row>, terms: &OperationTerms, command: Box<OperationCommand>) -> OperationDecision {
     let Some(row) = row else {
@@ -44,7 +45,7 @@ pub fn operate(row: Option<&Row>, terms: &OperationTerms, command: Box<Operation
         return OperationDecision::Decided(body(terms, *command, created, Vec::new()));
     };
     let (row, events) = upkeep::up_to_date(row, &terms.removals, terms.at);
-    match effects(&row, terms, &command.operation) {
+    match effects(&row, terms, &command) {
         Ok(Some(effects)) => OperationDecision::Decided(body(terms, *command, events, effects)),
         Ok(None) => OperationDecision::Unchanged,
         Err(rejection) => OperationDecision::Refused(rejection, command),
@@ -67,10 +68,14 @@ fn body(terms: &OperationTerms, command: OperationCommand, mut events: Vec<Event
 }
 
 /// Says what an operation does; `None` when nothing would be other than it is.
-fn effects(row: &Row, terms: &OperationTerms, operation: &Operation) -> Result<Option<Vec<Event>>, OperationRejection> {
+fn effects(
+    row: &Row,
+    terms: &OperationTerms,
+    command: &OperationCommand,
+) -> Result<Option<Vec<Event>>, OperationRejection> {
     let unit = terms.catalogue.unit();
     let wallet = |id: WalletId| row.wallet(id, unit).ok_or(OperationRejection::WalletUnknown);
-    Ok(Some(match operation {
+    Ok(Some(match &command.operation {
         Operation::CreateCustomer => return Ok(None),
         Operation::OpenWallet => {
             let opened = WalletOpened { wallet: next_wallet(row)?, unit };
@@ -114,6 +119,13 @@ fn effects(row: &Row, terms: &OperationTerms, operation: &Operation) -> Result<O
             Vec::from([Event::TierPlaced(move_tier(&terms.catalogue, row, program, *to)?)])
         }
         Operation::Redeem { offer, quantity } => redeem(row, terms, offer, *quantity)?,
+        Operation::RefundPurchase(asked) => {
+            let record = command.original.as_deref().expect("a refund comes with the record of its purchase");
+            let recorded = terms.recorded.as_deref().expect("the rules of a durable record are known");
+            let original = Original::of(&record.body, recorded).expect("a refund comes with a purchase's record");
+            assert_eq!((original.booked.key, record.body.customer), (asked.purchase, Some(terms.customer)));
+            refund(row, &terms.catalogue, original, asked, terms.at).map_err(OperationRejection::Refund)?
+        }
     }))
 }
 

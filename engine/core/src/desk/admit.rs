@@ -217,6 +217,10 @@ fn promo_terms(
     let used = desk.promo_used(command.tenant, promo.id);
     let found = match promo.judge(used, at, command.purchase.quantity, amount) {
         Ok(found) => found,
+        // A refund in flight may give a unit back: nobody is declined beside a unit that is about to be free.
+        Err(DeclineReason::QuotaExhausted { .. }) if open.may_return(command.tenant, promo.id) && !command.dry_run => {
+            return None;
+        }
         Err(reason) => return Some(PromoTerms::Declined { promo: promo.id, reason }),
     };
     let reserved = open.promo(command.tenant, promo.id);

@@ -23,6 +23,8 @@ pub enum OperationAdmission {
         /// True when the same was asked.
         is_same: bool,
     },
+    /// A record of the same key prefix as a refund's is booked; whether it is this refund, the record tells.
+    Booked(Seq),
     /// It is refused. Nothing is written: no rule of the customer's was looked at.
     Refused(OperationRejection),
     /// It cannot be decided until what is reserved now is settled.
@@ -36,6 +38,8 @@ pub struct OperationTerms {
     pub received_at: Instant,
     /// The rules to decide by.
     pub catalogue: Arc<Catalogue>,
+    /// The rules that decided the purchase that is refunded, of a refund.
+    pub recorded: Option<Arc<Catalogue>>,
     /// The versions that removed levels, the oldest first.
     pub removals: Arc<[Removal]>,
     /// Whose row.
@@ -98,6 +102,15 @@ pub fn admit_operation(
             return OperationAdmission::Known { seq: known.seq, is_same: known.fingerprint == command.fingerprint };
         }
     }
+    if let Some(refund) = command.operation.refund() {
+        if open.has_key(refund.key) && !command.dry_run {
+            return OperationAdmission::Wait;
+        }
+        let is_other = |seq: &Seq| command.other_records.contains(seq);
+        if let Some(seq) = desk.keys().candidates(refund.key).find(|seq| !is_other(seq)) {
+            return OperationAdmission::Booked(seq);
+        }
+    }
     let catalogue = desk.catalogue(command.tenant).expect("a caller's tenant exists");
     let creates = command.operation.creates_customer();
     let customer = match name_customer(desk, open, command.tenant, command.customer, creates) {
@@ -121,9 +134,12 @@ pub fn admit_operation(
         _ => desk.now(command.tenant, received_at),
     };
     let Some(offer) = offer_terms(desk, open, catalogue, at, command) else { return OperationAdmission::Wait };
+    let recorded = command.original.as_deref().map(|record| record.body.catalogue_version);
+    let recorded = recorded.and_then(|version| desk.catalogue_at(command.tenant, version)).cloned();
     let removals = desk.removals(command.tenant).cloned().unwrap_or_default();
     let catalogue = Arc::clone(catalogue);
-    OperationAdmission::Admitted(OperationTerms { received_at, catalogue, removals, customer, at, offer })
+    let terms = OperationTerms { received_at, catalogue, recorded, removals, customer, at, offer };
+    OperationAdmission::Admitted(terms)
 }
 
 /// Says what there is of an offer, or `None` when that hangs on reservations that are still open: only settled units can

@@ -136,12 +136,20 @@ impl Desk {
                 let redeemed_before = self.tenant_mut(tenant).offers_redeemed.entry(redeemed.offer).or_default();
                 *redeemed_before += u64::from(redeemed.quantity);
             }
+            Event::PurchaseRefunded(refunded) => {
+                self.keys.insert(refunded.key, record.seq);
+                if let Some(promo) = refunded.returned_unit {
+                    let used = self.tenant_mut(tenant).promos_used.entry(promo).or_default();
+                    *used = used.saturating_sub(1);
+                }
+            }
             Event::OperationDone(done) => {
                 self.raise_watermark(tenant, done.drove_rules());
                 self.remember(done.key, done.fingerprint, record);
             }
             Event::OperationRefused(refused) => self.remember(Some(refused.key), refused.fingerprint, record),
             Event::CustomerCreated(_)
+            | Event::HousePosted(_)
             | Event::PromoDeclined(_)
             | Event::TierStepped(_)
             | Event::MilestoneReached(_)

@@ -14,6 +14,8 @@ pub struct Reservations {
     keys: Set<PurchaseKey>,
     creations: Map<(TenantId, CustomerId), u64>,
     operations: Set<OperationKey>,
+    /// Refunds in flight, by the promo that may get a unit back.
+    returns: Map<(TenantId, RuleId), u64>,
     /// Operations without a key.
     keyless: u64,
     /// Units of offers.
@@ -42,6 +44,35 @@ impl Reservations {
         if *reserved == 0 {
             self.promos.remove(&promo);
         }
+    }
+
+    /// Reserves the key of a refund, and notes the promo that may get a unit back.
+    pub fn begin_refund(&mut self, key: PurchaseKey, promo: Option<(TenantId, RuleId)>) {
+        self.keys.insert(key);
+        if let Some(promo) = promo {
+            *self.returns.entry(promo).or_default() += 1;
+        }
+    }
+
+    /// Ends what [`Reservations::begin_refund`] began.
+    ///
+    /// # Panics
+    ///
+    /// If it was not begun.
+    pub fn end_refund(&mut self, key: PurchaseKey, promo: Option<(TenantId, RuleId)>) {
+        assert!(self.keys.remove(&key), "a key is settled that was not reserved");
+        let Some(promo) = promo else { return };
+        let open = self.returns.get_mut(&promo).expect("a refund ends that was not begun");
+        *open -= 1;
+        if *open == 0 {
+            self.returns.remove(&promo);
+        }
+    }
+
+    /// Returns true while a refund is in flight that may return a unit of a promo.
+    #[must_use]
+    pub fn may_return(&self, tenant: TenantId, promo: RuleId) -> bool {
+        self.returns.contains_key(&(tenant, promo))
     }
 
     /// Reserves the key of an operation, if it has one, and the units of the offer that it redeems.

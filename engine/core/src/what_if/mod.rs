@@ -11,7 +11,9 @@
 //! Operations are asked again too, each as it was asked, at its place among the purchases: activities advance the wanted
 //! campaigns; deposits, adjustments, wallets and levels moved by hand act on what the customer would have had by then. So
 //! money is moved as it was, and a level is moved up or down from where the customer would have stood. What then cannot
-//! be, such as taking more out of a wallet than would have been in it, is refused and counted.
+//! be, such as taking more out of a wallet than would have been in it, is refused and counted. A refund claws back what
+//! the purchase had earned in the second state; for that the records of refunded purchases are kept, which are those that
+//! [`WhatIf::expect_refunds`] was told of.
 //!
 //! Any other record that books no purchase is left out and counted: an event carries outcomes, which another history
 //! would not have had. [`kind_of`] is the place to say more about a new kind of record.
@@ -35,9 +37,9 @@ use crate::command::PurchaseCommand;
 use crate::customer::{Decision, Row, decide};
 use crate::desk::{Admission, Desk, DeskPiece, Reservations, admit};
 use crate::event::{Body, Event, PurchaseBooked, Record};
-use crate::identity::{Alias, CustomerId, CustomerName, RuleId, TenantId, Unit};
+use crate::identity::{Alias, CustomerId, CustomerName, PurchaseKey, RuleId, TenantId, Unit};
 use crate::ledger::Inconsistency;
-use crate::maps::Map;
+use crate::maps::{Map, Set};
 use crate::quantity::{Instant, Seq};
 use crate::rejection::RejectionCode;
 use crate::totals::TenantTotals;
@@ -57,6 +59,10 @@ pub struct WhatIf {
     rows: Map<CustomerId, Row>,
     /// Customers whose first purchase the wanted rules refuse, as long as they refuse it.
     nameless: Map<CustomerId, Alias>,
+    /// The purchases that are refunded somewhere in the range.
+    refunded: Set<PurchaseKey>,
+    /// The second state's records of these.
+    originals: Map<PurchaseKey, Arc<Record>>,
     /// The versions of the rules that really held, the oldest first.
     recorded: Vec<Arc<Catalogue>>,
     before: Sums,
@@ -166,6 +172,8 @@ impl WhatIf {
             desk,
             rows: Map::default(),
             nameless: Map::default(),
+            refunded: Set::default(),
+            originals: Map::default(),
             recorded: Vec::new(),
             before: Sums::default(),
             after: Sums::default(),
@@ -176,6 +184,11 @@ impl WhatIf {
             refused_operations: BTreeMap::new(),
             left_out: LeftOut::default(),
         }
+    }
+
+    /// Tells which purchases are refunded in the range, before the first record is taken. A refund of another is refused.
+    pub fn expect_refunds(&mut self, refunded: Set<PurchaseKey>) {
+        self.refunded = refunded;
     }
 
     /// Returns the tenant whose records are looked at; others may be left away.
@@ -403,11 +416,25 @@ impl WhatIf {
             }
             self.rows.get_mut(&customer).ok_or(Inconsistency::UnknownCustomer(customer))?.evolve(&body);
         }
+        if !self.refunded.is_empty() {
+            self.keep_original(&body);
+        }
         // Positions of the second state are its own: what was refused or left out has none there.
         let seq = self.desk.last().next();
         self.desk.evolve(&Record { seq, body });
         self.desk.forget_keys();
         Ok(())
+    }
+
+    /// Keeps a purchase that is refunded later.
+    fn keep_original(&mut self, body: &Body) {
+        let booked = body.events.iter().find_map(|event| match event {
+            Event::PurchaseBooked(booked) => Some(booked.key),
+            _ => None,
+        });
+        if let Some(key) = booked.filter(|key| self.refunded.contains(key)) {
+            self.originals.insert(key, Arc::new(Record { seq: self.desk.last().next(), body: body.clone() }));
+        }
     }
 
     /// Ends it, and lists of each side as many as `largest` of the customers with the largest differences.
@@ -438,8 +465,14 @@ impl WhatIf {
 impl Sums {
     fn take(&mut self, event: &Event, seq: Seq, at: Instant) {
         self.totals.evolve(event);
-        if let Event::PromoGranted(granted) = event {
-            self.quota.granted(granted.promo, RanOut { seq, at });
+        match event {
+            Event::PromoGranted(granted) => self.quota.granted(granted.promo, RanOut { seq, at }),
+            Event::PurchaseRefunded(refunded) => {
+                if let Some(promo) = refunded.returned_unit {
+                    self.quota.returned(promo);
+                }
+            }
+            _ => (),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Operations in a what-if: each is asked again as it was asked.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use super::people::Moved;
 use super::{Inconsistency, WhatIf, rule_time_of};
@@ -10,6 +11,7 @@ use crate::event::{Body, Event};
 use crate::identity::CustomerName;
 use crate::operation::{OperationCommand, OperationDone};
 use crate::quantity::Seq;
+use crate::refund::PURCHASE_REFUSED;
 
 impl WhatIf {
     /// Asks for an operation again.
@@ -32,6 +34,13 @@ impl WhatIf {
         }
         let Some(OperationDone { actor, fingerprint, operation, .. }) = done else { return Ok(()) };
         self.operations += 1;
+        let original = operation.refund().and_then(|refund| self.originals.get(&refund.purchase)).cloned();
+        if operation.refund().is_some() && original.is_none() {
+            // The wanted rules refuse the purchase, so nothing of it can be refunded.
+            *self.refused_operations.entry(PURCHASE_REFUSED).or_default() += 1;
+            self.differences.add(customer, &moved);
+            return Ok(());
+        }
         let command = Box::new(OperationCommand {
             tenant: self.tenant,
             actor,
@@ -42,6 +51,8 @@ impl WhatIf {
             operation,
             text: None,
             dry_run: false,
+            original,
+            other_records: Vec::new(),
         });
         let rejection = match admit_operation(&self.desk, &Reservations::default(), received_at, &command) {
             OperationAdmission::Admitted(terms) => match operate(self.rows.get(&terms.customer), &terms, command) {
@@ -57,7 +68,7 @@ impl WhatIf {
                 OperationDecision::Refused(rejection, _) => Some(rejection),
             },
             OperationAdmission::Refused(rejection) => Some(rejection),
-            OperationAdmission::Known { .. } | OperationAdmission::Wait => {
+            OperationAdmission::Known { .. } | OperationAdmission::Booked(_) | OperationAdmission::Wait => {
                 unreachable!("no key is kept here and nothing is in flight")
             }
         };

@@ -38,6 +38,15 @@ impl QuotaWatch {
         }
     }
 
+    /// A promo got a unit back.
+    pub(super) fn returned(&mut self, promo: RuleId) {
+        let used = self.used.entry(promo).or_default();
+        *used = used.saturating_sub(1);
+        if self.quotas.get(&promo).is_some_and(|quota| *used < *quota) {
+            self.ran_out.remove(&promo);
+        }
+    }
+
     /// A promo used a unit.
     pub(super) fn granted(&mut self, promo: RuleId, at: RanOut) {
         let used = self.used.entry(promo).or_default();

@@ -291,7 +291,7 @@ fn r04_the_balance_that_is_too_large_is_the_wallets() {
     check(&mut world, "buy A 100000 code=KEZBEK1000 -> new, promo 1750, ONE 1 FIRST, ONE 1 FIRST, balance 1750");
     let command = world.command(&["A", "1"]);
     let Seen::Refused { rejection, .. } = world.purchase(command) else { panic!("two milestones above the limit") };
-    assert_eq!(rejection, Rejection::BalanceTooLarge { balance: amount(1_750) });
+    assert_eq!(rejection, Rejection::BalanceTooLarge { balance: amount(1_750).into() });
 }
 
 #[test]

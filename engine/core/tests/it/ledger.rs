@@ -76,7 +76,7 @@ fn the_canonical_form_sees_what_it_should() {
     }
     assert_eq!(canonical(&fold(&later).unwrap()), base.canonical(), "a receive stamp is not part of it");
     let changes: [(&str, Change); 8] = [
-        ("a balance", |ledger| row(ledger).wallets[0].balance = amount(1)),
+        ("a balance", |ledger| row(ledger).wallets[0].balance = amount(1).into()),
         ("a wallet", |ledger| row(ledger).wallets.clear()),
         ("a level", |ledger| row(ledger).standings[0].level.0 += 1),
         ("a count", |ledger| row(ledger).standings[0].count += 1),

@@ -21,5 +21,7 @@ mod placement;
 mod preview;
 mod promo;
 mod property;
+mod refund;
+mod refund_property;
 mod support;
 mod what_if;

@@ -398,9 +398,10 @@ impl Pair {
                 HouseAccount::PointsIssued => "points",
                 HouseAccount::PointsRedeemed => "spent",
                 HouseAccount::RedemptionExpense => "paid",
-                HouseAccount::PromoExpense(_) | HouseAccount::LoyaltyExpense | HouseAccount::PointsExpired => {
-                    panic!("nothing posts there")
-                }
+                HouseAccount::PromoExpense(_)
+                | HouseAccount::LoyaltyExpense
+                | HouseAccount::PointsExpired
+                | HouseAccount::RefundShortfall => panic!("nothing posts there"),
             };
             *house.entry(account).or_default() += sum.net();
         }

@@ -19,6 +19,7 @@ pub(crate) enum Operated {
     WouldDo(Body),
     Unchanged,
     Known { seq: Seq, is_same: bool },
+    Booked(Seq),
     Refused { rejection: OperationRejection, is_written: bool },
     Wait,
 }
@@ -28,6 +29,7 @@ impl World {
         match desk::admit_operation(&self.ledger.desk, &self.open, self.now, &command) {
             OperationAdmission::Admitted(terms) => self.decide_operation(&terms, command),
             OperationAdmission::Known { seq, is_same } => Operated::Known { seq, is_same },
+            OperationAdmission::Booked(seq) => Operated::Booked(seq),
             OperationAdmission::Refused(rejection) => Operated::Refused { rejection, is_written: false },
             OperationAdmission::Wait => Operated::Wait,
         }
@@ -112,6 +114,8 @@ impl World {
             operation,
             text: None,
             dry_run,
+            original: None,
+            other_records: Vec::new(),
         }
     }
 
@@ -128,6 +132,7 @@ impl World {
             Operated::Done(record) => or_done(self.show_body(&record.body)),
             Operated::WouldDo(body) => format!("would: {}", or_done(self.show_body(body))),
             Operated::Unchanged => "unchanged".into(),
+            Operated::Booked(seq) => format!("booked {}", seq.0),
             Operated::Known { seq, is_same: true } => format!("known {}", seq.0),
             Operated::Known { seq, is_same: false } => format!("reused {}", seq.0),
             Operated::Refused { rejection, is_written } => {

@@ -44,6 +44,7 @@ fn row(id: u128) -> Row {
         spends: Vec::new(),
         points: Vec::new(),
         campaigns: Vec::new(),
+        refunds: Vec::new(),
     }
 }
 

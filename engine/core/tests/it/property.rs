@@ -313,7 +313,8 @@ impl Pair {
                 | HouseAccount::Adjustments
                 | HouseAccount::PointsExpired
                 | HouseAccount::PointsRedeemed
-                | HouseAccount::RedemptionExpense => panic!("no purchase of this model posts there"),
+                | HouseAccount::RedemptionExpense
+                | HouseAccount::RefundShortfall => panic!("no purchase of this model posts there"),
             };
             assert_eq!(sum.net(), wanted, "{account:?}");
         }

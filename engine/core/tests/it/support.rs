@@ -14,6 +14,7 @@ use kembali_core::event::{Body, DeclineReason, Event, Placed, PlacementReason, P
 use kembali_core::journey::Remark;
 use kembali_core::ledger::Ledger;
 use kembali_core::purchase::{Line, Purchase};
+use kembali_core::refund::RefundPolicy;
 use kembali_core::{
     Alias, AliasKind, Amount, CatalogueRejection, CurrencyCode, CustomerName, DAY_US, Fingerprint, Instant, PartnerId,
     Percent, PurchaseKey, Rejection, RejectionCode, RuleId, Seq, TenantId,
@@ -145,6 +146,7 @@ pub(crate) fn kezbek() -> CatalogueDraft {
             }),
         }],
         earning: EarningDraft::default(),
+        refunds: RefundPolicy::default(),
     }
 }
 
@@ -431,6 +433,16 @@ impl World {
                 Event::PointEntry(entry) => {
                     let kind = &rules.point_kind(entry.kind).unwrap().name;
                     parts.push(format!("{kind} {}", entry.balance_after.minor_units()));
+                }
+                Event::PurchaseRefunded(refunded) => {
+                    parts.push(format!("refunded {}", refunded.amount.minor_units()));
+                    if refunded.returned_unit.is_some() {
+                        parts.push("unit returned".into());
+                    }
+                }
+                Event::HousePosted(entry) => {
+                    let sum: i64 = entry.debit.iter().map(|leg| leg.amount.minor_units()).sum();
+                    parts.push(format!("shortfall {sum}"));
                 }
                 Event::TierPlaced(TierPlaced { placed: Placed::Journey { after, .. }, reason }) => {
                     let program = rules.program(after.program).unwrap();

@@ -92,6 +92,8 @@ fn fresh(world: &World, draft: &CatalogueDraft, from: Seq) -> (World, Totals) {
                 operation: done.operation.clone(),
                 text: None,
                 dry_run: false,
+                original: None,
+                other_records: Vec::new(),
             });
             if let (Operated::Done(record), true) = (operated, is_switched) {
                 range.evolve(&record);

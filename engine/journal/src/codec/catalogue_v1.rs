@@ -4,6 +4,7 @@ use kembali_core::catalogue::{
     AtMaximum, Catalogue, Currency, Journey, JourneyLevel, Milestone, Partner, Promo, RuleClock, TierPolicy,
     TierProgram, UnknownCustomer, UnknownPromo,
 };
+use kembali_core::refund::RefundPolicy;
 use kembali_core::{RuleId, TenantId};
 use serde::Deserialize;
 
@@ -69,6 +70,7 @@ impl From<CatalogueV1> for Catalogue {
             campaigns: Vec::new(),
             offers: Vec::new(),
             next_rule: old.next_rule,
+            refunds: RefundPolicy::default(),
         }
     }
 }

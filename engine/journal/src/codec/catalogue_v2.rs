@@ -4,6 +4,7 @@ use kembali_core::catalogue::{
     Campaign, CashbackRule, Catalogue, Currency, Fulfillment, Partner, PointKind, Promo, Reward, RewardKind, RuleClock,
     TierProgram, UnknownCustomer, UnknownPromo,
 };
+use kembali_core::refund::RefundPolicy;
 use kembali_core::{Instant, PartnerId, Rate, RuleId, TenantId};
 use serde::Deserialize;
 
@@ -70,6 +71,7 @@ impl From<CatalogueV2> for Catalogue {
             campaigns: old.campaigns,
             offers: Vec::new(),
             next_rule: old.next_rule,
+            refunds: RefundPolicy::default(),
         }
     }
 }

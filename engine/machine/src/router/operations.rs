@@ -6,7 +6,7 @@ use kembali_core::catalogue::Catalogue;
 use kembali_core::desk::{OperationAdmission, OperationTerms};
 use kembali_core::event::{Body, Event};
 use kembali_core::operation::{Operation, OperationCommand, OperationKey, OperationRefused, OperationRejection};
-use kembali_core::{CustomerId, Instant, RuleId, Seq, TenantId, Ticket};
+use kembali_core::{CustomerId, Instant, PurchaseKey, RuleId, Seq, TenantId, Ticket};
 
 use super::{Awaited, Content, NewProfile, ProfileText, Router};
 use crate::outcome::Outcome;
@@ -20,6 +20,8 @@ pub(super) struct KeptOperation {
     creates: bool,
     /// Units of an offer that are reserved.
     units: Option<(TenantId, RuleId, u32)>,
+    /// The key of a refund, and the promo that may get a unit back.
+    refund: Option<(PurchaseKey, Option<(TenantId, RuleId)>)>,
     catalogue: Arc<Catalogue>,
     text: Option<Box<str>>,
     dry_run: bool,
@@ -35,6 +37,7 @@ impl<T> Router<T> {
         match admission {
             OperationAdmission::Admitted(terms) => self.admitted_operation(ticket, operation, terms),
             OperationAdmission::Known { seq, is_same } => Content::Done(Outcome::OperationKnown { seq, is_same }),
+            OperationAdmission::Booked(seq) => Content::Done(Outcome::RefundBooked(seq, operation)),
             OperationAdmission::Refused(rejection) => Content::Done(Outcome::OperationRefused(rejection)),
             OperationAdmission::Wait => unreachable!("an operation that waits stays in the backlog"),
         }
@@ -52,12 +55,16 @@ impl<T> Router<T> {
             customer,
             creates: self.desk.last_record_of(customer) == Seq::ZERO,
             units: terms.reserved_units(),
+            refund: operation.operation.refund().map(|refund| (refund.key, operation.may_return())),
             catalogue: Arc::clone(&terms.catalogue),
             text: operation.text.take(),
             dry_run: operation.dry_run,
         });
         if !kept.dry_run {
             self.open.begin_operation(kept.key, kept.units);
+            if let Some((key, promo)) = kept.refund {
+                self.open.begin_refund(key, promo);
+            }
             if kept.creates {
                 self.open.begin_creation(tenant, customer);
             }
@@ -69,6 +76,9 @@ impl<T> Router<T> {
     pub(super) fn settle_operation(&mut self, received_at: Instant, kept: KeptOperation, answer: Answer) -> Outcome {
         if !kept.dry_run {
             self.open.end_operation(kept.key, kept.units);
+            if let Some((key, promo)) = kept.refund {
+                self.open.end_refund(key, promo);
+            }
             if kept.creates {
                 self.open.end_creation(kept.catalogue.tenant, kept.customer);
             }

@@ -8,6 +8,7 @@
 
 mod crashes;
 mod operator;
+mod refunds;
 mod rig;
 mod scenarios;
 mod schedules;

@@ -56,6 +56,8 @@ pub(crate) fn operation(text: &str) -> OperationCommand {
         operation,
         text: Some(name.into()),
         dry_run,
+        original: None,
+        other_records: Vec::new(),
     }
 }
 
@@ -65,6 +67,7 @@ impl Sequential {
         let terms = match desk::admit_operation(&self.ledger.desk, &open, self.stamp, command) {
             OperationAdmission::Admitted(terms) => terms,
             OperationAdmission::Known { seq, is_same } => return Outcome::OperationKnown { seq, is_same },
+            OperationAdmission::Booked(seq) => return Outcome::RefundBooked(seq, Box::new(command.clone())),
             OperationAdmission::Refused(rejection) => return Outcome::OperationRefused(rejection),
             OperationAdmission::Wait => panic!("nothing is open, and yet it waits"),
         };

@@ -13,6 +13,7 @@ use kembali_core::draft::{
 use kembali_core::event::{Body, DeclineReason, Event, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::purchase::Purchase;
+use kembali_core::refund::RefundPolicy;
 use kembali_core::{
     Alias, AliasKind, Amount, CurrencyCode, CustomerId, CustomerName, Fingerprint, Instant, PartnerId, Percent,
     PurchaseKey, Rate, RuleId, TenantId, WalletId,
@@ -116,6 +117,7 @@ pub(crate) fn draft(quota: u64) -> CatalogueDraft {
             }],
             ..EarningDraft::default()
         },
+        refunds: RefundPolicy::default(),
     }
 }
 
@@ -391,8 +393,13 @@ pub(crate) fn show_body(body: &Body) -> String {
             | Event::CampaignCompleted(_)
             | Event::RewardGranted(_)
             | Event::PointEntry(_)
+            | Event::HousePosted(_)
             | Event::OperationDone(_) => (),
             Event::OfferRedeemed(redeemed) => parts.push(format!("redeemed {}", redeemed.quantity)),
+            Event::PurchaseRefunded(refunded) => {
+                parts.push(format!("refunded {}", refunded.amount.minor_units()));
+                parts.extend(refunded.returned_unit.map(|_| "unit".to_string()));
+            }
             Event::WalletOpened(opened) => parts.push(format!("wallet {}", opened.wallet.0)),
             Event::WalletStatusSet(set) => parts.push(format!("{:?}", set.after).to_lowercase()),
             Event::TierPlaced(placed) => parts.push(format!("placed on {}", placed.placed.to().0)),
@@ -428,6 +435,8 @@ pub(crate) fn show(outcome: &Outcome) -> String {
         Outcome::OperationKnown { seq, is_same: true } => format!("known {}", seq.0),
         Outcome::OperationKnown { seq, is_same: false } => format!("reused {}", seq.0),
         Outcome::OperationRefused(rejection) => format!("refused {}", rejection.code()),
+        Outcome::RefundBooked(seq, _) => format!("booked by {}", seq.0),
+        Outcome::Receipt(code) => code.map_or("no receipt".into(), |code| code.as_str().into()),
         Outcome::CatalogueRefused(_) => "rules refused".into(),
         Outcome::Customer(None) => "nobody".into(),
         Outcome::Customer(Some(view)) => {

@@ -130,6 +130,7 @@ impl Sequential {
                 }))
             }
             Query::Purchase { key } => Outcome::Candidates(desk.keys().candidates(*key).collect()),
+            Query::Receipt { key } => Outcome::Receipt(desk.receipt(*key).map(|receipt| receipt.code)),
             Query::Catalogue { .. } => Outcome::Catalogue(desk.catalogues().next().cloned()),
             Query::PromoUse { tenant, promo } => Outcome::PromoUse(desk.catalogue(*tenant).map(|rules| PromoUse {
                 catalogue: Arc::clone(rules),
