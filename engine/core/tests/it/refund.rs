@@ -11,11 +11,13 @@ use kembali_core::draft::{
 };
 use kembali_core::event::{Body, Event, Record};
 use kembali_core::ledger::Ledger;
+use kembali_core::liability::roll_forward;
 use kembali_core::operation::{Actor, Operation, OperationCommand, OperationRejection};
 use kembali_core::purchase::Line;
 use kembali_core::refund::{
     NegativeBalance, Refund, RefundOf, RefundPolicy, RefundRejection, RefundedQuota, RefundedRewards, RefundedTier,
 };
+use kembali_core::totals::TenantTotals;
 use kembali_core::what_if::{Comparison, WhatIf};
 use kembali_core::{AMOUNT_MAX, Amount, Balance, CustomerName, Fingerprint, PurchaseKey, Rate, Seq, TenantId};
 
@@ -198,7 +200,12 @@ fn used(world: &World) -> u64 {
 }
 
 fn trial_balance(world: &World) -> bool {
-    world.ledger.totals.tenants().all(|(_, totals)| totals.trial_balance().values().all(|sum| *sum == 0))
+    world.ledger.totals.tenants().all(|(_, totals)| {
+        // What came and went leads to what is owed, a shortfall of the house included.
+        let rolled = roll_forward(&TenantTotals::default(), totals);
+        let adds_up = rolled.values().all(|own| own.expected() == own.closing);
+        adds_up && totals.trial_balance().values().all(|sum| *sum == 0)
+    })
 }
 
 #[test]

@@ -11,10 +11,12 @@ use kembali_core::catalogue::RewardKind;
 use kembali_core::command::PurchaseCommand;
 use kembali_core::draft::{BandDraft, CatalogueDraft};
 use kembali_core::event::{Event, Record};
+use kembali_core::liability::roll_forward;
 use kembali_core::purchase::{Line, Purchase};
 use kembali_core::refund::{
     NegativeBalance, Part, RefundOf, RefundPolicy, RefundedQuota, RefundedRewards, RefundedTier,
 };
+use kembali_core::totals::TenantTotals;
 use kembali_core::{Percent, RuleId, WalletId};
 use proptest::prelude::*;
 
@@ -279,6 +281,8 @@ fn check(case: &Case) {
     assert_eq!(standing.remaining(&purchase.unwrap().purchase).0.minor_units(), remains);
     for (_, totals) in world.ledger.totals.tenants() {
         assert!(totals.trial_balance().values().all(|sum| *sum == 0));
+        let rolled = roll_forward(&TenantTotals::default(), totals);
+        assert!(rolled.values().all(|own| own.expected() == own.closing), "{rolled:?}");
     }
     // A refund never pays.
     for record in &world.records[booked.records.len()..] {
