@@ -551,7 +551,7 @@ fn nothing_but_a_refund_leads_below_zero() {
     let leg = HouseLeg { account: HouseAccount::Adjustments, amount: amount(19) };
     let entry = Entry::take_back(row.wallets[0].id, row.wallets[0].unit, row.wallets[0].balance, &[leg]).unwrap();
     let previous = world.ledger.desk.last_record_of(record.body.customer.unwrap());
-    let body = Body { events: vec![Event::WalletEntry(entry)], previous, ..record.body.clone() };
+    let body = Body { events: vec![Event::WalletEntry(entry)], previous, ..record.body };
     let record = Record { seq: world.ledger.desk.last().next(), body };
     assert_eq!(world.ledger.clone().evolve(&record), Err(Inconsistency::WrongBalance));
 }
