@@ -111,6 +111,8 @@ impl Ledger {
         if row.is_some_and(|row| creates || row.tenant != body.tenant) {
             return Err(Inconsistency::CustomerTwice(customer));
         }
+        // Nothing else leads below zero.
+        let is_refund = body.events.iter().any(|event| matches!(event, Event::PurchaseRefunded(_)));
         let mut balances: BTreeMap<WalletId, Balance> = BTreeMap::new();
         let mut points: BTreeMap<RuleId, Amount> = BTreeMap::new();
         let mut lots: BTreeMap<(RuleId, Expiry, RuleId), Amount> = BTreeMap::new();
@@ -123,6 +125,10 @@ impl Ledger {
                     let known = balances.get(&entry.wallet).copied();
                     let before = known.or(row.map(|row| row.balance(entry.wallet))).unwrap_or(Balance::ZERO);
                     check_balance(before, entry.direction, entry.amount, entry.balance_after)?;
+                    let is_owed = entry.direction == Direction::Out && entry.balance_after < Balance::ZERO;
+                    if is_owed && !is_refund {
+                        return Err(Inconsistency::WrongBalance);
+                    }
                     balances.insert(entry.wallet, entry.balance_after);
                 }
                 Event::PointEntry(entry) => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kembali_core::accounts::{Entry, HouseAccount, HouseLeg};
 use kembali_core::catalogue::{AtMaximum, FulfillmentKind};
 use kembali_core::command::ApplyCatalogue;
 use kembali_core::desk;
@@ -10,7 +11,7 @@ use kembali_core::draft::{
     ProgramDraft, PromoDraft, RewardDraft, RewardPaysDraft,
 };
 use kembali_core::event::{Body, Event, Record};
-use kembali_core::ledger::Ledger;
+use kembali_core::ledger::{Inconsistency, Ledger};
 use kembali_core::liability::roll_forward;
 use kembali_core::operation::{Actor, Operation, OperationCommand, OperationRejection};
 use kembali_core::purchase::Line;
@@ -377,7 +378,6 @@ fn a_wallet_goes_below_zero_or_the_house_pays() {
 
 /// Takes money out of the wallet of a record's customer, as a payment will.
 fn spend(world: &mut World, of: &Record, minor_units: i64) {
-    use kembali_core::accounts::{Entry, HouseAccount, HouseLeg};
     let customer = of.body.customer.unwrap();
     let row = &world.ledger.rows[&customer];
     let wallet = row.wallets[0];
@@ -549,4 +549,17 @@ fn what_if_decides_refunds_by_what_the_purchases_would_have_earned() {
     let seen = what_if(&world, &must_exist, Seq(1));
     assert_eq!((seen.purchases, seen.operations), (3, 4));
     assert_eq!(seen.refused_operations, [("purchase_refused", 4)].into());
+}
+
+#[test]
+fn nothing_but_a_refund_leads_below_zero() {
+    let mut world = world(RefundPolicy::default());
+    let record = buy(&mut world, "A 1000 code=P");
+    let row = &world.ledger.rows[&record.body.customer.unwrap()];
+    let leg = HouseLeg { account: HouseAccount::Adjustments, amount: amount(19) };
+    let entry = Entry::take_back(row.wallets[0].id, row.wallets[0].unit, row.wallets[0].balance, &[leg]).unwrap();
+    let previous = world.ledger.desk.last_record_of(record.body.customer.unwrap());
+    let body = Body { events: vec![Event::WalletEntry(entry)], previous, ..record.body };
+    let record = Record { seq: world.ledger.desk.last().next(), body };
+    assert_eq!(world.ledger.clone().evolve(&record), Err(Inconsistency::WrongBalance));
 }
