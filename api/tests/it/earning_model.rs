@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::model::{DAY_SECONDS, second_of};
+
 const LEVELS: [(&str, i64); 4] = [("Bronze", 0), ("Silver", 5_000_000), ("Gold", 15_000_000), ("Platinum", 40_000_000)];
 const DAIRY: [&str; 4] = ["FLUID MILK PRODUCTS", "CHEESE", "YOGURT", "EGGS"];
 /// The last second of June 2017 in Jakarta.
@@ -31,6 +33,10 @@ pub(crate) struct EarningModel {
     members: BTreeMap<String, Member>,
     dairy: (u64, i64),
     pizza: (u64, i64),
+    /// Points of cashback, by the day in UTC that begins with their purchase or next.
+    granted: BTreeMap<i64, i64>,
+    /// The latest second of any purchase.
+    latest: i64,
 }
 
 impl EarningModel {
@@ -52,13 +58,19 @@ impl EarningModel {
         // Half up: hundredths of what was bought.
         let share = |sum: i64, hundredths: i64| (sum * hundredths + 50) / 100;
         let dairy = share(DAIRY.iter().filter_map(|product| bought.get(product)).sum(), 2);
+        let second = second_of(purchase["occurred_at"].as_str().expect("text"));
+        self.latest = self.latest.max(second);
+        let mut granted = 0;
         if 0 < dairy && purchase["occurred_at"].as_str().expect("text") <= DAIRY_ENDS {
             self.dairy = (self.dairy.0 + 1, self.dairy.1 + dairy);
+            granted += dairy;
         }
         let pizza = share(bought.get("FROZEN PIZZA").copied().unwrap_or(0), 5);
         if 0 < pizza {
             self.pizza = (self.pizza.0 + 1, self.pizza.1 + pizza);
+            granted += pizza;
         }
+        *self.granted.entry((second + DAY_SECONDS - 1) / DAY_SECONDS).or_default() += granted;
         for (index, (_, asked, _, max)) in CAMPAIGNS.iter().enumerate() {
             if member.completions[index] == *max {
                 continue;
@@ -70,6 +82,13 @@ impl EarningModel {
                 member.completions[index] += 1;
             }
         }
+    }
+
+    /// Points of cashback, in all and expired, when each lives so many days.
+    pub(crate) fn points(&self, life_days: i64) -> (i64, i64) {
+        let is_over = |day: &i64| (day + life_days) * DAY_SECONDS <= self.latest;
+        let over = self.granted.iter().filter(|(day, _)| is_over(day)).map(|(_, points)| points);
+        (self.granted.values().sum(), over.sum())
     }
 
     /// The part of the summary that these rules make.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
-const DAY_SECONDS: i64 = 86_400;
+pub(crate) const DAY_SECONDS: i64 = 86_400;
 /// Quantity, smallest amount, first amount too large, share in hundredths of a percent. The last one is for 3 or more.
 const BANDS: [(i64, i64, i64, i64); 7] = [
     (1, 0, 100_000, 120),
@@ -126,7 +126,7 @@ fn step(member: &mut Member, second: i64) -> &'static str {
 }
 
 /// Counts the seconds since 1970 of an instant such as `2017-01-01T11:53:26Z`.
-fn second_of(instant: &str) -> i64 {
+pub(crate) fn second_of(instant: &str) -> i64 {
     let part = |range: std::ops::Range<usize>| instant[range].parse::<i64>().expect("digits");
     let (year, month, day) = (part(0..4), part(5..7), part(8..10));
     assert_eq!(&instant[19..], "Z", "the sample is in UTC");

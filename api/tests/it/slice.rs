@@ -78,6 +78,39 @@ fn every_kind_of_rule_gives_the_totals_of_the_models() {
     run_well(&["verify", &dir.path().to_string_lossy()]);
 }
 
+/// Points of the sample that live thirty days, swept while purchases stream: what expired is what a model says, and the
+/// ledger is the same one for any shards and batches, though the sweeps come by when they come.
+#[test]
+fn r05_points_of_the_sample_expire_as_in_the_model() {
+    let mut model = EarningModel::default();
+    sample_lines().iter().for_each(|line| model.take(line));
+    let (earned, expired) = model.points(30);
+    assert!(0 < expired && expired < earned);
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let rules = std::fs::read_to_string(sample("full.toml")).expect("the sample is there");
+    let rules = rules.replace("\npays = \"cashback\"", "\npays = \"cashback\"\nlife_days = 30");
+    let file = dir.path().join("rules.toml");
+    std::fs::write(&file, rules).expect("it is written");
+    let digests: Vec<String> = [(1, 1_000), (4, 100)]
+        .into_iter()
+        .map(|(shards, batch)| {
+            let data_dir = dir.path().join(shards.to_string());
+            let server = Server::start(&data_dir, shards);
+            run_well(&["apply", "--yes", &file.to_string_lossy(), "--url", &server.url]);
+            send(&server, batch);
+            let rolled = || server.get("/v1/reports/liability?tenant=journey")["data"][1].clone();
+            // The last sweep may still be under way.
+            let seen = (0..2_000).map(|_| rolled()).find(|own| own["expired"] == expired).unwrap_or_else(rolled);
+            let lines = ["unit", "earned", "expired", "closing"].map(|line| seen[line].clone());
+            assert_eq!(lines, [json!("points/cashback"), json!(earned), json!(expired), json!(earned - expired)]);
+            server.stop();
+            let verified = run_well(&["verify", &data_dir.to_string_lossy()]);
+            verified.lines().last().expect("verify prints").to_owned()
+        })
+        .collect();
+    assert_eq!(digests[0], digests[1]);
+}
+
 #[test]
 fn the_sample_gives_the_totals_of_the_model() {
     let mut model = Model::new(QUOTA);
