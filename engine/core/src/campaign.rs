@@ -200,9 +200,7 @@ impl Fulfillment {
             FulfillmentKind::Tag { count, .. } => u64::from(*count),
         }
     }
-}
 
-impl Fulfillment {
     /// Returns true when a purchase that left it met at `so_far` would have met it too with no more than `remains`.
     pub(crate) fn is_met_by_rest(
         &self,

@@ -50,13 +50,13 @@ mod kind {
     pub(super) const REWARD_GRANTED: u16 = 14;
     pub(super) const POINT_ENTRY: u16 = 15;
     pub(super) const TIER_PLACED: u16 = 16;
-    pub(super) const PURCHASE_REFUNDED: u16 = 24;
-    pub(super) const HOUSE_POSTED: u16 = 25;
     pub(super) const OPERATION_DONE: u16 = 17;
     pub(super) const OPERATION_REFUSED: u16 = 18;
     pub(super) const WALLET_OPENED: u16 = 19;
     pub(super) const WALLET_STATUS_SET: u16 = 20;
     pub(super) const OFFER_REDEEMED: u16 = 21;
+    pub(super) const PURCHASE_REFUNDED: u16 = 24;
+    pub(super) const HOUSE_POSTED: u16 = 25;
 }
 
 /// Why bytes are no record.

@@ -39,7 +39,7 @@ pub enum Work {
     Operate(Box<(OperationTerms, Box<OperationCommand>)>),
     /// Look at a row.
     Read(TenantId, CustomerId),
-    /// Place customers of removed levels, from a place among the rows on.
+    /// Bring rows up to date that nobody asks for, from a place among them on.
     Sweep(Arc<SweepTerms>, usize),
     /// Count what a change of rules would do to some of the rows, from a place on.
     Preview(Box<PreviewTerms>, usize),
@@ -80,7 +80,7 @@ pub enum Answer {
     OperationRefused(OperationRejection, Box<OperationCommand>),
     /// The row, or nobody.
     Row(Option<Box<Row>>),
-    /// Those who were placed; their rows have changed.
+    /// Those whose rows were not up to date; they have changed.
     Swept(Swept),
     /// What a change of rules would do to some of the rows.
     Preview(Box<PreviewPiece>),

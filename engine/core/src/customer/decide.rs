@@ -63,8 +63,8 @@ pub struct Resource {
     pub amount: u64,
 }
 
-/// What a resource counts. No rule has one yet: budgets and stocks come with campaigns, and until then the compiler
-/// proves that no row ever needs anything.
+/// What a resource counts. No rule has one yet: budgets come with campaigns, and until then the compiler proves that no
+/// row ever needs anything. A stock is none: whoever redeems names the offer, so the desk reserves it beforehand.
 #[derive(Debug)]
 pub enum ResourceKind {}
 
