@@ -223,6 +223,23 @@ fn push_operation(operation: &Operation, out: &mut Vec<u8>) {
             }
             push_option(refund.reason.as_deref(), out);
         }
+        Operation::PlaceHold { wallet, partner, amount, life_seconds, reference } => {
+            out.push(10);
+            out.extend_from_slice(&wallet.0.to_le_bytes());
+            out.extend_from_slice(&partner.0.to_le_bytes());
+            out.extend_from_slice(&amount.to_le_bytes());
+            push_number(*life_seconds, out);
+            push_option(reference.as_deref(), out);
+        }
+        Operation::SettleHold { hold, amount } => {
+            out.push(11);
+            out.extend_from_slice(&hold.0.to_le_bytes());
+            push_number(*amount, out);
+        }
+        Operation::VoidHold { hold } => {
+            out.push(12);
+            out.extend_from_slice(&hold.0.to_le_bytes());
+        }
     }
 }
 
@@ -236,11 +253,15 @@ fn push_lines(lines: &[Line], out: &mut Vec<u8>) {
 }
 
 fn push_instant(instant: Option<Instant>, out: &mut Vec<u8>) {
-    match instant {
+    push_number(instant.map(|at| at.0), out);
+}
+
+fn push_number(number: Option<i64>, out: &mut Vec<u8>) {
+    match number {
         None => out.push(0),
-        Some(at) => {
+        Some(number) => {
             out.push(1);
-            out.extend_from_slice(&at.0.to_le_bytes());
+            out.extend_from_slice(&number.to_le_bytes());
         }
     }
 }

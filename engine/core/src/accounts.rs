@@ -35,6 +35,8 @@ pub enum HouseAccount {
     /// What refunds should have taken back from wallets that had too little in them. Debited where the tenant's wallets
     /// never go below zero.
     RefundShortfall,
+    /// What is owed to a partner for what customers paid it out of their wallets. Credited by payments.
+    Settlement(PartnerId),
 }
 
 /// Which way an entry moves a wallet.
@@ -83,33 +85,15 @@ impl Entry {
         Some(Entry { wallet, unit, direction: Direction::In, amount, balance_after, against })
     }
 
-    /// Debits `wallet`, which held `balance`, with the sum of `against`, also below zero. Legs of zero are left out.
+    /// Debits `wallet`, which held `balance`, with the sum of `against`, also below zero: whoever may not lead it there asks
+    /// before what is available. Legs of zero are left out.
     ///
     /// Returns `None` when the sum would pass the largest amount or the new balance lie further than that below zero, or
     /// when there is nothing to book.
     #[must_use]
-    pub fn take_back(wallet: WalletId, unit: Unit, balance: Balance, against: &[HouseLeg]) -> Option<Entry> {
+    pub fn debit(wallet: WalletId, unit: Unit, balance: Balance, against: &[HouseLeg]) -> Option<Entry> {
         let (amount, against) = moved(against)?;
         let balance_after = balance.minus(amount)?;
-        Some(Entry { wallet, unit, direction: Direction::Out, amount, balance_after, against })
-    }
-
-    /// Debits `wallet`, which held `balance`, with `amount`, and credits `account` with it.
-    ///
-    /// Returns `None` when there is less in it, or when there is nothing to book.
-    #[must_use]
-    pub fn debit(
-        wallet: WalletId,
-        unit: Unit,
-        balance: Balance,
-        amount: Amount,
-        account: HouseAccount,
-    ) -> Option<Entry> {
-        if amount.is_zero() {
-            return None;
-        }
-        let balance_after = balance.available().minus(amount)?.into();
-        let against = Vec::from([HouseLeg { account, amount }]);
         Some(Entry { wallet, unit, direction: Direction::Out, amount, balance_after, against })
     }
 

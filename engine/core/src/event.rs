@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::{Entry, HouseEntry};
 use crate::campaign::Progress;
 use crate::catalogue::{Catalogue, RewardKind};
+use crate::hold::{Hold, HoldClosed};
 use crate::identity::{Alias, CustomerId, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId, Unit, WalletId};
 use crate::journey::{Remark, Standing};
 use crate::operation::{OperationDone, OperationRefused};
@@ -99,6 +100,10 @@ pub enum Event {
     WalletStatusSet(WalletStatusSet),
     /// Points were spent on an offer.
     OfferRedeemed(OfferRedeemed),
+    /// Money of a wallet was set aside for a partner.
+    HoldPlaced(Hold),
+    /// Money that was set aside was paid or given free.
+    HoldClosed(HoldClosed),
 }
 
 /// See [`Event::OfferRedeemed`].

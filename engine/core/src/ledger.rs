@@ -9,6 +9,7 @@ use crate::accounts::{Direction, HouseAccount};
 use crate::customer::Row;
 use crate::desk::Desk;
 use crate::event::{Body, Event, Record};
+use crate::hold::{Hold, HoldClosed, HoldEnd, HoldId};
 use crate::identity::{AliasKind, CustomerId, RuleId, TenantId, Unit, WalletId};
 use crate::journey::Remark;
 use crate::maps::Map;
@@ -46,6 +47,8 @@ pub enum Inconsistency {
     UnknownTenant(TenantId),
     /// The record creates a customer who is there already, or of another tenant.
     CustomerTwice(CustomerId),
+    /// A hold is placed out of turn or beyond what is available, or one is closed that is not open, or not as it was.
+    WrongHold,
     /// A balance after an entry is not the balance before it and the entry's amount, or a lot does not hold what is taken.
     WrongBalance,
 }
@@ -111,8 +114,13 @@ impl Ledger {
         if row.is_some_and(|row| creates || row.tenant != body.tenant) {
             return Err(Inconsistency::CustomerTwice(customer));
         }
-        // Nothing else leads below zero.
-        let is_refund = body.events.iter().any(|event| matches!(event, Event::PurchaseRefunded(_)));
+        check_holds(row, body)?;
+        // Nothing else leads below zero: a refund may, and a hold is settled whatever refunds have taken since.
+        let may_owe = body.events.iter().any(|event| match event {
+            Event::PurchaseRefunded(_) => true,
+            Event::HoldClosed(closed) => matches!(closed.end, HoldEnd::Settled { .. }),
+            _ => false,
+        });
         let mut balances: BTreeMap<WalletId, Balance> = BTreeMap::new();
         let mut points: BTreeMap<RuleId, Amount> = BTreeMap::new();
         let mut lots: BTreeMap<(RuleId, Expiry, RuleId), Amount> = BTreeMap::new();
@@ -126,7 +134,7 @@ impl Ledger {
                     let before = known.or(row.map(|row| row.balance(entry.wallet))).unwrap_or(Balance::ZERO);
                     check_balance(before, entry.direction, entry.amount, entry.balance_after)?;
                     let is_owed = entry.direction == Direction::Out && entry.balance_after < Balance::ZERO;
-                    if is_owed && !is_refund {
+                    if is_owed && !may_owe {
                         return Err(Inconsistency::WrongBalance);
                     }
                     balances.insert(entry.wallet, entry.balance_after);
@@ -177,6 +185,38 @@ impl Ledger {
         rows.sort_unstable_by_key(|row| row.id);
         rows
     }
+}
+
+/// Checks that holds are placed in turn, within what is available, and that those are closed that are open.
+fn check_holds(row: Option<&Row>, body: &Body) -> Result<(), Inconsistency> {
+    let mut open: Vec<Hold> = row.map_or(Vec::new(), |row| row.holds.clone());
+    let mut placed = row.map_or(0, |row| row.holds_placed);
+    for event in &body.events {
+        match event {
+            Event::HoldPlaced(hold) => {
+                placed += 1;
+                let held = open.iter().filter(|own| own.wallet == hold.wallet);
+                let held = held.map(|own| i128::from(own.amount.minor_units())).sum::<i128>();
+                let balance = row.map_or(Balance::ZERO, |row| row.balance(hold.wallet));
+                let is_covered = held + i128::from(hold.amount.minor_units()) <= i128::from(balance.minor_units());
+                if hold.id != HoldId(placed) || hold.amount.is_zero() || !is_covered {
+                    return Err(Inconsistency::WrongHold);
+                }
+                open.push(*hold);
+            }
+            Event::HoldClosed(HoldClosed { hold, end }) => {
+                let at = open.iter().position(|own| own == hold).ok_or(Inconsistency::WrongHold)?;
+                if let HoldEnd::Settled { amount } = end
+                    && (amount.is_zero() || hold.amount < *amount)
+                {
+                    return Err(Inconsistency::WrongHold);
+                }
+                open.remove(at);
+            }
+            _ => (),
+        }
+    }
+    Ok(())
 }
 
 fn check_balance(before: Balance, direction: Direction, moved: Amount, said: Balance) -> Result<(), Inconsistency> {
@@ -259,6 +299,10 @@ fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
             HouseAccount::PointsRedeemed => write(&[7]),
             HouseAccount::RedemptionExpense => write(&[8]),
             HouseAccount::RefundShortfall => write(&[9]),
+            HouseAccount::Settlement(partner) => {
+                write(&[10]);
+                write(&partner.0.to_be_bytes());
+            }
         }
         write(&turnover.net().to_be_bytes());
     }
@@ -278,6 +322,7 @@ pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
             WalletStatus::Closed => 2,
         }]);
     }
+    canonical_holds(row, write);
     if row.spends.is_empty() && row.points.is_empty() && row.campaigns.is_empty() {
         return;
     }
@@ -319,6 +364,25 @@ pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
             write(&(days.len() as u64).to_be_bytes());
             days.iter().for_each(|day| write(&day.to_be_bytes()));
         }
+    }
+}
+
+/// Writes a row's holds: those that are open, and how many there ever were.
+fn canonical_holds(row: &Row, write: &mut impl FnMut(&[u8])) {
+    if row.holds_placed == 0 {
+        return;
+    }
+    write(b"hold");
+    write(&row.id.0.to_be_bytes());
+    write(&row.holds_placed.to_be_bytes());
+    write(&(row.holds.len() as u64).to_be_bytes());
+    for Hold { id, wallet, unit, partner, amount, expires_at } in &row.holds {
+        write(&id.0.to_be_bytes());
+        write(&wallet.0.to_be_bytes());
+        canonical_unit(*unit, write);
+        write(&partner.0.to_be_bytes());
+        write(&amount.minor_units().to_be_bytes());
+        write(&expires_at.0.to_be_bytes());
     }
 }
 

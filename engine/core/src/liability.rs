@@ -60,7 +60,7 @@ impl RollForward {
             // What should have been taken back and was not, stands on both accounts.
             HouseAccount::RefundShortfall => self.clawed_back -= turnover.net(),
             HouseAccount::PointsExpired => self.expired -= turnover.net(),
-            HouseAccount::PointsRedeemed => self.spent -= turnover.net(),
+            HouseAccount::PointsRedeemed | HouseAccount::Settlement(_) => self.spent -= turnover.net(),
         }
         self.accounts.insert(account, turnover);
     }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::Direction;
 use crate::event::{Event, Record};
+use crate::hold::HoldId;
 use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, RuleId, TenantId, WalletId};
 use crate::quantity::{Amount, Balance, DAY_US, Instant, Seq};
 use crate::refund::{Refund, RefundRejection};
@@ -97,6 +98,31 @@ pub enum Operation {
     },
     /// Takes a purchase back, in whole or in part.
     RefundPurchase(Box<Refund>),
+    /// Sets money of a wallet aside for a partner.
+    PlaceHold {
+        /// Which.
+        wallet: WalletId,
+        /// For whom.
+        partner: PartnerId,
+        /// How much, in minor units, as asked.
+        amount: i64,
+        /// For how many seconds, if the caller says so.
+        life_seconds: Option<i64>,
+        /// The caller's own name of it, such as the number of an order.
+        reference: Option<Box<str>>,
+    },
+    /// Pays a partner what was set aside, or a part of it, and gives the rest free.
+    SettleHold {
+        /// Which.
+        hold: HoldId,
+        /// How much, in minor units, as asked; `None` for all of it.
+        amount: Option<i64>,
+    },
+    /// Gives free what was set aside.
+    VoidHold {
+        /// Which.
+        hold: HoldId,
+    },
 }
 
 /// Which way a customer is moved in a tier programme.
@@ -230,6 +256,43 @@ pub enum OperationRejection {
     },
     /// A purchase cannot be refunded so.
     Refund(RefundRejection),
+    /// There is enough in the wallet, but too much of it is held.
+    BalanceHeld {
+        /// What is in it.
+        balance: Balance,
+        /// How much of that is held.
+        held: Amount,
+        /// What is to be taken.
+        amount: Amount,
+    },
+    /// A wallet is closed only when nothing of it is held.
+    WalletHeld {
+        /// How much is held.
+        held: Amount,
+    },
+    /// Nothing can be held for so long.
+    LifeOutOfRange {
+        /// What was sent.
+        seconds: i64,
+        /// The longest.
+        seconds_max: i64,
+    },
+    /// The customer has as many open holds as there may be.
+    HoldsTooMany {
+        /// How many there may be.
+        holds_max: u32,
+    },
+    /// The customer has no such hold, or it is another partner's.
+    HoldUnknown,
+    /// The hold was settled or voided, or it has expired.
+    HoldClosed,
+    /// More is to be settled than is held.
+    HoldExceeded {
+        /// What is held.
+        held: Amount,
+        /// What is to be settled.
+        amount: Amount,
+    },
 }
 
 /// An operation was done. Comes first in its record; what it did follows.
@@ -346,6 +409,13 @@ impl OperationRejection {
             OperationRejection::StockExhausted { .. } => "stock_exhausted",
             OperationRejection::PointsTooFew { .. } => "points_too_few",
             OperationRejection::Refund(rejection) => rejection.code(),
+            OperationRejection::BalanceHeld { .. } => "balance_held",
+            OperationRejection::WalletHeld { .. } => "wallet_held",
+            OperationRejection::LifeOutOfRange { .. } => "hold_life_out_of_range",
+            OperationRejection::HoldsTooMany { .. } => "holds_too_many",
+            OperationRejection::HoldUnknown => "hold_not_found",
+            OperationRejection::HoldClosed => "hold_closed",
+            OperationRejection::HoldExceeded { .. } => "hold_exceeded",
         }
     }
 }

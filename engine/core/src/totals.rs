@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::{Direction, HouseAccount};
 use crate::catalogue::{Catalogue, RewardKind};
 use crate::event::{DeclineReason, Event, Record, TierPlaced};
+use crate::hold::HoldClosed;
 use crate::identity::{RuleId, TenantId, Unit};
 use crate::journey::Remark;
 use crate::points::Expiry;
@@ -74,6 +75,10 @@ pub struct TenantTotals {
     pub watermark: Option<Instant>,
     /// What was refunded, and clawed back for it. The sums above stay what was earned at first.
     pub refunds: RefundTotals,
+    /// What of the wallets is held.
+    pub held: BTreeMap<Unit, i128>,
+    /// How many holds are over when, of those that are open.
+    pub holds_due: BTreeMap<Instant, u64>,
 }
 
 /// The sums of refunds. Amounts are minor units of the tenant's currency, or points.
@@ -286,6 +291,14 @@ impl TenantTotals {
                 sums.count += u64::from(redeemed.quantity);
                 sums.sum += i128::from(redeemed.points.minor_units());
             }
+            Event::HoldPlaced(hold) => {
+                *self.held.entry(hold.unit).or_default() += i128::from(hold.amount.minor_units());
+                *self.holds_due.entry(hold.expires_at).or_default() += 1;
+            }
+            Event::HoldClosed(HoldClosed { hold, .. }) => {
+                *self.held.entry(hold.unit).or_default() -= i128::from(hold.amount.minor_units());
+                take_one(&mut self.holds_due, &hold.expires_at);
+            }
             Event::MilestoneReached(reached) => self.point_loyalty += i128::from(reached.points.minor_units()),
             Event::PurchaseRefunded(refunded) => self.refunds.evolve(refunded),
             Event::HousePosted(entry) => {
@@ -305,10 +318,11 @@ impl TenantTotals {
         }
     }
 
-    /// Returns true when points are there that expired by `now`.
+    /// Returns true when points or holds are there that expired by `now`.
     #[must_use]
-    pub fn has_due_points(&self, now: Instant) -> bool {
+    pub fn has_due(&self, now: Instant) -> bool {
         self.expiring.first_key_value().is_some_and(|((expires, _), _)| expires.is_due(now))
+            || self.holds_due.first_key_value().is_some_and(|(expires_at, _)| *expires_at <= now)
     }
 
     /// Counts, by programme, the customers who still stand on a level that `rules` no longer have.

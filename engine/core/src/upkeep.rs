@@ -1,5 +1,5 @@
 //! What time and changes of the rules have made of a row, before anything is decided or shown: customers of removed levels
-//! are placed ([`crate::placement`]), points that are due expire ([`crate::points`]).
+//! are placed ([`crate::placement`]), points and holds that are due expire ([`crate::points`], [`crate::hold`]).
 //!
 //! Both hold at once for whoever looks, so it does not matter when somebody does. A sweep writes down for everybody else
 //! what a look would have found.
@@ -10,10 +10,11 @@ use alloc::vec::Vec;
 use crate::catalogue::Catalogue;
 use crate::customer::Row;
 use crate::event::{Body, Event, PlacementReason};
+use crate::hold::{self, HoldEnd};
 use crate::placement::{self, Removal};
 use crate::quantity::{Instant, Seq};
 
-/// Returns the row as it stands at `now`, and what that changes: placements, then expired points. `removals` are all of
+/// Returns the row as it stands at `now`, and what that changes: placements, then expired points, then expired holds. `removals` are all of
 /// the tenant's, the oldest first.
 ///
 /// Whoever decides something for a customer writes these events first, in the same record.
@@ -26,6 +27,12 @@ pub fn up_to_date<'a>(row: &'a Row, removals: &[Removal], now: Instant) -> (Cow<
         let own = row.to_mut();
         expired.iter().for_each(|entry| own.point_account_mut(entry.kind).evolve(entry));
         events.extend(expired.into_iter().map(Event::PointEntry));
+    }
+    let closed: Vec<_> = hold::due(&row, now).collect();
+    if !closed.is_empty() {
+        let own = row.to_mut();
+        closed.iter().for_each(|closed| own.evolve_hold_closed(closed));
+        events.extend(closed.into_iter().map(Event::HoldClosed));
     }
     (row, events)
 }
@@ -46,6 +53,7 @@ pub fn is_upkeep(event: &Event) -> bool {
     match event {
         Event::TierPlaced(placed) => matches!(placed.reason, PlacementReason::LevelRemoved { .. }),
         Event::PointEntry(entry) => entry.is_expiry(),
+        Event::HoldClosed(closed) => closed.end == HoldEnd::Expired,
         _ => false,
     }
 }

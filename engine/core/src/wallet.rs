@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::{Unit, WalletId};
 use crate::operation::OperationRejection;
-use crate::quantity::Balance;
+use crate::quantity::{Amount, Balance};
 
 /// The wallet that cashback goes to.
 pub const CASHBACK_WALLET: WalletId = WalletId(0);
@@ -58,12 +58,12 @@ impl Wallet {
         }
     }
 
-    /// Checks that the wallet may become `status`. Returns false when it is that already.
+    /// Checks that the wallet, of which `held` is held, may become `status`. Returns false when it is that already.
     ///
     /// # Errors
     ///
-    /// A closed wallet stays closed, the wallet that cashback goes to is never closed, and what is closed is empty.
-    pub fn check_becomes(&self, status: WalletStatus) -> Result<bool, OperationRejection> {
+    /// A closed wallet stays closed, the wallet that cashback goes to is never closed, and what is closed is empty and nothing of it is held.
+    pub fn check_becomes(&self, status: WalletStatus, held: Amount) -> Result<bool, OperationRejection> {
         match (self.status, status) {
             (own, wanted) if own == wanted => Ok(false),
             (WalletStatus::Closed, _) => Err(OperationRejection::WalletClosed),
@@ -72,6 +72,7 @@ impl Wallet {
             (_, WalletStatus::Closed) if !self.balance.is_zero() => {
                 Err(OperationRejection::WalletNotEmpty { balance: self.balance })
             }
+            (_, WalletStatus::Closed) if !held.is_zero() => Err(OperationRejection::WalletHeld { held }),
             _ => Ok(true),
         }
     }

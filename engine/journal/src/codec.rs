@@ -57,6 +57,8 @@ mod kind {
     pub(super) const OFFER_REDEEMED: u16 = 21;
     pub(super) const PURCHASE_REFUNDED: u16 = 24;
     pub(super) const HOUSE_POSTED: u16 = 25;
+    pub(super) const HOLD_PLACED: u16 = 26;
+    pub(super) const HOLD_CLOSED: u16 = 27;
 }
 
 /// Why bytes are no record.
@@ -167,6 +169,8 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::WalletOpened(body) => put(kind::WALLET_OPENED, body, out),
         Event::WalletStatusSet(body) => put(kind::WALLET_STATUS_SET, body, out),
         Event::OfferRedeemed(body) => put(kind::OFFER_REDEEMED, body, out),
+        Event::HoldPlaced(body) => put(kind::HOLD_PLACED, body, out),
+        Event::HoldClosed(body) => put(kind::HOLD_CLOSED, body, out),
     }
 }
 
@@ -319,6 +323,8 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::WALLET_OPENED => Event::WalletOpened(get(kind, body)?),
         kind::WALLET_STATUS_SET => Event::WalletStatusSet(get(kind, body)?),
         kind::OFFER_REDEEMED => Event::OfferRedeemed(get(kind, body)?),
+        kind::HOLD_PLACED => Event::HoldPlaced(get(kind, body)?),
+        kind::HOLD_CLOSED => Event::HoldClosed(get(kind, body)?),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

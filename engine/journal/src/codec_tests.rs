@@ -16,6 +16,7 @@ use kembali_core::event::{
     MilestoneReached, OfferRedeemed, Placed, PlacementReason, PromoDeclined, PromoGranted, PurchaseBooked,
     PurchaseRefused, Record, RewardGranted, SpendCounted, TierPlaced, TierStepped, WalletOpened, WalletStatusSet,
 };
+use kembali_core::hold::{Hold, HoldClosed, HoldEnd, HoldId};
 use kembali_core::journey::{Remark, Standing};
 use kembali_core::operation::{
     Actor, Operation, OperationDone, OperationKey, OperationRefused, OperationRejection, TierMove,
@@ -378,6 +379,9 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
         body(None, vec![Event::OperationRefused(Box::new(refused))])
     };
     let balance = amount(40);
+    let (unit, partner, expires_at) = (money(), PartnerId(3), Instant(1_483_275_206_000_000));
+    let hold = Hold { id: HoldId(3), wallet, unit, partner, amount: amount(500), expires_at };
+    let closed = |end| body(customer, vec![Event::HoldClosed(HoldClosed { hold, end })]);
     vec![
         ("operation_create_customer", done(Actor::Operator, None, Operation::CreateCustomer)),
         ("operation_open_wallet", by_operator(Operation::OpenWallet)),
@@ -391,6 +395,37 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
         ("operation_report_activity", done(Actor::Partner(PartnerId(3)), Some(key), tag(Some(occurred_at)))),
         ("operation_move_tier_up", move_tier(TierMove::Up)),
         ("operation_move_tier_down", move_tier(TierMove::Down)),
+        (
+            "operation_place_hold",
+            done(
+                Actor::Partner(PartnerId(3)),
+                Some(key),
+                Operation::PlaceHold {
+                    wallet,
+                    partner: PartnerId(3),
+                    amount: 500,
+                    life_seconds: Some(3_600),
+                    reference: Some("order 7".into()),
+                },
+            ),
+        ),
+        ("operation_settle_hold", by_operator(Operation::SettleHold { hold: HoldId(3), amount: Some(400) })),
+        ("operation_void_hold", by_operator(Operation::VoidHold { hold: HoldId(3) })),
+        ("hold_placed", body(customer, vec![Event::HoldPlaced(hold)])),
+        ("hold_settled", closed(HoldEnd::Settled { amount: amount(400) })),
+        ("hold_voided", closed(HoldEnd::Voided)),
+        ("hold_expired", closed(HoldEnd::Expired)),
+        ("wallet_entry_in_settlement", house_entry(customer, HouseAccount::Settlement(PartnerId(3)))),
+        (
+            "refused_balance_held",
+            refused(OperationRejection::BalanceHeld { balance: balance.into(), held: amount(39), amount: amount(2) }),
+        ),
+        ("refused_wallet_held", refused(OperationRejection::WalletHeld { held: amount(39) })),
+        ("refused_hold_life", refused(OperationRejection::LifeOutOfRange { seconds: 9, seconds_max: 8 })),
+        ("refused_holds_too_many", refused(OperationRejection::HoldsTooMany { holds_max: 256 })),
+        ("refused_hold_unknown", refused(OperationRejection::HoldUnknown)),
+        ("refused_hold_closed", refused(OperationRejection::HoldClosed)),
+        ("refused_hold_exceeded", refused(OperationRejection::HoldExceeded { held: amount(39), amount: amount(40) })),
         ("operation_redeem", by_operator(Operation::Redeem { offer: "Coffee".into(), quantity: 2 })),
         ("refused_customer_unknown", refused(OperationRejection::CustomerUnknown)),
         ("refused_amount_not_positive", refused(OperationRejection::AmountNotPositive { amount: -1 })),

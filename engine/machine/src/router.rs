@@ -226,23 +226,23 @@ impl<T> Router<T> {
     }
 
     /// Returns true when [`Router::sweep`] has something to do at `now`: customers of removed levels may be left, or points
-    /// that expired; and the last piece of the sweep is durable.
+    /// or holds that expired; and the last piece of the sweep is durable.
     pub fn is_sweep_due(&mut self, now: Instant) -> bool {
         if self.is_poisoned {
             return false;
         }
-        if self.sweep.is_at_rest(self.durable) && self.has_due_points(now) {
+        if self.sweep.is_at_rest(self.durable) && self.has_due(now) {
             self.sweep.begin();
         }
         self.sweep.is_due(self.durable)
     }
 
-    /// Looks at the sums of what is durable, so it costs little and finds no points of an open ticket.
-    fn has_due_points(&self, now: Instant) -> bool {
+    /// Looks at the sums of what is durable, so it costs little and finds nothing of an open ticket.
+    fn has_due(&self, now: Instant) -> bool {
         let stamp = self.stamp.max(now);
         self.totals.tenants().any(|(tenant, sums)| {
             let clock = self.durable_rules.get(&tenant).map(|rules| rules.clock);
-            clock.is_some_and(|clock| sums.has_due_points(clock.now(sums.watermark, stamp)))
+            clock.is_some_and(|clock| sums.has_due(clock.now(sums.watermark, stamp)))
         })
     }
 

@@ -1,12 +1,12 @@
-//! The sweep: brings the rows up to date of customers to whom nothing else happens. Levels that were removed and points
-//! that are due are what it is for.
+//! The sweep: brings the rows up to date of customers to whom nothing else happens. Levels that were removed, and points
+//! and holds that are due, are what it is for.
 //!
 //! It walks through the rows of every shard, a piece at a time, between the purchases. A piece is one ticket: a bounded
 //! number of rows is looked at, and of these a bounded number changed, each in a record of its own. The next piece comes
 //! once the last one is durable, so the sweep is never ahead of the disk and ingest waits for one piece at most.
 //!
-//! Nothing of it is written down. What is still to be done is in the rows, and in the sums of members by level and of
-//! points by expiry; a start looks there and begins anew.
+//! Nothing of it is written down. What is still to be done is in the rows, and in the sums of members by level, of
+//! points by expiry and of holds by their end; a start looks there and begins anew.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ pub(crate) struct Sweep {
 }
 
 impl Sweep {
-    /// Goes on where a crash or a stop may have left customers on removed levels. Points that are due are found anyhow.
+    /// Goes on where a crash or a stop may have left customers on removed levels. What is due is found anyhow.
     pub(crate) fn new(shards: usize, desk: &Desk, totals: &Totals) -> Sweep {
         let is_due = totals.tenants().any(|(tenant, sums)| {
             let Some(rules) = desk.catalogue(tenant) else { return false };
@@ -96,7 +96,7 @@ impl Sweep {
         Sweep { places: vec![is_due.then_some(0); shards], open: 0, last: Seq::ZERO }
     }
 
-    /// Looks at every row again. No piece may be open: a change of rules waits for all, and points are looked for at rest.
+    /// Looks at every row again. No piece may be open: a change of rules waits for all, and what is due is looked for at rest.
     pub(crate) fn begin(&mut self) {
         debug_assert_eq!(self.open, 0, "a sweep begins anew while a piece is on its way");
         self.places.fill(Some(0));

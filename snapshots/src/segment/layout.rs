@@ -23,7 +23,7 @@
 //! entry of the customer table has 24: the customer (16), the last record of the segment that names it (8). Entries
 //! rise.
 //!
-//! The sums are those of all records from the first of the ledger to the last of this segment: version (2), 3; then for
+//! The sums are those of all records from the first of the ledger to the last of this segment: version (2), 4; then for
 //! each tenant the length of its value (4) and the value of its id and its sums, as
 //! `kembali_journal::codec::encode_value` writes it. So a report as of a past position needs no more than one segment.
 //!

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::campaign::{CampaignStanding, Progress};
 use crate::event::{Body, Event, Placed};
+use crate::hold::Hold;
 use crate::identity::{Alias, CustomerId, PurchaseKey, RuleId, TenantId, Unit, WalletId};
 use crate::journey::Standing;
 use crate::points::PointAccount;
@@ -47,6 +48,10 @@ pub struct Row {
     pub campaigns: Vec<CampaignStanding>,
     /// What was refunded of purchases, in order of their keys; of those alone that were refunded.
     pub refunds: Vec<RefundStanding>,
+    /// How many holds there ever were.
+    pub holds_placed: u32,
+    /// The holds that are open, in order of their numbers.
+    pub holds: Vec<Hold>,
 }
 
 impl Row {
@@ -72,6 +77,8 @@ impl Row {
             points: Vec::new(),
             campaigns: Vec::new(),
             refunds: Vec::new(),
+            holds_placed: 0,
+            holds: Vec::new(),
         })
     }
 
@@ -95,6 +102,8 @@ impl Row {
                 Event::PurchaseRefunded(refunded) => self.refund_mut(refunded.purchase).evolve(refunded),
                 Event::WalletOpened(opened) => drop(self.wallet_mut(opened.wallet, opened.unit)),
                 Event::WalletStatusSet(set) => self.wallet_mut(set.wallet, set.unit).status = set.after,
+                Event::HoldPlaced(hold) => self.evolve_hold_placed(hold),
+                Event::HoldClosed(closed) => self.evolve_hold_closed(closed),
                 Event::CatalogueApplied(_)
                 | Event::HousePosted(_)
                 | Event::CustomerCreated(_)

@@ -12,6 +12,7 @@ use crate::accounts::{Direction, Entry, HouseAccount, HouseLeg};
 use crate::campaign::Activity;
 use crate::desk::OperationTerms;
 use crate::event::{Body, CustomerCreated, Event, WalletOpened, WalletStatusSet};
+use crate::hold;
 use crate::identity::{CustomerName, WalletId};
 use crate::offer::redeem;
 use crate::operation::{Operation, OperationCommand, OperationDone, OperationRejection};
@@ -90,7 +91,7 @@ fn effects(
         }
         Operation::SetWalletStatus { wallet: id, status } => {
             let own = wallet(*id)?;
-            if !own.check_becomes(*status)? {
+            if !own.check_becomes(*status, row.held(*id))? {
                 return Ok(None);
             }
             let set = WalletStatusSet { wallet: own.id, unit: own.unit, before: own.status, after: *status };
@@ -106,7 +107,7 @@ fn effects(
             let own = usable(wallet(*id)?)?;
             Vec::from([match direction {
                 Direction::In => credit(&own, amount, HouseAccount::Adjustments)?,
-                Direction::Out => debit(&own, amount, HouseAccount::Adjustments)?,
+                Direction::Out => debit(row, &own, amount, HouseAccount::Adjustments)?,
             }])
         }
         Operation::ReportActivity { tag, .. } => {
@@ -118,6 +119,11 @@ fn effects(
         Operation::MoveTier { program, to } => {
             Vec::from([Event::TierPlaced(move_tier(&terms.catalogue, row, program, *to)?)])
         }
+        Operation::PlaceHold { wallet, partner, amount, life_seconds, .. } => {
+            Vec::from([hold::place(row, *wallet, (unit, *partner), (*amount, *life_seconds), terms.at)?])
+        }
+        Operation::SettleHold { hold, amount } => hold::settle(row, command.actor, *hold, *amount)?,
+        Operation::VoidHold { hold } => Vec::from([hold::void(row, command.actor, *hold)?]),
         Operation::Redeem { offer, quantity } => redeem(row, terms, offer, *quantity)?,
         Operation::RefundPurchase(asked) => {
             let record = command.original.as_deref().expect("a refund comes with the record of its purchase");
@@ -148,9 +154,24 @@ fn credit(wallet: &Wallet, amount: Amount, account: HouseAccount) -> Result<Even
     entry.map(Event::WalletEntry).ok_or(OperationRejection::BalanceTooLarge { balance: wallet.balance })
 }
 
-fn debit(wallet: &Wallet, amount: Amount, account: HouseAccount) -> Result<Event, OperationRejection> {
-    let entry = Entry::debit(wallet.id, wallet.unit, wallet.balance, amount, account);
+fn debit(row: &Row, wallet: &Wallet, amount: Amount, account: HouseAccount) -> Result<Event, OperationRejection> {
+    row.check_available(wallet, amount)?;
+    let entry = Entry::debit(wallet.id, wallet.unit, wallet.balance, &[HouseLeg { account, amount }]);
     entry.map(Event::WalletEntry).ok_or(OperationRejection::BalanceTooSmall { balance: wallet.balance, amount })
+}
+
+impl Row {
+    /// Checks that so much can be taken out of a wallet.
+    pub(crate) fn check_available(&self, wallet: &Wallet, amount: Amount) -> Result<(), OperationRejection> {
+        let (balance, held) = (wallet.balance, self.held(wallet.id));
+        if balance.available() < amount {
+            return Err(OperationRejection::BalanceTooSmall { balance, amount });
+        }
+        if self.available(wallet.id) < amount {
+            return Err(OperationRejection::BalanceHeld { balance, held, amount });
+        }
+        Ok(())
+    }
 }
 
 impl From<Unbookable> for OperationRejection {

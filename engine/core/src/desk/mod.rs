@@ -161,7 +161,9 @@ impl Desk {
             | Event::PointEntry(_)
             | Event::TierPlaced(_)
             | Event::WalletOpened(_)
-            | Event::WalletStatusSet(_) => (),
+            | Event::WalletStatusSet(_)
+            | Event::HoldPlaced(_)
+            | Event::HoldClosed(_) => (),
         }
     }
 

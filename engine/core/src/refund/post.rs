@@ -35,7 +35,7 @@ impl Posting {
         let due = legs.iter().try_fold(Amount::ZERO, |sum, leg| sum.plus(leg.amount)).ok_or(too_small.clone())?;
         let from_wallet = match policy {
             NegativeBalance::Allow => due,
-            NegativeBalance::CapAtZero => due.min(balance.available()),
+            NegativeBalance::CapAtZero => due.min(row.available(CASHBACK_WALLET)),
         };
         let (taken, owed) = split(&legs, from_wallet);
         let unit = original.rules.unit();
@@ -46,7 +46,7 @@ impl Posting {
             balance_after: balance,
         };
         if !from_wallet.is_zero() {
-            let entry = Entry::take_back(CASHBACK_WALLET, unit, balance, &taken).ok_or(too_small)?;
+            let entry = Entry::debit(CASHBACK_WALLET, unit, balance, &taken).ok_or(too_small)?;
             posting.balance_after = entry.balance_after;
             posting.events.push(Event::WalletEntry(entry));
         }

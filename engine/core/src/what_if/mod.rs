@@ -37,6 +37,7 @@ use crate::command::PurchaseCommand;
 use crate::customer::{Decision, Row, decide};
 use crate::desk::{Admission, Desk, DeskPiece, Reservations, admit};
 use crate::event::{Body, Event, PurchaseBooked, Record};
+use crate::hold::HoldId;
 use crate::identity::{Alias, CustomerId, CustomerName, PurchaseKey, RuleId, TenantId, Unit};
 use crate::ledger::Inconsistency;
 use crate::maps::{Map, Set};
@@ -63,6 +64,8 @@ pub struct WhatIf {
     refunded: Set<PurchaseKey>,
     /// The second state's records of these.
     originals: Map<PurchaseKey, Arc<Record>>,
+    /// The numbers that holds have in the second state, of those that have another there; `None` of those that it refuses.
+    holds: Map<(CustomerId, HoldId), Option<HoldId>>,
     /// The versions of the rules that really held, the oldest first.
     recorded: Vec<Arc<Catalogue>>,
     before: Sums,
@@ -174,6 +177,7 @@ impl WhatIf {
             nameless: Map::default(),
             refunded: Set::default(),
             originals: Map::default(),
+            holds: Map::default(),
             recorded: Vec::new(),
             before: Sums::default(),
             after: Sums::default(),
@@ -239,6 +243,7 @@ impl WhatIf {
                 // What was due then is due in the second state, and no more.
                 let due = body.events.iter().filter_map(|event| match event {
                     Event::PointEntry(entry) => entry.expires.instant(),
+                    Event::HoldClosed(closed) => Some(closed.hold.expires_at),
                     _ => None,
                 });
                 let now = due.max().unwrap_or(Instant(i64::MIN));
@@ -329,15 +334,21 @@ impl WhatIf {
         self.desk.restore(piece).map_err(|_| Inconsistency::UnknownTenant(self.tenant))
     }
 
-    /// Decides a purchase again.
-    fn again(&mut self, seq: Seq, body: Body) -> Result<(), Inconsistency> {
+    /// Takes what really happened to a customer.
+    fn was(&mut self, seq: Seq, body: &Body) -> Result<(CustomerId, Moved), Inconsistency> {
         let customer = body.customer.ok_or(Inconsistency::UnknownTenant(self.tenant))?;
-        let at = rule_time_of(&body);
+        let at = rule_time_of(body);
         let mut moved = Moved::default();
         for event in &body.events {
             self.before.take(event, seq, at);
             moved.was(event);
         }
+        Ok((customer, moved))
+    }
+
+    /// Decides a purchase again.
+    fn again(&mut self, seq: Seq, body: Body) -> Result<(), Inconsistency> {
+        let (customer, mut moved) = self.was(seq, &body)?;
         let received_at = body.received_at;
         let (mut created, mut booked) = (None, None);
         for event in body.events {

@@ -3,27 +3,25 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::people::Moved;
-use super::{Inconsistency, WhatIf, rule_time_of};
+use super::{Inconsistency, WhatIf};
 use crate::customer::{OperationDecision, operate};
 use crate::desk::{OperationAdmission, Reservations, admit_operation};
 use crate::event::{Body, Event};
-use crate::identity::CustomerName;
-use crate::operation::{OperationCommand, OperationDone};
+use crate::hold::HoldId;
+use crate::identity::{CustomerId, CustomerName};
+use crate::operation::{Operation, OperationCommand, OperationDone, OperationRejection};
 use crate::quantity::Seq;
 use crate::refund::PURCHASE_REFUSED;
+
+/// The code of what is asked of a hold that the second state does not have.
+const HOLD_UNKNOWN: &str = OperationRejection::HoldUnknown.code();
 
 impl WhatIf {
     /// Asks for an operation again.
     pub(super) fn operate_again(&mut self, seq: Seq, body: Body) -> Result<(), Inconsistency> {
-        let customer = body.customer.ok_or(Inconsistency::UnknownTenant(self.tenant))?;
-        let at = rule_time_of(&body);
-        let mut moved = Moved::default();
-        for event in &body.events {
-            self.before.take(event, seq, at);
-            moved.was(event);
-        }
+        let (customer, mut moved) = self.was(seq, &body)?;
         let received_at = body.received_at;
+        let placed = placed_hold(&body);
         let (mut name, mut done) = (CustomerName::Id(customer), None);
         for event in body.events {
             match event {
@@ -32,12 +30,15 @@ impl WhatIf {
                 _ => (),
             }
         }
-        let Some(OperationDone { actor, fingerprint, operation, .. }) = done else { return Ok(()) };
+        let Some(OperationDone { actor, fingerprint, mut operation, .. }) = done else { return Ok(()) };
         self.operations += 1;
+        let is_there = self.find_hold(customer, &mut operation);
         let original = operation.refund().and_then(|refund| self.originals.get(&refund.purchase)).cloned();
-        if operation.refund().is_some() && original.is_none() {
-            // The wanted rules refuse the purchase, so nothing of it can be refunded.
-            *self.refused_operations.entry(PURCHASE_REFUSED).or_default() += 1;
+        // The wanted rules refuse the purchase, so nothing of it can be refunded; or they leave too little to be held.
+        let is_of_nothing = operation.refund().is_some() && original.is_none();
+        let of_nothing = if is_of_nothing { Some(PURCHASE_REFUSED) } else { (!is_there).then_some(HOLD_UNKNOWN) };
+        if let Some(code) = of_nothing {
+            *self.refused_operations.entry(code).or_default() += 1;
             self.differences.add(customer, &moved);
             return Ok(());
         }
@@ -62,6 +63,7 @@ impl WhatIf {
                         moved.is(event);
                     }
                     self.differences.add(customer, &moved);
+                    self.note_hold(customer, placed, placed_hold(&body));
                     return self.fold(body);
                 }
                 OperationDecision::Unchanged => None,
@@ -75,7 +77,35 @@ impl WhatIf {
         if let Some(rejection) = rejection {
             *self.refused_operations.entry(rejection.code()).or_default() += 1;
         }
+        self.note_hold(customer, placed, None);
         self.differences.add(customer, &moved);
         Ok(())
     }
+
+    /// Notes the number that a hold has in the second state.
+    fn note_hold(&mut self, customer: CustomerId, recorded: Option<HoldId>, own: Option<HoldId>) {
+        if let Some(recorded) = recorded.filter(|recorded| own != Some(*recorded)) {
+            self.holds.insert((customer, recorded), own);
+        }
+    }
+
+    /// Makes an operation on a hold mean that of the second state. Returns false when there is none.
+    fn find_hold(&self, customer: CustomerId, operation: &mut Operation) -> bool {
+        let (Operation::SettleHold { hold, .. } | Operation::VoidHold { hold }) = operation else { return true };
+        match self.holds.get(&(customer, *hold)) {
+            None => true,
+            Some(None) => false,
+            Some(Some(own)) => {
+                *hold = *own;
+                true
+            }
+        }
+    }
+}
+
+fn placed_hold(body: &Body) -> Option<HoldId> {
+    body.events.iter().find_map(|event| match event {
+        Event::HoldPlaced(hold) => Some(hold.id),
+        _ => None,
+    })
 }

@@ -9,6 +9,7 @@ mod admit;
 mod draft;
 mod earning;
 mod explain;
+mod holds;
 mod journey;
 mod ledger;
 mod lots;

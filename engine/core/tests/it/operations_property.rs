@@ -25,6 +25,10 @@ enum Op {
     Money(u8, u16, &'static str, i64),
     Did(u8, &'static str),
     Redeem(u8, &'static str, i64),
+    /// Who, which wallet, how much, for how many seconds.
+    Hold(u8, u16, i64, i64),
+    Settle(u8, u32, Option<i64>),
+    Void(u8, u32),
     Buy(u8, bool),
     Wait(i64),
     /// The same as before, under the same key.
@@ -46,6 +50,15 @@ struct Person {
     reviews: u64,
     done: u32,
     points: i64,
+    placed: u32,
+    holds: BTreeMap<u32, Held>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    wallet: u16,
+    amount: i64,
+    ends: i64,
 }
 
 /// What a key was used for: what was asked, at which record, and when that was.
@@ -67,6 +80,7 @@ struct Model {
     coffees: i64,
     spent: i128,
     paid_for_points: i128,
+    paid_to_partner: i128,
     seq: u64,
     now: i64,
 }
@@ -77,6 +91,18 @@ impl Person {
             Some((balance, status)) => Some((*balance, status.unwrap_or(Status::Active))),
             None if id == 0 => Some((0, Status::Active)),
             None => None,
+        }
+    }
+
+    fn held(&self, id: u16) -> i64 {
+        self.holds.values().filter(|held| held.wallet == id).map(|held| held.amount).sum()
+    }
+
+    fn check_available(&self, id: u16, balance: i64, amount: i64) -> Result<(), &'static str> {
+        match balance {
+            _ if balance < amount => Err("balance_too_small"),
+            _ if balance - self.held(id) < amount => Err("balance_held"),
+            _ => Ok(()),
         }
     }
 
@@ -106,12 +132,74 @@ impl Model {
         if !is_there {
             return "refused customer_not_found, unwritten".into();
         }
+        let due = self.expire(who);
         let said = match self.effect(who, &words[1..]) {
-            Ok(said) if said == "unchanged" => return said,
-            Ok(said) => said,
-            Err(code) => format!("refused {code}"),
+            Ok(said) if said != "unchanged" => after_expired(&due, said),
+            other => {
+                // It is not written down before something else is.
+                self.people.get_mut(&who).unwrap().holds.extend(due);
+                match other {
+                    Ok(unchanged) => return unchanged,
+                    Err(code) => format!("refused {code}"),
+                }
+            }
         };
         self.written(key, asked, said)
+    }
+
+    /// Takes the holds of somebody away whose time is over.
+    fn expire(&mut self, who: u8) -> BTreeMap<u32, Held> {
+        let (due, open) = std::mem::take(&mut self.people.get_mut(&who).unwrap().holds)
+            .into_iter()
+            .partition(|(_, held)| held.ends <= self.now);
+        self.people.get_mut(&who).unwrap().holds = open;
+        due
+    }
+
+    fn hold(&mut self, who: u8, words: &[&str]) -> Result<String, &'static str> {
+        let now = self.now;
+        let person = self.people.get_mut(&who).unwrap();
+        let (id, amount): (u16, i64) = (words[1].parse().unwrap(), words[2].parse().unwrap());
+        let seconds: i64 = words[3].parse().unwrap();
+        check_amount(amount)?;
+        if !(1..=30 * 86_400).contains(&seconds) {
+            return Err("hold_life_out_of_range");
+        }
+        let (balance, status) = person.wallet(id).ok_or("wallet_not_found")?;
+        match status {
+            Status::Frozen => return Err("wallet_frozen"),
+            Status::Closed => return Err("wallet_closed"),
+            Status::Active => person.check_available(id, balance, amount)?,
+        }
+        person.placed += 1;
+        person.holds.insert(person.placed, Held { wallet: id, amount, ends: now + seconds * 1_000_000 });
+        Ok(format!("hold {} of {amount}", person.placed))
+    }
+
+    fn close_hold(&mut self, who: u8, words: &[&str]) -> Result<String, &'static str> {
+        let person = self.people.get_mut(&who).unwrap();
+        let id: u32 = words[1].parse().unwrap();
+        let asked: Option<i64> = words.get(2).map(|amount| amount.parse().unwrap());
+        asked.map_or(Ok(()), check_amount)?;
+        let was_placed = (1..=person.placed).contains(&id);
+        let closed = if was_placed { "hold_closed" } else { "hold_not_found" };
+        let held = *person.holds.get(&id).ok_or(closed)?;
+        if words[0] == "void" {
+            person.holds.remove(&id);
+            return Ok(format!("hold {id} voided"));
+        }
+        let amount = asked.unwrap_or(held.amount);
+        if held.amount < amount {
+            return Err("hold_exceeded");
+        }
+        let (balance, status) = person.wallet(held.wallet).unwrap();
+        if status == Status::Frozen {
+            return Err("wallet_frozen");
+        }
+        person.holds.remove(&id);
+        person.set(held.wallet, balance - amount, status);
+        self.paid_to_partner += i128::from(amount);
+        Ok(format!("hold {id} settled {amount}, balance {}", balance - amount))
     }
 
     fn written(&mut self, key: &str, asked: String, said: String) -> String {
@@ -133,17 +221,15 @@ impl Model {
         if words[0] == "did" {
             return if words[1] == "review" { self.review(who) } else { Ok("done".into()) };
         }
-        if words[0] == "redeem" {
-            return self.redeem(who, words[1], words[2].parse().unwrap());
+        match words[0] {
+            "redeem" => return self.redeem(who, words[1], words[2].parse().unwrap()),
+            "hold" => return self.hold(who, words),
+            "settle" | "void" => return self.close_hold(who, words),
+            _ => (),
         }
         let id: u16 = words[1].parse().unwrap();
         let amount: Option<i64> = words.get(2).map(|amount| amount.parse().unwrap());
-        if amount.is_some_and(|amount| amount < 1) {
-            return Err("amount_not_positive");
-        }
-        if amount.is_some_and(|amount| AMOUNT_MAX < amount) {
-            return Err("amount_too_large");
-        }
+        amount.map_or(Ok(()), check_amount)?;
         let (balance, status) = person.wallet(id).ok_or("wallet_not_found")?;
         match (words[0], status) {
             ("rename", Status::Closed) => Err("wallet_closed"),
@@ -152,6 +238,7 @@ impl Model {
             (_, Status::Closed) => Err("wallet_closed"),
             ("close", _) if id == 0 => Err("wallet_is_default"),
             ("close", Status::Active) if balance != 0 => Err("wallet_not_empty"),
+            ("close", Status::Active) if person.held(id) != 0 => Err("wallet_held"),
             ("thaw", _) => {
                 person.set(id, balance, Status::Active);
                 Ok("active".into())
@@ -168,8 +255,8 @@ impl Model {
             (verb, Status::Active) => {
                 let amount = amount.unwrap();
                 let after = if verb == "take" { balance - amount } else { balance + amount };
-                if after < 0 {
-                    return Err("balance_too_small");
+                if verb == "take" {
+                    person.check_available(id, balance, amount)?;
                 }
                 if AMOUNT_MAX < after {
                     return Err("balance_too_large");
@@ -252,10 +339,12 @@ impl Model {
         let is_new = !self.people.contains_key(&who);
         let before = self.clone();
         self.people.entry(who).or_default();
+        let due = self.expire(who);
         let said = if is_review { self.review(who) } else { Ok(String::new()) };
         match said {
             Ok(said) => {
                 self.seq += 1;
+                let said = after_expired(&due, said);
                 let parts = [if is_new { "new" } else { "" }, said.as_str()];
                 parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
             }
@@ -267,6 +356,21 @@ impl Model {
             }
         }
     }
+}
+
+fn check_amount(amount: i64) -> Result<(), &'static str> {
+    match amount {
+        ..1 => Err("amount_not_positive"),
+        _ if AMOUNT_MAX < amount => Err("amount_too_large"),
+        _ => Ok(()),
+    }
+}
+
+/// Says first which holds are over.
+fn after_expired(due: &BTreeMap<u32, Held>, said: String) -> String {
+    let mut parts: Vec<String> = due.keys().map(|id| format!("hold {id} expired")).collect();
+    parts.extend((said != "done" || due.is_empty()).then_some(said).filter(|said| !said.is_empty()));
+    parts.join(", ")
 }
 
 /// Both ledgers, and what was asked so far.
@@ -309,6 +413,14 @@ impl Pair {
             Op::Redeem(who, offer, quantity) => {
                 vec![name(*who), "redeem".into(), (*offer).into(), quantity.to_string()]
             }
+            Op::Hold(who, wallet, amount, seconds) => {
+                vec![name(*who), "hold".into(), wallet.to_string(), amount.to_string(), seconds.to_string()]
+            }
+            Op::Settle(who, hold, amount) => {
+                let words = [name(*who), "settle".into(), hold.to_string()].into_iter();
+                words.chain(amount.map(|amount| amount.to_string())).collect()
+            }
+            Op::Void(who, hold) => vec![name(*who), "void".into(), hold.to_string()],
             Op::Did(who, tag) => vec![name(*who), "did".into(), (*tag).into()],
             Op::Wait(gap) => {
                 self.world.now.0 += gap;
@@ -374,7 +486,7 @@ impl Pair {
         let ledger = &self.world.ledger;
         assert_eq!(ledger.desk.last().0, self.model.seq, "one has more records");
         assert_eq!(ledger.rows.len(), self.model.people.len());
-        let (mut owed, mut points) = (0, 0);
+        let (mut owed, mut points, mut held) = (0, 0, 0);
         for (who, person) in &self.model.people {
             let alias =
                 kembali_core::Alias { kind: kembali_core::AliasKind::Ref, hash: hash(&format!("1/{}", name(*who))) };
@@ -385,10 +497,15 @@ impl Pair {
             }
             assert!(row.wallets.iter().all(|own| person.wallets.contains_key(&own.id.0)));
             points += i128::from(person.points);
+            let open: Vec<(u32, i64)> = person.holds.iter().map(|(id, held)| (*id, held.amount)).collect();
+            let own: Vec<(u32, i64)> = row.holds.iter().map(|hold| (hold.id.0, hold.amount.minor_units())).collect();
+            assert_eq!(own, open);
+            held += open.iter().map(|(_, amount)| i128::from(*amount)).sum::<i128>();
         }
         let totals = ledger.totals.tenant(TenantId(1)).cloned().unwrap_or_default();
         assert_eq!(totals.wallets.values().sum::<i128>(), owed);
         assert_eq!(totals.points.values().sum::<i128>(), points);
+        assert_eq!(totals.held.values().sum::<i128>(), held);
         let mut house: BTreeMap<&str, i128> = BTreeMap::new();
         for ((_, account), sum) in &totals.house {
             let account = match account {
@@ -398,6 +515,7 @@ impl Pair {
                 HouseAccount::PointsIssued => "points",
                 HouseAccount::PointsRedeemed => "spent",
                 HouseAccount::RedemptionExpense => "paid",
+                HouseAccount::Settlement(_) => "settled",
                 HouseAccount::PromoExpense(_)
                 | HouseAccount::LoyaltyExpense
                 | HouseAccount::PointsExpired
@@ -409,6 +527,7 @@ impl Pair {
         let wanted = (self.model.cash, self.model.adjusted, self.model.rewarded, points + self.model.spent);
         assert_eq!((of("cash"), of("adjusted"), of("rewarded"), of("points")), wanted);
         assert_eq!((-of("spent"), of("paid")), (self.model.spent, self.model.paid_for_points));
+        assert_eq!(-of("settled"), self.model.paid_to_partner);
         let stock = ledger.desk.catalogues().next().and_then(|rules| rules.offer_by_name("Coffee")).unwrap();
         assert_eq!(ledger.desk.offer_redeemed(TenantId(1), stock.id) as i64, self.model.coffees);
         assert!(totals.trial_balance().values().all(|sum| *sum == 0), "the trial balance is not zero");
@@ -424,24 +543,31 @@ impl Pair {
 }
 
 fn any_op() -> impl Strategy<Value = Op> {
-    let (who, wallet) = (0..3u8, prop_oneof![4 => 0..3u16, 1 => 3..6u16]);
+    let (who, wallet) = (0..3u8, prop_oneof![8 => Just(0), 4 => 1..3u16, 1 => 3..6u16]);
     let amount = prop_oneof![
         8 => 1..=200i64,
         2 => AMOUNT_MAX - 80..=AMOUNT_MAX + 1,
         1 => prop_oneof![Just(i64::MIN), Just(-1), Just(0), Just(i64::MAX)],
     ];
-    let verb = prop_oneof![Just("deposit"), Just("give"), Just("take")];
-    let status = prop_oneof![2 => Just("freeze"), 3 => Just("thaw"), 1 => Just("close")];
+    let verb = prop_oneof![2 => Just("deposit"), 2 => Just("give"), 3 => Just("take")];
+    let status = prop_oneof![1 => Just("freeze"), 3 => Just("thaw"), 1 => Just("close")];
+    let seconds =
+        prop_oneof![4 => 1..100_000i64, 1 => Just(30 * 86_400), 1 => prop_oneof![Just(0), Just(30 * 86_400 + 1)]];
+    let part = prop_oneof![2 => Just(None), 3 => amount.clone().prop_map(Some)];
     let gap = prop_oneof![0..DAY_US, Just(MONTH - 1), Just(MONTH), 0..=2 * MONTH];
     prop_oneof![
-        2 => who.clone().prop_map(Op::Create),
-        2 => who.clone().prop_map(Op::Open),
+        4 => who.clone().prop_map(Op::Create),
+        4 => who.clone().prop_map(Op::Open),
         1 => (who.clone(), wallet.clone()).prop_map(|(who, wallet)| Op::Rename(who, wallet)),
         4 => (who.clone(), wallet.clone(), status).prop_map(|(who, wallet, status)| Op::Status(who, wallet, status)),
-        12 => (who.clone(), wallet, verb, amount.clone())
+        12 => (who.clone(), wallet.clone(), verb, amount.clone())
             .prop_map(|(who, wallet, verb, amount)| Op::Money(who, wallet, verb, amount)),
         3 => (who.clone(), prop_oneof![3 => Just("Coffee"), 3 => Just("Cash"), 1 => Just("Tea")], -1..4i64)
             .prop_map(|(who, offer, quantity)| Op::Redeem(who, offer, quantity)),
+        8 => (who.clone(), wallet.clone(), amount.clone(), seconds)
+            .prop_map(|(who, wallet, amount, seconds)| Op::Hold(who, wallet, amount, seconds)),
+        4 => (who.clone(), 0..5u32, part).prop_map(|(who, hold, amount)| Op::Settle(who, hold, amount)),
+        2 => (who.clone(), 0..5u32).prop_map(|(who, hold)| Op::Void(who, hold)),
         8 => (who.clone(), prop_oneof![4 => Just("review"), 1 => Just("other")]).prop_map(|(who, tag)| Op::Did(who, tag)),
         3 => (who, any::<bool>()).prop_map(|(who, is_review)| Op::Buy(who, is_review)),
         2 => gap.prop_map(Op::Wait),
@@ -454,7 +580,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500 * depth()))]
 
     #[test]
-    fn r01_r02_operations_agree_with_the_model(ops in prop::collection::vec(any_op(), 1..80)) {
+    fn r01_r02_operations_agree_with_the_model(ops in prop::collection::vec(any_op(), 1..120)) {
         let mut pair = Pair::new();
         for op in &ops {
             pair.run(op);

@@ -4,6 +4,7 @@ use kembali_core::accounts::Direction;
 use kembali_core::customer::{OperationDecision, operate};
 use kembali_core::desk::{self, OperationAdmission, OperationTerms};
 use kembali_core::event::{Body, Event, Record};
+use kembali_core::hold::HoldId;
 use kembali_core::operation::{
     Actor, Operation, OperationCommand, OperationKey, OperationRefused, OperationRejection, TierMove,
 };
@@ -60,7 +61,8 @@ impl World {
     /// Reads `NAME OPERATION` and options.
     ///
     /// Operations: `create`; `open`; `rename W`; `freeze W`, `thaw W`, `close W`; `deposit W AMOUNT`; `give W AMOUNT`,
-    /// `take W AMOUNT`; `did TAG`; `redeem OFFER QUANTITY`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
+    /// `take W AMOUNT`; `did TAG`; `redeem OFFER QUANTITY`;
+    /// `hold W AMOUNT SECONDS` for partner 1, `settle HOLD AMOUNT`, `void HOLD`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
     /// `occurred=`, `dry`. Names that are not `create` are those of [`customer`] with `id:` in front.
     pub(crate) fn operation(&mut self, words: &[&str]) -> OperationCommand {
         let (options, words): (Vec<&str>, Vec<&str>) =
@@ -96,6 +98,18 @@ impl World {
             "take" => adjust(Direction::Out),
             "did" => Operation::ReportActivity { tag: words[2].into(), occurred_at },
             "redeem" => Operation::Redeem { offer: words[2].into(), quantity: words[3].parse().unwrap() },
+            "hold" => Operation::PlaceHold {
+                wallet: wallet(2),
+                partner: PartnerId(1),
+                amount: amount(3),
+                life_seconds: words.get(4).map(|seconds| seconds.parse().unwrap()),
+                reference: None,
+            },
+            "settle" => Operation::SettleHold {
+                hold: HoldId(words[2].parse().unwrap()),
+                amount: words.get(3).map(|amount| amount.parse().unwrap()),
+            },
+            "void" => Operation::VoidHold { hold: HoldId(words[2].parse().unwrap()) },
             "promote" => step(TierMove::Up),
             "demote" => step(TierMove::Down),
             other => panic!("no operation: {other}"),

@@ -45,6 +45,8 @@ fn row(id: u128) -> Row {
         points: Vec::new(),
         campaigns: Vec::new(),
         refunds: Vec::new(),
+        holds_placed: 0,
+        holds: Vec::new(),
     }
 }
 

@@ -314,6 +314,7 @@ impl Pair {
                 | HouseAccount::PointsExpired
                 | HouseAccount::PointsRedeemed
                 | HouseAccount::RedemptionExpense
+                | HouseAccount::Settlement(_)
                 | HouseAccount::RefundShortfall => panic!("no purchase of this model posts there"),
             };
             assert_eq!(sum.net(), wanted, "{account:?}");

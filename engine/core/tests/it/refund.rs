@@ -376,13 +376,40 @@ fn a_wallet_goes_below_zero_or_the_house_pays() {
     }
 }
 
+/// What is held is a partner's: the house pays where a wallet is not led below zero, and where it is, the hold is settled
+/// all the same.
+#[test]
+fn a_refund_leaves_what_is_held() {
+    let allow = RefundPolicy { rewards: RefundedRewards::Keep, ..RefundPolicy::default() };
+    let cap = RefundPolicy { negative_balance: NegativeBalance::CapAtZero, ..allow };
+    for (policy, refunded, settled) in [
+        (
+            allow,
+            "refunded 1000, unit returned, Low at 0 Refunded, balance 0, points 0",
+            "hold 1 settled 10, balance -10",
+        ),
+        (
+            cap,
+            "refunded 1000, unit returned, Low at 0 Refunded, balance 10, shortfall 10, points 0",
+            "hold 1 settled 10, balance 0",
+        ),
+    ] {
+        let mut world = world(policy);
+        let record = buy(&mut world, "A 1000 code=P");
+        assert_eq!(world.ask(&["A", "hold", "0", "10"]), "hold 1 of 10");
+        assert_eq!(shown(&mut world, &record, "1", sum(1_000)), refunded);
+        assert_eq!(world.ask(&["A", "settle", "1"]), settled);
+        assert!(trial_balance(&world));
+    }
+}
+
 /// Takes money out of the wallet of a record's customer, as a payment will.
 fn spend(world: &mut World, of: &Record, minor_units: i64) {
     let customer = of.body.customer.unwrap();
     let row = &world.ledger.rows[&customer];
     let wallet = row.wallets[0];
     let leg = HouseLeg { account: HouseAccount::RewardExpense, amount: amount(minor_units) };
-    let entry = Entry::take_back(wallet.id, wallet.unit, wallet.balance, &[leg]).unwrap();
+    let entry = Entry::debit(wallet.id, wallet.unit, wallet.balance, &[leg]).unwrap();
     let events = vec![Event::WalletEntry(entry)];
     world.write(Body { events, ..of.body.clone() });
 }
@@ -557,7 +584,7 @@ fn nothing_but_a_refund_leads_below_zero() {
     let record = buy(&mut world, "A 1000 code=P");
     let row = &world.ledger.rows[&record.body.customer.unwrap()];
     let leg = HouseLeg { account: HouseAccount::Adjustments, amount: amount(19) };
-    let entry = Entry::take_back(row.wallets[0].id, row.wallets[0].unit, row.wallets[0].balance, &[leg]).unwrap();
+    let entry = Entry::debit(row.wallets[0].id, row.wallets[0].unit, row.wallets[0].balance, &[leg]).unwrap();
     let previous = world.ledger.desk.last_record_of(record.body.customer.unwrap());
     let body = Body { events: vec![Event::WalletEntry(entry)], previous, ..record.body };
     let record = Record { seq: world.ledger.desk.last().next(), body };

@@ -11,6 +11,7 @@ use kembali_core::draft::{
     PromoDraft,
 };
 use kembali_core::event::{Body, DeclineReason, Event, Placed, PlacementReason, PurchaseRefused, Record, TierPlaced};
+use kembali_core::hold::{HoldClosed, HoldEnd};
 use kembali_core::journey::Remark;
 use kembali_core::ledger::Ledger;
 use kembali_core::purchase::{Line, Purchase};
@@ -454,6 +455,12 @@ impl World {
                     let level = program.level_name(after.level).unwrap();
                     parts.push(format!("{level} at {} {reason:?}", after.spent.minor_units()));
                 }
+                Event::HoldPlaced(hold) => parts.push(format!("hold {} of {}", hold.id.0, hold.amount.minor_units())),
+                Event::HoldClosed(HoldClosed { hold, end }) => parts.push(match end {
+                    HoldEnd::Settled { amount } => format!("hold {} settled {}", hold.id.0, amount.minor_units()),
+                    HoldEnd::Voided => format!("hold {} voided", hold.id.0),
+                    HoldEnd::Expired => format!("hold {} expired", hold.id.0),
+                }),
                 Event::OperationDone(_) => (),
                 Event::WalletOpened(opened) => parts.push(format!("wallet {}", opened.wallet.0)),
                 Event::WalletStatusSet(set) => parts.push(format!("{:?}", set.after).to_lowercase()),

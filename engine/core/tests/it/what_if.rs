@@ -19,10 +19,11 @@ use kembali_core::operation::OperationCommand;
 use kembali_core::totals::{TenantTotals, Totals, Turnover};
 use kembali_core::upkeep::by_sweep;
 use kembali_core::what_if::{Comparison, LeftOut, RanOut, WhatIf};
-use kembali_core::{CustomerId, CustomerName, DAY_US, PurchaseKey, Rate, RejectionCode, Seq, TenantId, Unit};
+use kembali_core::{CustomerId, CustomerName, DAY_US, PurchaseKey, Rate, RejectionCode, Seq, TenantId, Unit, WalletId};
 use proptest::prelude::*;
 
 use crate::model::Rules;
+use crate::operations::reviews;
 use crate::operator::Operated;
 use crate::property::{Op, Pair, any_op, any_rules};
 use crate::support::{Seen, World, amount, check, depth, jakarta, kezbek, ladder};
@@ -360,6 +361,46 @@ fn baskets_and(draft: &CatalogueDraft, operations: &[&str]) -> World {
         }
     }
     world
+}
+
+/// A hold that would not be there shifts the numbers of those behind it.
+#[test]
+fn holds_are_asked_again_whatever_their_numbers_would_be() {
+    let mut world = World::new(&reviews(), jakarta("2024-01-15 09:00:00"));
+    check(
+        &mut world,
+        "ask A create         -> new
+         ask A did review     -> Critic/Two reviews at 1
+         ask A did review     -> Critic/Two reviews met 2, Critic done 1, reward Seventy, reward Ten, balance 70, points 10
+         ask A hold 0 70      -> hold 1 of 70
+         ask A deposit 0 50   -> balance 120
+         ask A hold 0 50      -> hold 2 of 50
+         ask A settle 1       -> hold 1 settled 70, balance 50
+         ask A settle 2 20    -> hold 2 settled 20, balance 30
+         ask A hold 0 30 60   -> hold 3 of 30
+         after 60s
+         ask A take 0 30      -> hold 3 expired, balance 0",
+    );
+    assert!(compare(&world, &reviews(), Seq(1)).is_same());
+    let mut less = reviews();
+    less.earning.rewards[0].pays = RewardPaysDraft::WalletCredit(amount(10));
+    let mut what_if = WhatIf::new(resolved(&world, &less), Seq(1));
+    world.records.iter().for_each(|record| what_if.take(record.clone()).unwrap());
+    let row = what_if.rows().next().unwrap();
+    assert_eq!((row.holds_placed, row.holds.len(), row.balance(WalletId(0)).minor_units()), (2, 0, 10));
+    let seen = what_if.finish(1).unwrap();
+    assert_eq!(seen.refused_operations, [("balance_too_small", 1), ("hold_not_found", 1)].into());
+
+    let holds =
+        ["create", "deposit 0 700", "hold 0 500", "hold 0 90 2000000", "settle 1", "settle 2 9", "void 3", "take 0 40"];
+    let world = baskets_and(&everything(), &holds);
+    let placed = |row: &&Row| 0 < row.holds_placed;
+    assert!(3 < world.ledger.rows.values().filter(placed).count());
+    for from in [1, world.ledger.desk.last().0 / 2].map(Seq) {
+        let (same, customers) = again(&world, &everything(), from);
+        assert!(same.is_same(), "{same:?}");
+        assert_eq!(customers, rows(world.ledger.rows.values()));
+    }
 }
 
 /// Operations are asked again at their place: what they do beside other rules is what a fresh ledger would have done.

@@ -395,6 +395,8 @@ pub(crate) fn show_body(body: &Body) -> String {
             | Event::PointEntry(_)
             | Event::HousePosted(_)
             | Event::OperationDone(_) => (),
+            Event::HoldPlaced(hold) => parts.push(format!("hold {} of {}", hold.id.0, hold.amount.minor_units())),
+            Event::HoldClosed(closed) => parts.push(format!("{:?} {}", closed.end, closed.hold.id.0).to_lowercase()),
             Event::OfferRedeemed(redeemed) => parts.push(format!("redeemed {}", redeemed.quantity)),
             Event::PurchaseRefunded(refunded) => {
                 parts.push(format!("refunded {}", refunded.amount.minor_units()));
