@@ -118,6 +118,8 @@ registry! {
         "Check the slug, or apply a catalogue that creates the tenant."
     WALLET_NOT_FOUND 404 "wallet_not_found" final "The customer has no such wallet"
         "Take a number from the customer's wallets."
+    HOLD_NOT_FOUND 404 "hold_not_found" final "The customer has no such hold"
+        "Take a number from the customer's holds; a partner sees its own."
     OPERATION_NOT_FOUND 404 "operation_not_found" final "There is no such operation"
         "Take the `seq` of an operation's result."
     TIER_PROGRAM_NOT_FOUND 404 "tier_program_not_found" final "The tenant has no such tier programme"
@@ -210,6 +212,18 @@ registry! {
         "Have the wallet paid out first."
     POINTS_TOO_LARGE 422 "points_too_large" final "A sum of points would pass the largest amount"
         "Have the points spent first; all that was ever spent cannot pass 2^53 - 1 minor units."
+    BALANCE_HELD 422 "balance_held" final "Too much of what is in the wallet is held"
+        "Take at most `balance` minus `held`, or have a hold voided."
+    WALLET_HELD 422 "wallet_held" final "Something in the wallet is held"
+        "Have its holds settled or voided first."
+    HOLD_LIFE_OUT_OF_RANGE 422 "hold_life_out_of_range" final "Nothing can be held for so long"
+        "Send `expires_in_seconds` of 1 to `expires_in_seconds_max`."
+    HOLDS_TOO_MANY 422 "holds_too_many" final "The customer has as many open holds as there may be"
+        "Settle or void some of them: at most `holds_max` are open at once."
+    HOLD_CLOSED 422 "hold_closed" final "The hold is closed"
+        "It was settled or voided, or it has expired. Place another one."
+    HOLD_EXCEEDED 422 "hold_exceeded" final "More is to be settled than is held"
+        "Settle at most `held`."
     OFFER_CLOSED 422 "offer_closed" final "The offer cannot be redeemed now"
         "Look at its period and whether it is active."
     QUANTITY_OUT_OF_RANGE 422 "quantity_out_of_range" final "So many units cannot be redeemed at once"
@@ -299,6 +313,13 @@ pub(crate) fn of_operation_rejection(rejection: &OperationRejection) -> &'static
         OperationRejection::StockExhausted { .. } => &STOCK_EXHAUSTED,
         OperationRejection::PointsTooFew { .. } => &POINTS_TOO_FEW,
         OperationRejection::Refund(rejection) => of_refund_rejection(rejection),
+        OperationRejection::BalanceHeld { .. } => &BALANCE_HELD,
+        OperationRejection::WalletHeld { .. } => &WALLET_HELD,
+        OperationRejection::LifeOutOfRange { .. } => &HOLD_LIFE_OUT_OF_RANGE,
+        OperationRejection::HoldsTooMany { .. } => &HOLDS_TOO_MANY,
+        OperationRejection::HoldUnknown => &HOLD_NOT_FOUND,
+        OperationRejection::HoldClosed => &HOLD_CLOSED,
+        OperationRejection::HoldExceeded { .. } => &HOLD_EXCEEDED,
     }
 }
 

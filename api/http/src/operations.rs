@@ -2,6 +2,8 @@
 //!
 //! Whoever asks again under the same `Idempotency-Key` gets the same answer; see [`kembali_core::operation`].
 
+pub(crate) mod holds;
+
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};

@@ -44,6 +44,8 @@ const fn parameter(name: &'static str, form: Form, says: &'static str) -> Parame
 
 /// A wallet's number.
 pub(crate) const WALLET: Form = Form::Whole { min: 0, max: u16::MAX as u64, default: None };
+/// A hold's number.
+pub(crate) const HOLD: Form = Form::Whole { min: 1, max: u32::MAX as u64, default: None };
 /// A position.
 pub(crate) const POSITION: Form = Form::Whole { min: 0, max: u64::MAX, default: None };
 const VERSION_NUMBER: Form = Form::Whole { min: 0, max: u32::MAX as u64, default: None };
@@ -143,11 +145,15 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::PostAdjustment
         | Endpoint::PostActivity
         | Endpoint::PostRedemption
+        | Endpoint::SettleHold
+        | Endpoint::VoidHold
         | Endpoint::Promote
         | Endpoint::Demote => &[TENANT, DRY_RUN],
+        Endpoint::PostHold => &[DRY_RUN],
         Endpoint::Operation => &[TENANT, MIN_SEQ],
         Endpoint::Customer
         | Endpoint::Wallets
+        | Endpoint::Holds
         | Endpoint::Promos
         | Endpoint::Promo
         | Endpoint::TierPrograms
@@ -181,6 +187,9 @@ pub(crate) const fn insists_on_key(endpoint: Endpoint) -> Option<bool> {
         | Endpoint::PostAdjustment
         | Endpoint::PostActivity
         | Endpoint::PostRedemption
+        | Endpoint::PostHold
+        | Endpoint::SettleHold
+        | Endpoint::VoidHold
         | Endpoint::Promote
         | Endpoint::Demote => Some(true),
         Endpoint::PostCustomer | Endpoint::PatchWallet | Endpoint::DeleteWallet => Some(false),

@@ -137,7 +137,22 @@ impl Problem {
                 .member("points", points.minor_units())
                 .member("price", price.minor_units())
                 .member("quantity", quantity),
-            OperationRejection::OfferUnknown
+            OperationRejection::BalanceHeld { balance, held, amount } => problem
+                .member("balance", balance.minor_units())
+                .member("held", held.minor_units())
+                .member("amount", amount.minor_units()),
+            OperationRejection::WalletHeld { held } => problem.member("held", held.minor_units()),
+            OperationRejection::LifeOutOfRange { seconds, seconds_max } => problem
+                .pointer("/expires_in_seconds")
+                .member("expires_in_seconds", wide(seconds))
+                .member("expires_in_seconds_max", seconds_max),
+            OperationRejection::HoldsTooMany { holds_max } => problem.member("holds_max", holds_max),
+            OperationRejection::HoldExceeded { held, amount } => {
+                problem.pointer("/amount").member("held", held.minor_units()).member("amount", amount.minor_units())
+            }
+            OperationRejection::HoldUnknown
+            | OperationRejection::HoldClosed
+            | OperationRejection::OfferUnknown
             | OperationRejection::OfferClosed
             | OperationRejection::CustomerUnknown
             | OperationRejection::WalletUnknown

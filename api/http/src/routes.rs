@@ -54,6 +54,14 @@ pub enum Endpoint {
     PostActivity,
     /// Spends a customer's points on an offer.
     PostRedemption,
+    /// Sets money of a wallet aside for a partner.
+    PostHold,
+    /// Pays a partner what was set aside.
+    SettleHold,
+    /// Gives free what was set aside.
+    VoidHold,
+    /// Lists a customer's open holds.
+    Holds,
     /// Lists what points may be spent on.
     Offers,
     /// Moves a customer one level up.
@@ -160,6 +168,10 @@ pub static ROUTES: &[Route] = &[
     route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/adjustments", Operator, Endpoint::PostAdjustment),
     route(Method::POST, "/v1/customers/{id}/activities", PartnerOrOperator, Endpoint::PostActivity),
     route(Method::POST, "/v1/customers/{id}/redemptions", PartnerOrOperator, Endpoint::PostRedemption),
+    route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/holds", Partner, Endpoint::PostHold),
+    route(Method::POST, "/v1/customers/{id}/holds/{hold}/settle", PartnerOrOperator, Endpoint::SettleHold),
+    route(Method::POST, "/v1/customers/{id}/holds/{hold}/void", PartnerOrOperator, Endpoint::VoidHold),
+    route(Method::GET, "/v1/customers/{id}/holds", PartnerOrOperator, Endpoint::Holds),
     route(Method::GET, "/v1/offers", PartnerOrOperator, Endpoint::Offers),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/promote", Operator, Endpoint::Promote),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/demote", Operator, Endpoint::Demote),
@@ -249,8 +261,12 @@ mod tests {
     fn what_changes_rules_or_money_is_for_operators_and_what_reports_is_for_partners() {
         for route in ROUTES.iter().filter(|route| route.method != Method::GET) {
             let expected = match route.endpoint {
-                Endpoint::BookPurchases | Endpoint::PostRefund => Partner,
-                Endpoint::PostCustomer | Endpoint::PostActivity | Endpoint::PostRedemption => PartnerOrOperator,
+                Endpoint::BookPurchases | Endpoint::PostRefund | Endpoint::PostHold => Partner,
+                Endpoint::PostCustomer
+                | Endpoint::PostActivity
+                | Endpoint::PostRedemption
+                | Endpoint::SettleHold
+                | Endpoint::VoidHold => PartnerOrOperator,
                 _ => Operator,
             };
             assert_eq!(route.role, expected, "{} {}", route.method, route.path);

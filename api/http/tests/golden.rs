@@ -24,7 +24,7 @@ use kembali_core::{
     TenantId, Unit, WalletId,
 };
 use kembali_http::CatalogueFile;
-use kembali_http::wire::event::{self, Topics};
+use kembali_http::wire::event::{self, Audience, Topics};
 use kembali_http::wire::result::{render, render_dry_run};
 
 /// 2017-03-01T03:00:00Z.
@@ -185,11 +185,17 @@ fn the_events_of_one_purchase() {
             Event::WalletEntry(entry),
         ],
     );
-    let frame = event::render(Seq(42), &body, &catalogue, Topics::ALL).unwrap().unwrap();
+    let frame = event::render(Seq(42), &body, &catalogue, (Audience::Operators, Topics::ALL)).unwrap().unwrap();
     check("events_of_a_purchase.json", frame.as_bytes());
-    let tiers = event::render(Seq(42), &body, &catalogue, Topics::parse("tier.*").unwrap()).unwrap().unwrap();
+    let tiers = event::render(Seq(42), &body, &catalogue, (Audience::Operators, Topics::parse("tier.*").unwrap()))
+        .unwrap()
+        .unwrap();
     assert!(tiers.contains(r#""id":"42-6""#) && frame.contains(r#""id":"42-6""#), "a filter changes no id");
-    assert_eq!(event::render(Seq(42), &body, &catalogue, Topics::parse("catalogue.*").unwrap()).unwrap(), None);
+    assert_eq!(
+        event::render(Seq(42), &body, &catalogue, (Audience::Operators, Topics::parse("catalogue.*").unwrap()))
+            .unwrap(),
+        None
+    );
 }
 
 #[test]
@@ -198,7 +204,7 @@ fn the_events_of_a_change_of_rules_and_of_a_refusal() {
     let mut body = body(Purchase::default(), 0, Vec::new());
     body.customer = None;
     body.events = vec![Event::CatalogueApplied(std::sync::Arc::clone(&catalogue))];
-    let frame = event::render(Seq(1), &body, &catalogue, Topics::ALL).unwrap().unwrap();
+    let frame = event::render(Seq(1), &body, &catalogue, (Audience::Operators, Topics::ALL)).unwrap().unwrap();
     check("events_of_a_catalogue.json", frame.as_bytes());
     body.events = vec![Event::PurchaseRefused(Box::new(PurchaseRefused {
         partner: PartnerId(1),
@@ -208,7 +214,7 @@ fn the_events_of_a_change_of_rules_and_of_a_refusal() {
         code: RejectionCode::PromoUnknown,
         replaces: None,
     }))];
-    let frame = event::render(Seq(2), &body, &catalogue, Topics::ALL).unwrap().unwrap();
+    let frame = event::render(Seq(2), &body, &catalogue, (Audience::Operators, Topics::ALL)).unwrap().unwrap();
     check("events_of_a_refusal.json", frame.as_bytes());
 }
 
@@ -289,7 +295,7 @@ fn spend_tiers_cashback_rules_and_campaigns() {
     let mut out = Vec::new();
     render(&mut out, Seq(5), &body, &catalogue).unwrap();
     check("earning.json", &out);
-    let frame = event::render(Seq(5), &body, &catalogue, Topics::ALL).unwrap().unwrap();
+    let frame = event::render(Seq(5), &body, &catalogue, (Audience::Operators, Topics::ALL)).unwrap().unwrap();
     check("events_of_earning.json", frame.as_bytes());
 }
 
@@ -322,7 +328,7 @@ fn placements_of_a_customer() {
     render(&mut out, Seq(6), &body, &catalogue).unwrap();
     check("placements.json", &out);
     body.events.retain(|event| matches!(event, Event::TierPlaced(_)));
-    let frame = event::render(Seq(6), &body, &catalogue, Topics::ALL).unwrap().unwrap();
+    let frame = event::render(Seq(6), &body, &catalogue, (Audience::Operators, Topics::ALL)).unwrap().unwrap();
     check("events_of_placements.json", frame.as_bytes());
 }
 

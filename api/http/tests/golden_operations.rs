@@ -22,7 +22,7 @@ use kembali_core::wallet::WalletStatus;
 use kembali_core::{
     Alias, AliasKind, Amount, CustomerId, Fingerprint, Instant, PartnerId, RuleId, Seq, TenantId, WalletId,
 };
-use kembali_http::wire::event::{self, Topics};
+use kembali_http::wire::event::{self, Audience, Topics};
 use kembali_http::wire::operation::render;
 
 const AT: Instant = Instant(1_488_337_200_000_000);
@@ -69,7 +69,13 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
     };
     let adjust =
         |direction, reason: &str| Operation::Adjust { wallet: WALLET, direction, amount: 500, reason: reason.into() };
-    let out_of = Entry::debit(WALLET, unit, amount(1_200).into(), amount(500), HouseAccount::Adjustments).unwrap();
+    let out_of = Entry::debit(
+        WALLET,
+        unit,
+        amount(1_200).into(),
+        &[HouseLeg { account: HouseAccount::Adjustments, amount: amount(500) }],
+    )
+    .unwrap();
     let (journey, spend) = (&catalogue.programs[0], &catalogue.programs[1]);
     let (TierPolicy::Journey(ladder), TierPolicy::Threshold(bounds)) = (&journey.policy, &spend.policy) else {
         panic!("one programme of each kind")
@@ -179,7 +185,9 @@ fn every_operation_has_its_events() {
     let reason = PlacementReason::LevelRemoved { version: 2 };
     let Event::TierPlaced(placed) = samples[11].events[1] else { panic!("a placement") };
     samples.push(body(Some(CUSTOMER), vec![Event::TierPlaced(TierPlaced { reason, ..placed })]));
-    let frame = |(body, seq): (&Body, u64)| event::render(Seq(seq), body, &catalogue, Topics::ALL).unwrap().unwrap();
+    let frame = |(body, seq): (&Body, u64)| {
+        event::render(Seq(seq), body, &catalogue, (Audience::Operators, Topics::ALL)).unwrap().unwrap()
+    };
     let lines: Vec<String> = samples.iter().zip(3..).map(frame).collect();
     check("events_of_operations.ndjson", &lines);
 }

@@ -17,7 +17,7 @@ use kembali_core::threshold::SpendStanding;
 use kembali_core::{
     Amount, Balance, CustomerId, Fingerprint, Instant, PartnerId, PurchaseKey, Seq, TenantId, WalletId,
 };
-use kembali_http::wire::event::{self, Topics};
+use kembali_http::wire::event::{self, Audience, Topics};
 use kembali_http::wire::operation::render;
 
 const AT: Instant = Instant(1_488_337_200_000_000);
@@ -65,7 +65,7 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
     let campaign = &catalogue.campaigns[0];
     let reward = |paid| RewardGranted { campaign: campaign.id, reward: campaign.rewards[0], paid };
     let legs = [HouseLeg { account: HouseAccount::LoyaltyExpense, amount: amount(300) }];
-    let taken = Entry::take_back(WalletId(0), catalogue.unit(), Balance::new(100).unwrap(), &legs).unwrap();
+    let taken = Entry::debit(WalletId(0), catalogue.unit(), Balance::new(100).unwrap(), &legs).unwrap();
     let all = PurchaseRefunded {
         partner: PartnerId(1),
         purchase: PURCHASE,
@@ -146,13 +146,18 @@ fn a_refund_has_a_frozen_result() {
 #[test]
 fn a_refund_has_its_events() {
     let catalogue = catalogue();
-    let frame = |(body, seq): (&Body, u64)| event::render(Seq(seq), body, &catalogue, Topics::ALL).unwrap().unwrap();
+    let frame = |(body, seq): (&Body, u64)| {
+        event::render(Seq(seq), body, &catalogue, (Audience::Operators, Topics::ALL)).unwrap().unwrap()
+    };
     let lines: Vec<String> = samples(&catalogue).iter().zip(3..).map(frame).collect();
     check("events_of_refunds.ndjson", &lines);
     let own = Topics::parse("purchase.refunded").unwrap();
-    let frame = event::render(Seq(3), &samples(&catalogue)[1], &catalogue, own).unwrap().unwrap();
+    let frame =
+        event::render(Seq(3), &samples(&catalogue)[1], &catalogue, (Audience::Operators, own)).unwrap().unwrap();
     assert_eq!(frame.matches("\"type\":\"purchase.refunded\"").count(), 1);
     // Who follows a level hears of no level that stays.
     let tiers = Topics::parse("tier.changed").unwrap();
-    assert!(event::render(Seq(3), &samples(&catalogue)[1], &catalogue, tiers).unwrap().is_none());
+    assert!(
+        event::render(Seq(3), &samples(&catalogue)[1], &catalogue, (Audience::Operators, tiers)).unwrap().is_none()
+    );
 }

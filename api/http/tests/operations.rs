@@ -85,7 +85,7 @@ async fn wallets_and_money() {
     assert_eq!(patch(json!({ "status": "frozen" })).await.json()["changed"], false);
     assert_eq!(post(&harness, &deposits, "d2", json!({ "amount": 1 })).await.problem(), "422 wallet_frozen -");
     let wallets = ask(&harness, "GET", &format!("{path}/wallets"), None, &Value::Null).await.json()["data"].clone();
-    let frozen = json!({ "wallet": 1, "name": "Mobil", "status": "frozen", "currency": "IDR", "balance": 30_000 });
+    let frozen = json!({ "wallet": 1, "name": "Mobil", "status": "frozen", "currency": "IDR", "balance": 30_000, "held": 0, "available": 30_000 });
     assert_eq!(wallets, json!([frozen]));
 
     assert_eq!(patch(json!({ "status": "active" })).await.status, 200);

@@ -100,7 +100,10 @@ async fn a_customer_from_all_sides() {
     assert_eq!((seen.get("ref"), &seen["id"]), (None, &found["id"]), "names are for operators");
 
     let wallets = harness.get_as_partner(&format!("/v1/customers/{id}/wallets")).await.json();
-    assert_eq!(wallets["data"], json!([{ "wallet": 0, "status": "active", "currency": "IDR", "balance": 103_000 }]));
+    let wallet = json!({
+        "wallet": 0, "status": "active", "currency": "IDR", "balance": 103_000, "held": 0, "available": 103_000,
+    });
+    assert_eq!(wallets["data"], json!([wallet]));
     let tiers = harness.get(&format!("/v1/customers/{id}/tiers?tenant=journey&limit=3")).await.json();
     assert_eq!((&tiers["tiers"][0]["level"], &tiers["tiers"][0]["count"]), (&json!("SILVER"), &json!(1)));
     assert_eq!(tiers["data"][0]["step"]["remark"], "upgrade");

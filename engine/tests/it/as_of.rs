@@ -5,11 +5,12 @@ use kembali_core::accounts::Direction;
 use kembali_core::customer::Row;
 use kembali_core::draft::PolicyDraft;
 use kembali_core::event::{Event, Record};
+use kembali_core::hold::HoldId;
 use kembali_core::ledger::Ledger;
 use kembali_core::operation::{Actor, Operation, TierMove};
 use kembali_core::upkeep::as_of;
 use kembali_core::wallet::WalletStatus;
-use kembali_core::{CustomerId, Instant, Seq, TenantId, WalletId};
+use kembali_core::{CustomerId, Instant, PartnerId, Seq, TenantId, WalletId};
 use kembali_engine::{ApplyRequest, Caller, CustomerRef, Engine, OperationRequest, ReadError};
 
 use crate::lab::{Lab, book, depth, open_shop, purchase, rules, runtime};
@@ -91,7 +92,8 @@ pub(crate) async fn operate(engine: &Engine, index: usize, state: &mut u64) {
         let Some(view) = engine.customer(TENANT, &name).await.expect("it answers") else { continue };
         let wallet = WalletId(u16::try_from(draw(state, 3)).expect("a few"));
         let amount = 1 + i64::try_from(draw(state, 50_000)).expect("a few");
-        let operation = match draw(state, 9) {
+        let hold = HoldId(1 + u32::try_from(draw(state, 4)).expect("a few"));
+        let operation = match draw(state, 14) {
             0 | 1 => Operation::Deposit { wallet, amount, reference: None },
             2 => Operation::Adjust { wallet, direction: Direction::Out, amount, reason: "a slip".into() },
             3 => Operation::OpenWallet,
@@ -99,7 +101,16 @@ pub(crate) async fn operate(engine: &Engine, index: usize, state: &mut u64) {
             5 => Operation::SetWalletStatus { wallet: WalletId(1), status: WalletStatus::Active },
             6 => Operation::ReportActivity { tag: "review".into(), occurred_at: None },
             7 => Operation::MoveTier { program: "Journey".into(), to: TierMove::Up },
-            _ => Operation::MoveTier { program: "Journey".into(), to: TierMove::Down },
+            8 => Operation::MoveTier { program: "Journey".into(), to: TierMove::Down },
+            9 => Operation::SettleHold { hold, amount: None },
+            10 => Operation::VoidHold { hold },
+            _ => Operation::PlaceHold {
+                wallet,
+                partner: PartnerId(1),
+                amount: amount / 4 + 1,
+                life_seconds: Some(i64::from(hold.0) * 40_000),
+                reference: None,
+            },
         };
         let request = OperationRequest {
             tenant: TENANT,
@@ -155,6 +166,9 @@ fn r33_a_past_state_is_a_replay_of_its_prefix_and_never_changes() {
             of(|event| matches!(event, Event::OperationRefused(_))),
         );
         assert!(20 < done && 5 < refused, "{done} operations, {refused} refused");
+        let held =
+            (of(|event| matches!(event, Event::HoldPlaced(_))), of(|event| matches!(event, Event::HoldClosed(_))));
+        assert!(5 < held.0 && 1 < held.1, "{held:?} holds placed and closed");
         let (mut ledger, mut met) = (Ledger::default(), 0);
         for record in &records {
             ledger.evolve(record).expect("a ledger");

@@ -27,7 +27,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::body::Body;
 use axum::response::Response;
 use hyper::Request;
-use kembali_core::event::Record;
 use kembali_core::{Seq, TenantId};
 use kembali_engine::Caller;
 
@@ -39,7 +38,7 @@ use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
-use crate::wire::event::{Topics, is_of_nobody, partner_of};
+use crate::wire::event::{Audience, Topics};
 
 /// Where a request leaves the subscriber that its connection turns into.
 #[derive(Default)]
@@ -64,14 +63,17 @@ enum Scope {
 }
 
 impl Scope {
-    fn has(self, record: &Record) -> bool {
+    const fn tenant(self) -> TenantId {
         match self {
-            Scope::Tenant(tenant) => record.body.tenant == tenant,
-            Scope::Partner(caller) => {
-                // A customer of the tenant who is placed on another level without a purchase is nobody's own.
-                let is_shown = partner_of(&record.body) == Some(caller.partner) || is_of_nobody(&record.body);
-                record.body.tenant == caller.tenant && is_shown
-            }
+            Scope::Tenant(tenant) => tenant,
+            Scope::Partner(caller) => caller.tenant,
+        }
+    }
+
+    const fn audience(self) -> Audience {
+        match self {
+            Scope::Tenant(_) => Audience::Operators,
+            Scope::Partner(caller) => Audience::Partner(caller.partner),
         }
     }
 }

@@ -231,13 +231,12 @@ impl Session {
         let found = self.engine.record(seq).await.map_err(|error| failed(&error))?;
         let (record, catalogue) = found.ok_or_else(|| failed(&"a durable record is not there"))?;
         let Subscription { scope, topics, .. } = self.subscription;
-        let frame = match scope.has(&record) {
-            true => {
-                let former = self.engine.former_rules(&record.body);
-                let rules = Rules { catalogue: &catalogue, former: &former };
-                render(seq, &record.body, rules, topics).map_err(|error| failed(&error))?
-            }
-            false => None,
+        let frame = if record.body.tenant == scope.tenant() {
+            let former = self.engine.former_rules(&record.body);
+            let rules = Rules { catalogue: &catalogue, former: &former };
+            render(seq, &record.body, rules, (scope.audience(), topics)).map_err(|error| failed(&error))?
+        } else {
+            None
         };
         let Some(frame) = frame else {
             self.position = seq;

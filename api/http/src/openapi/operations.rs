@@ -15,6 +15,7 @@ use crate::wire::catalogue::{CatalogueFile, PromoFile, TierProgramFile};
 use crate::wire::change::{NewPartner, PartnerCreated, PromoPatch};
 use crate::wire::event::Frame;
 use crate::wire::health::Health;
+use crate::wire::hold::{HoldSettlement, NewHold};
 use crate::wire::message::ControlMessage;
 use crate::wire::operation::{
     NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewWallet, OperationResult, OperationUnchanged,
@@ -156,6 +157,31 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
                 .takes(schemas.body::<NewRedemption>("The offer, and how many units of it.")),
             schemas,
         ),
+        Endpoint::PostHold => operation(
+            Outline::new("placeHold", ACCOUNTS, "Set money of a wallet aside")
+                .says(
+                    "It stays in the wallet, and nothing but the hold may take it out. It is for the partner that asks, \
+                     who settles or voids it before it expires.",
+                )
+                .takes(schemas.body::<NewHold>("How much, and for how long.")),
+            schemas,
+        ),
+        Endpoint::SettleHold => operation(
+            Outline::new("settleHold", ACCOUNTS, "Take what is held, or a part of it")
+                .says(
+                    "Its partner is paid, the rest is given free, and the hold is closed. A hold is closed once, by \
+                     whatever comes first.",
+                )
+                .takes(schemas.body::<HoldSettlement>("How much of it, or nothing in it for all.")),
+            schemas,
+        ),
+        Endpoint::VoidHold => operation(
+            Outline::new("voidHold", ACCOUNTS, "Give free what is held").says("The hold is closed."),
+            schemas,
+        ),
+        Endpoint::Holds => Outline::new("listHolds", CUSTOMERS, "List a customer's open holds")
+            .says("A partner sees its own.")
+            .gives(schemas.reply(reads::customers::holds)),
         Endpoint::Offers => Outline::new("listOffers", ACCOUNTS, "List what points may be spent on")
             .gives(schemas.reply(reads::offers::list)),
         Endpoint::Promote => operation(

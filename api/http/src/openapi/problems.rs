@@ -128,7 +128,8 @@ pub(super) fn of(route: &Route) -> Vec<&'static Code> {
 
 fn takes_body(route: &Route) -> bool {
     let is_change = matches!(route.method, Method::POST | Method::PUT | Method::PATCH);
-    is_change && !matches!(route.endpoint, Endpoint::PostSnapshot | Endpoint::Promote | Endpoint::Demote)
+    is_change
+        && !matches!(route.endpoint, Endpoint::PostSnapshot | Endpoint::Promote | Endpoint::Demote | Endpoint::VoidHold)
 }
 
 static OF_BODIES: [&Code; 7] = [
@@ -172,6 +173,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::FindCustomer => vec![&codes::CUSTOMER_INVALID, &codes::CUSTOMER_NOT_FOUND],
         Endpoint::Customer
         | Endpoint::Wallets
+        | Endpoint::Holds
         | Endpoint::Tiers
         | Endpoint::Entries
         | Endpoint::CustomerPurchases
@@ -187,11 +189,33 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::WALLET_FROZEN,
             &codes::WALLET_NOT_EMPTY,
             &codes::WALLET_IS_DEFAULT,
+            &codes::WALLET_HELD,
         ]),
+        Endpoint::PostHold => keyed_codes(&[
+            &codes::WALLET_NOT_FOUND,
+            &codes::WALLET_FROZEN,
+            &codes::WALLET_CLOSED,
+            &codes::AMOUNT_NOT_POSITIVE,
+            &codes::AMOUNT_TOO_LARGE,
+            &codes::HOLD_LIFE_OUT_OF_RANGE,
+            &codes::HOLDS_TOO_MANY,
+            &codes::BALANCE_TOO_SMALL,
+            &codes::BALANCE_HELD,
+        ]),
+        Endpoint::SettleHold => keyed_codes(&[
+            &codes::HOLD_NOT_FOUND,
+            &codes::HOLD_CLOSED,
+            &codes::HOLD_EXCEEDED,
+            &codes::AMOUNT_NOT_POSITIVE,
+            &codes::AMOUNT_TOO_LARGE,
+            &codes::WALLET_FROZEN,
+            &codes::BALANCE_TOO_SMALL,
+        ]),
+        Endpoint::VoidHold => keyed_codes(&[&codes::HOLD_NOT_FOUND, &codes::HOLD_CLOSED]),
         Endpoint::PostDeposit => money_codes(),
         Endpoint::PostAdjustment => {
             let mut own = money_codes();
-            own.push(&codes::BALANCE_TOO_SMALL);
+            own.extend([&codes::BALANCE_TOO_SMALL, &codes::BALANCE_HELD]);
             own
         }
         Endpoint::PostActivity => keyed_codes(&[
@@ -256,6 +280,8 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             | Endpoint::PostAdjustment
             | Endpoint::PostActivity
             | Endpoint::PostRedemption
+            | Endpoint::PostHold
+            | Endpoint::SettleHold
             | Endpoint::PostRefund
     ) {
         own.extend([&codes::FIELD_MISSING, &codes::FIELD_UNKNOWN, &codes::FIELD_INVALID]);
@@ -288,6 +314,9 @@ const fn needs_room(endpoint: Endpoint) -> bool {
             | Endpoint::PostAdjustment
             | Endpoint::PostActivity
             | Endpoint::PostRedemption
+            | Endpoint::PostHold
+            | Endpoint::SettleHold
+            | Endpoint::VoidHold
             | Endpoint::Promote
             | Endpoint::Demote
             | Endpoint::PostRefund

@@ -49,7 +49,7 @@ fn costs(view: &TotalsView) -> Costs {
             // What became of points that were granted.
             HouseAccount::PointsExpired | HouseAccount::PointsRedeemed => continue,
             // No rule did it.
-            HouseAccount::CashClearing | HouseAccount::Adjustments => continue,
+            HouseAccount::CashClearing | HouseAccount::Adjustments | HouseAccount::Settlement(_) => continue,
         };
         data.push(Cost { unit, cost, ..row });
     }
@@ -95,7 +95,8 @@ fn is_cost(account: HouseAccount) -> bool {
         HouseAccount::PointsExpired
         | HouseAccount::PointsRedeemed
         | HouseAccount::CashClearing
-        | HouseAccount::Adjustments => false,
+        | HouseAccount::Adjustments
+        | HouseAccount::Settlement(_) => false,
     }
 }
 

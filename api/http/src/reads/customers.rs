@@ -5,9 +5,11 @@ use axum::extract::{Path, State};
 use hyper::Uri;
 use kembali_core::campaign::{CampaignStanding, Progress};
 use kembali_core::catalogue::Catalogue;
+use kembali_core::hold::Hold;
 use kembali_core::journey::Standing;
 use kembali_core::points::Lot;
 use kembali_core::threshold::SpendStanding;
+use kembali_core::wallet::CASHBACK_WALLET;
 use kembali_core::{AliasKind, Unit};
 use kembali_engine::{CustomerRef, CustomerView};
 
@@ -22,6 +24,7 @@ use crate::routes::Endpoint;
 use crate::wire::customer::{
     CampaignState, Customer, CustomerTier, FulfillmentState, PointHolding, PointLot, Wallet, WalletList,
 };
+use crate::wire::hold::{HoldList, HoldState};
 use crate::wire::instant::{Rfc3339, UuidText};
 use crate::wire::operation::status_text;
 use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
@@ -81,9 +84,30 @@ pub(crate) async fn wallets(
             status: status_text(own.status),
             currency: currency.as_str().to_owned(),
             balance: own.balance.minor_units(),
+            held: view.row.held(own.id).minor_units(),
+            available: view.row.available(own.id).minor_units(),
         });
     }
     Ok(Json(WalletList { customer: UuidText(view.id.0), data, as_of: view.as_of.0 }))
+}
+
+/// Lists a customer's open holds: a partner's own, or all of them for an operator.
+pub(crate) async fn holds(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Json<HoldList>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::Holds))?;
+    app.reach_min_seq(&query).await?;
+    let view = view_by_id(&app, identity, &query, &id).await?;
+    let is_shown = |hold: &&Hold| match identity {
+        Identity::Partner(caller) => hold.partner == caller.partner,
+        Identity::Operator | Identity::Nobody => true,
+    };
+    let names = Names { catalogue: &view.catalogue };
+    let data = view.row.holds.iter().filter(is_shown).map(|hold| HoldState::of(hold, &names)).collect();
+    Ok(Json(HoldList { customer: UuidText(view.id.0), data, as_of: view.as_of.0 }))
 }
 
 /// Looks a customer up by the id in a path.
@@ -162,7 +186,8 @@ fn shown(app: &App, identity: Identity, view: &CustomerView) -> Result<Customer,
         tenant: catalogue.slug.clone(),
         purchases: view.row.purchases,
         currency: catalogue.currency.code.as_str().to_owned(),
-        balance: view.row.balance(kembali_core::WalletId(0)).minor_units(),
+        balance: view.row.balance(CASHBACK_WALLET).minor_units(),
+        available: view.row.available(CASHBACK_WALLET).minor_units(),
         tiers: view.row.standings.iter().map(tier).chain(view.row.spends.iter().map(spend)).collect(),
         points: (view.row.points.iter())
             .map(|own| PointHolding {

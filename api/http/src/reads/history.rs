@@ -235,11 +235,13 @@ fn purchase_items(record: &Record, rules: Rules<'_>) -> Result<Vec<Value>, Probl
 
 /// Names an account of the house.
 pub(crate) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> String {
+    let of_partner = |account: &str, partner| {
+        let name = catalogue.partner(partner).map_or_else(|| format!("#{}", partner.0), |own| own.slug.clone());
+        format!("{account}/{name}")
+    };
     match account {
-        HouseAccount::PromoExpense(partner) => {
-            let name = catalogue.partner(partner).map_or_else(|| format!("#{}", partner.0), |own| own.slug.clone());
-            format!("promo_expense/{name}")
-        }
+        HouseAccount::PromoExpense(partner) => of_partner("promo_expense", partner),
+        HouseAccount::Settlement(partner) => of_partner("settlement", partner),
         HouseAccount::LoyaltyExpense => "loyalty_expense".to_owned(),
         HouseAccount::RewardExpense => "reward_expense".to_owned(),
         HouseAccount::PointsIssued => "points_issued".to_owned(),

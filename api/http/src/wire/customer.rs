@@ -18,6 +18,8 @@ pub(crate) struct Customer {
     pub(crate) currency: String,
     /// What is in the wallet that cashback goes to, in minor units.
     pub(crate) balance: i64,
+    /// What of it can be taken out: not what is held.
+    pub(crate) available: i64,
     /// Where the customer stands in each programme.
     pub(crate) tiers: Vec<CustomerTier>,
     /// What is in the point accounts.
@@ -126,4 +128,8 @@ pub(crate) struct Wallet {
     pub(crate) currency: String,
     /// How much is in it, in minor units.
     pub(crate) balance: i64,
+    /// How much of it is held for partners.
+    pub(crate) held: i64,
+    /// How much can be taken out: `balance` less `held`, never less than zero.
+    pub(crate) available: i64,
 }

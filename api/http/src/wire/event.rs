@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use kembali_core::accounts::{Direction, Entry, HouseAccount};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::event::{Body, DeclineReason, Event, PromoDeclined, PromoGranted};
+use kembali_core::hold::{HoldClosed, HoldEnd};
 use kembali_core::operation::Actor;
 use kembali_core::points::PointEntry;
 use kembali_core::upkeep::is_upkeep;
@@ -18,6 +19,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::history::Side;
+use super::hold::HoldState;
 use super::instant::{Rfc3339, UuidText};
 use super::operation::{Asked, OperationResult, by, operation_result, status_text};
 use super::refund::{BackEffect, back_effects, is_same_level, purchase_behind};
@@ -47,10 +49,14 @@ enum Topic {
     WalletOpened,
     WalletStatus,
     OfferRedeemed,
+    HoldPlaced,
+    HoldSettled,
+    HoldVoided,
+    HoldExpired,
 }
 
 impl Topic {
-    const ALL: [Topic; 21] = [
+    const ALL: [Topic; 25] = [
         Topic::CatalogueApplied,
         Topic::CustomerRegistered,
         Topic::PurchaseAccepted,
@@ -72,6 +78,10 @@ impl Topic {
         Topic::WalletOpened,
         Topic::WalletStatus,
         Topic::OfferRedeemed,
+        Topic::HoldPlaced,
+        Topic::HoldSettled,
+        Topic::HoldVoided,
+        Topic::HoldExpired,
     ];
 
     const fn name(self) -> &'static str {
@@ -97,6 +107,10 @@ impl Topic {
             Topic::WalletOpened => "wallet.opened",
             Topic::WalletStatus => "wallet.status",
             Topic::OfferRedeemed => "offer.redeemed",
+            Topic::HoldPlaced => "hold.placed",
+            Topic::HoldSettled => "hold.settled",
+            Topic::HoldVoided => "hold.voided",
+            Topic::HoldExpired => "hold.expired",
         }
     }
 
@@ -143,6 +157,12 @@ impl Topic {
             Event::WalletOpened(_) => Topic::WalletOpened,
             Event::OfferRedeemed(_) => Topic::OfferRedeemed,
             Event::WalletStatusSet(_) => Topic::WalletStatus,
+            Event::HoldPlaced(_) => Topic::HoldPlaced,
+            Event::HoldClosed(closed) => match closed.end {
+                HoldEnd::Settled { .. } => Topic::HoldSettled,
+                HoldEnd::Voided => Topic::HoldVoided,
+                HoldEnd::Expired => Topic::HoldExpired,
+            },
         })
     }
 }
@@ -177,11 +197,11 @@ impl PointsReason {
 
 /// The topics that a subscriber asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Topics(u32);
+pub struct Topics(u64);
 
 impl Topics {
     /// Every topic, also one that is made later.
-    pub const ALL: Topics = Topics(u32::MAX);
+    pub const ALL: Topics = Topics(u64::MAX);
 
     /// Reads a list with commas; a `*` at the end of a name stands for any text.
     ///
@@ -464,6 +484,8 @@ enum Said<'a> {
         /// How many points they cost in all.
         points: i64,
     },
+    /// Money was set aside for a partner, or what was is paid or given free.
+    Hold(HoldState),
     /// Money moved.
     Entry {
         /// The wallet's number.
@@ -479,7 +501,28 @@ enum Said<'a> {
     },
 }
 
-/// Writes the frame of one record: those of its events that are public and asked for. `None` when there are none.
+/// Who looks at the events of a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// The tenant's operators: everything.
+    Operators,
+    /// A partner: what it did itself, its holds, and what is nobody's own.
+    Partner(PartnerId),
+}
+
+impl Audience {
+    fn has(self, body: &Body, event: &Event) -> bool {
+        let Audience::Partner(partner) = self else { return true };
+        match event {
+            // Time and operators may close a hold, and a record of somebody else's may say that time did.
+            Event::HoldPlaced(hold) | Event::HoldClosed(HoldClosed { hold, .. }) => hold.partner == partner,
+            _ => partner_of(body) == Some(partner) || is_of_nobody(body),
+        }
+    }
+}
+
+/// Writes the frame of one record: those of its events that are public, for this audience and asked for. `None` when there
+/// are none.
 ///
 /// # Errors
 ///
@@ -488,13 +531,13 @@ pub fn render<'a>(
     seq: Seq,
     body: &'a Body,
     rules: impl Into<Rules<'a>>,
-    topics: Topics,
+    (audience, topics): (Audience, Topics),
 ) -> Result<Option<String>, serde_json::Error> {
     let rules = rules.into();
     let catalogue = rules.catalogue;
     let view = View { seq, body, rules, catalogue, names: Names { catalogue } };
     let asked_for = body.events.iter().enumerate().filter_map(|(index, event)| {
-        let topic = Topic::of(event).filter(|topic| topics.has(*topic))?;
+        let topic = Topic::of(event).filter(|topic| topics.has(*topic) && audience.has(body, event))?;
         Some(view.cloud_event(index, topic, event))
     });
     let events: Vec<CloudEvent<'_>> = asked_for.flatten().collect();
@@ -586,6 +629,8 @@ impl<'a> View<'a> {
                 quantity: redeemed.quantity,
                 points: redeemed.points.minor_units(),
             },
+            Event::HoldPlaced(hold) => Said::Hold(HoldState::of(hold, &self.names)),
+            Event::HoldClosed(closed) => Said::Hold(HoldState::closed(closed, &self.names)),
             Event::CustomerCreated(created) => Said::Registered {
                 named_by: match created.alias.kind {
                     AliasKind::Email => "email",
@@ -682,8 +727,8 @@ const fn partner_who_asked(actor: Actor) -> Option<PartnerId> {
     }
 }
 
-/// Returns true of a record that places a customer on other levels or lets points expire, and does nothing else: it is of
-/// the tenant's rules and of time, and of no partner.
+/// Returns true of a record that places a customer on other levels or lets points and holds expire, and does nothing else:
+/// it is of the tenant's rules and of time, and of no partner.
 pub(crate) fn is_of_nobody(body: &Body) -> bool {
     body.events.iter().all(|event| matches!(event, Event::TierPlaced(_)) || is_upkeep(event))
 }

@@ -22,6 +22,7 @@ pub(crate) mod explanation;
 pub(crate) mod fault;
 pub(crate) mod health;
 pub(crate) mod history;
+pub(crate) mod hold;
 pub(crate) mod instant;
 pub(crate) mod liability;
 pub(crate) mod message;

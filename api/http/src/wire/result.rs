@@ -571,7 +571,9 @@ impl<'a> Names<'a> {
             | Event::OperationRefused(_)
             | Event::WalletOpened(_)
             | Event::WalletStatusSet(_)
-            | Event::OfferRedeemed(_) => return None,
+            | Event::OfferRedeemed(_)
+            | Event::HoldPlaced(_)
+            | Event::HoldClosed(_) => return None,
         })
     }
 

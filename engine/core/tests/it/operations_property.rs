@@ -564,7 +564,7 @@ fn any_op() -> impl Strategy<Value = Op> {
             .prop_map(|(who, wallet, verb, amount)| Op::Money(who, wallet, verb, amount)),
         3 => (who.clone(), prop_oneof![3 => Just("Coffee"), 3 => Just("Cash"), 1 => Just("Tea")], -1..4i64)
             .prop_map(|(who, offer, quantity)| Op::Redeem(who, offer, quantity)),
-        8 => (who.clone(), wallet.clone(), amount.clone(), seconds)
+        8 => (who.clone(), wallet, amount.clone(), seconds)
             .prop_map(|(who, wallet, amount, seconds)| Op::Hold(who, wallet, amount, seconds)),
         4 => (who.clone(), 0..5u32, part).prop_map(|(who, hold, amount)| Op::Settle(who, hold, amount)),
         2 => (who.clone(), 0..5u32).prop_map(|(who, hold)| Op::Void(who, hold)),

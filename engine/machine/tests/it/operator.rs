@@ -6,15 +6,17 @@ use kembali_core::accounts::Direction;
 use kembali_core::customer::{OperationDecision, operate};
 use kembali_core::desk::{self, OperationAdmission, Reservations};
 use kembali_core::event::Event;
+use kembali_core::hold::HoldId;
 use kembali_core::operation::{Actor, Operation, OperationCommand, OperationKey, OperationRefused, TierMove};
 use kembali_core::wallet::WalletStatus;
-use kembali_core::{CustomerName, Fingerprint, Instant, WalletId};
+use kembali_core::{CustomerName, Fingerprint, Instant, PartnerId, WalletId};
 use kembali_machine::Outcome;
 
 use crate::rig::{TENANT, alias, hash};
 use crate::sequential::Sequential;
 
-/// Reads `NAME VERB` and options: `create`, `open`, `freeze`, `thaw`, `deposit=N`, `take=N`, `mug=N`, `up`, `down`, `tag`; then
+/// Reads `NAME VERB` and options: `create`, `open`, `freeze`, `thaw`, `deposit=N`, `take=N`, `mug=N`, `hold=N` for a
+/// day, `settle=N`, `void=N`, `up`, `down`, `tag`; then
 /// `key=`, `dry`.
 pub(crate) fn operation(text: &str) -> OperationCommand {
     let mut words = text.split_whitespace();
@@ -31,6 +33,11 @@ pub(crate) fn operation(text: &str) -> OperationCommand {
         "deposit" => Operation::Deposit { wallet, amount, reference: None },
         "take" => Operation::Adjust { wallet, direction: Direction::Out, amount, reason: "x".into() },
         "mug" => Operation::Redeem { offer: "Mug".into(), quantity: amount },
+        "hold" => {
+            Operation::PlaceHold { wallet, partner: PartnerId(1), amount, life_seconds: Some(86_400), reference: None }
+        }
+        "settle" => Operation::SettleHold { hold: HoldId(amount as u32), amount: None },
+        "void" => Operation::VoidHold { hold: HoldId(amount as u32) },
         "up" => Operation::MoveTier { program: "Ladder".into(), to: TierMove::Up },
         "down" => Operation::MoveTier { program: "Ladder".into(), to: TierMove::Down },
         "tag" => Operation::ReportActivity { tag: "x".into(), occurred_at: Some(Instant(500)) },

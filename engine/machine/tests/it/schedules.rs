@@ -31,6 +31,9 @@ fn any_command() -> impl Strategy<Value = String> {
         5 => (0..300i64).prop_map(|amount| format!("deposit={amount}")),
         3 => (1..300i64).prop_map(|amount| format!("take={amount}")),
         5 => (0..4i64).prop_map(|quantity| format!("mug={quantity}")),
+        5 => (1..60i64).prop_map(|amount| format!("hold={amount}")),
+        2 => (1..4i64).prop_map(|hold| format!("settle={hold}")),
+        1 => (1..4i64).prop_map(|hold| format!("void={hold}")),
         2 => Just("up".to_string()),
         1 => Just("down".to_string()),
         1 => Just("tag".to_string()),
@@ -93,7 +96,7 @@ fn wanted(input: &[Arrival]) -> Wanted {
 
 /// Plays `input` over `shards` shards; each choice is one step of somebody, and the rest goes as it goes.
 fn play(input: &[Arrival], wanted: &Wanted, shards: usize, choices: &[u8]) {
-    let mut rig = Rig::new(shards, 5);
+    let mut rig = Rig { is_swept: false, ..Rig::new(shards, 5) };
     let mut arrivals = input.iter().zip(0u32..);
     let mut replied = 0;
     for choice in choices {

@@ -374,6 +374,34 @@ fn points_expire_although_nothing_happens() {
     }
 }
 
+/// A hold that is over is closed by the sweep, at the first instant at which it is over and once.
+#[test]
+fn holds_expire_although_nothing_happens() {
+    for shards in [1, 3] {
+        let mut rig = Rig::recover(Vec::new(), shards);
+        rig.submit(0, vec![any_command("tiers ABC abc")]);
+        let of = |name: &str| {
+            ["create", "deposit=90", "hold=50", "hold=40"].map(|verb| format!("do {name} {verb} key={name}{verb}"))
+        };
+        let asked: Vec<String> = ["A", "B", "C"].into_iter().flat_map(of).collect();
+        rig.submit(1, asked.iter().map(|text| any_command(text)).collect());
+        rig.submit(2, vec![any_command("do B void=2")]);
+        rig.drain();
+        let held = |rig: &Rig| rig.router.totals().tenant(TENANT).unwrap().held.values().sum::<i128>();
+        assert_eq!(held(&rig), 3 * 90 - 40);
+        let due = rig.now.0 + DAY_US;
+        assert!(!rig.router.is_sweep_due(Instant(due - 1)));
+        rig.now = Instant(due);
+        assert!(rig.router.is_sweep_due(rig.now));
+        let written = rig.disk.len();
+        rest(&mut rig);
+        assert_eq!((held(&rig), rig.disk.len()), (0, written + 3), "one record a customer");
+        assert!(!rig.router.is_sweep_due(rig.now));
+        check_journal(&rig.disk);
+        assert!(fold(&rig.disk).rows.values().all(|row| row.holds.is_empty()));
+    }
+}
+
 const NAMES: [&str; 8] = ["A", "B", "C", "D", "E", "F", "G", "H"];
 
 fn any_text() -> impl Strategy<Value = String> {

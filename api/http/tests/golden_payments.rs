@@ -1,0 +1,133 @@
+//! The frozen results and events of what is paid out of wallets: golden files, one line an operation.
+//!
+//! `KEMBALI_BLESS=1` writes the files anew; for a result that was released, that is never the answer.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use kembali_core::accounts::{Entry, HouseAccount, HouseLeg};
+use kembali_core::catalogue::Catalogue;
+use kembali_core::draft::Numbering;
+use kembali_core::event::{Body, Event};
+use kembali_core::hold::{Hold, HoldClosed, HoldEnd, HoldId};
+use kembali_core::operation::{Actor, Operation, OperationDone, OperationKey};
+use kembali_core::{Amount, CustomerId, Fingerprint, Instant, PartnerId, Seq, TenantId, WalletId};
+use kembali_http::wire::event::{self, Audience, Topics};
+use kembali_http::wire::operation::render;
+
+const AT: Instant = Instant(1_488_337_200_000_000);
+const CUSTOMER: CustomerId = CustomerId(0x4df5_900c_22c4_8373_875d_f117_2048_e1b4);
+const GROCER: PartnerId = PartnerId(1);
+
+fn catalogue() -> Catalogue {
+    let numbering = Numbering { tenant: TenantId(1), next_partner: GROCER, currency_is_fixed: false };
+    support::every_kind_of_rule().to_draft().unwrap().resolve(None, numbering).unwrap()
+}
+
+fn amount(minor_units: i64) -> Amount {
+    Amount::new(minor_units).unwrap()
+}
+
+fn body(events: Vec<Event>) -> Body {
+    let received_at = Instant(1_514_764_800_000_001);
+    Body { received_at, tenant: TenantId(1), catalogue_version: 1, customer: Some(CUSTOMER), previous: Seq(2), events }
+}
+
+fn done(actor: Actor, operation: Operation, effects: Vec<Event>) -> Body {
+    let (key, fingerprint) = (Some(OperationKey(7)), Fingerprint { version: 1, hash: 5 });
+    let mut events = vec![Event::OperationDone(Box::new(OperationDone { actor, key, fingerprint, at: AT, operation }))];
+    events.extend(effects);
+    body(events)
+}
+
+fn hold(catalogue: &Catalogue) -> Hold {
+    let (unit, expires_at) = (catalogue.unit(), Instant(AT.0 + 604_800_000_000));
+    Hold { id: HoldId(2), wallet: WalletId(0), unit, partner: GROCER, amount: amount(3_000), expires_at }
+}
+
+/// One record for each operation.
+fn samples(catalogue: &Catalogue) -> Vec<Body> {
+    let hold = hold(catalogue);
+    let closed = |end| Event::HoldClosed(HoldClosed { hold, end });
+    let place = |life_seconds, reference: Option<&str>| Operation::PlaceHold {
+        wallet: WalletId(0),
+        partner: GROCER,
+        amount: 3_000,
+        life_seconds,
+        reference: reference.map(Into::into),
+    };
+    let leg = HouseLeg { account: HouseAccount::Settlement(GROCER), amount: amount(1_200) };
+    let paid = Entry::debit(WalletId(0), hold.unit, amount(5_000).into(), &[leg]).unwrap();
+    let by_grocer = Actor::Partner(GROCER);
+    vec![
+        done(by_grocer, place(None, None), vec![Event::HoldPlaced(hold)]),
+        done(by_grocer, place(Some(604_800), Some("order \"7\"")), vec![Event::HoldPlaced(hold)]),
+        done(
+            by_grocer,
+            Operation::SettleHold { hold: HoldId(2), amount: Some(1_200) },
+            vec![closed(HoldEnd::Settled { amount: amount(1_200) }), Event::WalletEntry(paid)],
+        ),
+        done(Actor::Operator, Operation::VoidHold { hold: HoldId(2) }, vec![closed(HoldEnd::Voided)]),
+    ]
+}
+
+fn check(file: &str, lines: &[String]) {
+    let path = format!("{}/tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
+    let written = lines.join("\n") + "\n";
+    if std::env::var_os("KEMBALI_BLESS").is_some() {
+        std::fs::write(&path, &written).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), written, "{file}");
+}
+
+#[test]
+fn every_payment_has_a_frozen_result() {
+    let catalogue = catalogue();
+    let shown = |(body, seq): (&Body, u64)| {
+        let mut out = Vec::new();
+        render(&mut out, Some(Seq(seq)), body, &catalogue).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let lines: Vec<String> = samples(&catalogue).iter().zip(3..).map(shown).collect();
+    check("operations_of_payments.ndjson", &lines);
+}
+
+#[test]
+fn every_payment_has_its_events() {
+    let catalogue = catalogue();
+    let mut samples = samples(&catalogue);
+    samples.push(body(vec![Event::HoldClosed(HoldClosed { hold: hold(&catalogue), end: HoldEnd::Expired })]));
+    let all = (Audience::Operators, Topics::ALL);
+    let frame = |(body, seq): (&Body, u64)| event::render(Seq(seq), body, &catalogue, all).unwrap().unwrap();
+    let lines: Vec<String> = samples.iter().zip(3..).map(frame).collect();
+    check("events_of_payments.ndjson", &lines);
+}
+
+/// A hold is its partner's, whatever record says so; and of what another did, a partner sees nothing else.
+#[test]
+fn a_hold_is_shown_to_its_partner_alone() {
+    let catalogue = catalogue();
+    let types = |body: &Body, partner| {
+        let seen = event::render(Seq(3), body, &catalogue, (Audience::Partner(partner), Topics::ALL)).unwrap();
+        let frame: serde_json::Value =
+            serde_json::from_str(&seen.unwrap_or_else(|| r#"{"events":[]}"#.into())).unwrap();
+        let events = frame["events"].as_array().unwrap().iter();
+        events.map(|event| event["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let samples = samples(&catalogue);
+    let settled = ["operation.accepted", "hold.settled", "wallet.entry"];
+    assert_eq!(
+        (types(&samples[2], GROCER), types(&samples[2], PartnerId(2))),
+        (settled.map(Into::into).to_vec(), vec![])
+    );
+    // An operator voids it.
+    assert_eq!((types(&samples[3], GROCER), types(&samples[3], PartnerId(2))), (vec!["hold.voided".into()], vec![]));
+    // It is over, which a purchase at another partner is the first to see.
+    let mut bought = samples[2].clone();
+    bought.events.insert(0, Event::HoldClosed(HoldClosed { hold: hold(&catalogue), end: HoldEnd::Expired }));
+    let Event::OperationDone(done) = &mut bought.events[1] else { panic!("an operation") };
+    done.actor = Actor::Partner(PartnerId(2));
+    assert_eq!(types(&bought, GROCER), ["hold.expired", "hold.settled"]);
+    assert_eq!(types(&bought, PartnerId(2)), ["operation.accepted", "wallet.entry"]);
+}
