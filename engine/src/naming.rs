@@ -240,6 +240,14 @@ fn push_operation(operation: &Operation, out: &mut Vec<u8>) {
             out.push(12);
             out.extend_from_slice(&hold.0.to_le_bytes());
         }
+        Operation::Transfer { wallet, to, to_wallet, amount, reference } => {
+            out.push(13);
+            out.extend_from_slice(&wallet.0.to_le_bytes());
+            out.extend_from_slice(&to.0.to_le_bytes());
+            out.extend_from_slice(&to_wallet.0.to_le_bytes());
+            out.extend_from_slice(&amount.to_le_bytes());
+            push_option(reference.as_deref(), out);
+        }
     }
 }
 

@@ -72,7 +72,7 @@ impl RowsDigest {
     /// Ends with the rest of a ledger, whose own rows are not looked at.
     pub(crate) fn finish(mut self, rest: &Ledger) -> FileHash {
         canonical_rest(&rest.desk, &rest.totals, &mut |piece: &[u8]| self.0.main(piece));
-        canonical_rest_more(&rest.totals, &mut |piece: &[u8]| self.0.more(piece));
+        canonical_rest_more(&rest.desk, &rest.totals, &mut |piece: &[u8]| self.0.more(piece));
         self.0.finish()
     }
 }

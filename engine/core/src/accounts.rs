@@ -37,6 +37,8 @@ pub enum HouseAccount {
     RefundShortfall,
     /// What is owed to a partner for what customers paid it out of their wallets. Credited by payments.
     Settlement(PartnerId),
+    /// Money on its way from one wallet to another: credited when it is sent, debited when it arrives or comes back.
+    InTransit,
 }
 
 /// Which way an entry moves a wallet.

@@ -23,6 +23,7 @@ use crate::quantity::{Amount, Balance, Instant, Seq};
 use crate::refund::PurchaseRefunded;
 use crate::rejection::RejectionCode;
 use crate::threshold::SpendStanding;
+use crate::transfer::{TransferCredited, TransferDeclined, TransferReturned, TransferSent, TransferSettled};
 use crate::wallet::WalletStatus;
 
 /// All that one command did: one position, one stamp, all or nothing.
@@ -104,6 +105,16 @@ pub enum Event {
     HoldPlaced(Hold),
     /// Money that was set aside was paid or given free.
     HoldClosed(HoldClosed),
+    /// Money was sent to another wallet.
+    TransferSent(Box<TransferSent>),
+    /// Money that was sent has arrived.
+    TransferCredited(TransferCredited),
+    /// Money that was sent is not taken.
+    TransferDeclined(TransferDeclined),
+    /// Money that was sent is where it was sent to.
+    TransferSettled(TransferSettled),
+    /// Money that was sent is back.
+    TransferReturned(TransferReturned),
 }
 
 /// See [`Event::OfferRedeemed`].

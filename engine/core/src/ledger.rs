@@ -17,6 +17,7 @@ use crate::points::Expiry;
 use crate::quantity::{Amount, Balance, Seq};
 use crate::refund::{ClawBack, PromoBack, RefundStanding};
 use crate::totals::{Grants, PromoRefunds, RefundTotals, TenantTotals, Totals};
+use crate::transfer::OpenTransfer;
 use crate::wallet::WalletStatus;
 
 /// The whole state.
@@ -49,6 +50,8 @@ pub enum Inconsistency {
     CustomerTwice(CustomerId),
     /// A hold is placed out of turn or beyond what is available, or one is closed that is not open, or not as it was.
     WrongHold,
+    /// A transfer is on its way, and the record is not its next step; or a step belongs to no transfer.
+    WrongTransfer,
     /// A balance after an entry is not the balance before it and the entry's amount, or a lot does not hold what is taken.
     WrongBalance,
 }
@@ -68,6 +71,7 @@ impl Ledger {
             return Err(Inconsistency::StampFell);
         }
         self.check_tenant(body)?;
+        check_transfer(self.desk.open_transfer(), body)?;
         for event in &body.events {
             if let Event::HousePosted(entry) = event
                 && !entry.balances()
@@ -177,7 +181,7 @@ impl Ledger {
     /// [`canonical_rest_more`]. Nothing is written of a ledger that has none.
     pub fn canonical_more(&self, mut write: impl FnMut(&[u8])) {
         self.sorted_rows().into_iter().for_each(|row| canonical_row_more(row, &mut write));
-        canonical_rest_more(&self.totals, &mut write);
+        canonical_rest_more(&self.desk, &self.totals, &mut write);
     }
 
     fn sorted_rows(&self) -> Vec<&Row> {
@@ -185,6 +189,48 @@ impl Ledger {
         rows.sort_unstable_by_key(|row| row.id);
         rows
     }
+}
+
+/// Checks that a transfer goes on as it was sent, step by step and with nothing in between.
+fn check_transfer(open: Option<&OpenTransfer>, body: &Body) -> Result<(), Inconsistency> {
+    let step = |event: &&Event| {
+        matches!(
+            event,
+            Event::TransferCredited(_)
+                | Event::TransferDeclined(_)
+                | Event::TransferSettled(_)
+                | Event::TransferReturned(_)
+        )
+    };
+    let mut entries = body.events.iter().filter_map(|event| match event {
+        Event::WalletEntry(entry) => Some(entry),
+        _ => None,
+    });
+    let moved = entries.next().map(|entry| (entry.wallet, entry.unit, entry.direction, entry.amount));
+    let in_transit = |(amount, wallet, unit), direction| moved == Some((wallet, unit, direction, amount));
+    let is_right = match (open, body.events.iter().find(step)) {
+        (None, None) => match OpenTransfer::sent_by(body, Seq::ZERO) {
+            Some(OpenTransfer { sent, .. }) => in_transit((sent.amount, sent.wallet, sent.unit), Direction::Out),
+            None => return Ok(()),
+        },
+        (Some(open), Some(step)) => {
+            let OpenTransfer { seq, sent, .. } = open;
+            let is_next = match (open.answer, step) {
+                (None, Event::TransferCredited(own)) => {
+                    own.transfer == *seq && in_transit((sent.amount, sent.to_wallet, sent.unit), Direction::In)
+                }
+                (None, Event::TransferDeclined(own)) => own.transfer == *seq && moved.is_none(),
+                (Some(Ok(())), Event::TransferSettled(own)) => own.transfer == *seq && moved.is_none(),
+                (Some(Err(_)), Event::TransferReturned(own)) => {
+                    own.transfer == *seq && in_transit((sent.amount, sent.wallet, sent.unit), Direction::In)
+                }
+                _ => false,
+            };
+            is_next && body.customer == Some(open.next_customer()) && body.tenant == open.tenant
+        }
+        _ => false,
+    };
+    if is_right && entries.next().is_none() { Ok(()) } else { Err(Inconsistency::WrongTransfer) }
 }
 
 /// Checks that holds are placed in turn, within what is available, and that those are closed that are open.
@@ -241,6 +287,28 @@ pub fn canonical_rest(desk: &Desk, totals: &Totals, write: &mut impl FnMut(&[u8]
         write(&tenant.0.to_be_bytes());
         canonical_totals(totals, write);
     }
+}
+
+/// Writes the transfer that is on its way, if there is one.
+fn canonical_transfer(desk: &Desk, write: &mut impl FnMut(&[u8])) {
+    let Some(OpenTransfer { tenant, from, sent, answer, seq: _, received_at: _ }) = desk.open_transfer() else {
+        return;
+    };
+    write(b"transfer");
+    write(&tenant.0.to_be_bytes());
+    for customer in [from, &sent.to] {
+        write(&customer.0.to_be_bytes());
+    }
+    for wallet in [sent.wallet, sent.to_wallet] {
+        write(&wallet.0.to_be_bytes());
+    }
+    canonical_unit(sent.unit, write);
+    write(&sent.amount.minor_units().to_be_bytes());
+    write(&[match answer {
+        None => 0,
+        Some(Ok(())) => 1,
+        Some(Err(_)) => 2,
+    }]);
 }
 
 fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
@@ -303,6 +371,7 @@ fn canonical_totals(totals: &TenantTotals, write: &mut impl FnMut(&[u8])) {
                 write(&[10]);
                 write(&partner.0.to_be_bytes());
             }
+            HouseAccount::InTransit => write(&[11]),
         }
         write(&turnover.net().to_be_bytes());
     }
@@ -426,8 +495,9 @@ fn canonical_refunds(row: &Row, write: &mut impl FnMut(&[u8])) {
     }
 }
 
-/// Writes what the sums, beyond [`canonical_rest`], hold of later rules; nothing for tenants without any.
-pub fn canonical_rest_more(totals: &Totals, write: &mut impl FnMut(&[u8])) {
+/// Writes what desk and sums, beyond [`canonical_rest`], hold of later rules; nothing for tenants without any.
+pub fn canonical_rest_more(desk: &Desk, totals: &Totals, write: &mut impl FnMut(&[u8])) {
+    canonical_transfer(desk, write);
     for (tenant, totals) in totals.tenants() {
         canonical_refund_totals(tenant, &totals.refunds, write);
         let TenantTotals { cashback, campaigns, rewards, rewarded_customers, points, offers, .. } = totals;

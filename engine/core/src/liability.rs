@@ -29,6 +29,8 @@ pub struct RollForward {
     pub spent: i128,
     /// What expired.
     pub expired: i128,
+    /// What was sent from one wallet to another and has not arrived.
+    pub in_transit: i128,
     /// What is owed.
     pub closing: i128,
     /// The turnover of each account that had one.
@@ -43,6 +45,7 @@ impl RollForward {
             - self.clawed_back
             - self.spent
             - self.expired
+            - self.in_transit
     }
 
     fn add(&mut self, account: HouseAccount, turnover: Turnover) {
@@ -59,6 +62,7 @@ impl RollForward {
             HouseAccount::Adjustments => self.adjusted += turnover.net(),
             // What should have been taken back and was not, stands on both accounts.
             HouseAccount::RefundShortfall => self.clawed_back -= turnover.net(),
+            HouseAccount::InTransit => self.in_transit -= turnover.net(),
             HouseAccount::PointsExpired => self.expired -= turnover.net(),
             HouseAccount::PointsRedeemed | HouseAccount::Settlement(_) => self.spent -= turnover.net(),
         }

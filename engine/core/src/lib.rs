@@ -7,7 +7,7 @@
 //! Read in this order: [`command`] (what is asked), [`desk`] (what no single customer owns), [`customer`] (one
 //! customer's row), [`event`] (what happened), [`ledger`] (the whole state), [`what_if`] (another one beside it). The
 //! rules themselves: [`promo`], [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`],
-//! [`accounts`], [`hold`], [`refund`]; what they say of a purchase that is booked: [`explain`]. What a change of them would do:
+//! [`accounts`], [`hold`], [`transfer`], [`refund`]; what they say of a purchase that is booked: [`explain`]. What a change of them would do:
 //! [`preview`].
 #![no_std]
 // Tests use proptest, which needs the standard library.
@@ -46,6 +46,7 @@ mod rejection;
 pub mod threshold;
 pub mod tier_move;
 pub mod totals;
+pub mod transfer;
 pub mod upkeep;
 pub mod wallet;
 pub mod what_if;

@@ -18,6 +18,7 @@ use crate::hold::HoldId;
 use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, RuleId, TenantId, WalletId};
 use crate::quantity::{Amount, Balance, DAY_US, Instant, Seq};
 use crate::refund::{Refund, RefundRejection};
+use crate::transfer::TransferRefusal;
 use crate::wallet::WalletStatus;
 
 /// How long the key of an operation is remembered: 30 days.
@@ -122,6 +123,19 @@ pub enum Operation {
     VoidHold {
         /// Which.
         hold: HoldId,
+    },
+    /// Sends money to another wallet, of this customer or of another one.
+    Transfer {
+        /// Out of which.
+        wallet: WalletId,
+        /// Whose wallet gets it.
+        to: CustomerId,
+        /// Which of them.
+        to_wallet: WalletId,
+        /// How much, in minor units, as asked.
+        amount: i64,
+        /// The caller's own name of it.
+        reference: Option<Box<str>>,
     },
 }
 
@@ -293,6 +307,12 @@ pub enum OperationRejection {
         /// What is to be settled.
         amount: Amount,
     },
+    /// The tenant has nobody of the id that money is to be sent to.
+    TransferTargetUnknown,
+    /// The wallet that money is sent to is the one that it comes from.
+    TransferToItself,
+    /// The wallet that money was sent to does not take it.
+    TransferDeclined(TransferRefusal),
 }
 
 /// An operation was done. Comes first in its record; what it did follows.
@@ -362,6 +382,12 @@ impl Operation {
         }
     }
 
+    /// Returns true for a transfer, which is more than one record.
+    #[must_use]
+    pub const fn is_transfer(&self) -> bool {
+        matches!(self, Operation::Transfer { .. })
+    }
+
     /// Returns true for an operation that creates a customer who is not there yet.
     #[must_use]
     pub const fn creates_customer(&self) -> bool {
@@ -416,6 +442,9 @@ impl OperationRejection {
             OperationRejection::HoldUnknown => "hold_not_found",
             OperationRejection::HoldClosed => "hold_closed",
             OperationRejection::HoldExceeded { .. } => "hold_exceeded",
+            OperationRejection::TransferTargetUnknown => "transfer_target_not_found",
+            OperationRejection::TransferToItself => "transfer_to_itself",
+            OperationRejection::TransferDeclined(refusal) => refusal.code(),
         }
     }
 }

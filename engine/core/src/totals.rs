@@ -260,7 +260,12 @@ impl TenantTotals {
             Event::FulfillmentAdvanced(_)
             | Event::OperationRefused(_)
             | Event::WalletOpened(_)
-            | Event::WalletStatusSet(_) => (),
+            | Event::WalletStatusSet(_)
+            | Event::TransferSent(_)
+            | Event::TransferCredited(_)
+            | Event::TransferDeclined(_)
+            | Event::TransferSettled(_)
+            | Event::TransferReturned(_) => (),
             Event::CampaignCompleted(completed) => {
                 *self.campaigns.entry(completed.campaign).or_default() += 1;
                 self.rewarded_customers += u64::from(completed.is_first);

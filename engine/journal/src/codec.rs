@@ -59,6 +59,11 @@ mod kind {
     pub(super) const HOUSE_POSTED: u16 = 25;
     pub(super) const HOLD_PLACED: u16 = 26;
     pub(super) const HOLD_CLOSED: u16 = 27;
+    pub(super) const TRANSFER_SENT: u16 = 28;
+    pub(super) const TRANSFER_CREDITED: u16 = 29;
+    pub(super) const TRANSFER_DECLINED: u16 = 30;
+    pub(super) const TRANSFER_SETTLED: u16 = 31;
+    pub(super) const TRANSFER_RETURNED: u16 = 32;
 }
 
 /// Why bytes are no record.
@@ -171,6 +176,11 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::OfferRedeemed(body) => put(kind::OFFER_REDEEMED, body, out),
         Event::HoldPlaced(body) => put(kind::HOLD_PLACED, body, out),
         Event::HoldClosed(body) => put(kind::HOLD_CLOSED, body, out),
+        Event::TransferSent(body) => put(kind::TRANSFER_SENT, &**body, out),
+        Event::TransferCredited(body) => put(kind::TRANSFER_CREDITED, body, out),
+        Event::TransferDeclined(body) => put(kind::TRANSFER_DECLINED, body, out),
+        Event::TransferSettled(body) => put(kind::TRANSFER_SETTLED, body, out),
+        Event::TransferReturned(body) => put(kind::TRANSFER_RETURNED, body, out),
     }
 }
 
@@ -325,6 +335,11 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::OFFER_REDEEMED => Event::OfferRedeemed(get(kind, body)?),
         kind::HOLD_PLACED => Event::HoldPlaced(get(kind, body)?),
         kind::HOLD_CLOSED => Event::HoldClosed(get(kind, body)?),
+        kind::TRANSFER_SENT => Event::TransferSent(Box::new(get(kind, body)?)),
+        kind::TRANSFER_CREDITED => Event::TransferCredited(get(kind, body)?),
+        kind::TRANSFER_DECLINED => Event::TransferDeclined(get(kind, body)?),
+        kind::TRANSFER_SETTLED => Event::TransferSettled(get(kind, body)?),
+        kind::TRANSFER_RETURNED => Event::TransferReturned(get(kind, body)?),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

@@ -28,6 +28,9 @@ use kembali_core::refund::{
     RefundRejection, RefundedQuota, RefundedRewards, RefundedTier,
 };
 use kembali_core::threshold::SpendStanding;
+use kembali_core::transfer::{
+    TransferCredited, TransferDeclined, TransferRefusal, TransferReturned, TransferSent, TransferSettled,
+};
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{
     Alias, AliasKind, Amount, Balance, CurrencyCode, CustomerId, Fingerprint, Instant, PartnerId, Percent, PurchaseKey,
@@ -382,6 +385,33 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
     let (unit, partner, expires_at) = (money(), PartnerId(3), Instant(1_483_275_206_000_000));
     let hold = Hold { id: HoldId(3), wallet, unit, partner, amount: amount(500), expires_at };
     let closed = |end| body(customer, vec![Event::HoldClosed(HoldClosed { hold, end })]);
+    let transfer = Seq(41);
+    let sent = TransferSent {
+        actor: Actor::Operator,
+        key: Some(key),
+        fingerprint,
+        at: Instant(1_483_271_606_000_000),
+        wallet,
+        unit,
+        amount: amount(500),
+        balance_after: Balance::new(-7).expect("a balance"),
+        to: CustomerId(7),
+        to_wallet: WalletId(1),
+        reference: Some("rent".into()),
+    };
+    let declined = |reason| {
+        let declined = TransferDeclined { transfer, from: CustomerId(7), wallet, reason };
+        body(customer, vec![Event::TransferDeclined(declined)])
+    };
+    let settled = TransferSettled {
+        transfer,
+        wallet,
+        unit,
+        amount: amount(500),
+        balance_after: Balance::ZERO,
+        to: CustomerId(7),
+        to_wallet: WalletId(1),
+    };
     vec![
         ("operation_create_customer", done(Actor::Operator, None, Operation::CreateCustomer)),
         ("operation_open_wallet", by_operator(Operation::OpenWallet)),
@@ -426,6 +456,44 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
         ("refused_hold_unknown", refused(OperationRejection::HoldUnknown)),
         ("refused_hold_closed", refused(OperationRejection::HoldClosed)),
         ("refused_hold_exceeded", refused(OperationRejection::HoldExceeded { held: amount(39), amount: amount(40) })),
+        (
+            "operation_transfer",
+            by_operator(Operation::Transfer {
+                wallet,
+                to: CustomerId(7),
+                to_wallet: WalletId(1),
+                amount: 500,
+                reference: Some("rent".into()),
+            }),
+        ),
+        ("transfer_sent", body(customer, vec![Event::TransferSent(Box::new(sent))])),
+        (
+            "transfer_credited",
+            body(
+                customer,
+                vec![Event::TransferCredited(TransferCredited {
+                    transfer,
+                    from: CustomerId(7),
+                    wallet,
+                    unit,
+                    amount: amount(500),
+                })],
+            ),
+        ),
+        ("transfer_declined_unknown", declined(TransferRefusal::WalletUnknown)),
+        ("transfer_declined_frozen", declined(TransferRefusal::WalletFrozen)),
+        ("transfer_declined_closed", declined(TransferRefusal::WalletClosed)),
+        ("transfer_declined_currency", declined(TransferRefusal::OtherCurrency)),
+        ("transfer_declined_too_large", declined(TransferRefusal::BalanceTooLarge)),
+        ("transfer_settled", body(customer, vec![Event::TransferSettled(settled)])),
+        ("transfer_returned", {
+            let reason = TransferRefusal::WalletFrozen;
+            body(customer, vec![Event::TransferReturned(TransferReturned { transfer, reason })])
+        }),
+        ("wallet_entry_in_transit", house_entry(customer, HouseAccount::InTransit)),
+        ("refused_transfer_target_unknown", refused(OperationRejection::TransferTargetUnknown)),
+        ("refused_transfer_to_itself", refused(OperationRejection::TransferToItself)),
+        ("refused_transfer_declined", refused(OperationRejection::TransferDeclined(TransferRefusal::BalanceTooLarge))),
         ("operation_redeem", by_operator(Operation::Redeem { offer: "Coffee".into(), quantity: 2 })),
         ("refused_customer_unknown", refused(OperationRejection::CustomerUnknown)),
         ("refused_amount_not_positive", refused(OperationRejection::AmountNotPositive { amount: -1 })),

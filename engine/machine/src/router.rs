@@ -24,6 +24,7 @@ use kembali_core::{
 };
 
 mod operations;
+mod transfers;
 
 use operations::KeptOperation;
 
@@ -117,6 +118,8 @@ enum Awaited {
         dry_run: bool,
     },
     Operation(Box<KeptOperation>),
+    /// A further step of a transfer, and the operation that waits for its end; after a start, nobody does.
+    Transfer(Option<Box<KeptOperation>>),
     Customer,
     Preview,
     /// A piece of the sweep over the rows of this shard.
@@ -165,6 +168,8 @@ pub struct Router<T> {
     /// Outcomes in the order of their tickets, each with the position that must be durable before it leaves.
     held: VecDeque<(Seq, Held)>,
     sweep: Sweep,
+    /// True while a transfer is on its way: nothing else is admitted, so its records stand side by side.
+    is_transferring: bool,
     is_poisoned: bool,
 }
 
@@ -176,7 +181,7 @@ impl<T> Router<T> {
         let stamp = desk.last_received_at();
         let sweep = Sweep::new(shards, &desk, &totals);
         let durable_rules = desk.catalogues().map(|rules| (rules.tenant, Arc::clone(rules))).collect();
-        Router {
+        let mut router = Router {
             desk,
             open: Reservations::default(),
             totals,
@@ -194,8 +199,11 @@ impl<T> Router<T> {
             durable,
             held: VecDeque::new(),
             sweep,
+            is_transferring: false,
             is_poisoned: false,
-        }
+        };
+        router.resume_transfer();
+        router
     }
 
     /// Splits a recovered ledger into a router and the rows of each shard.
@@ -228,7 +236,7 @@ impl<T> Router<T> {
     /// Returns true when [`Router::sweep`] has something to do at `now`: customers of removed levels may be left, or points
     /// or holds that expired; and the last piece of the sweep is durable.
     pub fn is_sweep_due(&mut self, now: Instant) -> bool {
-        if self.is_poisoned {
+        if self.is_poisoned || self.is_transferring {
             return false;
         }
         if self.sweep.is_at_rest(self.durable) && self.has_due(now) {
@@ -389,7 +397,7 @@ impl<T> Router<T> {
     /// Admits the first command of the backlog. Returns false when it must wait: then everything behind it waits too,
     /// because a customer's commands keep the order of their arrival.
     fn admit_next(&mut self) -> bool {
-        if OPEN_TICKETS_MAX <= self.slots.len() {
+        if self.is_transferring || OPEN_TICKETS_MAX <= self.slots.len() {
             return false;
         }
         let Some((received_at, command)) = self.backlog.front() else { return false };
@@ -509,6 +517,16 @@ impl<T> Router<T> {
                     self.settle_sweep(shard, swept);
                     continue;
                 }
+                Content::Answered(Awaited::Operation(kept), answer) if kept.is_transfer => {
+                    match self.transfer_began(slot.received_at, kept, answer) {
+                        Some(outcome) => Held::Ready(outcome),
+                        None => continue,
+                    }
+                }
+                Content::Answered(Awaited::Transfer(kept), answer) => match self.transfer_went_on(kept, answer) {
+                    Some(outcome) => Held::Ready(outcome),
+                    None => continue,
+                },
                 Content::Answered(awaited, answer) => Held::Ready(self.settle(slot.received_at, awaited, answer)),
                 Content::Refused(command, rejection, replaces) => {
                     self.open.settle(command.key, None);
@@ -559,9 +577,14 @@ impl<T> Router<T> {
                 Outcome::Preview(Some(PreviewView { piece, as_of: self.desk.last() }))
             }
             (Awaited::Operation(kept), answer) => self.settle_operation(received_at, *kept, answer),
-            (Awaited::Customer | Awaited::Purchase { .. } | Awaited::Preview | Awaited::Sweep(_), _) => {
-                panic!("a shard answered something else")
-            }
+            (
+                Awaited::Customer
+                | Awaited::Purchase { .. }
+                | Awaited::Preview
+                | Awaited::Sweep(_)
+                | Awaited::Transfer(_),
+                _,
+            ) => panic!("a shard answered something else"),
         }
     }
 

@@ -11,6 +11,7 @@ use kembali_core::event::Body;
 use kembali_core::operation::{OperationCommand, OperationRejection};
 use kembali_core::placement::Removal;
 use kembali_core::preview::{Preview, RuleChange};
+use kembali_core::transfer::{self, TransferTerms};
 use kembali_core::{CustomerId, Instant, Rejection, TenantId, Ticket};
 
 use crate::rows::Rows;
@@ -37,6 +38,8 @@ pub enum Work {
     Propose(Box<(Terms, Box<PurchaseCommand>)>),
     /// Decide an operation, and change the row unless it is a dry run.
     Operate(Box<(OperationTerms, Box<OperationCommand>)>),
+    /// Take the next step of a transfer, and change the row unless it is a dry run.
+    Transfer(Box<TransferTerms>, bool),
     /// Look at a row.
     Read(TenantId, CustomerId),
     /// Bring rows up to date that nobody asks for, from a place among them on.
@@ -121,6 +124,7 @@ impl Shard {
                         Decision::Needs(needs) => needs.nothing(),
                     },
                     Work::Operate(work) => self.operate(&work.0, work.1),
+                    Work::Transfer(terms, dry_run) => self.transfer(&terms, dry_run),
                     Work::Read(tenant, customer) => {
                         let row = self.rows.get(&customer).filter(|row| row.tenant == tenant);
                         Answer::Row(row.cloned().map(Box::new))
@@ -168,6 +172,17 @@ impl Shard {
             OperationDecision::Unchanged => Answer::Unchanged,
             OperationDecision::Refused(rejection, command) => Answer::OperationRefused(rejection, command),
         }
+    }
+
+    fn transfer(&mut self, terms: &TransferTerms, dry_run: bool) -> Answer {
+        let customer = terms.open.next_customer();
+        let row = self.rows.get(&customer).expect("a transfer goes between customers who are there");
+        let body = transfer::step(row, terms);
+        if dry_run {
+            return Answer::Proposed(body);
+        }
+        self.evolve(customer, &body);
+        Answer::Decided(body)
     }
 
     fn evolve(&mut self, customer: CustomerId, body: &Body) {

@@ -115,7 +115,12 @@ impl Row {
                 | Event::MilestoneReached(_)
                 | Event::CashbackEarned(_)
                 | Event::RewardGranted(_)
-                | Event::OfferRedeemed(_) => (),
+                | Event::OfferRedeemed(_)
+                | Event::TransferSent(_)
+                | Event::TransferCredited(_)
+                | Event::TransferDeclined(_)
+                | Event::TransferSettled(_)
+                | Event::TransferReturned(_) => (),
             }
         }
     }

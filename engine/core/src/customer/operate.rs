@@ -19,6 +19,7 @@ use crate::operation::{Operation, OperationCommand, OperationDone, OperationReje
 use crate::quantity::{Amount, Seq};
 use crate::refund::{Original, refund};
 use crate::tier_move::move_tier;
+use crate::transfer;
 use crate::upkeep;
 use crate::wallet::{CASHBACK_WALLET, WALLETS_MAX, Wallet, WalletStatus};
 
@@ -55,8 +56,11 @@ pub fn operate(row: Option<&Row>, terms: &OperationTerms, command: Box<Operation
 
 fn body(terms: &OperationTerms, command: OperationCommand, mut events: Vec<Event>, effects: Vec<Event>) -> Body {
     let OperationCommand { actor, key, fingerprint, operation, .. } = command;
-    let done = OperationDone { actor, key, fingerprint, at: terms.at, operation };
-    events.push(Event::OperationDone(Box::new(done)));
+    // A transfer is done once it has arrived.
+    if !operation.is_transfer() {
+        let done = OperationDone { actor, key, fingerprint, at: terms.at, operation };
+        events.push(Event::OperationDone(Box::new(done)));
+    }
     events.extend(effects);
     Body {
         received_at: terms.received_at,
@@ -123,6 +127,7 @@ fn effects(
             Vec::from([hold::place(row, *wallet, (unit, *partner), (*amount, *life_seconds), terms.at)?])
         }
         Operation::SettleHold { hold, amount } => hold::settle(row, command.actor, *hold, *amount)?,
+        Operation::Transfer { .. } => transfer::send(row, command, terms.at, unit)?,
         Operation::VoidHold { hold } => Vec::from([hold::void(row, command.actor, *hold)?]),
         Operation::Redeem { offer, quantity } => redeem(row, terms, offer, *quantity)?,
         Operation::RefundPurchase(asked) => {

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use super::admit::{Named, name_customer, rule_time};
 use super::{Desk, Reservations};
 use crate::catalogue::{Catalogue, RuleClock};
-use crate::identity::{CustomerId, RuleId, TenantId};
+use crate::identity::{CustomerId, CustomerName, RuleId, TenantId};
 use crate::offer;
 use crate::operation::{Operation, OperationCommand, OperationRejection};
 use crate::placement::Removal;
@@ -118,6 +118,13 @@ pub fn admit_operation(
         Named::Open => return OperationAdmission::Wait,
         Named::Nobody => return OperationAdmission::Refused(OperationRejection::CustomerUnknown),
     };
+    if let Operation::Transfer { to, .. } = &command.operation {
+        match name_customer(desk, open, command.tenant, CustomerName::Id(*to), false) {
+            Named::Customer(_) => (),
+            Named::Open => return OperationAdmission::Wait,
+            Named::Nobody => return OperationAdmission::Refused(OperationRejection::TransferTargetUnknown),
+        }
+    }
     let at = match &command.operation {
         Operation::ReportActivity { occurred_at, .. } => match rule_time(catalogue, received_at, *occurred_at) {
             Ok(at) => at,

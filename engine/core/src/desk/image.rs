@@ -17,6 +17,7 @@ use crate::identity::{CustomerId, PurchaseKey, RuleId, TenantId};
 use crate::operation::OperationKey;
 use crate::quantity::{Instant, Seq};
 use crate::totals::{TenantTotals, Totals};
+use crate::transfer::OpenTransfer;
 
 /// A part of a desk. Kinds and shapes are stored: a new shape is a new version of whatever stores them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +68,8 @@ pub enum DeskPiece {
         /// What became of it.
         known: KnownOperation,
     },
+    /// The transfer that is on its way.
+    Transfer(Box<OpenTransfer>),
 }
 
 /// Why a piece has no place: the pieces are not those of one desk, or not in order.
@@ -90,7 +93,9 @@ impl Desk {
         receipts.sort_unstable_by_key(|(key, _)| *key);
         let receipts = receipts.into_iter().map(|(key, receipt)| DeskPiece::Receipt { key, receipt });
         let operations = self.operations.iter().map(|(key, known)| DeskPiece::Operation { key, known });
-        core::iter::once(head).chain(self.tenants.iter().flat_map(TenantDesk::pieces)).chain(receipts).chain(operations)
+        let transfer = self.transfer.clone().map(|open| DeskPiece::Transfer(Box::new(open)));
+        let tenants = self.tenants.iter().flat_map(TenantDesk::pieces);
+        core::iter::once(head).chain(tenants).chain(receipts).chain(operations).chain(transfer)
     }
 
     /// Puts back the next piece; starts with [`Desk::default`].
@@ -141,6 +146,11 @@ impl Desk {
                     return Err(Misfit("the key of an operation is there twice"));
                 }
                 self.operations.insert(key, known);
+            }
+            DeskPiece::Transfer(open) => {
+                if self.transfer.replace(*open).is_some() {
+                    return Err(Misfit("two transfers are on their way"));
+                }
             }
         }
         Ok(())

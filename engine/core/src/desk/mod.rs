@@ -31,6 +31,7 @@ use crate::maps::Map;
 use crate::operation::OperationKey;
 use crate::placement::Removal;
 use crate::quantity::{Instant, Seq};
+use crate::transfer::{OpenTransfer, TransferRefusal, TransferTerms};
 use operations::Operations;
 
 /// What no single customer owns.
@@ -48,6 +49,8 @@ pub struct Desk {
     receipts: Map<PurchaseKey, Receipt>,
     /// What became of every operation key of the last 30 days.
     operations: Operations,
+    /// The transfer that is on its way. Nothing else is written while there is one.
+    transfer: Option<OpenTransfer>,
     /// The id that the next new partner gets.
     next_partner: u32,
     /// The last record that was folded in.
@@ -148,6 +151,10 @@ impl Desk {
                 self.remember(done.key, done.fingerprint, record);
             }
             Event::OperationRefused(refused) => self.remember(Some(refused.key), refused.fingerprint, record),
+            Event::TransferSent(_) => self.transfer = OpenTransfer::sent_by(&record.body, record.seq),
+            Event::TransferCredited(_) => self.answer_transfer(Ok(())),
+            Event::TransferDeclined(declined) => self.answer_transfer(Err(declined.reason)),
+            Event::TransferSettled(_) | Event::TransferReturned(_) => self.transfer = None,
             Event::CustomerCreated(_)
             | Event::HousePosted(_)
             | Event::PromoDeclined(_)
@@ -164,6 +171,12 @@ impl Desk {
             | Event::WalletStatusSet(_)
             | Event::HoldPlaced(_)
             | Event::HoldClosed(_) => (),
+        }
+    }
+
+    fn answer_transfer(&mut self, answer: Result<(), TransferRefusal>) {
+        if let Some(open) = &mut self.transfer {
+            open.answer = Some(answer);
         }
     }
 
@@ -215,6 +228,26 @@ impl Desk {
     #[must_use]
     pub const fn last_received_at(&self) -> Instant {
         self.last_received_at
+    }
+
+    /// Returns the transfer that is on its way, with the terms of its next step.
+    #[must_use]
+    pub fn transfer(&self) -> Option<TransferTerms> {
+        self.terms_of(self.transfer.clone()?)
+    }
+
+    /// Returns on which terms a transfer takes its next step, whether or not it was really sent.
+    #[must_use]
+    pub fn terms_of(&self, open: OpenTransfer) -> Option<TransferTerms> {
+        let tenant = self.tenant(open.tenant)?;
+        let (catalogue, removals) = (Arc::clone(tenant.versions.last()?), Arc::clone(&tenant.removals));
+        Some(TransferTerms { open, catalogue, removals })
+    }
+
+    /// Returns the transfer that is on its way.
+    #[must_use]
+    pub const fn open_transfer(&self) -> Option<&OpenTransfer> {
+        self.transfer.as_ref()
     }
 
     /// Finds a tenant by its slug.

@@ -66,6 +66,9 @@ pub struct WhatIf {
     originals: Map<PurchaseKey, Arc<Record>>,
     /// The numbers that holds have in the second state, of those that have another there; `None` of those that it refuses.
     holds: Map<(CustomerId, HoldId), Option<HoldId>>,
+    /// What became in the second state of the transfer that is on its way in the records: refused, and with which code, or
+    /// not.
+    transfer: Option<Option<&'static str>>,
     /// The versions of the rules that really held, the oldest first.
     recorded: Vec<Arc<Catalogue>>,
     before: Sums,
@@ -132,6 +135,10 @@ enum Kind {
     Purchase,
     /// An operation was done.
     Operation,
+    /// A transfer was sent.
+    TransferSent,
+    /// A transfer went on, or is over.
+    TransferStep,
     Refusal,
     RefusedOperation,
     Catalogue,
@@ -143,6 +150,9 @@ enum Kind {
 /// Says what becomes of a record in the range. Records of kinds that come later are left out until they are named here.
 fn kind_of(body: &Body) -> Kind {
     let of_event = |event: &Event| match event {
+        Event::TransferSent(_) => Some(Kind::TransferSent),
+        Event::TransferCredited(_) | Event::TransferDeclined(_) => Some(Kind::TransferStep),
+        Event::TransferSettled(_) | Event::TransferReturned(_) => Some(Kind::TransferStep),
         Event::PurchaseBooked(_) => Some(Kind::Purchase),
         Event::OperationDone(_) => Some(Kind::Operation),
         Event::PurchaseRefused(_) => Some(Kind::Refusal),
@@ -150,7 +160,10 @@ fn kind_of(body: &Body) -> Kind {
         Event::CatalogueApplied(_) => Some(Kind::Catalogue),
         _ => None,
     };
+    let is_step = |event: &Event| matches!(event, Event::TransferSettled(_) | Event::TransferReturned(_));
     match body.events.iter().find_map(of_event) {
+        // What is done or refused at the end of a transfer was asked at its start.
+        Some(Kind::Operation | Kind::RefusedOperation) if body.events.iter().any(is_step) => Kind::TransferStep,
         Some(kind) => kind,
         None if body.events.iter().all(upkeep::is_upkeep) => Kind::Upkeep,
         None => Kind::Other,
@@ -178,6 +191,7 @@ impl WhatIf {
             refunded: Set::default(),
             originals: Map::default(),
             holds: Map::default(),
+            transfer: None,
             recorded: Vec::new(),
             before: Sums::default(),
             after: Sums::default(),
@@ -228,7 +242,8 @@ impl WhatIf {
         self.switch(seq, body.received_at)?;
         match kind_of(&body) {
             Kind::Purchase => return self.again(seq, body),
-            Kind::Operation => return self.operate_again(seq, body),
+            Kind::Operation | Kind::TransferSent => return self.operate_again(seq, body),
+            Kind::TransferStep => return self.transfer_went_on(seq, body),
             Kind::Refusal => self.left_out.refusals += 1,
             Kind::RefusedOperation => self.left_out.refused_operations += 1,
             Kind::Catalogue => {
@@ -268,7 +283,7 @@ impl WhatIf {
                     _ => Ok(()),
                 })
             }
-            Kind::Purchase | Kind::Operation | Kind::Upkeep | Kind::Other => {
+            Kind::Purchase | Kind::Operation | Kind::TransferSent | Kind::TransferStep | Kind::Upkeep | Kind::Other => {
                 let at = rule_time_of(&body);
                 for event in &body.events {
                     self.before.take(event, seq, at);
@@ -493,6 +508,7 @@ fn rule_time_of(body: &Body) -> Instant {
     let booked = body.events.iter().find_map(|event| match event {
         Event::PurchaseBooked(booked) => Some(booked.at),
         Event::OperationDone(done) => Some(done.at),
+        Event::TransferSent(sent) => Some(sent.at),
         _ => None,
     });
     booked.unwrap_or(body.received_at)

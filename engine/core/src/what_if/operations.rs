@@ -3,15 +3,17 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{Inconsistency, WhatIf};
+use super::people::Moved;
+use super::{Inconsistency, WhatIf, rule_time_of};
 use crate::customer::{OperationDecision, operate};
 use crate::desk::{OperationAdmission, Reservations, admit_operation};
 use crate::event::{Body, Event};
 use crate::hold::HoldId;
 use crate::identity::{CustomerId, CustomerName};
-use crate::operation::{Operation, OperationCommand, OperationDone, OperationRejection};
-use crate::quantity::Seq;
+use crate::operation::{Operation, OperationCommand, OperationRejection};
+use crate::quantity::{Instant, Seq};
 use crate::refund::PURCHASE_REFUSED;
+use crate::transfer;
 
 /// The code of what is asked of a hold that the second state does not have.
 const HOLD_UNKNOWN: &str = OperationRejection::HoldUnknown.code();
@@ -26,12 +28,15 @@ impl WhatIf {
         for event in body.events {
             match event {
                 Event::CustomerCreated(own) => name = CustomerName::Alias(own.alias),
-                Event::OperationDone(own) => done = Some(*own),
+                Event::OperationDone(own) => done = Some((own.actor, own.fingerprint, own.operation)),
+                Event::TransferSent(own) => done = Some((own.actor, own.fingerprint, own.operation())),
                 _ => (),
             }
         }
-        let Some(OperationDone { actor, fingerprint, mut operation, .. }) = done else { return Ok(()) };
-        self.operations += 1;
+        let Some((actor, fingerprint, mut operation)) = done else { return Ok(()) };
+        let is_transfer = operation.is_transfer();
+        // A transfer counts once it is over.
+        self.operations += u64::from(!is_transfer);
         let is_there = self.find_hold(customer, &mut operation);
         let original = operation.refund().and_then(|refund| self.originals.get(&refund.purchase)).cloned();
         // The wanted rules refuse the purchase, so nothing of it can be refunded; or they leave too little to be held.
@@ -64,7 +69,8 @@ impl WhatIf {
                     }
                     self.differences.add(customer, &moved);
                     self.note_hold(customer, placed, placed_hold(&body));
-                    return self.fold(body);
+                    self.fold(body)?;
+                    return if is_transfer { self.transfer(seq, terms.at) } else { Ok(()) };
                 }
                 OperationDecision::Unchanged => None,
                 OperationDecision::Refused(rejection, _) => Some(rejection),
@@ -74,11 +80,63 @@ impl WhatIf {
                 unreachable!("no key is kept here and nothing is in flight")
             }
         };
-        if let Some(rejection) = rejection {
+        if is_transfer {
+            self.transfer = Some(rejection.as_ref().map(OperationRejection::code));
+        } else if let Some(rejection) = rejection {
             *self.refused_operations.entry(rejection.code()).or_default() += 1;
         }
         self.note_hold(customer, placed, None);
         self.differences.add(customer, &moved);
+        Ok(())
+    }
+
+    /// Goes on with a transfer of the second state until it is over.
+    fn transfer(&mut self, seq: Seq, at: Instant) -> Result<(), Inconsistency> {
+        let mut refused = None;
+        while let Some(terms) = self.desk.transfer() {
+            let customer = terms.open.next_customer();
+            let row = self.rows.get(&customer).ok_or(Inconsistency::UnknownCustomer(customer))?;
+            let body = transfer::step(row, &terms);
+            let mut moved = Moved::default();
+            for event in &body.events {
+                self.after.take(event, seq, at);
+                moved.is(event);
+                if let Event::TransferReturned(returned) = event {
+                    refused = Some(returned.reason.code());
+                }
+            }
+            self.differences.add(customer, &moved);
+            self.fold(body)?;
+        }
+        self.transfer = Some(refused);
+        Ok(())
+    }
+
+    /// Takes a further step of a transfer that really happened. In the second state it is over already, unless it was sent
+    /// before the range.
+    pub(super) fn transfer_went_on(&mut self, seq: Seq, body: Body) -> Result<(), Inconsistency> {
+        if self.desk.open_transfer().is_some() {
+            let at = rule_time_of(&body);
+            for event in &body.events {
+                self.before.take(event, seq, at);
+                self.after.take(event, seq, at);
+            }
+            return self.fold(body);
+        }
+        let (customer, moved) = self.was(seq, &body)?;
+        self.differences.add(customer, &moved);
+        for event in &body.events {
+            match event {
+                Event::TransferSettled(_) => {
+                    self.operations += 1;
+                    if let Some(code) = self.transfer.take().flatten() {
+                        *self.refused_operations.entry(code).or_default() += 1;
+                    }
+                }
+                Event::OperationRefused(_) => self.left_out.refused_operations += 1,
+                _ => (),
+            }
+        }
         Ok(())
     }
 

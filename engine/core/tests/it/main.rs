@@ -25,4 +25,5 @@ mod property;
 mod refund;
 mod refund_property;
 mod support;
+mod transfers;
 mod what_if;

@@ -8,6 +8,7 @@ use kembali_core::hold::HoldId;
 use kembali_core::operation::{
     Actor, Operation, OperationCommand, OperationKey, OperationRefused, OperationRejection, TierMove,
 };
+use kembali_core::transfer::{self, OpenTransfer};
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{CustomerName, Fingerprint, Instant, PartnerId, Seq, TenantId, WalletId};
 
@@ -39,8 +40,15 @@ impl World {
     fn decide_operation(&mut self, terms: &OperationTerms, command: OperationCommand) -> Operated {
         let dry_run = command.dry_run;
         match operate(self.ledger.rows.get(&terms.customer), terms, Box::new(command)) {
-            OperationDecision::Decided(body) if dry_run => Operated::WouldDo(body),
-            OperationDecision::Decided(body) => Operated::Done(self.write(body)),
+            OperationDecision::Decided(body) => match OpenTransfer::sent_by(&body, Seq::ZERO) {
+                Some(open) if dry_run => self.propose_transfer(&body, open),
+                Some(_) => {
+                    self.write(body);
+                    self.finish_transfer()
+                }
+                None if dry_run => Operated::WouldDo(body),
+                None => Operated::Done(self.write(body)),
+            },
             OperationDecision::Unchanged => Operated::Unchanged,
             OperationDecision::Refused(rejection, command) => {
                 let Some(key) = command.key.filter(|_| !dry_run) else {
@@ -58,11 +66,39 @@ impl World {
         }
     }
 
+    /// Takes the next step of the transfer that is on its way.
+    pub(crate) fn step_transfer(&mut self) -> Option<Record> {
+        let terms = self.ledger.desk.transfer()?;
+        let body = transfer::step(&self.ledger.rows[&terms.open.next_customer()], &terms);
+        Some(self.write(body))
+    }
+
+    fn finish_transfer(&mut self) -> Operated {
+        let mut last = None;
+        while let Some(record) = self.step_transfer() {
+            last = Some(record);
+        }
+        let last = last.expect("a transfer that was sent goes on");
+        match declined(&last.body) {
+            Some(rejection) => Operated::Refused { rejection, is_written: true },
+            None => Operated::Done(last),
+        }
+    }
+
+    fn propose_transfer(&self, body: &Body, open: OpenTransfer) -> Operated {
+        let terms = self.ledger.desk.terms_of(open).unwrap();
+        let received = transfer::step(&self.ledger.rows[&terms.open.next_customer()], &terms);
+        match declined(&received) {
+            Some(rejection) => Operated::Refused { rejection, is_written: false },
+            None => Operated::WouldDo(transfer::would_settle(body).unwrap()),
+        }
+    }
+
     /// Reads `NAME OPERATION` and options.
     ///
     /// Operations: `create`; `open`; `rename W`; `freeze W`, `thaw W`, `close W`; `deposit W AMOUNT`; `give W AMOUNT`,
     /// `take W AMOUNT`; `did TAG`; `redeem OFFER QUANTITY`;
-    /// `hold W AMOUNT SECONDS` for partner 1, `settle HOLD AMOUNT`, `void HOLD`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
+    /// `hold W AMOUNT SECONDS` for partner 1, `settle HOLD AMOUNT`, `void HOLD`; `send W NAME W AMOUNT`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
     /// `occurred=`, `dry`. Names that are not `create` are those of [`customer`] with `id:` in front.
     pub(crate) fn operation(&mut self, words: &[&str]) -> OperationCommand {
         let (options, words): (Vec<&str>, Vec<&str>) =
@@ -108,6 +144,16 @@ impl World {
             "settle" => Operation::SettleHold {
                 hold: HoldId(words[2].parse().unwrap()),
                 amount: words.get(3).map(|amount| amount.parse().unwrap()),
+            },
+            "send" => Operation::Transfer {
+                wallet: wallet(2),
+                to: match customer(tenant, &format!("id:{}", words[3])) {
+                    CustomerName::Id(id) => id,
+                    CustomerName::Alias(_) => unreachable!("it is asked for by id"),
+                },
+                to_wallet: wallet(4),
+                amount: amount(5),
+                reference: None,
             },
             "void" => Operation::VoidHold { hold: HoldId(words[2].parse().unwrap()) },
             "promote" => step(TierMove::Up),
@@ -159,4 +205,13 @@ impl World {
 
 fn fingerprint(name: CustomerName, operation: &Operation) -> Fingerprint {
     Fingerprint { version: 1, hash: hash(&format!("{name:?} {operation:?}")) }
+}
+
+/// Returns the refusal of a transfer that its target declined.
+fn declined(body: &Body) -> Option<OperationRejection> {
+    body.events.iter().find_map(|event| match event {
+        Event::TransferDeclined(own) => Some(OperationRejection::TransferDeclined(own.reason)),
+        Event::TransferReturned(own) => Some(OperationRejection::TransferDeclined(own.reason)),
+        _ => None,
+    })
 }

@@ -315,6 +315,7 @@ impl Pair {
                 | HouseAccount::PointsRedeemed
                 | HouseAccount::RedemptionExpense
                 | HouseAccount::Settlement(_)
+                | HouseAccount::InTransit
                 | HouseAccount::RefundShortfall => panic!("no purchase of this model posts there"),
             };
             assert_eq!(sum.net(), wanted, "{account:?}");

@@ -455,6 +455,11 @@ impl World {
                     let level = program.level_name(after.level).unwrap();
                     parts.push(format!("{level} at {} {reason:?}", after.spent.minor_units()));
                 }
+                Event::TransferSent(sent) => parts.push(format!("sent {}", sent.amount.minor_units())),
+                Event::TransferCredited(credited) => parts.push(format!("got {}", credited.amount.minor_units())),
+                Event::TransferDeclined(_) => parts.push("declined".into()),
+                Event::TransferSettled(settled) => parts.push(format!("left {}", settled.balance_after.minor_units())),
+                Event::TransferReturned(_) => parts.push("returned".into()),
                 Event::HoldPlaced(hold) => parts.push(format!("hold {} of {}", hold.id.0, hold.amount.minor_units())),
                 Event::HoldClosed(HoldClosed { hold, end }) => parts.push(match end {
                     HoldEnd::Settled { amount } => format!("hold {} settled {}", hold.id.0, amount.minor_units()),

@@ -20,11 +20,15 @@ pub(super) struct KeptOperation {
     creates: bool,
     /// Units of an offer that are reserved.
     units: Option<(TenantId, RuleId, u32)>,
+    /// What the source of a transfer would do, of a dry run.
+    pub(super) proposed: Option<Body>,
+    /// True of a transfer, which is over only after further steps.
+    pub(super) is_transfer: bool,
     /// The key of a refund, and the promo that may get a unit back.
     refund: Option<(PurchaseKey, Option<(TenantId, RuleId)>)>,
-    catalogue: Arc<Catalogue>,
+    pub(super) catalogue: Arc<Catalogue>,
     text: Option<Box<str>>,
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 impl<T> Router<T> {
@@ -55,11 +59,15 @@ impl<T> Router<T> {
             customer,
             creates: self.desk.last_record_of(customer) == Seq::ZERO,
             units: terms.reserved_units(),
+            is_transfer: operation.operation.is_transfer(),
+            proposed: None,
             refund: operation.operation.refund().map(|refund| (refund.key, operation.may_return())),
             catalogue: Arc::clone(&terms.catalogue),
             text: operation.text.take(),
             dry_run: operation.dry_run,
         });
+        // A dry run looks at both rows as they are between two commands.
+        self.is_transferring = kept.is_transfer;
         if !kept.dry_run {
             self.open.begin_operation(kept.key, kept.units);
             if let Some((key, promo)) = kept.refund {
@@ -73,16 +81,22 @@ impl<T> Router<T> {
         Content::Awaited(Awaited::Operation(kept))
     }
 
-    pub(super) fn settle_operation(&mut self, received_at: Instant, kept: KeptOperation, answer: Answer) -> Outcome {
-        if !kept.dry_run {
-            self.open.end_operation(kept.key, kept.units);
-            if let Some((key, promo)) = kept.refund {
-                self.open.end_refund(key, promo);
-            }
-            if kept.creates {
-                self.open.end_creation(kept.catalogue.tenant, kept.customer);
-            }
+    /// Ends what an admitted operation had reserved.
+    pub(super) fn end_operation(&mut self, kept: &KeptOperation) {
+        if kept.dry_run {
+            return;
         }
+        self.open.end_operation(kept.key, kept.units);
+        if let Some((key, promo)) = kept.refund {
+            self.open.end_refund(key, promo);
+        }
+        if kept.creates {
+            self.open.end_creation(kept.catalogue.tenant, kept.customer);
+        }
+    }
+
+    pub(super) fn settle_operation(&mut self, received_at: Instant, kept: KeptOperation, answer: Answer) -> Outcome {
+        self.end_operation(&kept);
         match answer {
             Answer::Proposed(body) => Outcome::WouldOperate { body: Box::new(body), catalogue: kept.catalogue },
             Answer::Decided(body) => {

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use kembali_core::PurchaseKey;
+use kembali_core::accounts::HouseAccount;
 use kembali_core::event::{Event, Record};
+use kembali_core::{PurchaseKey, WalletId};
 use kembali_machine::Outcome;
 use proptest::prelude::*;
 
-use crate::rig::{Chance, Rig, TENANT, bookings, canonical, check_journal, command, depth, fold, purchase, show};
+use crate::rig::{
+    Chance, Rig, TENANT, alias, bookings, canonical, check_journal, command, depth, fold, purchase, shard_of, show,
+};
 
 const MAX: &str = "9007199254740991";
 
@@ -145,7 +148,8 @@ fn micro_step(rig: &mut Rig, step: usize) -> usize {
 fn stop_everywhere(texts: &[&str], first: usize, quota: u64, check: impl Fn(&Rig, &Rig)) -> usize {
     let mut stops = 0;
     for steps in 0..=8 * (texts.len() + 2) {
-        for kept in 0..=texts.len() {
+        // A transfer is three records.
+        for kept in 0..=texts.len() + 2 {
             let mut rig = Rig::new(2, quota);
             let mut rest = texts.iter();
             rig.submit(1, rest.by_ref().take(first).map(|text| command(text)).collect());
@@ -216,6 +220,57 @@ fn r19b_one_order() {
         assert_eq!(again.disk.len(), 3);
     });
     assert!(30 < stops, "only {stops} stops");
+}
+
+/// What is with A, with B, and on its way between them.
+fn places(disk: &[Arc<Record>]) -> [i128; 3] {
+    let ledger = fold(disk);
+    let of = |name| {
+        let row = ledger.rows.get(&alias(name).first_customer_id());
+        row.map_or(0, |row| i128::from(row.balance(WalletId(0)).minor_units()))
+    };
+    let house = ledger.totals.tenant(TENANT).map(|totals| totals.house.clone()).unwrap_or_default();
+    let in_transit = house.iter().filter(|((_, account), _)| *account == HouseAccount::InTransit);
+    [of("A"), of("B"), -in_transit.map(|(_, turnover)| turnover.net()).sum::<i128>()]
+}
+
+/// A transfer between two shards that is stopped after any step, and with any part of its records on disk: a start goes on
+/// with it before anything else, and the money is at one place, once. So for one that arrives and for one that comes back.
+#[test]
+fn r16_a_transfer_is_stopped_at_every_step() {
+    let shard = |name| shard_of(2)(TENANT, alias(name).first_customer_id());
+    assert_ne!(shard("A"), shard("B"), "they lie in two shards");
+    for (frozen, end) in [(false, [40, 60, 0]), (true, [100, 0, 0])] {
+        let mut texts = vec!["do A create", "do B create", "do A deposit=100", "do A send=60", "buy C 10 key=c"];
+        if frozen {
+            texts.insert(2, "do B freeze");
+        }
+        let stops = stop_everywhere(&texts, texts.len(), 9, |recovered, again| {
+            let [a, b, moving] = places(&recovered.disk);
+            let has_deposit = a + b + moving == 100;
+            assert!(has_deposit || [a, b, moving] == [0, 0, 0]);
+            assert!([[100, 0, 0], [40, 0, 60], [40, 60, 0], [0, 0, 0]].contains(&[a, b, moving]));
+            // Nobody asks, and it is finished all the same.
+            let mut alone = Rig::recover(recovered.disk.clone(), 2);
+            alone.drain();
+            let is_open = fold(&recovered.disk).desk.open_transfer().is_some();
+            assert_eq!(alone.disk.len() == recovered.disk.len(), !is_open);
+            let expected = if is_open { end } else { [a, b, moving] };
+            assert_eq!(places(&alone.disk), expected);
+            check_journal(&alone.disk);
+            let [a, b, moving] = places(&again.disk);
+            // Backwards, the deposit may come before its customer.
+            assert!(moving == 0 && [0, 100].contains(&(a + b)));
+            let sent = again.disk.iter().flat_map(|record| &record.body.events);
+            let sent = sent.filter(|event| matches!(event, Event::TransferSent(_))).count();
+            assert!(sent <= 1, "a transfer was sent twice");
+        });
+        assert!(50 < stops, "only {stops} stops");
+        let mut rig = Rig::new(2, 9);
+        rig.submit(1, texts.iter().map(|text| command(text)).collect());
+        rig.drain();
+        assert_eq!(places(&rig.disk), end);
+    }
 }
 
 /// The reply is dropped after the commit: the same again shows the first booking, before and after a restart.

@@ -5,18 +5,21 @@ use std::sync::Arc;
 use kembali_core::accounts::Direction;
 use kembali_core::customer::{OperationDecision, operate};
 use kembali_core::desk::{self, OperationAdmission, Reservations};
-use kembali_core::event::Event;
+use kembali_core::event::{Body, Event};
 use kembali_core::hold::HoldId;
-use kembali_core::operation::{Actor, Operation, OperationCommand, OperationKey, OperationRefused, TierMove};
+use kembali_core::operation::{
+    Actor, Operation, OperationCommand, OperationKey, OperationRefused, OperationRejection, TierMove,
+};
+use kembali_core::transfer::{self, OpenTransfer};
 use kembali_core::wallet::WalletStatus;
-use kembali_core::{CustomerName, Fingerprint, Instant, PartnerId, WalletId};
+use kembali_core::{CustomerName, Fingerprint, Instant, PartnerId, Seq, WalletId};
 use kembali_machine::Outcome;
 
 use crate::rig::{TENANT, alias, hash};
 use crate::sequential::Sequential;
 
 /// Reads `NAME VERB` and options: `create`, `open`, `freeze`, `thaw`, `deposit=N`, `take=N`, `mug=N`, `hold=N` for a
-/// day, `settle=N`, `void=N`, `up`, `down`, `tag`; then
+/// day, `settle=N`, `void=N`, `send=N` to customer B, `up`, `down`, `tag`; then
 /// `key=`, `dry`.
 pub(crate) fn operation(text: &str) -> OperationCommand {
     let mut words = text.split_whitespace();
@@ -38,6 +41,13 @@ pub(crate) fn operation(text: &str) -> OperationCommand {
         }
         "settle" => Operation::SettleHold { hold: HoldId(amount as u32), amount: None },
         "void" => Operation::VoidHold { hold: HoldId(amount as u32) },
+        "send" => Operation::Transfer {
+            wallet,
+            to: alias("B").first_customer_id(),
+            to_wallet: wallet,
+            amount,
+            reference: None,
+        },
         "up" => Operation::MoveTier { program: "Ladder".into(), to: TierMove::Up },
         "down" => Operation::MoveTier { program: "Ladder".into(), to: TierMove::Down },
         "tag" => Operation::ReportActivity { tag: "x".into(), occurred_at: Some(Instant(500)) },
@@ -80,10 +90,31 @@ impl Sequential {
         };
         let catalogue = Arc::clone(&terms.catalogue);
         match operate(self.ledger.rows.get(&terms.customer), &terms, Box::new(command.clone())) {
-            OperationDecision::Decided(body) if command.dry_run => {
-                Outcome::WouldOperate { body: Box::new(body), catalogue }
-            }
-            OperationDecision::Decided(body) => Outcome::Operated { record: self.write(body), catalogue },
+            OperationDecision::Decided(body) => match OpenTransfer::sent_by(&body, Seq::ZERO) {
+                Some(open) if command.dry_run => {
+                    let terms = self.ledger.desk.terms_of(open).unwrap();
+                    let received = transfer::step(&self.ledger.rows[&terms.open.next_customer()], &terms);
+                    match declined(&received) {
+                        Some(rejection) => Outcome::OperationRefused(rejection),
+                        None => {
+                            let body = Box::new(transfer::would_settle(&body).unwrap());
+                            Outcome::WouldOperate { body, catalogue }
+                        }
+                    }
+                }
+                None if command.dry_run => Outcome::WouldOperate { body: Box::new(body), catalogue },
+                _ => {
+                    let mut record = self.write(body);
+                    while let Some(terms) = self.ledger.desk.transfer() {
+                        let row = &self.ledger.rows[&terms.open.next_customer()];
+                        record = self.write(transfer::step(row, &terms));
+                    }
+                    match declined(&record.body) {
+                        Some(rejection) => Outcome::OperationRefused(rejection),
+                        None => Outcome::Operated { record, catalogue },
+                    }
+                }
+            },
             OperationDecision::Unchanged => Outcome::Unchanged { customer: terms.customer },
             OperationDecision::Refused(rejection, command) => {
                 if let Some(key) = command.key.filter(|_| !command.dry_run) {
@@ -96,4 +127,13 @@ impl Sequential {
             }
         }
     }
+}
+
+/// Returns the refusal of a transfer that its target declined.
+fn declined(body: &Body) -> Option<OperationRejection> {
+    body.events.iter().find_map(|event| match event {
+        Event::TransferDeclined(own) => Some(OperationRejection::TransferDeclined(own.reason)),
+        Event::TransferReturned(own) => Some(OperationRejection::TransferDeclined(own.reason)),
+        _ => None,
+    })
 }

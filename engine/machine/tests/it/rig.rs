@@ -400,6 +400,11 @@ pub(crate) fn show_body(body: &Body) -> String {
             | Event::PointEntry(_)
             | Event::HousePosted(_)
             | Event::OperationDone(_) => (),
+            Event::TransferSent(sent) => parts.push(format!("sent {}", sent.amount.minor_units())),
+            Event::TransferCredited(credited) => parts.push(format!("got {}", credited.amount.minor_units())),
+            Event::TransferDeclined(_) => parts.push("declined".into()),
+            Event::TransferSettled(settled) => parts.push(format!("left {}", settled.balance_after.minor_units())),
+            Event::TransferReturned(_) => parts.push("returned".into()),
             Event::HoldPlaced(hold) => parts.push(format!("hold {} of {}", hold.id.0, hold.amount.minor_units())),
             Event::HoldClosed(closed) => parts.push(format!("{:?} {}", closed.end, closed.hold.id.0).to_lowercase()),
             Event::OfferRedeemed(redeemed) => parts.push(format!("redeemed {}", redeemed.quantity)),

@@ -34,6 +34,7 @@ fn any_command() -> impl Strategy<Value = String> {
         5 => (1..60i64).prop_map(|amount| format!("hold={amount}")),
         2 => (1..4i64).prop_map(|hold| format!("settle={hold}")),
         1 => (1..4i64).prop_map(|hold| format!("void={hold}")),
+        6 => (1..200i64).prop_map(|amount| format!("send={amount}")),
         2 => Just("up".to_string()),
         1 => Just("down".to_string()),
         1 => Just("tag".to_string()),
