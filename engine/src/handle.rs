@@ -17,7 +17,9 @@ use kembali_core::customer::Row;
 use kembali_core::draft::CatalogueDraft;
 use kembali_core::event::{Body, Event, PlacementReason, Record, TierPlaced};
 use kembali_core::purchase::Purchase;
-use kembali_core::{CatalogueRejection, CustomerId, Instant, PurchaseKey, RuleId, Seq, TenantId, WalletId, upkeep};
+use kembali_core::{
+    CatalogueRejection, CustomerId, CustomerName, Instant, PurchaseKey, RuleId, Seq, TenantId, WalletId, upkeep,
+};
 use kembali_journal::{ProfileError, ProfileKey, ProfileReader};
 use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
@@ -265,6 +267,15 @@ impl Engine {
             ReadError::Damaged(seq, format!("it names version {version} of a catalogue, which does not exist"))
         })?;
         Ok(Some((Arc::new(record), catalogue)))
+    }
+
+    /// Returns the id that a name stands for, whether or not there is such a customer.
+    #[must_use]
+    pub fn customer_id(&self, tenant: TenantId, customer: &CustomerRef) -> CustomerId {
+        match self.inner.naming.customer(tenant, customer) {
+            CustomerName::Id(id) => id,
+            CustomerName::Alias(alias) => alias.first_customer_id(),
+        }
     }
 
     /// Finds the last rules that still had each level from which a record places its customer: where the names of levels

@@ -169,6 +169,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::PostHold => on(MethodFilter::POST, operations::holds::post),
         Endpoint::SettleHold => on(MethodFilter::POST, operations::holds::settle),
         Endpoint::VoidHold => on(MethodFilter::POST, operations::holds::void),
+        Endpoint::PostTransfer => on(MethodFilter::POST, operations::post_transfer),
         Endpoint::Holds => get(reads::customers::holds),
         Endpoint::Offers => get(reads::offers::list),
         Endpoint::Promote => on(MethodFilter::POST, operations::promote),

@@ -5,6 +5,7 @@
 use kembali_core::RejectionCode;
 use kembali_core::operation::OperationRejection;
 use kembali_core::refund::RefundRejection;
+use kembali_core::transfer::TransferRefusal;
 
 /// One code.
 #[derive(Debug)]
@@ -224,6 +225,20 @@ registry! {
         "It was settled or voided, or it has expired. Place another one."
     HOLD_EXCEEDED 422 "hold_exceeded" final "More is to be settled than is held"
         "Settle at most `held`."
+    TRANSFER_TARGET_NOT_FOUND 422 "transfer_target_not_found" final "There is no such customer to send money to"
+        "Check the name in `to`: the customer must be there, and of the same tenant."
+    TRANSFER_TO_ITSELF 422 "transfer_to_itself" final "The money would go where it comes from"
+        "Name another wallet."
+    TARGET_WALLET_NOT_FOUND 422 "target_wallet_not_found" final "The other customer has no such wallet"
+        "Take a number from that customer's wallets. The money is where it was."
+    TARGET_WALLET_FROZEN 422 "target_wallet_frozen" final "The wallet that the money would go to is frozen"
+        "Have an operator make it active again, then send it again. The money is where it was."
+    TARGET_WALLET_CLOSED 422 "target_wallet_closed" final "The wallet that the money would go to is closed"
+        "Take another wallet: a closed one stays closed. The money is where it was."
+    TARGET_CURRENCY_DIFFERS 422 "target_currency_differs" final "The two wallets count different currencies"
+        "Take a wallet of the same currency: nothing is converted. The money is where it was."
+    TARGET_BALANCE_TOO_LARGE 422 "target_balance_too_large" final "The wallet that the money would go to would pass the largest amount"
+        "Have that wallet paid out first. The money is where it was."
     OFFER_CLOSED 422 "offer_closed" final "The offer cannot be redeemed now"
         "Look at its period and whether it is active."
     QUANTITY_OUT_OF_RANGE 422 "quantity_out_of_range" final "So many units cannot be redeemed at once"
@@ -320,6 +335,15 @@ pub(crate) fn of_operation_rejection(rejection: &OperationRejection) -> &'static
         OperationRejection::HoldUnknown => &HOLD_NOT_FOUND,
         OperationRejection::HoldClosed => &HOLD_CLOSED,
         OperationRejection::HoldExceeded { .. } => &HOLD_EXCEEDED,
+        OperationRejection::TransferTargetUnknown => &TRANSFER_TARGET_NOT_FOUND,
+        OperationRejection::TransferToItself => &TRANSFER_TO_ITSELF,
+        OperationRejection::TransferDeclined(refusal) => match refusal {
+            TransferRefusal::WalletUnknown => &TARGET_WALLET_NOT_FOUND,
+            TransferRefusal::WalletFrozen => &TARGET_WALLET_FROZEN,
+            TransferRefusal::WalletClosed => &TARGET_WALLET_CLOSED,
+            TransferRefusal::OtherCurrency => &TARGET_CURRENCY_DIFFERS,
+            TransferRefusal::BalanceTooLarge => &TARGET_BALANCE_TOO_LARGE,
+        },
     }
 }
 

@@ -36,6 +36,7 @@ use crate::wire::operation::{
 use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
 use crate::wire::refund::NewRefund;
 use crate::wire::result::Rules;
+use crate::wire::transfer::NewTransfer;
 
 /// The header that names a request for ever, or nearly.
 pub(crate) const KEY_HEADER: &str = "idempotency-key";
@@ -125,6 +126,22 @@ pub(crate) async fn post_adjustment(
     let body: NewAdjustment = body_of(&app, request).await?;
     let (amount, direction, reason) = (body.amount.0, body.direction.direction(), body.reason()?);
     ask.operate(&app, customer, Operation::Adjust { wallet, direction, amount, reason }, None).await
+}
+
+/// Sends money to another wallet.
+pub(crate) async fn post_transfer(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path((id, wallet)): Path<(String, String)>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let ask = Ask::read(&app, identity, Endpoint::PostTransfer, request.uri(), request.headers()).await?;
+    let (customer, wallet) = (customer(&id)?, wallet_id(&wallet)?);
+    let body: NewTransfer = body_of(&app, request).await?;
+    let to = app.engine.customer_id(ask.tenant, &body.target()?);
+    let (to_wallet, amount) = (body.wallet()?, body.amount.0);
+    let operation = Operation::Transfer { wallet, to, to_wallet, amount, reference: body.reference()? };
+    ask.operate(&app, customer, operation, None).await
 }
 
 /// Counts something that the customer did.

@@ -147,6 +147,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::PostRedemption
         | Endpoint::SettleHold
         | Endpoint::VoidHold
+        | Endpoint::PostTransfer
         | Endpoint::Promote
         | Endpoint::Demote => &[TENANT, DRY_RUN],
         Endpoint::PostHold => &[DRY_RUN],
@@ -190,6 +191,7 @@ pub(crate) const fn insists_on_key(endpoint: Endpoint) -> Option<bool> {
         | Endpoint::PostHold
         | Endpoint::SettleHold
         | Endpoint::VoidHold
+        | Endpoint::PostTransfer
         | Endpoint::Promote
         | Endpoint::Demote => Some(true),
         Endpoint::PostCustomer | Endpoint::PatchWallet | Endpoint::DeleteWallet => Some(false),

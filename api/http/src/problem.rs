@@ -150,7 +150,10 @@ impl Problem {
             OperationRejection::HoldExceeded { held, amount } => {
                 problem.pointer("/amount").member("held", held.minor_units()).member("amount", amount.minor_units())
             }
-            OperationRejection::HoldUnknown
+            OperationRejection::TransferTargetUnknown => problem.pointer("/to"),
+            OperationRejection::TransferToItself
+            | OperationRejection::TransferDeclined(_)
+            | OperationRejection::HoldUnknown
             | OperationRejection::HoldClosed
             | OperationRejection::OfferUnknown
             | OperationRejection::OfferClosed

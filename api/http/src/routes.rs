@@ -62,6 +62,8 @@ pub enum Endpoint {
     VoidHold,
     /// Lists a customer's open holds.
     Holds,
+    /// Sends money to another wallet.
+    PostTransfer,
     /// Lists what points may be spent on.
     Offers,
     /// Moves a customer one level up.
@@ -172,6 +174,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::POST, "/v1/customers/{id}/holds/{hold}/settle", PartnerOrOperator, Endpoint::SettleHold),
     route(Method::POST, "/v1/customers/{id}/holds/{hold}/void", PartnerOrOperator, Endpoint::VoidHold),
     route(Method::GET, "/v1/customers/{id}/holds", PartnerOrOperator, Endpoint::Holds),
+    route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/transfers", Operator, Endpoint::PostTransfer),
     route(Method::GET, "/v1/offers", PartnerOrOperator, Endpoint::Offers),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/promote", Operator, Endpoint::Promote),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/demote", Operator, Endpoint::Demote),

@@ -11,13 +11,17 @@ use kembali_core::catalogue::Catalogue;
 use kembali_core::draft::Numbering;
 use kembali_core::event::{Body, Event};
 use kembali_core::hold::{Hold, HoldClosed, HoldEnd, HoldId};
-use kembali_core::operation::{Actor, Operation, OperationDone, OperationKey};
+use kembali_core::operation::{Actor, Operation, OperationDone, OperationKey, OperationRefused, OperationRejection};
+use kembali_core::transfer::{
+    TransferCredited, TransferDeclined, TransferRefusal, TransferReturned, TransferSent, TransferSettled,
+};
 use kembali_core::{Amount, CustomerId, Fingerprint, Instant, PartnerId, Seq, TenantId, WalletId};
 use kembali_http::wire::event::{self, Audience, Topics};
 use kembali_http::wire::operation::render;
 
 const AT: Instant = Instant(1_488_337_200_000_000);
 const CUSTOMER: CustomerId = CustomerId(0x4df5_900c_22c4_8373_875d_f117_2048_e1b4);
+const OTHER: CustomerId = CustomerId(0x0e6b_1f0c_22c4_8373_875d_f117_2048_e1b5);
 const GROCER: PartnerId = PartnerId(1);
 
 fn catalogue() -> Catalogue {
@@ -69,6 +73,56 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
             vec![closed(HoldEnd::Settled { amount: amount(1_200) }), Event::WalletEntry(paid)],
         ),
         done(Actor::Operator, Operation::VoidHold { hold: HoldId(2) }, vec![closed(HoldEnd::Voided)]),
+        done(Actor::Operator, sent(catalogue, None).operation(), vec![Event::TransferSettled(settled(catalogue))]),
+        done(
+            Actor::Operator,
+            sent(catalogue, Some("rent \"3\"")).operation(),
+            vec![Event::TransferSettled(settled(catalogue))],
+        ),
+    ]
+}
+
+fn sent(catalogue: &Catalogue, reference: Option<&str>) -> TransferSent {
+    TransferSent {
+        actor: Actor::Operator,
+        key: Some(OperationKey(7)),
+        fingerprint: Fingerprint { version: 1, hash: 5 },
+        at: AT,
+        wallet: WalletId(0),
+        unit: catalogue.unit(),
+        amount: amount(700),
+        balance_after: amount(4_300).into(),
+        to: OTHER,
+        to_wallet: WalletId(1),
+        reference: reference.map(Into::into),
+    }
+}
+
+fn settled(catalogue: &Catalogue) -> TransferSettled {
+    let TransferSent { wallet, unit, amount, balance_after, to, to_wallet, .. } = sent(catalogue, None);
+    TransferSettled { transfer: Seq(5), wallet, unit, amount, balance_after, to, to_wallet }
+}
+
+/// The steps of transfers that have no result of their own.
+fn steps(catalogue: &Catalogue) -> Vec<Body> {
+    let (transfer, from, wallet, reason) = (Seq(5), CUSTOMER, WalletId(1), TransferRefusal::WalletFrozen);
+    let credited = TransferCredited { transfer, from, wallet, unit: catalogue.unit(), amount: amount(700) };
+    let refused = OperationRefused {
+        actor: Actor::Operator,
+        key: OperationKey(7),
+        fingerprint: Fingerprint { version: 1, hash: 5 },
+        customer: CUSTOMER,
+        operation: sent(catalogue, None).operation(),
+        rejection: OperationRejection::TransferDeclined(reason),
+    };
+    vec![
+        body(vec![Event::TransferSent(Box::new(sent(catalogue, None)))]),
+        body(vec![Event::TransferCredited(credited)]),
+        body(vec![Event::TransferDeclined(TransferDeclined { transfer, from, wallet, reason })]),
+        body(vec![
+            Event::TransferReturned(TransferReturned { transfer, reason }),
+            Event::OperationRefused(Box::new(refused)),
+        ]),
     ]
 }
 
@@ -98,6 +152,7 @@ fn every_payment_has_its_events() {
     let catalogue = catalogue();
     let mut samples = samples(&catalogue);
     samples.push(body(vec![Event::HoldClosed(HoldClosed { hold: hold(&catalogue), end: HoldEnd::Expired })]));
+    samples.extend(steps(&catalogue));
     let all = (Audience::Operators, Topics::ALL);
     let frame = |(body, seq): (&Body, u64)| event::render(Seq(seq), body, &catalogue, all).unwrap().unwrap();
     let lines: Vec<String> = samples.iter().zip(3..).map(frame).collect();

@@ -94,7 +94,7 @@ async fn points_are_spent_and_the_stock_goes_down() {
     let rolled = harness.get("/v1/reports/liability?tenant=journey").await.json();
     let points = json!({
         "unit": "points/cashback", "opening": 0, "earned": 200, "exchanged": 0, "deposited": 0, "adjusted": 0,
-        "clawed_back": 0, "spent": 97, "expired": 0, "closing": 103, "accounts": [
+        "clawed_back": 0, "spent": 97, "expired": 0, "in_transit": 0, "closing": 103, "accounts": [
             { "account": "points_issued", "debit": 200, "credit": 0 },
             { "account": "points_redeemed", "debit": 0, "credit": 97 },
         ],
@@ -109,8 +109,11 @@ async fn points_are_spent_and_the_stock_goes_down() {
     let headers = [("Authorization", token.as_str()), ("Accept", "text/csv")];
     let csv = harness.call("GET", &format!("/v1/reports/liability?tenant=journey&from={from}"), &headers, b"").await;
     let lines: Vec<String> = csv.text().lines().map(str::to_owned).collect();
-    assert_eq!(lines[0], "unit,from,to,opening,earned,exchanged,deposited,adjusted,clawed_back,spent,expired,closing");
-    assert_eq!(lines[2], format!("points/cashback,{from},{},40,100,0,0,0,0,37,0,103", later["to"]));
+    assert_eq!(
+        lines[0],
+        "unit,from,to,opening,earned,exchanged,deposited,adjusted,clawed_back,spent,expired,in_transit,closing"
+    );
+    assert_eq!(lines[2], format!("points/cashback,{from},{},40,100,0,0,0,0,37,0,0,103", later["to"]));
     for (query, expected) in [
         ("from=2&to=1", "400 query_invalid -"),
         ("from=x", "400 query_invalid -"),

@@ -259,6 +259,12 @@ async fn every_operation_answers_as_described() {
         ("ID/activities", "POST", &json!({ "tag": "review", "occurred_at": "2017-03-20T10:00:00Z" }), "4"),
         ("ID/tiers/Journey/promote", "POST", &Value::Null, "5"),
         ("ID/tiers/Journey/demote", "POST", &Value::Null, "6"),
+        (
+            "ID/wallets/0/transfers",
+            "POST",
+            &json!({ "to": { "ref": "somebody" }, "amount": 7, "reference": "x" }),
+            "13",
+        ),
         ("ID/redemptions", "POST", &json!({ "offer": "10 a point", "quantity": 2 }), "7"),
         ("/v1/operations/SEQ", "GET", &Value::Null, ""),
     ] {

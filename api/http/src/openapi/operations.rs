@@ -25,6 +25,7 @@ use crate::wire::purchase::PurchaseBody;
 use crate::wire::refund::NewRefund;
 use crate::wire::result::{PurchaseResult, RefundedPurchase};
 use crate::wire::statement::Statement;
+use crate::wire::transfer::NewTransfer;
 use crate::wire::what_if::WhatIfLine;
 use crate::{apply, reads, snapshots};
 
@@ -177,6 +178,16 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
         ),
         Endpoint::VoidHold => operation(
             Outline::new("voidHold", ACCOUNTS, "Give free what is held").says("The hold is closed."),
+            schemas,
+        ),
+        Endpoint::PostTransfer => operation(
+            Outline::new("transfer", ACCOUNTS, "Send money to another wallet")
+                .says(
+                    "Of the same customer or another one of the tenant. It is three records: sent, received or declined, \
+                     settled or returned; they are finished whatever stops in between, and the answer is the last of them. \
+                     What is not taken is back in its wallet, and the answer says why.",
+                )
+                .takes(schemas.body::<NewTransfer>("Whose wallet, and how much.")),
             schemas,
         ),
         Endpoint::Holds => Outline::new("listHolds", CUSTOMERS, "List a customer's open holds")

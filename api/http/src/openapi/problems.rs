@@ -211,6 +211,23 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::WALLET_FROZEN,
             &codes::BALANCE_TOO_SMALL,
         ]),
+        Endpoint::PostTransfer => keyed_codes(&[
+            &codes::CUSTOMER_INVALID,
+            &codes::WALLET_NOT_FOUND,
+            &codes::WALLET_FROZEN,
+            &codes::WALLET_CLOSED,
+            &codes::AMOUNT_NOT_POSITIVE,
+            &codes::AMOUNT_TOO_LARGE,
+            &codes::BALANCE_TOO_SMALL,
+            &codes::BALANCE_HELD,
+            &codes::TRANSFER_TARGET_NOT_FOUND,
+            &codes::TRANSFER_TO_ITSELF,
+            &codes::TARGET_WALLET_NOT_FOUND,
+            &codes::TARGET_WALLET_FROZEN,
+            &codes::TARGET_WALLET_CLOSED,
+            &codes::TARGET_CURRENCY_DIFFERS,
+            &codes::TARGET_BALANCE_TOO_LARGE,
+        ]),
         Endpoint::VoidHold => keyed_codes(&[&codes::HOLD_NOT_FOUND, &codes::HOLD_CLOSED]),
         Endpoint::PostDeposit => money_codes(),
         Endpoint::PostAdjustment => {
@@ -282,6 +299,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             | Endpoint::PostRedemption
             | Endpoint::PostHold
             | Endpoint::SettleHold
+            | Endpoint::PostTransfer
             | Endpoint::PostRefund
     ) {
         own.extend([&codes::FIELD_MISSING, &codes::FIELD_UNKNOWN, &codes::FIELD_INVALID]);
@@ -317,6 +335,7 @@ const fn needs_room(endpoint: Endpoint) -> bool {
             | Endpoint::PostHold
             | Endpoint::SettleHold
             | Endpoint::VoidHold
+            | Endpoint::PostTransfer
             | Endpoint::Promote
             | Endpoint::Demote
             | Endpoint::PostRefund

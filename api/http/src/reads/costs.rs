@@ -49,7 +49,10 @@ fn costs(view: &TotalsView) -> Costs {
             // What became of points that were granted.
             HouseAccount::PointsExpired | HouseAccount::PointsRedeemed => continue,
             // No rule did it.
-            HouseAccount::CashClearing | HouseAccount::Adjustments | HouseAccount::Settlement(_) => continue,
+            HouseAccount::CashClearing
+            | HouseAccount::Adjustments
+            | HouseAccount::Settlement(_)
+            | HouseAccount::InTransit => continue,
         };
         data.push(Cost { unit, cost, ..row });
     }
@@ -96,7 +99,8 @@ fn is_cost(account: HouseAccount) -> bool {
         | HouseAccount::PointsRedeemed
         | HouseAccount::CashClearing
         | HouseAccount::Adjustments
-        | HouseAccount::Settlement(_) => false,
+        | HouseAccount::Settlement(_)
+        | HouseAccount::InTransit => false,
     }
 }
 

@@ -25,7 +25,7 @@ use crate::routes::Endpoint;
 use crate::wire::event::{is_of_nobody, partner_of};
 use crate::wire::history::{EntryPage, Leg, PurchasePage, Side, TierMove, TierPage, TierState, WalletEntry};
 use crate::wire::instant::{Rfc3339, UuidText};
-use crate::wire::operation::{operation_name, operation_of};
+use crate::wire::operation::operation_behind;
 use crate::wire::refund::{purchase_behind, refund_of};
 use crate::wire::result::{Names, Rules, purchase_of, render};
 
@@ -196,7 +196,7 @@ fn entry_items(record: &Record, rules: Rules<'_>) -> Result<Vec<WalletEntry>, Pr
     let catalogue = rules.catalogue;
     let purchase = purchase_behind(&record.body);
     let refund_id = refund_of(&record.body).map(|refunded| refunded.refund_id.to_string());
-    let operation = operation_of(&record.body).map(|done| operation_name(&done.operation));
+    let operation = operation_behind(&record.body);
     let entry = |entry: &Entry| {
         // A wallet holds money alone.
         let Unit::Money(currency) = entry.unit else { return None };
@@ -242,6 +242,7 @@ pub(crate) fn account_name(account: HouseAccount, catalogue: &Catalogue) -> Stri
     match account {
         HouseAccount::PromoExpense(partner) => of_partner("promo_expense", partner),
         HouseAccount::Settlement(partner) => of_partner("settlement", partner),
+        HouseAccount::InTransit => "in_transit".to_owned(),
         HouseAccount::LoyaltyExpense => "loyalty_expense".to_owned(),
         HouseAccount::RewardExpense => "reward_expense".to_owned(),
         HouseAccount::PointsIssued => "points_issued".to_owned(),

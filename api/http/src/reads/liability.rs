@@ -55,6 +55,7 @@ pub(crate) async fn show(
         clawed_back: Wide(own.clawed_back),
         spent: Wide(own.spent),
         expired: Wide(own.expired),
+        in_transit: Wide(own.in_transit),
         closing: Wide(own.closing),
         accounts: own.accounts.into_iter().map(turnover).collect(),
     };

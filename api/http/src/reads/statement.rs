@@ -28,7 +28,7 @@ use crate::query::{Query, invalid};
 use crate::routes::Endpoint;
 use crate::wire::history::{Leg, Side};
 use crate::wire::instant::{Rfc3339, UuidText};
-use crate::wire::operation::{operation_name, operation_of};
+use crate::wire::operation::operation_behind;
 use crate::wire::purchase::customer_by_id;
 use crate::wire::refund::{purchase_behind, refund_of};
 use crate::wire::result::{Names, Rules};
@@ -189,7 +189,7 @@ fn shown(
         seq: record.seq.0,
         received_at: Rfc3339(record.body.received_at),
         purchase: purchase_behind(&record.body),
-        operation: operation_of(&record.body).map(|done| operation_name(&done.operation)),
+        operation: operation_behind(&record.body),
         refund_id: refund_of(&record.body).map(|refunded| refunded.refund_id.to_string()),
         account,
         direction: Side::of(direction),

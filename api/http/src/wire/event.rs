@@ -24,6 +24,7 @@ use super::instant::{Rfc3339, UuidText};
 use super::operation::{Asked, OperationResult, by, operation_result, status_text};
 use super::refund::{BackEffect, back_effects, is_same_level, purchase_behind};
 use super::result::{Declined, Effect, Names, PurchaseResult, Rules, TierStep, result_of};
+use super::transfer::TransferState;
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +54,15 @@ enum Topic {
     HoldSettled,
     HoldVoided,
     HoldExpired,
+    TransferSent,
+    TransferReceived,
+    TransferDeclined,
+    TransferSettled,
+    TransferReturned,
 }
 
 impl Topic {
-    const ALL: [Topic; 25] = [
+    const ALL: [Topic; 30] = [
         Topic::CatalogueApplied,
         Topic::CustomerRegistered,
         Topic::PurchaseAccepted,
@@ -82,6 +88,11 @@ impl Topic {
         Topic::HoldSettled,
         Topic::HoldVoided,
         Topic::HoldExpired,
+        Topic::TransferSent,
+        Topic::TransferReceived,
+        Topic::TransferDeclined,
+        Topic::TransferSettled,
+        Topic::TransferReturned,
     ];
 
     const fn name(self) -> &'static str {
@@ -111,6 +122,11 @@ impl Topic {
             Topic::HoldSettled => "hold.settled",
             Topic::HoldVoided => "hold.voided",
             Topic::HoldExpired => "hold.expired",
+            Topic::TransferSent => "transfer.sent",
+            Topic::TransferReceived => "transfer.received",
+            Topic::TransferDeclined => "transfer.declined",
+            Topic::TransferSettled => "transfer.settled",
+            Topic::TransferReturned => "transfer.returned",
         }
     }
 
@@ -157,6 +173,11 @@ impl Topic {
             Event::WalletOpened(_) => Topic::WalletOpened,
             Event::OfferRedeemed(_) => Topic::OfferRedeemed,
             Event::WalletStatusSet(_) => Topic::WalletStatus,
+            Event::TransferSent(_) => Topic::TransferSent,
+            Event::TransferCredited(_) => Topic::TransferReceived,
+            Event::TransferDeclined(_) => Topic::TransferDeclined,
+            Event::TransferSettled(_) => Topic::TransferSettled,
+            Event::TransferReturned(_) => Topic::TransferReturned,
             Event::HoldPlaced(_) => Topic::HoldPlaced,
             Event::HoldClosed(closed) => match closed.end {
                 HoldEnd::Settled { .. } => Topic::HoldSettled,
@@ -484,6 +505,8 @@ enum Said<'a> {
         /// How many points they cost in all.
         points: i64,
     },
+    /// Money goes from one wallet to another.
+    Transfer(TransferState),
     /// Money was set aside for a partner, or what was is paid or given free.
     Hold(HoldState),
     /// Money moved.
@@ -629,6 +652,11 @@ impl<'a> View<'a> {
                 quantity: redeemed.quantity,
                 points: redeemed.points.minor_units(),
             },
+            Event::TransferSent(own) => Said::Transfer(TransferState::sent(self.seq, own)),
+            Event::TransferCredited(own) => Said::Transfer(TransferState::received(own)),
+            Event::TransferDeclined(own) => Said::Transfer(TransferState::declined(own)),
+            Event::TransferSettled(own) => Said::Transfer(TransferState::settled(own)),
+            Event::TransferReturned(own) => Said::Transfer(TransferState::returned(own)),
             Event::HoldPlaced(hold) => Said::Hold(HoldState::of(hold, &self.names)),
             Event::HoldClosed(closed) => Said::Hold(HoldState::closed(closed, &self.names)),
             Event::CustomerCreated(created) => Said::Registered {
@@ -716,6 +744,7 @@ pub(crate) fn partner_of(body: &Body) -> Option<PartnerId> {
         Event::PurchaseRefunded(refunded) => Some(refunded.partner),
         Event::OperationDone(done) => partner_who_asked(done.actor),
         Event::OperationRefused(refused) => partner_who_asked(refused.actor),
+        Event::TransferSent(sent) => partner_who_asked(sent.actor),
         _ => None,
     })
 }

@@ -33,7 +33,9 @@ pub(crate) const fn optional(name: &'static str, form: Form) -> Field {
     Field { name, required: false, form }
 }
 
-static CUSTOMER: &[Field] = &[optional("id", Form::Text), optional("email", Form::Text), optional("ref", Form::Text)];
+/// The fields of a customer's name.
+pub(crate) static CUSTOMER: &[Field] =
+    &[optional("id", Form::Text), optional("email", Form::Text), optional("ref", Form::Text)];
 
 /// The fields of a line.
 pub(crate) static LINE: &[Field] =

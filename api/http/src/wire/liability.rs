@@ -40,6 +40,8 @@ pub(crate) struct LiabilityLine {
     pub(crate) spent: Wide,
     /// Went: what expired.
     pub(crate) expired: Wide,
+    /// Went, and will arrive or come back: what is on its way from one wallet to another.
+    pub(crate) in_transit: Wide,
     /// What is owed: what wallets, or point accounts, hold in the trial balance.
     pub(crate) closing: Wide,
     /// The turnover of each account of the house on the other side.
@@ -75,14 +77,16 @@ impl Table for Liability {
                 "clawed_back",
                 "spent",
                 "expired",
+                "in_transit",
                 "closing",
             ],
         );
         let [from, to] = [self.from, self.to].map(|position| position.to_string());
         for own in &self.data {
             let LiabilityLine { opening, earned, exchanged, deposited, adjusted, .. } = own;
-            let LiabilityLine { clawed_back, spent, expired, closing, .. } = own;
-            let sums = [opening, earned, exchanged, deposited, adjusted, clawed_back, spent, expired, closing];
+            let LiabilityLine { clawed_back, spent, expired, in_transit, closing, .. } = own;
+            let sums =
+                [opening, earned, exchanged, deposited, adjusted, clawed_back, spent, expired, in_transit, closing];
             let sums = sums.map(|sum| sum.0.to_string());
             let cells: Vec<&str> = [&own.unit, &from, &to].into_iter().chain(&sums).map(String::as_str).collect();
             csv::line(&mut out, &cells);

@@ -38,4 +38,5 @@ pub mod result;
 pub(crate) mod rules;
 pub(crate) mod snapshot;
 pub(crate) mod statement;
+pub(crate) mod transfer;
 pub(crate) mod what_if;

@@ -573,7 +573,12 @@ impl<'a> Names<'a> {
             | Event::WalletStatusSet(_)
             | Event::OfferRedeemed(_)
             | Event::HoldPlaced(_)
-            | Event::HoldClosed(_) => return None,
+            | Event::HoldClosed(_)
+            | Event::TransferSent(_)
+            | Event::TransferCredited(_)
+            | Event::TransferDeclined(_)
+            | Event::TransferSettled(_)
+            | Event::TransferReturned(_) => return None,
         })
     }
 

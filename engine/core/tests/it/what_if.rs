@@ -24,7 +24,6 @@ use proptest::prelude::*;
 
 use crate::model::Rules;
 use crate::operations::reviews;
-use crate::operator::Operated;
 use crate::property::{Op, Pair, any_op, any_rules};
 use crate::support::{Seen, World, amount, check, depth, jakarta, kezbek, ladder};
 
@@ -78,26 +77,30 @@ fn fresh(world: &World, draft: &CatalogueDraft, from: Seq) -> (World, Totals) {
                     aliases.insert(record.body.customer.unwrap(), own.alias);
                 }
                 Event::PurchaseBooked(own) => booked = Some(own),
-                Event::OperationDone(own) => done = Some(own),
+                Event::OperationDone(own) => done = Some((own.actor, own.fingerprint, own.operation.clone())),
+                Event::TransferSent(own) => done = Some((own.actor, own.fingerprint, own.operation())),
+                // It was asked when it was sent.
+                Event::TransferSettled(_) => done = None,
                 _ => (),
             }
         }
-        if let Some(done) = done {
+        if let Some((actor, fingerprint, operation)) = done {
             fresh.now = record.body.received_at;
-            let operated = fresh.operate(OperationCommand {
+            let before = fresh.records.len();
+            fresh.operate(OperationCommand {
                 tenant: TENANT,
-                actor: done.actor,
+                actor,
                 key: None,
-                fingerprint: done.fingerprint,
+                fingerprint,
                 customer: created.map_or(CustomerName::Id(record.body.customer.unwrap()), CustomerName::Alias),
-                operation: done.operation.clone(),
+                operation,
                 text: None,
                 dry_run: false,
                 original: None,
                 other_records: Vec::new(),
             });
-            if let (Operated::Done(record), true) = (operated, is_switched) {
-                range.evolve(&record);
+            if is_switched {
+                fresh.records[before..].iter().for_each(|record| range.evolve(record));
             }
         }
         let Some(booked) = booked else { continue };
@@ -403,6 +406,50 @@ fn holds_are_asked_again_whatever_their_numbers_would_be() {
     }
 }
 
+fn is_step(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::TransferCredited(_)
+            | Event::TransferDeclined(_)
+            | Event::TransferSettled(_)
+            | Event::TransferReturned(_)
+    )
+}
+
+/// Wherever the range begins, also in the middle of a transfer: the same rules make no difference, and others send what
+/// would be there to send.
+#[test]
+fn a_range_may_begin_in_the_middle_of_a_transfer() {
+    let mut world = World::new(&reviews(), jakarta("2024-01-15 09:00:00"));
+    check(
+        &mut world,
+        "ask A create         -> new
+         ask B create         -> new
+         ask A did review     -> Critic/Two reviews at 1
+         ask A did review     -> Critic/Two reviews met 2, Critic done 1, reward Seventy, reward Ten, balance 70, points 10
+         ask A send 0 B 0 60  -> left 10
+         ask B freeze 0       -> frozen
+         ask A send 0 B 0 5   -> refused target_wallet_frozen
+         ask A take 0 10      -> balance 0",
+    );
+    for from in 1..=world.ledger.desk.last().0 + 1 {
+        let (same, customers) = again(&world, &reviews(), Seq(from));
+        assert!(same.is_same(), "from {from}: {same:?}");
+        assert_eq!(customers, rows(world.ledger.rows.values()), "from {from}");
+    }
+    let mut less = reviews();
+    less.earning.rewards[0].pays = RewardPaysDraft::WalletCredit(amount(50));
+    let (seen, customers) = again(&world, &less, Seq(1));
+    assert_eq!(
+        seen.refused_operations,
+        [("balance_too_small", 1)].into(),
+        "there is less to send, and as much to take"
+    );
+    let balances: Vec<i64> = customers.values().map(|row| row.balance(WalletId(0)).minor_units()).collect();
+    assert_eq!(balances.iter().sum::<i64>(), 40);
+    assert_eq!(seen.operations, 7);
+}
+
 /// Operations are asked again at their place: what they do beside other rules is what a fresh ledger would have done.
 #[test]
 fn operations_are_asked_again() {
@@ -423,6 +470,10 @@ fn operations_are_asked_again() {
         "take 0 9000",
         "take 0 15000",
         "take 0 40000",
+        "send 0 A 0 300",
+        "send 0 B 0 7000",
+        "send 0 C 1 40",
+        "send 1 D 0 60",
         "did review",
         "did review",
         "did review occurred=-3h",
@@ -436,7 +487,17 @@ fn operations_are_asked_again() {
     let refused = |record: &&Record| record.body.events.iter().any(|event| matches!(event, Event::OperationRefused(_)));
     let last = world.ledger.desk.last().0;
     let mut refused_then = BTreeMap::new();
-    for from in [1, 2, 3, last / 3, last / 2, last, last + 1].map(Seq) {
+    let of = |wanted: fn(&Event) -> bool| world.records.iter().filter(|own| own.body.events.iter().any(wanted)).count();
+    let sent = of(|event| matches!(event, Event::TransferSent(_)));
+    let returned = of(|event| matches!(event, Event::TransferReturned(_)));
+    assert!(10 < sent && 2 < returned && returned < sent, "{sent} {returned}");
+    for from in [1, 2, 3, last / 3, last / 2, last, last + 1] {
+        // A fresh ledger cannot get other rules in the middle of a transfer.
+        let is_between = |seq: &u64| {
+            let record = usize::try_from(*seq).ok().and_then(|seq| world.records.get(seq - 1));
+            !record.is_some_and(|record| record.body.events.iter().any(is_step))
+        };
+        let from = (from..).map(Seq).find(|seq| is_between(&seq.0)).unwrap();
         let same = compare(&world, &everything(), from);
         assert!(same.is_same(), "{same:?}");
         let in_range = || world.records.iter().filter(|record| from <= record.seq);

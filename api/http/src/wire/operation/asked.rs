@@ -107,6 +107,21 @@ pub(crate) enum Asked<'a> {
         /// The hold's number.
         hold: u32,
     },
+    /// To send money to another wallet.
+    Transfer {
+        /// The number of the wallet that it comes from.
+        wallet: u16,
+        /// Whose wallet gets it.
+        to: UuidText,
+        /// The number of that wallet.
+        to_wallet: u16,
+        /// How much, in minor units.
+        amount: i64,
+        /// The caller's own name of it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        reference: Option<&'a str>,
+    },
     /// To take a purchase back, in whole or in part.
     RefundPurchase {
         /// The id of the refund.
@@ -161,6 +176,13 @@ impl<'a> Asked<'a> {
             },
             Operation::SettleHold { hold, amount } => Asked::SettleHold { hold: hold.0, amount: *amount },
             Operation::VoidHold { hold } => Asked::VoidHold { hold: hold.0 },
+            Operation::Transfer { wallet, to, to_wallet, amount, reference } => Asked::Transfer {
+                wallet: wallet.0,
+                to: UuidText(to.0),
+                to_wallet: to_wallet.0,
+                amount: *amount,
+                reference: reference.as_deref(),
+            },
             Operation::RefundPurchase(refund) => Asked::RefundPurchase {
                 refund: UuidText(refund.key.0),
                 refund_id: &refund.refund_id,
@@ -196,6 +218,7 @@ pub(crate) const fn operation_name(operation: &Operation) -> &'static str {
         Operation::PlaceHold { .. } => "place_hold",
         Operation::SettleHold { .. } => "settle_hold",
         Operation::VoidHold { .. } => "void_hold",
+        Operation::Transfer { .. } => "transfer",
         Operation::RefundPurchase(_) => "refund_purchase",
     }
 }

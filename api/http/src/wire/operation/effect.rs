@@ -15,6 +15,7 @@ use crate::wire::history::Side;
 use crate::wire::hold::HoldState;
 use crate::wire::refund::{BackEffect, RefundPart, back_effects};
 use crate::wire::result::{Effect, Names};
+use crate::wire::transfer::TransferState;
 
 /// What an operation did.
 #[derive(Serialize, ToSchema)]
@@ -65,6 +66,8 @@ pub(crate) enum OwnEffect<'a> {
     HoldPlaced(HoldState),
     /// Money that was set aside was paid or given free.
     HoldClosed(HoldState),
+    /// Money was sent to another wallet, and has arrived.
+    Transfer(TransferState),
     /// A purchase was taken back, in whole or in part.
     Refund {
         /// How much, in minor units.
@@ -117,6 +120,7 @@ pub(super) fn effect<'a>(
             after: status_text(set.after),
         },
         Event::OfferRedeemed(redeemed) => offer_redeemed(redeemed, names),
+        Event::TransferSettled(settled) => OwnEffect::Transfer(TransferState::settled(settled)),
         Event::HoldPlaced(hold) => OwnEffect::HoldPlaced(HoldState::of(hold, names)),
         Event::HoldClosed(closed) => OwnEffect::HoldClosed(HoldState::closed(closed, names)),
         Event::WalletEntry(entry) => wallet_entry(entry)?,

@@ -10,12 +10,14 @@ use std::borrow::Cow;
 use kembali_core::accounts::Entry;
 use kembali_core::event::{Body, Event};
 use kembali_core::operation::{Actor, OperationDone};
+use kembali_core::transfer::TransferSettled;
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{Seq, Unit};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub(crate) use self::asked::{Asked, operation_name};
+pub(crate) use self::asked::Asked;
+use self::asked::operation_name;
 pub(crate) use self::bodies::{
     NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewWallet, OperationBody, REFERENCE_CHARS_MAX,
     WalletChange, WalletPatch, checked, parse,
@@ -83,6 +85,16 @@ pub(crate) fn operation_of(body: &Body) -> Option<&OperationDone> {
     })
 }
 
+/// Names the operation that a record is of, be it done or on its way.
+pub(crate) fn operation_behind(body: &Body) -> Option<&'static str> {
+    body.events.iter().find_map(|event| match event {
+        Event::OperationDone(done) => Some(operation_name(&done.operation)),
+        Event::OperationRefused(refused) => Some(operation_name(&refused.operation)),
+        Event::TransferSent(_) | Event::TransferCredited(_) | Event::TransferDeclined(_) => Some("transfer"),
+        _ => None,
+    })
+}
+
 /// Writes the result of an operation to the end of `out`; `seq` is `None` of a dry run.
 ///
 /// # Errors
@@ -126,6 +138,11 @@ pub(crate) fn operation_result<'a>(seq: Option<Seq>, body: &'a Body, rules: Rule
                     Some(own) => own.balance = balance,
                     None => result.balances.push(Balance { wallet, currency: currency.as_str(), balance }),
                 }
+            }
+            // The entry stands in the record that sent it.
+            Event::TransferSettled(TransferSettled { wallet, unit: Unit::Money(currency), balance_after, .. }) => {
+                let (wallet, balance) = (wallet.0, balance_after.minor_units());
+                result.balances.push(Balance { wallet, currency: currency.as_str(), balance });
             }
             Event::PointEntry(entry) => PointBalance::note(&mut result.points, entry, &names),
             _ => (),
