@@ -93,7 +93,8 @@ pub(crate) async fn operate(engine: &Engine, index: usize, state: &mut u64) {
         let wallet = WalletId(u16::try_from(draw(state, 3)).expect("a few"));
         let amount = 1 + i64::try_from(draw(state, 50_000)).expect("a few");
         let hold = HoldId(1 + u32::try_from(draw(state, 4)).expect("a few"));
-        let operation = match draw(state, 14) {
+        let other = CustomerRef::Ref(format!("c{}", draw(state, 20)));
+        let operation = match draw(state, 16) {
             0 | 1 => Operation::Deposit { wallet, amount, reference: None },
             2 => Operation::Adjust { wallet, direction: Direction::Out, amount, reason: "a slip".into() },
             3 => Operation::OpenWallet,
@@ -104,6 +105,13 @@ pub(crate) async fn operate(engine: &Engine, index: usize, state: &mut u64) {
             8 => Operation::MoveTier { program: "Journey".into(), to: TierMove::Down },
             9 => Operation::SettleHold { hold, amount: None },
             10 => Operation::VoidHold { hold },
+            11 | 12 => Operation::Transfer {
+                wallet: WalletId(0),
+                to: engine.customer_id(TENANT, &other),
+                to_wallet: wallet,
+                amount: amount / 3 + 1,
+                reference: None,
+            },
             _ => Operation::PlaceHold {
                 wallet,
                 partner: PartnerId(1),
@@ -169,6 +177,11 @@ fn r33_a_past_state_is_a_replay_of_its_prefix_and_never_changes() {
         let held =
             (of(|event| matches!(event, Event::HoldPlaced(_))), of(|event| matches!(event, Event::HoldClosed(_))));
         assert!(5 < held.0 && 1 < held.1, "{held:?} holds placed and closed");
+        let sent = (
+            of(|event| matches!(event, Event::TransferSettled(_))),
+            of(|event| matches!(event, Event::TransferReturned(_))),
+        );
+        assert!(1 < sent.0 && 1 < sent.1, "{sent:?} transfers settled and returned");
         let (mut ledger, mut met) = (Ledger::default(), 0);
         for record in &records {
             ledger.evolve(record).expect("a ledger");

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 
-use kembali_core::{Instant, Seq};
-use kembali_engine::{BookError, CustomerRef, Engine, EngineConfig, Fault};
+use kembali_core::operation::{Actor, Operation};
+use kembali_core::{Instant, Seq, TenantId, WalletId};
+use kembali_engine::{BookError, CustomerRef, Engine, EngineConfig, Fault, OperateError, Operated, OperationRequest};
 use kembali_journal::{
     AppendError, Frame, Frames, GenerationInfo, Journal, MemoryDisk, MemoryFault, MemoryJournal, Options, Position,
     ReadError, SealError, TrimError,
@@ -80,6 +81,74 @@ fn r24_after_a_fault_nothing_is_acknowledged_and_nothing_acknowledged_is_lost() 
             // The outcome of this one was unknown; the retry makes it known and counts it once.
             let retried = word(&book(&engine, purchase(shop, "P-2", "ann", 1_000)).await);
             assert_eq!(retried, if stored { "replayed" } else { "booked" });
+            engine.stop().await.expect("it stops well");
+        });
+    }
+}
+
+/// The journal breaks under a transfer between two shards: whatever of it is durable, a start goes on with it, and the same
+/// again makes it once.
+#[test]
+fn r16_a_transfer_goes_on_after_a_start() {
+    for fault in [MemoryFault::BeforeStore, MemoryFault::AfterSync] {
+        let lab = Lab::new();
+        let disk = MemoryDisk::default();
+        let ask = |engine: Engine, customer: CustomerRef, key: &'static str, operation: Operation| async move {
+            let request = OperationRequest {
+                tenant: TenantId(1),
+                actor: Actor::Operator,
+                customer,
+                idempotency_key: Some(key.into()),
+                operation,
+                wallet_name: None,
+                dry_run: false,
+            };
+            engine.operate(request).await
+        };
+        let (a, b) = (CustomerRef::Ref("ann".into()), CustomerRef::Ref("bob".into()));
+        let transfer = |engine: &Engine| Operation::Transfer {
+            wallet: WalletId(0),
+            to: engine.customer_id(TenantId(1), &b),
+            to_wallet: WalletId(0),
+            amount: 60,
+            reference: None,
+        };
+        runtime().block_on(async {
+            let config = lab.config(2, |_| ());
+            let journal = MemoryJournal::open(&disk, &Options::default()).expect("a new disk").0;
+            let (engine, _) = Engine::start_on(config, Box::new(journal), Vec::new()).expect("the engine starts");
+            open_shop(&engine, 10).await;
+            for (customer, key) in [(&a, "a"), (&b, "b")] {
+                let created = ask(engine.clone(), customer.clone(), key, Operation::CreateCustomer).await;
+                created.expect("the customer is created");
+            }
+            let deposit = Operation::Deposit { wallet: WalletId(0), amount: 100, reference: None };
+            let id = CustomerRef::Id(engine.customer_id(TenantId(1), &a));
+            ask(engine.clone(), id.clone(), "d", deposit).await.expect("the deposit is done");
+            disk.fail_append(1, fault);
+            let broken = ask(engine.clone(), id, "t", transfer(&engine)).await;
+            assert!(matches!(broken, Err(OperateError::Stopped(_))), "{broken:?}");
+        });
+        runtime().block_on(async {
+            let config = lab.config(2, |fault| panic!("no fault is planned: {fault}"));
+            let journal = MemoryJournal::open(&disk, &Options::default()).expect("the disk is whole").0;
+            let (engine, _) = Engine::start_on(config, Box::new(journal), Vec::new()).expect("the engine starts");
+            let places = async || {
+                let mut balances = Vec::new();
+                for name in [&a, &b] {
+                    let view = engine.customer(TenantId(1), name).await.expect("it answers").expect("they are there");
+                    balances.push(view.row.balance(WalletId(0)).minor_units());
+                }
+                balances
+            };
+            let found = places().await;
+            assert!(found == [100, 0] || found == [40, 60], "{found:?}");
+            assert_eq!(found == [100, 0], matches!(fault, MemoryFault::BeforeStore));
+            let id = CustomerRef::Id(engine.customer_id(TenantId(1), &a));
+            let done = ask(engine.clone(), id, "t", transfer(&engine)).await.expect("the engine answers");
+            let Operated::Done { replayed, .. } = done else { panic!("{done:?}") };
+            assert_eq!(replayed, found == [40, 60]);
+            assert_eq!(places().await, [40, 60]);
             engine.stop().await.expect("it stops well");
         });
     }
