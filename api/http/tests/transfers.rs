@@ -163,7 +163,7 @@ async fn many_transfers_at_once_lose_nothing() {
     let arrived = |parity| (0..40).filter(|index| index % 2 == parity && statuses[*index] == 201).count() as i64;
     let moved = 400 * (arrived(0) - arrived(1));
     assert_eq!((balance(&harness, &a).await, balance(&harness, &b).await), (5_000 - moved, moved));
-    assert!(0 <= moved && moved <= 5_000 && statuses.iter().all(|status| [201, 422].contains(status)));
+    assert!((0..=5_000).contains(&moved) && statuses.iter().all(|status| [201, 422].contains(status)));
     assert_books_balance(&harness).await;
     harness.stop().await;
 }
