@@ -112,6 +112,16 @@ impl Naming {
         Fingerprint { version: OPERATION_FINGERPRINT_VERSION, hash }
     }
 
+    /// Hashes what is asked of an invoice, which is no customer's.
+    #[must_use]
+    pub(crate) fn invoice_fingerprint(&self, operation: &Operation) -> Fingerprint {
+        // Stands where a customer would, and is the mark of none.
+        let mut canonical = Vec::from([u8::MAX]);
+        push_operation(operation, &mut canonical);
+        let hash = first_half(blake3::Hasher::new_keyed(&self.operation_fingerprint_key).update(&canonical));
+        Fingerprint { version: OPERATION_FINGERPRINT_VERSION, hash }
+    }
+
     /// Hashes the content of a purchase: equal content, however it was written, has one fingerprint.
     #[must_use]
     pub(crate) fn fingerprint(&self, customer: CustomerName, purchase: &Purchase) -> Fingerprint {
@@ -239,6 +249,24 @@ fn push_operation(operation: &Operation, out: &mut Vec<u8>) {
         Operation::VoidHold { hold } => {
             out.push(12);
             out.extend_from_slice(&hold.0.to_le_bytes());
+        }
+        Operation::OpenInvoice { partner, prefix, amount, life_seconds, reference } => {
+            out.push(14);
+            out.extend_from_slice(&partner.0.to_le_bytes());
+            push_option(prefix.as_deref(), out);
+            out.extend_from_slice(&amount.to_le_bytes());
+            push_number(*life_seconds, out);
+            push_option(reference.as_deref(), out);
+        }
+        Operation::CancelInvoice { number } => {
+            out.push(15);
+            push_text(number, out);
+        }
+        Operation::PayInvoice { wallet, number, amount } => {
+            out.push(16);
+            out.extend_from_slice(&wallet.0.to_le_bytes());
+            push_text(number, out);
+            out.extend_from_slice(&amount.to_le_bytes());
         }
         Operation::Transfer { wallet, to, to_wallet, amount, reference } => {
             out.push(13);

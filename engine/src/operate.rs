@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use kembali_core::catalogue::Catalogue;
-use kembali_core::command::Command;
+use kembali_core::command::{Command, InvoiceCommand, Query};
 use kembali_core::event::{Body, Event, Record};
 use kembali_core::operation::{Actor, Operation, OperationCommand, OperationRejection};
 use kembali_core::{CustomerId, Seq, TenantId};
-use kembali_machine::Outcome;
+use kembali_machine::{InvoiceView, Outcome};
 use tokio::sync::TryAcquireError;
 
 use crate::handle::Engine;
@@ -28,6 +28,21 @@ pub struct OperationRequest {
     pub operation: Operation,
     /// The name of the wallet that is opened or renamed.
     pub wallet_name: Option<String>,
+    /// True when the answer is wanted but not the effect.
+    pub dry_run: bool,
+}
+
+/// An invoice to open or cancel.
+#[derive(Clone, Debug)]
+pub struct InvoiceRequest {
+    /// Whose tenant.
+    pub tenant: TenantId,
+    /// Who asks.
+    pub actor: Actor,
+    /// The caller's key, of a request that has one.
+    pub idempotency_key: Option<String>,
+    /// [`Operation::OpenInvoice`] or [`Operation::CancelInvoice`].
+    pub operation: Operation,
     /// True when the answer is wanted but not the effect.
     pub dry_run: bool,
 }
@@ -91,7 +106,43 @@ impl Engine {
     ///
     /// [`OperateError`].
     pub async fn operate(&self, request: OperationRequest) -> Result<Operated, OperateError> {
-        if !request.dry_run {
+        let dry_run = request.dry_run;
+        self.do_operation(Command::Operation(Box::new(self.operation_command(request))), dry_run).await
+    }
+
+    /// Opens or cancels an invoice, or refuses at once when too much is in flight or the disk is nearly full.
+    ///
+    /// # Errors
+    ///
+    /// [`OperateError`].
+    pub async fn invoice(&self, request: InvoiceRequest) -> Result<Operated, OperateError> {
+        let InvoiceRequest { tenant, actor, idempotency_key, operation, dry_run } = request;
+        let naming = &self.inner.naming;
+        let command = InvoiceCommand {
+            tenant,
+            actor,
+            key: idempotency_key.map(|text| naming.operation(tenant, actor, &text)),
+            fingerprint: naming.invoice_fingerprint(&operation),
+            operation,
+            dry_run,
+        };
+        self.do_operation(Command::Invoice(Box::new(command)), dry_run).await
+    }
+
+    /// Looks at an invoice.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn find_invoice(&self, tenant: TenantId, number: &str) -> Result<Option<InvoiceView>, Stopped> {
+        match self.ask(Query::Invoice { tenant, number: number.into() }).await? {
+            Outcome::Invoice(invoice) => Ok(invoice),
+            other => unreachable!("a look at an invoice cannot end as {other:?}"),
+        }
+    }
+
+    async fn do_operation(&self, command: Command, dry_run: bool) -> Result<Operated, OperateError> {
+        if !dry_run {
             self.check_room_on_disk().map_err(NotTaken::from)?;
         }
         let permit = match Arc::clone(&self.inner.room).try_acquire_owned() {
@@ -99,8 +150,7 @@ impl Engine {
             Err(TryAcquireError::NoPermits) => return Err(NotTaken::Overloaded.into()),
             Err(TryAcquireError::Closed) => return Err(Stopped.into()),
         };
-        let command = self.operation_command(request);
-        match self.submit_one(permit, Command::Operation(Box::new(command))).await? {
+        match self.submit_one(permit, command).await? {
             Outcome::Operated { record, catalogue } => Ok(Operated::Done { record, catalogue, replayed: false }),
             Outcome::WouldOperate { body, catalogue } => Ok(Operated::WouldDo { body, catalogue }),
             Outcome::Unchanged { customer } => Ok(Operated::Unchanged { customer }),

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::draft::CatalogueDraft;
 use crate::identity::{CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
-use crate::operation::OperationCommand;
+use crate::operation::{Actor, Operation, OperationCommand, OperationKey};
 use crate::preview::RuleChange;
 use crate::purchase::Purchase;
 use crate::quantity::Seq;
@@ -19,6 +19,8 @@ pub enum Command {
     Purchase(Box<PurchaseCommand>),
     /// Do something with a customer's accounts.
     Operation(Box<OperationCommand>),
+    /// Open or cancel an invoice.
+    Invoice(Box<InvoiceCommand>),
     /// Make a catalogue the tenant's next version.
     ApplyCatalogue(Box<ApplyCatalogue>),
     /// Look at something.
@@ -46,6 +48,23 @@ pub struct PurchaseCommand {
     pub dry_run: bool,
     /// Records of the same key prefix that were read and found to be of another purchase.
     pub other_records: Vec<Seq>,
+}
+
+/// Opens or cancels an invoice.
+#[derive(Clone, Debug)]
+pub struct InvoiceCommand {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Who asks.
+    pub actor: Actor,
+    /// The key, of a request that has one.
+    pub key: Option<OperationKey>,
+    /// The keyed hash of what is asked.
+    pub fingerprint: Fingerprint,
+    /// [`Operation::OpenInvoice`] or [`Operation::CancelInvoice`].
+    pub operation: Operation,
+    /// True when the answer is wanted but not the effect.
+    pub dry_run: bool,
 }
 
 /// Makes a catalogue the tenant's next version.
@@ -92,6 +111,13 @@ pub enum Query {
         tenant: TenantId,
         /// The promo.
         promo: RuleId,
+    },
+    /// An invoice.
+    Invoice {
+        /// The tenant.
+        tenant: TenantId,
+        /// Its number.
+        number: Box<str>,
     },
     /// The sums of a tenant.
     Totals {

@@ -15,6 +15,7 @@ use crate::campaign::Progress;
 use crate::catalogue::{Catalogue, RewardKind};
 use crate::hold::{Hold, HoldClosed};
 use crate::identity::{Alias, CustomerId, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId, Unit, WalletId};
+use crate::invoice::{InvoiceCancelled, InvoiceOpened, InvoicePaid};
 use crate::journey::{Remark, Standing};
 use crate::operation::{OperationDone, OperationRefused};
 use crate::points::PointEntry;
@@ -115,6 +116,12 @@ pub enum Event {
     TransferSettled(TransferSettled),
     /// Money that was sent is back.
     TransferReturned(TransferReturned),
+    /// An invoice was opened.
+    InvoiceOpened(Box<InvoiceOpened>),
+    /// An invoice was taken back.
+    InvoiceCancelled(Box<InvoiceCancelled>),
+    /// An invoice was paid.
+    InvoicePaid(Box<InvoicePaid>),
 }
 
 /// See [`Event::OfferRedeemed`].

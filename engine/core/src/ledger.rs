@@ -11,6 +11,7 @@ use crate::desk::Desk;
 use crate::event::{Body, Event, Record};
 use crate::hold::{Hold, HoldClosed, HoldEnd, HoldId};
 use crate::identity::{AliasKind, CustomerId, RuleId, TenantId, Unit, WalletId};
+use crate::invoice::{Invoice, InvoicePaid, InvoiceState};
 use crate::journey::Remark;
 use crate::maps::Map;
 use crate::points::Expiry;
@@ -52,6 +53,8 @@ pub enum Inconsistency {
     WrongHold,
     /// A transfer is on its way, and the record is not its next step; or a step belongs to no transfer.
     WrongTransfer,
+    /// An invoice is opened under a number that there is, or one is paid or cancelled that is not open, or not as it was.
+    WrongInvoice,
     /// A balance after an entry is not the balance before it and the entry's amount, or a lot does not hold what is taken.
     WrongBalance,
 }
@@ -72,6 +75,7 @@ impl Ledger {
         }
         self.check_tenant(body)?;
         check_transfer(self.desk.open_transfer(), body)?;
+        self.check_invoices(body)?;
         for event in &body.events {
             if let Event::HousePosted(entry) = event
                 && !entry.balances()
@@ -107,6 +111,31 @@ impl Ledger {
         let is_next_tenant = self.desk.catalogues().count() + 1 == catalogue.tenant.0 as usize;
         let follows = catalogue.version == present + 1 && (present > 0 || is_next_tenant);
         if follows && catalogue.tenant == body.tenant { Ok(()) } else { unknown }
+    }
+
+    fn check_invoices(&self, body: &Body) -> Result<(), Inconsistency> {
+        let open =
+            |number| self.desk.invoice(body.tenant, number).filter(|invoice| invoice.state == InvoiceState::Open);
+        let is_paid = |paid: &InvoicePaid| {
+            body.events.iter().any(|event| match event {
+                Event::WalletEntry(entry) => {
+                    let moved = (entry.direction, entry.wallet, entry.unit, entry.amount);
+                    moved == (Direction::Out, paid.wallet, paid.unit, paid.amount)
+                }
+                _ => false,
+            })
+        };
+        let is_right = body.events.iter().all(|event| match event {
+            Event::InvoiceOpened(own) => self.desk.invoice(body.tenant, &own.number).is_none(),
+            Event::InvoiceCancelled(own) => open(&own.number).is_some_and(|open| open.partner == own.partner),
+            Event::InvoicePaid(own) => {
+                let is_own =
+                    |open: &Invoice| (open.partner, open.unit, open.amount) == (own.partner, own.unit, own.amount);
+                open(&own.number).is_some_and(is_own) && is_paid(own) && body.customer.is_some()
+            }
+            _ => true,
+        });
+        if is_right { Ok(()) } else { Err(Inconsistency::WrongInvoice) }
     }
 
     fn check_customer(&self, customer: CustomerId, body: &Body) -> Result<(), Inconsistency> {
@@ -286,6 +315,26 @@ pub fn canonical_rest(desk: &Desk, totals: &Totals, write: &mut impl FnMut(&[u8]
     for (tenant, totals) in totals.tenants() {
         write(&tenant.0.to_be_bytes());
         canonical_totals(totals, write);
+    }
+}
+
+/// Writes the invoices, if there are any. Positions are left out.
+fn canonical_invoices(desk: &Desk, write: &mut impl FnMut(&[u8])) {
+    for (tenant, number, invoice) in desk.invoices() {
+        let Invoice { partner, unit, amount, expires_at, opened: _, state } = invoice;
+        write(b"invoice");
+        write(&tenant.0.to_be_bytes());
+        write(&(number.len() as u64).to_be_bytes());
+        write(number.as_bytes());
+        write(&partner.0.to_be_bytes());
+        canonical_unit(*unit, write);
+        write(&amount.minor_units().to_be_bytes());
+        write(&expires_at.0.to_be_bytes());
+        write(&[match state {
+            InvoiceState::Open => 0,
+            InvoiceState::Paid(_) => 1,
+            InvoiceState::Cancelled(_) => 2,
+        }]);
     }
 }
 
@@ -498,6 +547,7 @@ fn canonical_refunds(row: &Row, write: &mut impl FnMut(&[u8])) {
 /// Writes what desk and sums, beyond [`canonical_rest`], hold of later rules; nothing for tenants without any.
 pub fn canonical_rest_more(desk: &Desk, totals: &Totals, write: &mut impl FnMut(&[u8])) {
     canonical_transfer(desk, write);
+    canonical_invoices(desk, write);
     for (tenant, totals) in totals.tenants() {
         canonical_refund_totals(tenant, &totals.refunds, write);
         let TenantTotals { cashback, campaigns, rewards, rewarded_customers, points, offers, .. } = totals;

@@ -137,6 +137,33 @@ pub enum Operation {
         /// The caller's own name of it.
         reference: Option<Box<str>>,
     },
+    /// Opens an invoice. No customer owns it.
+    OpenInvoice {
+        /// Who is to be paid.
+        partner: PartnerId,
+        /// How its number begins, if the caller says so.
+        prefix: Option<Box<str>>,
+        /// How much, in minor units, as asked.
+        amount: i64,
+        /// For how many seconds it can be paid, if the caller says so.
+        life_seconds: Option<i64>,
+        /// The caller's own name of it, such as the number of an order.
+        reference: Option<Box<str>>,
+    },
+    /// Takes an invoice back that nobody paid.
+    CancelInvoice {
+        /// Its number.
+        number: Box<str>,
+    },
+    /// Pays an invoice out of a wallet.
+    PayInvoice {
+        /// Which wallet.
+        wallet: WalletId,
+        /// The number of the invoice.
+        number: Box<str>,
+        /// How much, in minor units, as asked: the invoice's amount.
+        amount: i64,
+    },
 }
 
 /// Which way a customer is moved in a tier programme.
@@ -284,7 +311,7 @@ pub enum OperationRejection {
         /// How much is held.
         held: Amount,
     },
-    /// Nothing can be held for so long.
+    /// Nothing can be held, and no invoice be paid, for so long.
     LifeOutOfRange {
         /// What was sent.
         seconds: i64,
@@ -313,6 +340,23 @@ pub enum OperationRejection {
     TransferToItself,
     /// The wallet that money was sent to does not take it.
     TransferDeclined(TransferRefusal),
+    /// The tenant has no invoice of this number, or it is another partner's.
+    InvoiceUnknown,
+    /// The invoice is paid.
+    InvoicePaid,
+    /// The invoice was taken back.
+    InvoiceCancelled,
+    /// The invoice was not paid in time.
+    InvoiceExpired,
+    /// An invoice is paid in full and not otherwise.
+    InvoiceAmountDiffers {
+        /// What was sent.
+        amount: Amount,
+        /// What the invoice is for.
+        invoice_amount: Amount,
+    },
+    /// The wallet counts another currency than the invoice.
+    InvoiceCurrencyDiffers,
 }
 
 /// An operation was done. Comes first in its record; what it did follows.
@@ -382,6 +426,15 @@ impl Operation {
         }
     }
 
+    /// Returns the number of the invoice that is to be paid.
+    #[must_use]
+    pub fn pays_invoice(&self) -> Option<&str> {
+        match self {
+            Operation::PayInvoice { number, .. } => Some(number),
+            _ => None,
+        }
+    }
+
     /// Returns true for a transfer, which is more than one record.
     #[must_use]
     pub const fn is_transfer(&self) -> bool {
@@ -437,7 +490,7 @@ impl OperationRejection {
             OperationRejection::Refund(rejection) => rejection.code(),
             OperationRejection::BalanceHeld { .. } => "balance_held",
             OperationRejection::WalletHeld { .. } => "wallet_held",
-            OperationRejection::LifeOutOfRange { .. } => "hold_life_out_of_range",
+            OperationRejection::LifeOutOfRange { .. } => "life_out_of_range",
             OperationRejection::HoldsTooMany { .. } => "holds_too_many",
             OperationRejection::HoldUnknown => "hold_not_found",
             OperationRejection::HoldClosed => "hold_closed",
@@ -445,6 +498,12 @@ impl OperationRejection {
             OperationRejection::TransferTargetUnknown => "transfer_target_not_found",
             OperationRejection::TransferToItself => "transfer_to_itself",
             OperationRejection::TransferDeclined(refusal) => refusal.code(),
+            OperationRejection::InvoiceUnknown => "invoice_not_found",
+            OperationRejection::InvoicePaid => "invoice_paid",
+            OperationRejection::InvoiceCancelled => "invoice_cancelled",
+            OperationRejection::InvoiceExpired => "invoice_expired",
+            OperationRejection::InvoiceAmountDiffers { .. } => "invoice_amount_differs",
+            OperationRejection::InvoiceCurrencyDiffers => "invoice_currency_differs",
         }
     }
 }

@@ -265,7 +265,10 @@ impl TenantTotals {
             | Event::TransferCredited(_)
             | Event::TransferDeclined(_)
             | Event::TransferSettled(_)
-            | Event::TransferReturned(_) => (),
+            | Event::TransferReturned(_)
+            | Event::InvoiceOpened(_)
+            | Event::InvoiceCancelled(_)
+            | Event::InvoicePaid(_) => (),
             Event::CampaignCompleted(completed) => {
                 *self.campaigns.entry(completed.campaign).or_default() += 1;
                 self.rewarded_customers += u64::from(completed.is_first);

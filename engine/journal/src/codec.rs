@@ -64,6 +64,9 @@ mod kind {
     pub(super) const TRANSFER_DECLINED: u16 = 30;
     pub(super) const TRANSFER_SETTLED: u16 = 31;
     pub(super) const TRANSFER_RETURNED: u16 = 32;
+    pub(super) const INVOICE_OPENED: u16 = 33;
+    pub(super) const INVOICE_CANCELLED: u16 = 34;
+    pub(super) const INVOICE_PAID: u16 = 35;
 }
 
 /// Why bytes are no record.
@@ -181,6 +184,9 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::TransferDeclined(body) => put(kind::TRANSFER_DECLINED, body, out),
         Event::TransferSettled(body) => put(kind::TRANSFER_SETTLED, body, out),
         Event::TransferReturned(body) => put(kind::TRANSFER_RETURNED, body, out),
+        Event::InvoiceOpened(body) => put(kind::INVOICE_OPENED, &**body, out),
+        Event::InvoiceCancelled(body) => put(kind::INVOICE_CANCELLED, &**body, out),
+        Event::InvoicePaid(body) => put(kind::INVOICE_PAID, &**body, out),
     }
 }
 
@@ -340,6 +346,9 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::TRANSFER_DECLINED => Event::TransferDeclined(get(kind, body)?),
         kind::TRANSFER_SETTLED => Event::TransferSettled(get(kind, body)?),
         kind::TRANSFER_RETURNED => Event::TransferReturned(get(kind, body)?),
+        kind::INVOICE_OPENED => Event::InvoiceOpened(Box::new(get(kind, body)?)),
+        kind::INVOICE_CANCELLED => Event::InvoiceCancelled(Box::new(get(kind, body)?)),
+        kind::INVOICE_PAID => Event::InvoicePaid(Box::new(get(kind, body)?)),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

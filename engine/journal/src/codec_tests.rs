@@ -17,6 +17,7 @@ use kembali_core::event::{
     PurchaseRefused, Record, RewardGranted, SpendCounted, TierPlaced, TierStepped, WalletOpened, WalletStatusSet,
 };
 use kembali_core::hold::{Hold, HoldClosed, HoldEnd, HoldId};
+use kembali_core::invoice::{InvoiceCancelled, InvoiceOpened, InvoicePaid};
 use kembali_core::journey::{Remark, Standing};
 use kembali_core::operation::{
     Actor, Operation, OperationDone, OperationKey, OperationRefused, OperationRejection, TierMove,
@@ -494,6 +495,47 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
         ("refused_transfer_target_unknown", refused(OperationRejection::TransferTargetUnknown)),
         ("refused_transfer_to_itself", refused(OperationRejection::TransferToItself)),
         ("refused_transfer_declined", refused(OperationRejection::TransferDeclined(TransferRefusal::BalanceTooLarge))),
+        (
+            "operation_open_invoice",
+            done(
+                Actor::Partner(PartnerId(3)),
+                Some(key),
+                Operation::OpenInvoice {
+                    partner,
+                    prefix: Some("DS-8800".into()),
+                    amount: 500,
+                    life_seconds: Some(3_600),
+                    reference: Some("order 7".into()),
+                },
+            ),
+        ),
+        ("operation_cancel_invoice", by_operator(Operation::CancelInvoice { number: "DS-8800100000".into() })),
+        (
+            "operation_pay_invoice",
+            by_operator(Operation::PayInvoice { wallet, number: "DS-8800100000".into(), amount: 500 }),
+        ),
+        ("invoice_opened", {
+            let number = "DS-8800100000".into();
+            let opened = InvoiceOpened { number, partner, unit, amount: amount(500), expires_at };
+            body(None, vec![Event::InvoiceOpened(Box::new(opened))])
+        }),
+        ("invoice_cancelled", {
+            let cancelled = InvoiceCancelled { number: "DS-8800100000".into(), partner };
+            body(None, vec![Event::InvoiceCancelled(Box::new(cancelled))])
+        }),
+        ("invoice_paid", {
+            let paid = InvoicePaid { number: "DS-8800100000".into(), partner, wallet, unit, amount: amount(500) };
+            body(customer, vec![Event::InvoicePaid(Box::new(paid))])
+        }),
+        ("refused_invoice_unknown", refused(OperationRejection::InvoiceUnknown)),
+        ("refused_invoice_paid", refused(OperationRejection::InvoicePaid)),
+        ("refused_invoice_cancelled", refused(OperationRejection::InvoiceCancelled)),
+        ("refused_invoice_expired", refused(OperationRejection::InvoiceExpired)),
+        (
+            "refused_invoice_amount_differs",
+            refused(OperationRejection::InvoiceAmountDiffers { amount: amount(499), invoice_amount: amount(500) }),
+        ),
+        ("refused_invoice_currency_differs", refused(OperationRejection::InvoiceCurrencyDiffers)),
         ("operation_redeem", by_operator(Operation::Redeem { offer: "Coffee".into(), quantity: 2 })),
         ("refused_customer_unknown", refused(OperationRejection::CustomerUnknown)),
         ("refused_amount_not_positive", refused(OperationRejection::AmountNotPositive { amount: -1 })),

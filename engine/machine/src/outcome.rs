@@ -6,6 +6,7 @@ use kembali_core::catalogue::Catalogue;
 use kembali_core::command::PurchaseCommand;
 use kembali_core::customer::Row;
 use kembali_core::event::{Body, Record};
+use kembali_core::invoice::Invoice;
 use kembali_core::operation::{OperationCommand, OperationRejection};
 use kembali_core::totals::TenantTotals;
 use kembali_core::{CatalogueRejection, CustomerId, Instant, Rejection, RejectionCode, Seq};
@@ -93,6 +94,8 @@ pub enum Outcome {
     PromoUse(Option<PromoUse>),
     /// A tenant's sums, if there is such a tenant.
     Totals(Option<Box<TotalsView>>),
+    /// An invoice, if the tenant has it.
+    Invoice(Option<InvoiceView>),
     /// What a change of rules would do to some of a shard's customers, if there is such a shard.
     Preview(Option<PreviewView>),
     /// The ledger's clock.
@@ -128,6 +131,19 @@ pub struct CustomerView {
 pub struct PreviewView {
     /// The counts, and where they go on.
     pub piece: Box<PreviewPiece>,
+    /// The position that this is as of.
+    pub as_of: Seq,
+}
+
+/// An invoice as of a position.
+#[derive(Clone, Debug)]
+pub struct InvoiceView {
+    /// The invoice.
+    pub invoice: Invoice,
+    /// The tenant's present rules.
+    pub catalogue: Arc<Catalogue>,
+    /// The instant that is "now" for these rules.
+    pub now: Instant,
     /// The position that this is as of.
     pub as_of: Seq,
 }

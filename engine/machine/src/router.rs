@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use kembali_core::catalogue::Catalogue;
-use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
+use kembali_core::command::{ApplyCatalogue, Command, InvoiceCommand, PurchaseCommand, Query};
 use kembali_core::customer::Row;
 use kembali_core::desk::{self, Admission, Desk, OperationAdmission, Reservations, Terms};
 use kembali_core::event::{Body, Event, PurchaseRefused, Record};
@@ -28,7 +28,7 @@ mod transfers;
 
 use operations::KeptOperation;
 
-use crate::outcome::{CustomerView, Outcome, PreviewView, PromoUse, TotalsView};
+use crate::outcome::{CustomerView, InvoiceView, Outcome, PreviewView, PromoUse, TotalsView};
 use crate::shard::{Answer, Answered, Assigned, PreviewTerms, Work};
 use crate::sweep::{Sweep, SweepTerms, Swept};
 
@@ -101,6 +101,8 @@ enum Content {
     Done(Outcome),
     /// A change of rules.
     Apply(Box<ApplyCatalogue>),
+    /// An invoice to open or cancel.
+    Invoice(Box<InvoiceCommand>),
     /// A question to the desk.
     Ask(Query),
 }
@@ -411,9 +413,9 @@ impl<T> Router<T> {
                 OperationAdmission::Wait => return false,
                 admission => Some(Admitted::Operation(admission)),
             },
-            // A change of rules sees everything before it settled.
-            Command::ApplyCatalogue(_) if !self.slots.is_empty() => return false,
-            Command::ApplyCatalogue(_) | Command::Read(_) => None,
+            // A change of rules, or of the desk's invoices, sees everything before it settled.
+            Command::ApplyCatalogue(_) | Command::Invoice(_) if !self.slots.is_empty() => return false,
+            Command::ApplyCatalogue(_) | Command::Invoice(_) | Command::Read(_) => None,
         };
         self.stamp = stamp;
         let Some((_, command)) = self.backlog.pop_front() else { return false };
@@ -426,6 +428,7 @@ impl<T> Router<T> {
                 self.operation_content(ticket, operation, admission)
             }
             (Command::ApplyCatalogue(apply), _) => Content::Apply(apply),
+            (Command::Invoice(invoice), _) => Content::Invoice(invoice),
             (Command::Read(Query::Customer { tenant, customer }), _) => {
                 let id = match customer {
                     CustomerName::Id(id) => id,
@@ -534,6 +537,7 @@ impl<T> Router<T> {
                 }
                 Content::Done(outcome) => Held::Ready(outcome),
                 Content::Apply(apply) => Held::Ready(self.apply(slot.received_at, &apply)),
+                Content::Invoice(invoice) => Held::Ready(self.invoice(slot.received_at, &invoice)),
                 Content::Ask(Query::Totals { tenant }) => Held::Totals(tenant),
                 Content::Ask(Query::Clock) => {
                     Held::Ready(Outcome::Clock { received_at: slot.received_at, as_of: self.desk.last() })
@@ -694,6 +698,13 @@ impl<T> Router<T> {
                     used: self.desk.promo_used(tenant, promo),
                     reserved: self.open.promo(tenant, promo),
                     as_of: self.desk.last(),
+                }))
+            }
+            Query::Invoice { tenant, number } => {
+                let invoice = self.desk.invoice(tenant, &number).copied();
+                Outcome::Invoice(invoice.zip(self.desk.catalogue(tenant).cloned()).map(|(invoice, catalogue)| {
+                    let (now, as_of) = (self.desk.now(tenant, self.stamp), self.desk.last());
+                    InvoiceView { invoice, catalogue, now, as_of }
                 }))
             }
             Query::Customer { .. } | Query::Totals { .. } | Query::Preview { .. } | Query::Clock => {

@@ -120,7 +120,10 @@ impl Row {
                 | Event::TransferCredited(_)
                 | Event::TransferDeclined(_)
                 | Event::TransferSettled(_)
-                | Event::TransferReturned(_) => (),
+                | Event::TransferReturned(_)
+                | Event::InvoiceOpened(_)
+                | Event::InvoiceCancelled(_)
+                | Event::InvoicePaid(_) => (),
             }
         }
     }

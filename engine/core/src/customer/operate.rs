@@ -14,6 +14,7 @@ use crate::desk::OperationTerms;
 use crate::event::{Body, CustomerCreated, Event, WalletOpened, WalletStatusSet};
 use crate::hold;
 use crate::identity::{CustomerName, WalletId};
+use crate::invoice;
 use crate::offer::redeem;
 use crate::operation::{Operation, OperationCommand, OperationDone, OperationRejection};
 use crate::quantity::{Amount, Seq};
@@ -127,6 +128,10 @@ fn effects(
             Vec::from([hold::place(row, *wallet, (unit, *partner), (*amount, *life_seconds), terms.at)?])
         }
         Operation::SettleHold { hold, amount } => hold::settle(row, command.actor, *hold, *amount)?,
+        Operation::PayInvoice { wallet, number, amount } => {
+            invoice::pay(row, (terms.invoice, terms.at), (*wallet, number, *amount), unit)?
+        }
+        Operation::OpenInvoice { .. } | Operation::CancelInvoice { .. } => panic!("no row is asked for an invoice"),
         Operation::Transfer { .. } => transfer::send(row, command, terms.at, unit)?,
         Operation::VoidHold { hold } => Vec::from([hold::void(row, command.actor, *hold)?]),
         Operation::Redeem { offer, quantity } => redeem(row, terms, offer, *quantity)?,

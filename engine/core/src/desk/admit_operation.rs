@@ -3,9 +3,11 @@
 use alloc::sync::Arc;
 
 use super::admit::{Named, name_customer, rule_time};
+use super::invoices::invoice_terms;
 use super::{Desk, Reservations};
 use crate::catalogue::{Catalogue, RuleClock};
 use crate::identity::{CustomerId, CustomerName, RuleId, TenantId};
+use crate::invoice::InvoiceTerms;
 use crate::offer;
 use crate::operation::{Operation, OperationCommand, OperationRejection};
 use crate::placement::Removal;
@@ -48,6 +50,8 @@ pub struct OperationTerms {
     pub at: Instant,
     /// What there is of the offer that is redeemed.
     pub offer: OfferTerms,
+    /// What there is of the invoice that is paid.
+    pub invoice: InvoiceTerms,
 }
 
 /// What the desk says of an offer that is redeemed.
@@ -141,11 +145,12 @@ pub fn admit_operation(
         _ => desk.now(command.tenant, received_at),
     };
     let Some(offer) = offer_terms(desk, open, catalogue, at, command) else { return OperationAdmission::Wait };
+    let Some(invoice) = invoice_terms(desk, open, command) else { return OperationAdmission::Wait };
     let recorded = command.original.as_deref().map(|record| record.body.catalogue_version);
     let recorded = recorded.and_then(|version| desk.catalogue_at(command.tenant, version)).cloned();
     let removals = desk.removals(command.tenant).cloned().unwrap_or_default();
     let catalogue = Arc::clone(catalogue);
-    let terms = OperationTerms { received_at, catalogue, recorded, removals, customer, at, offer };
+    let terms = OperationTerms { received_at, catalogue, recorded, removals, customer, at, offer, invoice };
     OperationAdmission::Admitted(terms)
 }
 

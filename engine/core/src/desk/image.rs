@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{Desk, Known, KnownOperation, Receipt, TenantDesk};
 use crate::catalogue::Catalogue;
 use crate::identity::{CustomerId, PurchaseKey, RuleId, TenantId};
+use crate::invoice::Invoice;
 use crate::operation::OperationKey;
 use crate::quantity::{Instant, Seq};
 use crate::totals::{TenantTotals, Totals};
@@ -70,6 +71,13 @@ pub enum DeskPiece {
     },
     /// The transfer that is on its way.
     Transfer(Box<OpenTransfer>),
+    /// An invoice of the tenant.
+    Invoice {
+        /// Its number.
+        number: Box<str>,
+        /// What there is of it.
+        invoice: Invoice,
+    },
 }
 
 /// Why a piece has no place: the pieces are not those of one desk, or not in order.
@@ -119,6 +127,7 @@ impl Desk {
                     removals,
                     promos_used,
                     offers_redeemed,
+                    invoices: BTreeMap::new(),
                     watermark,
                     has_entries,
                 });
@@ -146,6 +155,12 @@ impl Desk {
                     return Err(Misfit("the key of an operation is there twice"));
                 }
                 self.operations.insert(key, known);
+            }
+            DeskPiece::Invoice { number, invoice } => {
+                let tenant = self.tenants.last_mut().ok_or(Misfit("an invoice comes before its tenant"))?;
+                if tenant.invoices.insert(number, invoice).is_some() {
+                    return Err(Misfit("an invoice is there twice"));
+                }
             }
             DeskPiece::Transfer(open) => {
                 if self.transfer.replace(*open).is_some() {
@@ -192,7 +207,9 @@ impl TenantDesk {
         let promos = self.promos_used.iter().map(|(promo, used)| DeskPiece::PromoUsed { promo: *promo, used: *used });
         let offers = (self.offers_redeemed.iter())
             .map(|(offer, redeemed)| DeskPiece::OfferRedeemed { offer: *offer, redeemed: *redeemed });
-        core::iter::once(head).chain(versions).chain(promos).chain(offers)
+        let invoices = (self.invoices.iter())
+            .map(|(number, invoice)| DeskPiece::Invoice { number: number.clone(), invoice: *invoice });
+        core::iter::once(head).chain(versions).chain(promos).chain(offers).chain(invoices)
     }
 }
 

@@ -8,10 +8,12 @@
 mod admit;
 mod admit_operation;
 mod image;
+mod invoices;
 mod keys;
 mod operations;
 mod reservations;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -20,6 +22,7 @@ use alloc::vec::Vec;
 pub use admit::{Admission, PromoTerms, Terms, admit, apply, refuse};
 pub use admit_operation::{OfferTerms, OperationAdmission, OperationTerms, admit_operation};
 pub use image::{DeskPiece, Misfit};
+pub use invoices::{InvoiceDecision, decide_invoice};
 pub use keys::{KeyIndex, Receipt};
 pub use operations::KnownOperation;
 pub use reservations::Reservations;
@@ -27,6 +30,7 @@ pub use reservations::Reservations;
 use crate::catalogue::{Catalogue, RuleClock};
 use crate::event::{Event, Record};
 use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
+use crate::invoice::{Invoice, InvoiceState};
 use crate::maps::Map;
 use crate::operation::OperationKey;
 use crate::placement::Removal;
@@ -79,6 +83,8 @@ struct TenantDesk {
     promos_used: BTreeMap<RuleId, u64>,
     /// How many units of each offer are redeemed.
     offers_redeemed: BTreeMap<RuleId, u64>,
+    /// Every invoice, by its number.
+    invoices: BTreeMap<Box<str>, Invoice>,
     /// The highest accepted `occurred_at`.
     watermark: Option<Instant>,
     /// True once a wallet was moved.
@@ -151,6 +157,11 @@ impl Desk {
                 self.remember(done.key, done.fingerprint, record);
             }
             Event::OperationRefused(refused) => self.remember(Some(refused.key), refused.fingerprint, record),
+            Event::InvoiceOpened(opened) => self.evolve_invoice_opened(tenant, opened, record.seq),
+            Event::InvoiceCancelled(own) => {
+                self.evolve_invoice(tenant, &own.number, InvoiceState::Cancelled(record.seq));
+            }
+            Event::InvoicePaid(own) => self.evolve_invoice(tenant, &own.number, InvoiceState::Paid(record.seq)),
             Event::TransferSent(_) => self.transfer = OpenTransfer::sent_by(&record.body, record.seq),
             Event::TransferCredited(_) => self.answer_transfer(Ok(())),
             Event::TransferDeclined(declined) => self.answer_transfer(Err(declined.reason)),
@@ -202,6 +213,7 @@ impl Desk {
                 removals: Arc::default(),
                 promos_used: BTreeMap::new(),
                 offers_redeemed: BTreeMap::new(),
+                invoices: BTreeMap::new(),
                 watermark: None,
                 has_entries: false,
             });

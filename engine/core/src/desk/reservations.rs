@@ -3,6 +3,8 @@
 //! Never stored. A reservation ends when its command is settled: a grant then counts as used by its event, and what
 //! was not used is simply free again.
 
+use alloc::boxed::Box;
+
 use crate::identity::{CustomerId, PurchaseKey, RuleId, TenantId};
 use crate::maps::{Map, Set};
 use crate::operation::OperationKey;
@@ -20,6 +22,8 @@ pub struct Reservations {
     keyless: u64,
     /// Units of offers.
     offers: Map<(TenantId, RuleId), u64>,
+    /// Invoices that are being paid.
+    invoices: Set<(TenantId, Box<str>)>,
 }
 
 impl Reservations {
@@ -103,6 +107,26 @@ impl Reservations {
             Some(key) => assert!(self.operations.remove(&key), "a key is settled that was not reserved"),
             None => self.keyless -= 1,
         }
+    }
+
+    /// Keeps an invoice for one payment.
+    pub fn begin_payment(&mut self, tenant: TenantId, number: &str) {
+        self.invoices.insert((tenant, number.into()));
+    }
+
+    /// Ends what [`Reservations::begin_payment`] began.
+    ///
+    /// # Panics
+    ///
+    /// If it was not begun.
+    pub fn end_payment(&mut self, tenant: TenantId, number: &str) {
+        assert!(self.invoices.remove(&(tenant, number.into())), "a payment ends that was not begun");
+    }
+
+    /// Returns true while an invoice is being paid.
+    #[must_use]
+    pub fn has_invoice(&self, tenant: TenantId, number: &str) -> bool {
+        !self.invoices.is_empty() && self.invoices.contains(&(tenant, number.into()))
     }
 
     /// Returns true while an operation of this key is admitted but not settled.

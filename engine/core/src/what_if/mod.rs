@@ -135,6 +135,8 @@ enum Kind {
     Purchase,
     /// An operation was done.
     Operation,
+    /// An invoice was opened or cancelled: no rule has a say in that.
+    Invoice,
     /// A transfer was sent.
     TransferSent,
     /// A transfer went on, or is over.
@@ -160,10 +162,12 @@ fn kind_of(body: &Body) -> Kind {
         Event::CatalogueApplied(_) => Some(Kind::Catalogue),
         _ => None,
     };
+    let is_invoice = |event: &Event| matches!(event, Event::InvoiceOpened(_) | Event::InvoiceCancelled(_));
     let is_step = |event: &Event| matches!(event, Event::TransferSettled(_) | Event::TransferReturned(_));
     match body.events.iter().find_map(of_event) {
         // What is done or refused at the end of a transfer was asked at its start.
         Some(Kind::Operation | Kind::RefusedOperation) if body.events.iter().any(is_step) => Kind::TransferStep,
+        Some(Kind::Operation) if body.events.iter().any(is_invoice) => Kind::Invoice,
         Some(kind) => kind,
         None if body.events.iter().all(upkeep::is_upkeep) => Kind::Upkeep,
         None => Kind::Other,
@@ -244,6 +248,13 @@ impl WhatIf {
             Kind::Purchase => return self.again(seq, body),
             Kind::Operation | Kind::TransferSent => return self.operate_again(seq, body),
             Kind::TransferStep => return self.transfer_went_on(seq, body),
+            Kind::Invoice => {
+                for event in &body.events {
+                    self.before.take(event, seq, body.received_at);
+                    self.after.take(event, seq, body.received_at);
+                }
+                self.fold(body)?;
+            }
             Kind::Refusal => self.left_out.refusals += 1,
             Kind::RefusedOperation => self.left_out.refused_operations += 1,
             Kind::Catalogue => {
@@ -283,7 +294,13 @@ impl WhatIf {
                     _ => Ok(()),
                 })
             }
-            Kind::Purchase | Kind::Operation | Kind::TransferSent | Kind::TransferStep | Kind::Upkeep | Kind::Other => {
+            Kind::Purchase
+            | Kind::Operation
+            | Kind::Invoice
+            | Kind::TransferSent
+            | Kind::TransferStep
+            | Kind::Upkeep
+            | Kind::Other => {
                 let at = rule_time_of(&body);
                 for event in &body.events {
                     self.before.take(event, seq, at);

@@ -109,9 +109,9 @@ fn a_hold_that_is_due_is_gone_for_whoever_comes() {
          after 1s
          ask A settle 1              -> refused hold_closed
          ask A take 0 5000           -> hold 1 expired, balance 0
-         ask A hold 0 1 0            -> refused hold_life_out_of_range
-         ask A hold 0 1 -1           -> refused hold_life_out_of_range
-         ask A hold 0 1 2592001      -> refused hold_life_out_of_range
+         ask A hold 0 1 0            -> refused life_out_of_range
+         ask A hold 0 1 -1           -> refused life_out_of_range
+         ask A hold 0 1 2592001      -> refused life_out_of_range
          ask A deposit 0 2           -> balance 2
          ask A hold 0 1 2592000      -> hold 2 of 1
          ask A hold 0 1              -> hold 3 of 1

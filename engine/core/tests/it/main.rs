@@ -10,6 +10,7 @@ mod draft;
 mod earning;
 mod explain;
 mod holds;
+mod invoices;
 mod journey;
 mod ledger;
 mod lots;

@@ -219,7 +219,7 @@ impl Model {
         let seconds: i64 = words[3].parse().unwrap();
         check_amount(amount)?;
         if !(1..=30 * 86_400).contains(&seconds) {
-            return Err("hold_life_out_of_range");
+            return Err("life_out_of_range");
         }
         let (balance, status) = person.wallet(id).ok_or("wallet_not_found")?;
         match status {

@@ -1,8 +1,9 @@
 //! Operations in the sequential driver of the rules, and how a script asks for them.
 
 use kembali_core::accounts::Direction;
+use kembali_core::command::InvoiceCommand;
 use kembali_core::customer::{OperationDecision, operate};
-use kembali_core::desk::{self, OperationAdmission, OperationTerms};
+use kembali_core::desk::{self, InvoiceDecision, OperationAdmission, OperationTerms};
 use kembali_core::event::{Body, Event, Record};
 use kembali_core::hold::HoldId;
 use kembali_core::operation::{
@@ -66,6 +67,45 @@ impl World {
         }
     }
 
+    /// Opens (`open AMOUNT SECONDS PREFIX`, for partner 1) or cancels (`cancel NUMBER`) an invoice, and says what became of it.
+    /// Options: `key=`, `by=` a partner, `dry`.
+    pub(crate) fn invoice(&mut self, words: &[&str]) -> String {
+        let (options, words): (Vec<&str>, Vec<&str>) =
+            words.iter().partition(|word| word.contains('=') || **word == "dry");
+        self.keys += 1;
+        let (mut actor, mut key, mut dry_run) = (Actor::Operator, format!("invoice {}", self.keys), false);
+        for option in options {
+            match option.split_once('=').unwrap_or((option, "")) {
+                ("key", value) => key = value.into(),
+                ("by", value) => actor = Actor::Partner(PartnerId(value.parse().unwrap())),
+                ("dry", _) => dry_run = true,
+                other => panic!("no option: {other:?}"),
+            }
+        }
+        let number = |at: usize| words.get(at).map(|text| text.parse().unwrap());
+        let operation = match words[0] {
+            "open" => Operation::OpenInvoice {
+                partner: PartnerId(1),
+                prefix: words.get(3).map(|text| (*text).into()),
+                amount: number(1).unwrap(),
+                life_seconds: number(2),
+                reference: None,
+            },
+            "cancel" => Operation::CancelInvoice { number: words[1].into() },
+            other => panic!("no operation: {other}"),
+        };
+        let fingerprint = Fingerprint { version: 1, hash: hash(&format!("{operation:?}")) };
+        let key = Some(OperationKey(hash(&key)));
+        let command = InvoiceCommand { tenant: TenantId(1), actor, key, fingerprint, operation, dry_run };
+        let operated = match desk::decide_invoice(&self.ledger.desk, self.now, &command) {
+            InvoiceDecision::Known { seq, is_same } => Operated::Known { seq, is_same },
+            InvoiceDecision::Refused(rejection) => Operated::Refused { rejection, is_written: false },
+            InvoiceDecision::Decided(body) if dry_run => Operated::WouldDo(body),
+            InvoiceDecision::Decided(body) => Operated::Done(self.write(body)),
+        };
+        self.show_operated(&operated)
+    }
+
     /// Takes the next step of the transfer that is on its way.
     pub(crate) fn step_transfer(&mut self) -> Option<Record> {
         let terms = self.ledger.desk.transfer()?;
@@ -98,7 +138,7 @@ impl World {
     ///
     /// Operations: `create`; `open`; `rename W`; `freeze W`, `thaw W`, `close W`; `deposit W AMOUNT`; `give W AMOUNT`,
     /// `take W AMOUNT`; `did TAG`; `redeem OFFER QUANTITY`;
-    /// `hold W AMOUNT SECONDS` for partner 1, `settle HOLD AMOUNT`, `void HOLD`; `send W NAME W AMOUNT`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
+    /// `hold W AMOUNT SECONDS` for partner 1, `settle HOLD AMOUNT`, `void HOLD`; `send W NAME W AMOUNT`; `pay W NUMBER AMOUNT`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
     /// `occurred=`, `dry`. Names that are not `create` are those of [`customer`] with `id:` in front.
     pub(crate) fn operation(&mut self, words: &[&str]) -> OperationCommand {
         let (options, words): (Vec<&str>, Vec<&str>) =
@@ -155,6 +195,7 @@ impl World {
                 amount: amount(5),
                 reference: None,
             },
+            "pay" => Operation::PayInvoice { wallet: wallet(2), number: words[3].into(), amount: amount(4) },
             "void" => Operation::VoidHold { hold: HoldId(words[2].parse().unwrap()) },
             "promote" => step(TierMove::Up),
             "demote" => step(TierMove::Down),

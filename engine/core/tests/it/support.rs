@@ -345,6 +345,7 @@ impl World {
             },
             "rows" => self.ledger.rows.len().to_string(),
             "ask" => self.ask(&words[1..]),
+            "invoice" => self.invoice(&words[1..]),
             other => panic!("no step: {other}"),
         }
     }
@@ -455,6 +456,11 @@ impl World {
                     let level = program.level_name(after.level).unwrap();
                     parts.push(format!("{level} at {} {reason:?}", after.spent.minor_units()));
                 }
+                Event::InvoiceOpened(opened) => {
+                    parts.push(format!("{} for {}", opened.number, opened.amount.minor_units()));
+                }
+                Event::InvoiceCancelled(own) => parts.push(format!("{} cancelled", own.number)),
+                Event::InvoicePaid(paid) => parts.push(format!("{} paid", paid.number)),
                 Event::TransferSent(sent) => parts.push(format!("sent {}", sent.amount.minor_units())),
                 Event::TransferCredited(credited) => parts.push(format!("got {}", credited.amount.minor_units())),
                 Event::TransferDeclined(_) => parts.push("declined".into()),
@@ -503,7 +509,7 @@ pub(crate) fn canonical(ledger: &Ledger) -> Vec<u8> {
 
 /// Runs a script of lines `step -> what is seen` in `world`; a line without an arrow shows nothing.
 ///
-/// Steps: `ask NAME OPERATION`, see [`World::ask`]; `buy NAME AMOUNT` with `qty=`, `code=`, `key=`, `by=`, `tenant=`, `occurred=`, `lines=2*500+1*0`, `other=`,
+/// Steps: `ask NAME OPERATION`, see [`World::ask`]; `invoice ...`, see [`World::invoice`]; `buy NAME AMOUNT` with `qty=`, `code=`, `key=`, `by=`, `tenant=`, `occurred=`, `lines=2*500+1*0`, `other=`,
 /// `dry`; `daily NAME DAYS`; `after 30d23h`; `at 2023-01-31 23:59:59`; `reserve CODE KEY`, `settle CODE KEY`;
 /// `used CODE`; `receipt KEY`; `rows`.
 pub(crate) fn check(world: &mut World, script: &str) {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use kembali_core::catalogue::Catalogue;
-use kembali_core::desk::{OperationAdmission, OperationTerms};
+use kembali_core::command::InvoiceCommand;
+use kembali_core::desk::{self, InvoiceDecision, OperationAdmission, OperationTerms};
 use kembali_core::event::{Body, Event};
 use kembali_core::operation::{Operation, OperationCommand, OperationKey, OperationRefused, OperationRejection};
 use kembali_core::{CustomerId, Instant, PurchaseKey, RuleId, Seq, TenantId, Ticket};
@@ -20,6 +21,8 @@ pub(super) struct KeptOperation {
     creates: bool,
     /// Units of an offer that are reserved.
     units: Option<(TenantId, RuleId, u32)>,
+    /// The invoice that is paid.
+    invoice: Option<Box<str>>,
     /// What the source of a transfer would do, of a dry run.
     pub(super) proposed: Option<Body>,
     /// True of a transfer, which is over only after further steps.
@@ -61,6 +64,7 @@ impl<T> Router<T> {
             units: terms.reserved_units(),
             is_transfer: operation.operation.is_transfer(),
             proposed: None,
+            invoice: operation.operation.pays_invoice().map(Into::into),
             refund: operation.operation.refund().map(|refund| (refund.key, operation.may_return())),
             catalogue: Arc::clone(&terms.catalogue),
             text: operation.text.take(),
@@ -70,6 +74,9 @@ impl<T> Router<T> {
         self.is_transferring = kept.is_transfer;
         if !kept.dry_run {
             self.open.begin_operation(kept.key, kept.units);
+            if let Some(number) = &kept.invoice {
+                self.open.begin_payment(tenant, number);
+            }
             if let Some((key, promo)) = kept.refund {
                 self.open.begin_refund(key, promo);
             }
@@ -87,6 +94,9 @@ impl<T> Router<T> {
             return;
         }
         self.open.end_operation(kept.key, kept.units);
+        if let Some(number) = &kept.invoice {
+            self.open.end_payment(kept.catalogue.tenant, number);
+        }
         if let Some((key, promo)) = kept.refund {
             self.open.end_refund(key, promo);
         }
@@ -114,6 +124,20 @@ impl<T> Router<T> {
                 panic!("a shard answered something else")
             }
         }
+    }
+
+    /// Opens or cancels an invoice.
+    pub(super) fn invoice(&mut self, received_at: Instant, command: &InvoiceCommand) -> Outcome {
+        let body = match desk::decide_invoice(&self.desk, received_at, command) {
+            InvoiceDecision::Known { seq, is_same } => return Outcome::OperationKnown { seq, is_same },
+            InvoiceDecision::Refused(rejection) => return Outcome::OperationRefused(rejection),
+            InvoiceDecision::Decided(body) => body,
+        };
+        let catalogue = Arc::clone(self.desk.catalogue(command.tenant).expect("a caller's tenant exists"));
+        if command.dry_run {
+            return Outcome::WouldOperate { body: Box::new(body), catalogue };
+        }
+        Outcome::Operated { record: self.write(body), catalogue }
     }
 
     /// Writes the refusal of an operation down under its key, if it has one.

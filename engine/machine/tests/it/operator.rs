@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use kembali_core::accounts::Direction;
+use kembali_core::command::InvoiceCommand;
 use kembali_core::customer::{OperationDecision, operate};
-use kembali_core::desk::{self, OperationAdmission, Reservations};
+use kembali_core::desk::{self, InvoiceDecision, OperationAdmission, Reservations};
 use kembali_core::event::{Body, Event};
 use kembali_core::hold::HoldId;
 use kembali_core::operation::{
@@ -19,7 +20,8 @@ use crate::rig::{TENANT, alias, hash};
 use crate::sequential::Sequential;
 
 /// Reads `NAME VERB` and options: `create`, `open`, `freeze`, `thaw`, `deposit=N`, `take=N`, `mug=N`, `hold=N` for a
-/// day, `settle=N`, `void=N`, `send=N` to customer B, `up`, `down`, `tag`; then
+/// day, `settle=N`, `void=N`, `send=N` to customer B, `pay=N`
+/// for the Nth invoice, counted from 0, `up`, `down`, `tag`; then
 /// `key=`, `dry`.
 pub(crate) fn operation(text: &str) -> OperationCommand {
     let mut words = text.split_whitespace();
@@ -48,6 +50,7 @@ pub(crate) fn operation(text: &str) -> OperationCommand {
             amount,
             reference: None,
         },
+        "pay" => Operation::PayInvoice { wallet, number: format!("VA-{}", 100_000 + amount).into(), amount: 50 },
         "up" => Operation::MoveTier { program: "Ladder".into(), to: TierMove::Up },
         "down" => Operation::MoveTier { program: "Ladder".into(), to: TierMove::Down },
         "tag" => Operation::ReportActivity { tag: "x".into(), occurred_at: Some(Instant(500)) },
@@ -78,7 +81,54 @@ pub(crate) fn operation(text: &str) -> OperationCommand {
     }
 }
 
+/// Reads `open` or `cancel=N`, an invoice of 50, then `key=`, `dry`.
+pub(crate) fn invoice(text: &str) -> InvoiceCommand {
+    let mut words = text.split_whitespace();
+    let (mut key, mut dry_run) = (text.to_string(), false);
+    let operation = match words.next().map(|verb| verb.split_once('=').unwrap_or((verb, "0"))).unwrap() {
+        ("open", _) => Operation::OpenInvoice {
+            partner: PartnerId(1),
+            prefix: None,
+            amount: 50,
+            life_seconds: None,
+            reference: None,
+        },
+        ("cancel", count) => {
+            let count: u64 = count.parse().unwrap();
+            Operation::CancelInvoice { number: format!("VA-{}", 100_000 + count).into() }
+        }
+        other => panic!("no verb: {other:?}"),
+    };
+    for option in words {
+        match option.split_once('=').unwrap_or((option, "")) {
+            ("key", value) => key = value.into(),
+            ("dry", _) => dry_run = true,
+            other => panic!("no option: {other:?}"),
+        }
+    }
+    InvoiceCommand {
+        tenant: TENANT,
+        actor: Actor::Operator,
+        key: Some(OperationKey(hash(&key))),
+        fingerprint: Fingerprint { version: 1, hash: hash(&format!("{operation:?}")) },
+        operation,
+        dry_run,
+    }
+}
+
 impl Sequential {
+    pub(crate) fn invoice(&mut self, command: &InvoiceCommand) -> Outcome {
+        let catalogue = Arc::clone(self.ledger.desk.catalogue(command.tenant).unwrap());
+        match desk::decide_invoice(&self.ledger.desk, self.stamp, command) {
+            InvoiceDecision::Known { seq, is_same } => Outcome::OperationKnown { seq, is_same },
+            InvoiceDecision::Refused(rejection) => Outcome::OperationRefused(rejection),
+            InvoiceDecision::Decided(body) if command.dry_run => {
+                Outcome::WouldOperate { body: Box::new(body), catalogue }
+            }
+            InvoiceDecision::Decided(body) => Outcome::Operated { record: self.write(body), catalogue },
+        }
+    }
+
     pub(crate) fn operate(&mut self, command: &OperationCommand) -> Outcome {
         let open = Reservations::default();
         let terms = match desk::admit_operation(&self.ledger.desk, &open, self.stamp, command) {

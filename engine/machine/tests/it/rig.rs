@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use crate::operator::operation;
+use crate::operator::{invoice, operation};
 use kembali_core::catalogue::{AtMaximum, Currency, OfferGives, RuleClock, UnknownCustomer, UnknownPromo};
 use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
 use kembali_core::draft::{
@@ -169,13 +169,14 @@ pub(crate) fn purchase(text: &str) -> PurchaseCommand {
     }
 }
 
-/// Reads one command: `buy ...` (see [`purchase`]), `do ...` (see [`operation`]), `quota N`, `row NAME`, `use`,
+/// Reads one command: `buy ...` (see [`purchase`]), `do ...` (see [`operation`]), `invoice ...` (see [`invoice`]), `quota N`, `row NAME`, `use`,
 /// `find KEY`, `rules`, `totals`, `time`.
 pub(crate) fn command(text: &str) -> Command {
     let (verb, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
     let tenant = TENANT;
     Command::Read(match verb {
         "buy" => return Command::Purchase(Box::new(purchase(rest))),
+        "invoice" => return Command::Invoice(Box::new(invoice(rest))),
         "do" => return Command::Operation(Box::new(operation(rest))),
         "quota" => return apply(draft(rest.parse().unwrap())),
         "row" => Query::Customer { tenant, customer: CustomerName::Alias(alias(rest)) },
@@ -400,6 +401,9 @@ pub(crate) fn show_body(body: &Body) -> String {
             | Event::PointEntry(_)
             | Event::HousePosted(_)
             | Event::OperationDone(_) => (),
+            Event::InvoiceOpened(opened) => parts.push(format!("{} opened", opened.number)),
+            Event::InvoiceCancelled(own) => parts.push(format!("{} cancelled", own.number)),
+            Event::InvoicePaid(paid) => parts.push(format!("{} paid", paid.number)),
             Event::TransferSent(sent) => parts.push(format!("sent {}", sent.amount.minor_units())),
             Event::TransferCredited(credited) => parts.push(format!("got {}", credited.amount.minor_units())),
             Event::TransferDeclined(_) => parts.push("declined".into()),
@@ -465,6 +469,9 @@ pub(crate) fn show(outcome: &Outcome) -> String {
         }
         Outcome::Candidates(found) => format!("at {:?}", found.iter().map(|seq| seq.0).collect::<Vec<_>>()),
         Outcome::Catalogue(rules) => format!("rules {}", rules.as_ref().map_or(0, |rules| rules.version)),
+        Outcome::Invoice(invoice) => {
+            format!("invoice {:?}", invoice.as_ref().map(|view| (view.invoice, view.now, view.as_of)))
+        }
         Outcome::PromoUse(None) | Outcome::Totals(None) => "none".into(),
         Outcome::Clock { received_at, as_of } => format!("time {} as of {}", received_at.0, as_of.0),
         Outcome::PromoUse(Some(promo)) => {

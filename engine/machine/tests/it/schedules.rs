@@ -35,6 +35,7 @@ fn any_command() -> impl Strategy<Value = String> {
         2 => (1..4i64).prop_map(|hold| format!("settle={hold}")),
         1 => (1..4i64).prop_map(|hold| format!("void={hold}")),
         6 => (1..200i64).prop_map(|amount| format!("send={amount}")),
+        6 => (0..3u8).prop_map(|count| format!("pay={count}")),
         2 => Just("up".to_string()),
         1 => Just("down".to_string()),
         1 => Just("tag".to_string()),
@@ -43,11 +44,15 @@ fn any_command() -> impl Strategy<Value = String> {
     let operate = (0..NAMES.len(), verb, 0..30u8, prop::bool::weighted(0.1)).prop_map(|(name, verb, key, dry)| {
         format!("do {} {verb} key=o{key}{}", NAMES[name], if dry { " dry" } else { "" })
     });
+    let invoice = prop_oneof![2 => Just("open".to_string()), 1 => (0..3u8).prop_map(|count| format!("cancel={count}"))];
+    let invoice = (invoice, 0..20u8, prop::bool::weighted(0.1))
+        .prop_map(|(verb, key, dry)| format!("invoice {verb} key=i{key}{}", if dry { " dry" } else { "" }));
     // A few that come again word for word, some of them refused.
     let again = ["A 0 key=r1", "B 9 key=r2 code=NONE", "C 9 key=r3 code=P", "id:Z 9 key=r4"];
     prop_oneof![
         20 => buy,
         8 => operate,
+        2 => invoice,
         3 => (0..again.len()).prop_map(move |index| format!("buy {}", again[index])),
         2 => (0..NAMES.len()).prop_map(|name| format!("row {}", NAMES[name])),
         1 => Just("use".to_string()),
@@ -85,6 +90,7 @@ fn wanted(input: &[Arrival]) -> Wanted {
             let is_dry = match &asked {
                 Command::Purchase(purchase) => purchase.dry_run,
                 Command::Operation(operation) => operation.dry_run,
+                Command::Invoice(invoice) => invoice.dry_run,
                 Command::ApplyCatalogue(_) | Command::Read(_) => false,
             };
             outcome.filter(|_| !is_dry).map(|outcome| show(&outcome))
