@@ -121,6 +121,8 @@ registry! {
         "Take a number from the customer's wallets."
     HOLD_NOT_FOUND 404 "hold_not_found" final "The customer has no such hold"
         "Take a number from the customer's holds; a partner sees its own."
+    INVOICE_NOT_FOUND 404 "invoice_not_found" final "The tenant has no such invoice"
+        "Check the number; a partner sees its own."
     OPERATION_NOT_FOUND 404 "operation_not_found" final "There is no such operation"
         "Take the `seq` of an operation's result."
     TIER_PROGRAM_NOT_FOUND 404 "tier_program_not_found" final "The tenant has no such tier programme"
@@ -217,7 +219,7 @@ registry! {
         "Take at most `balance` minus `held`, or have a hold voided."
     WALLET_HELD 422 "wallet_held" final "Something in the wallet is held"
         "Have its holds settled or voided first."
-    HOLD_LIFE_OUT_OF_RANGE 422 "hold_life_out_of_range" final "Nothing can be held for so long"
+    LIFE_OUT_OF_RANGE 422 "life_out_of_range" final "It cannot last for so long"
         "Send `expires_in_seconds` of 1 to `expires_in_seconds_max`."
     HOLDS_TOO_MANY 422 "holds_too_many" final "The customer has as many open holds as there may be"
         "Settle or void some of them: at most `holds_max` are open at once."
@@ -239,6 +241,16 @@ registry! {
         "Take a wallet of the same currency: nothing is converted. The money is where it was."
     TARGET_BALANCE_TOO_LARGE 422 "target_balance_too_large" final "The wallet that the money would go to would pass the largest amount"
         "Have that wallet paid out first. The money is where it was."
+    INVOICE_PAID 422 "invoice_paid" final "The invoice is paid"
+        "An invoice is paid once: nothing is left to do."
+    INVOICE_CANCELLED 422 "invoice_cancelled" final "The invoice was taken back"
+        "Ask its partner for another one."
+    INVOICE_EXPIRED 422 "invoice_expired" final "The invoice was not paid in time"
+        "Ask its partner for another one."
+    INVOICE_AMOUNT_DIFFERS 422 "invoice_amount_differs" final "The invoice is for another amount"
+        "Send `invoice_amount`: an invoice is paid in full and not otherwise."
+    INVOICE_CURRENCY_DIFFERS 422 "invoice_currency_differs" final "The wallet counts another currency than the invoice"
+        "Take a wallet of the invoice's currency: nothing is converted."
     OFFER_CLOSED 422 "offer_closed" final "The offer cannot be redeemed now"
         "Look at its period and whether it is active."
     QUANTITY_OUT_OF_RANGE 422 "quantity_out_of_range" final "So many units cannot be redeemed at once"
@@ -330,11 +342,17 @@ pub(crate) fn of_operation_rejection(rejection: &OperationRejection) -> &'static
         OperationRejection::Refund(rejection) => of_refund_rejection(rejection),
         OperationRejection::BalanceHeld { .. } => &BALANCE_HELD,
         OperationRejection::WalletHeld { .. } => &WALLET_HELD,
-        OperationRejection::LifeOutOfRange { .. } => &HOLD_LIFE_OUT_OF_RANGE,
+        OperationRejection::LifeOutOfRange { .. } => &LIFE_OUT_OF_RANGE,
         OperationRejection::HoldsTooMany { .. } => &HOLDS_TOO_MANY,
         OperationRejection::HoldUnknown => &HOLD_NOT_FOUND,
         OperationRejection::HoldClosed => &HOLD_CLOSED,
         OperationRejection::HoldExceeded { .. } => &HOLD_EXCEEDED,
+        OperationRejection::InvoiceUnknown => &INVOICE_NOT_FOUND,
+        OperationRejection::InvoicePaid => &INVOICE_PAID,
+        OperationRejection::InvoiceCancelled => &INVOICE_CANCELLED,
+        OperationRejection::InvoiceExpired => &INVOICE_EXPIRED,
+        OperationRejection::InvoiceAmountDiffers { .. } => &INVOICE_AMOUNT_DIFFERS,
+        OperationRejection::InvoiceCurrencyDiffers => &INVOICE_CURRENCY_DIFFERS,
         OperationRejection::TransferTargetUnknown => &TRANSFER_TARGET_NOT_FOUND,
         OperationRejection::TransferToItself => &TRANSFER_TO_ITSELF,
         OperationRejection::TransferDeclined(refusal) => match refusal {

@@ -3,6 +3,7 @@
 //! Whoever asks again under the same `Idempotency-Key` gets the same answer; see [`kembali_core::operation`].
 
 pub(crate) mod holds;
+pub(crate) mod invoices;
 
 use axum::Extension;
 use axum::body::Body;

@@ -148,10 +148,12 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::SettleHold
         | Endpoint::VoidHold
         | Endpoint::PostTransfer
+        | Endpoint::CancelInvoice
+        | Endpoint::PostPayment
         | Endpoint::Promote
         | Endpoint::Demote => &[TENANT, DRY_RUN],
-        Endpoint::PostHold => &[DRY_RUN],
-        Endpoint::Operation => &[TENANT, MIN_SEQ],
+        Endpoint::PostHold | Endpoint::PostInvoice => &[DRY_RUN],
+        Endpoint::Operation | Endpoint::Invoice => &[TENANT, MIN_SEQ],
         Endpoint::Customer
         | Endpoint::Wallets
         | Endpoint::Holds
@@ -192,6 +194,9 @@ pub(crate) const fn insists_on_key(endpoint: Endpoint) -> Option<bool> {
         | Endpoint::SettleHold
         | Endpoint::VoidHold
         | Endpoint::PostTransfer
+        | Endpoint::PostInvoice
+        | Endpoint::CancelInvoice
+        | Endpoint::PostPayment
         | Endpoint::Promote
         | Endpoint::Demote => Some(true),
         Endpoint::PostCustomer | Endpoint::PatchWallet | Endpoint::DeleteWallet => Some(false),

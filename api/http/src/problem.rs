@@ -150,6 +150,15 @@ impl Problem {
             OperationRejection::HoldExceeded { held, amount } => {
                 problem.pointer("/amount").member("held", held.minor_units()).member("amount", amount.minor_units())
             }
+            OperationRejection::InvoiceAmountDiffers { amount, invoice_amount } => problem
+                .pointer("/amount")
+                .member("amount", amount.minor_units())
+                .member("invoice_amount", invoice_amount.minor_units()),
+            OperationRejection::InvoiceUnknown
+            | OperationRejection::InvoicePaid
+            | OperationRejection::InvoiceCancelled
+            | OperationRejection::InvoiceExpired
+            | OperationRejection::InvoiceCurrencyDiffers => problem,
             OperationRejection::TransferTargetUnknown => problem.pointer("/to"),
             OperationRejection::TransferToItself
             | OperationRejection::TransferDeclined(_)

@@ -64,6 +64,14 @@ pub enum Endpoint {
     Holds,
     /// Sends money to another wallet.
     PostTransfer,
+    /// Opens an invoice.
+    PostInvoice,
+    /// Takes an invoice back.
+    CancelInvoice,
+    /// Shows an invoice.
+    Invoice,
+    /// Pays an invoice out of a wallet.
+    PostPayment,
     /// Lists what points may be spent on.
     Offers,
     /// Moves a customer one level up.
@@ -175,6 +183,10 @@ pub static ROUTES: &[Route] = &[
     route(Method::POST, "/v1/customers/{id}/holds/{hold}/void", PartnerOrOperator, Endpoint::VoidHold),
     route(Method::GET, "/v1/customers/{id}/holds", PartnerOrOperator, Endpoint::Holds),
     route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/transfers", Operator, Endpoint::PostTransfer),
+    route(Method::POST, "/v1/invoices", Partner, Endpoint::PostInvoice),
+    route(Method::GET, "/v1/invoices/{number}", PartnerOrOperator, Endpoint::Invoice),
+    route(Method::POST, "/v1/invoices/{number}/cancel", PartnerOrOperator, Endpoint::CancelInvoice),
+    route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/payments", Operator, Endpoint::PostPayment),
     route(Method::GET, "/v1/offers", PartnerOrOperator, Endpoint::Offers),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/promote", Operator, Endpoint::Promote),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/demote", Operator, Endpoint::Demote),
@@ -264,12 +276,13 @@ mod tests {
     fn what_changes_rules_or_money_is_for_operators_and_what_reports_is_for_partners() {
         for route in ROUTES.iter().filter(|route| route.method != Method::GET) {
             let expected = match route.endpoint {
-                Endpoint::BookPurchases | Endpoint::PostRefund | Endpoint::PostHold => Partner,
+                Endpoint::BookPurchases | Endpoint::PostRefund | Endpoint::PostHold | Endpoint::PostInvoice => Partner,
                 Endpoint::PostCustomer
                 | Endpoint::PostActivity
                 | Endpoint::PostRedemption
                 | Endpoint::SettleHold
-                | Endpoint::VoidHold => PartnerOrOperator,
+                | Endpoint::VoidHold
+                | Endpoint::CancelInvoice => PartnerOrOperator,
                 _ => Operator,
             };
             assert_eq!(route.role, expected, "{} {}", route.method, route.path);

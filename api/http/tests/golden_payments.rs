@@ -11,6 +11,7 @@ use kembali_core::catalogue::Catalogue;
 use kembali_core::draft::Numbering;
 use kembali_core::event::{Body, Event};
 use kembali_core::hold::{Hold, HoldClosed, HoldEnd, HoldId};
+use kembali_core::invoice::{InvoiceCancelled, InvoiceOpened, InvoicePaid};
 use kembali_core::operation::{Actor, Operation, OperationDone, OperationKey, OperationRefused, OperationRejection};
 use kembali_core::transfer::{
     TransferCredited, TransferDeclined, TransferRefusal, TransferReturned, TransferSent, TransferSettled,
@@ -70,7 +71,7 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
         done(
             by_grocer,
             Operation::SettleHold { hold: HoldId(2), amount: Some(1_200) },
-            vec![closed(HoldEnd::Settled { amount: amount(1_200) }), Event::WalletEntry(paid)],
+            vec![closed(HoldEnd::Settled { amount: amount(1_200) }), Event::WalletEntry(paid.clone())],
         ),
         done(Actor::Operator, Operation::VoidHold { hold: HoldId(2) }, vec![closed(HoldEnd::Voided)]),
         done(Actor::Operator, sent(catalogue, None).operation(), vec![Event::TransferSettled(settled(catalogue))]),
@@ -79,7 +80,47 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
             sent(catalogue, Some("rent \"3\"")).operation(),
             vec![Event::TransferSettled(settled(catalogue))],
         ),
+        without_customer(done(by_grocer, open_invoice(None), vec![Event::InvoiceOpened(Box::new(opened(catalogue)))])),
+        without_customer(done(
+            by_grocer,
+            open_invoice(Some("DS-8800")),
+            vec![Event::InvoiceOpened(Box::new(InvoiceOpened { number: "DS-8800100001".into(), ..opened(catalogue) }))],
+        )),
+        without_customer(done(
+            Actor::Operator,
+            Operation::CancelInvoice { number: "VA-100000".into() },
+            vec![Event::InvoiceCancelled(Box::new(InvoiceCancelled { number: "VA-100000".into(), partner: GROCER }))],
+        )),
+        done(
+            Actor::Operator,
+            Operation::PayInvoice { wallet: WalletId(0), number: "VA-100000".into(), amount: 1_200 },
+            vec![Event::InvoicePaid(Box::new(paid_invoice(catalogue))), Event::WalletEntry(paid.clone())],
+        ),
     ]
+}
+
+fn open_invoice(prefix: Option<&str>) -> Operation {
+    Operation::OpenInvoice {
+        partner: GROCER,
+        prefix: prefix.map(Into::into),
+        amount: 1_200,
+        life_seconds: prefix.map(|_| 3_600),
+        reference: prefix.map(|_| "order 8".into()),
+    }
+}
+
+fn opened(catalogue: &Catalogue) -> InvoiceOpened {
+    let (number, unit, expires_at) = ("VA-100000".into(), catalogue.unit(), Instant(AT.0 + 3_600_000_000));
+    InvoiceOpened { number, partner: GROCER, unit, amount: amount(1_200), expires_at }
+}
+
+fn paid_invoice(catalogue: &Catalogue) -> InvoicePaid {
+    let (number, wallet, unit) = ("VA-100000".into(), WalletId(0), catalogue.unit());
+    InvoicePaid { number, partner: GROCER, wallet, unit, amount: amount(1_200) }
+}
+
+fn without_customer(body: Body) -> Body {
+    Body { customer: None, previous: Seq::ZERO, ..body }
 }
 
 fn sent(catalogue: &Catalogue, reference: Option<&str>) -> TransferSent {
@@ -159,9 +200,9 @@ fn every_payment_has_its_events() {
     check("events_of_payments.ndjson", &lines);
 }
 
-/// A hold is its partner's, whatever record says so; and of what another did, a partner sees nothing else.
+/// A hold or an invoice is its partner's, whatever record says so; and of what another did, a partner sees nothing else.
 #[test]
-fn a_hold_is_shown_to_its_partner_alone() {
+fn holds_and_invoices_are_shown_to_their_partner_alone() {
     let catalogue = catalogue();
     let types = |body: &Body, partner| {
         let seen = event::render(Seq(3), body, &catalogue, (Audience::Partner(partner), Topics::ALL)).unwrap();
@@ -178,6 +219,12 @@ fn a_hold_is_shown_to_its_partner_alone() {
     );
     // An operator voids it.
     assert_eq!((types(&samples[3], GROCER), types(&samples[3], PartnerId(2))), (vec!["hold.voided".into()], vec![]));
+    // An operator cancels its invoice, and a customer pays it.
+    assert_eq!(
+        (types(&samples[8], GROCER), types(&samples[8], PartnerId(2))),
+        (vec!["invoice.cancelled".into()], vec![])
+    );
+    assert_eq!((types(&samples[9], GROCER), types(&samples[9], PartnerId(2))), (vec!["invoice.paid".into()], vec![]));
     // It is over, which a purchase at another partner is the first to see.
     let mut bought = samples[2].clone();
     bought.events.insert(0, Event::HoldClosed(HoldClosed { hold: hold(&catalogue), end: HoldEnd::Expired }));

@@ -291,8 +291,17 @@ async fn every_operation_answers_as_described() {
         ("/holds", Value::Null, ""),
         ("/holds/1/settle", json!({ "amount": 1 }), "11"),
         ("/holds/2/void", Value::Null, "12"),
+        (
+            "/v1/invoices",
+            json!({ "amount": 3, "va_prefix": "DS-8800", "expires_in_seconds": 60, "reference": "x" }),
+            "i1",
+        ),
+        ("/v1/invoices", json!({ "amount": 3 }), "i2"),
+        ("/v1/invoices/DS-8800100000", Value::Null, ""),
+        ("/v1/invoices/VA-100001/cancel", Value::Null, "i3"),
+        ("/v1/invoices/VA-100001", Value::Null, ""),
     ] {
-        let path = format!("{customer}{path}");
+        let path = if path.starts_with("/v1") { path.to_owned() } else { format!("{customer}{path}") };
         let headers = [("X-Api-Key", "another-key"), ("Content-Type", "application/json"), ("Idempotency-Key", key)];
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let (method, headers) = if key.is_empty() { ("GET", &headers[..1]) } else { ("POST", &headers[..]) };
@@ -301,6 +310,12 @@ async fn every_operation_answers_as_described() {
         let template = template_of(path.split('?').next().unwrap()).unwrap();
         seen.insert((template, METHODS.into_iter().find(|own| own.eq_ignore_ascii_case(method)).unwrap()));
     }
+    let body = json!({ "va_number": "DS-8800100000", "amount": 3 }).to_string();
+    let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json"), ("Idempotency-Key", "pay")];
+    let path = format!("{customer}/wallets/0/payments");
+    let paid = harness.call("POST", &format!("{path}?tenant=journey"), &headers, body.as_bytes()).await;
+    assert_eq!(paid.status, 201, "{}", paid.text());
+    seen.insert((template_of(&path).unwrap(), "post"));
     let described: BTreeSet<_> = operations().into_iter().map(|(path, method, _)| (path, method)).collect();
     assert_eq!(seen, described);
     harness.stop().await;

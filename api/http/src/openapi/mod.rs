@@ -192,6 +192,7 @@ fn path_parameter(endpoint: Endpoint, name: &str) -> ParameterBuilder {
         (_, "id") => (form_schema(Form::Uuid), "The customer's id."),
         (_, "code") => (form_schema(Form::Text), "The promo's code; it is exact."),
         (_, "wallet") => (form_schema(WALLET), "The wallet's number; 0 is the one that cashback goes to."),
+        (_, "number") => (form_schema(Form::Text), "The invoice's number; it is exact."),
         (_, "hold") => (form_schema(HOLD), "The hold's number, as its result and the list of holds say it."),
         (_, "program") => (form_schema(Form::Text), "The programme's name; it is exact."),
         (_, "seq") => (form_schema(POSITION), "The operation's position."),

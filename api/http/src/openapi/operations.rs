@@ -16,6 +16,7 @@ use crate::wire::change::{NewPartner, PartnerCreated, PromoPatch};
 use crate::wire::event::Frame;
 use crate::wire::health::Health;
 use crate::wire::hold::{HoldSettlement, NewHold};
+use crate::wire::invoice::{NewInvoice, NewPayment};
 use crate::wire::message::ControlMessage;
 use crate::wire::operation::{
     NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewWallet, OperationResult, OperationUnchanged,
@@ -27,7 +28,7 @@ use crate::wire::result::{PurchaseResult, RefundedPurchase};
 use crate::wire::statement::Statement;
 use crate::wire::transfer::NewTransfer;
 use crate::wire::what_if::WhatIfLine;
-use crate::{apply, reads, snapshots};
+use crate::{apply, operations, reads, snapshots};
 
 /// The groups of operations, in the order in which people read them.
 pub(super) const TAGS: [(&str, &str); 10] = [
@@ -178,6 +179,27 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
         ),
         Endpoint::VoidHold => operation(
             Outline::new("voidHold", ACCOUNTS, "Give free what is held").says("The hold is closed."),
+            schemas,
+        ),
+        Endpoint::PostInvoice => operation(
+            Outline::new("openInvoice", ACCOUNTS, "Open an invoice")
+                .says(
+                    "The effect names its number, a virtual account that a customer pays to. It is paid once, in full and \
+                     in time, and its number is for ever.",
+                )
+                .takes(schemas.body::<NewInvoice>("How much, and for how long it can be paid.")),
+            schemas,
+        ),
+        Endpoint::CancelInvoice => operation(
+            Outline::new("cancelInvoice", ACCOUNTS, "Take an invoice back").says("One that is paid stays paid."),
+            schemas,
+        ),
+        Endpoint::Invoice => Outline::new("showInvoice", ACCOUNTS, "Show an invoice")
+            .says("A partner sees its own.")
+            .gives(schemas.reply(operations::invoices::show)),
+        Endpoint::PostPayment => operation(
+            Outline::new("payInvoice", ACCOUNTS, "Pay an invoice out of a wallet")
+                .takes(schemas.body::<NewPayment>("The number of the invoice, and what it is for.")),
             schemas,
         ),
         Endpoint::PostTransfer => operation(

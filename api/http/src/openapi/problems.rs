@@ -128,8 +128,12 @@ pub(super) fn of(route: &Route) -> Vec<&'static Code> {
 
 fn takes_body(route: &Route) -> bool {
     let is_change = matches!(route.method, Method::POST | Method::PUT | Method::PATCH);
-    is_change
-        && !matches!(route.endpoint, Endpoint::PostSnapshot | Endpoint::Promote | Endpoint::Demote | Endpoint::VoidHold)
+    // Their paths say all.
+    let is_bare = matches!(
+        route.endpoint,
+        Endpoint::PostSnapshot | Endpoint::Promote | Endpoint::Demote | Endpoint::VoidHold | Endpoint::CancelInvoice
+    );
+    is_change && !is_bare
 }
 
 static OF_BODIES: [&Code; 7] = [
@@ -197,7 +201,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::WALLET_CLOSED,
             &codes::AMOUNT_NOT_POSITIVE,
             &codes::AMOUNT_TOO_LARGE,
-            &codes::HOLD_LIFE_OUT_OF_RANGE,
+            &codes::LIFE_OUT_OF_RANGE,
             &codes::HOLDS_TOO_MANY,
             &codes::BALANCE_TOO_SMALL,
             &codes::BALANCE_HELD,
@@ -210,6 +214,33 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::AMOUNT_TOO_LARGE,
             &codes::WALLET_FROZEN,
             &codes::BALANCE_TOO_SMALL,
+        ]),
+        Endpoint::PostInvoice => {
+            let mut own = operation_codes(&[&codes::IDEMPOTENCY_KEY_MISSING]);
+            own.extend([&codes::AMOUNT_NOT_POSITIVE, &codes::AMOUNT_TOO_LARGE, &codes::LIFE_OUT_OF_RANGE]);
+            own
+        }
+        Endpoint::CancelInvoice => operation_codes(&[
+            &codes::IDEMPOTENCY_KEY_MISSING,
+            &codes::INVOICE_NOT_FOUND,
+            &codes::INVOICE_PAID,
+            &codes::INVOICE_CANCELLED,
+        ]),
+        Endpoint::Invoice => vec![&codes::INVOICE_NOT_FOUND],
+        Endpoint::PostPayment => keyed_codes(&[
+            &codes::WALLET_NOT_FOUND,
+            &codes::WALLET_FROZEN,
+            &codes::WALLET_CLOSED,
+            &codes::AMOUNT_NOT_POSITIVE,
+            &codes::AMOUNT_TOO_LARGE,
+            &codes::BALANCE_TOO_SMALL,
+            &codes::BALANCE_HELD,
+            &codes::INVOICE_NOT_FOUND,
+            &codes::INVOICE_PAID,
+            &codes::INVOICE_CANCELLED,
+            &codes::INVOICE_EXPIRED,
+            &codes::INVOICE_AMOUNT_DIFFERS,
+            &codes::INVOICE_CURRENCY_DIFFERS,
         ]),
         Endpoint::PostTransfer => keyed_codes(&[
             &codes::CUSTOMER_INVALID,
@@ -300,6 +331,8 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             | Endpoint::PostHold
             | Endpoint::SettleHold
             | Endpoint::PostTransfer
+            | Endpoint::PostInvoice
+            | Endpoint::PostPayment
             | Endpoint::PostRefund
     ) {
         own.extend([&codes::FIELD_MISSING, &codes::FIELD_UNKNOWN, &codes::FIELD_INVALID]);
@@ -336,6 +369,9 @@ const fn needs_room(endpoint: Endpoint) -> bool {
             | Endpoint::SettleHold
             | Endpoint::VoidHold
             | Endpoint::PostTransfer
+            | Endpoint::PostInvoice
+            | Endpoint::CancelInvoice
+            | Endpoint::PostPayment
             | Endpoint::Promote
             | Endpoint::Demote
             | Endpoint::PostRefund

@@ -21,6 +21,7 @@ use utoipa::ToSchema;
 use super::history::Side;
 use super::hold::HoldState;
 use super::instant::{Rfc3339, UuidText};
+use super::invoice::InvoiceChange;
 use super::operation::{Asked, OperationResult, by, operation_result, status_text};
 use super::refund::{BackEffect, back_effects, is_same_level, purchase_behind};
 use super::result::{Declined, Effect, Names, PurchaseResult, Rules, TierStep, result_of};
@@ -59,10 +60,13 @@ enum Topic {
     TransferDeclined,
     TransferSettled,
     TransferReturned,
+    InvoiceOpened,
+    InvoiceCancelled,
+    InvoicePaid,
 }
 
 impl Topic {
-    const ALL: [Topic; 30] = [
+    const ALL: [Topic; 33] = [
         Topic::CatalogueApplied,
         Topic::CustomerRegistered,
         Topic::PurchaseAccepted,
@@ -93,6 +97,9 @@ impl Topic {
         Topic::TransferDeclined,
         Topic::TransferSettled,
         Topic::TransferReturned,
+        Topic::InvoiceOpened,
+        Topic::InvoiceCancelled,
+        Topic::InvoicePaid,
     ];
 
     const fn name(self) -> &'static str {
@@ -127,6 +134,9 @@ impl Topic {
             Topic::TransferDeclined => "transfer.declined",
             Topic::TransferSettled => "transfer.settled",
             Topic::TransferReturned => "transfer.returned",
+            Topic::InvoiceOpened => "invoice.opened",
+            Topic::InvoiceCancelled => "invoice.cancelled",
+            Topic::InvoicePaid => "invoice.paid",
         }
     }
 
@@ -173,6 +183,9 @@ impl Topic {
             Event::WalletOpened(_) => Topic::WalletOpened,
             Event::OfferRedeemed(_) => Topic::OfferRedeemed,
             Event::WalletStatusSet(_) => Topic::WalletStatus,
+            Event::InvoiceOpened(_) => Topic::InvoiceOpened,
+            Event::InvoiceCancelled(_) => Topic::InvoiceCancelled,
+            Event::InvoicePaid(_) => Topic::InvoicePaid,
             Event::TransferSent(_) => Topic::TransferSent,
             Event::TransferCredited(_) => Topic::TransferReceived,
             Event::TransferDeclined(_) => Topic::TransferDeclined,
@@ -505,6 +518,8 @@ enum Said<'a> {
         /// How many points they cost in all.
         points: i64,
     },
+    /// An invoice was opened, taken back, or paid.
+    Invoice(InvoiceChange),
     /// Money goes from one wallet to another.
     Transfer(TransferState),
     /// Money was set aside for a partner, or what was is paid or given free.
@@ -529,7 +544,7 @@ enum Said<'a> {
 pub enum Audience {
     /// The tenant's operators: everything.
     Operators,
-    /// A partner: what it did itself, its holds, and what is nobody's own.
+    /// A partner: what it did itself, its holds and invoices, and what is nobody's own.
     Partner(PartnerId),
 }
 
@@ -539,6 +554,10 @@ impl Audience {
         match event {
             // Time and operators may close a hold, and a record of somebody else's may say that time did.
             Event::HoldPlaced(hold) | Event::HoldClosed(HoldClosed { hold, .. }) => hold.partner == partner,
+            // An operator may cancel one, and a customer of the tenant's pays it.
+            Event::InvoiceOpened(own) => own.partner == partner,
+            Event::InvoiceCancelled(own) => own.partner == partner,
+            Event::InvoicePaid(own) => own.partner == partner,
             _ => partner_of(body) == Some(partner) || is_of_nobody(body),
         }
     }
@@ -652,6 +671,11 @@ impl<'a> View<'a> {
                 quantity: redeemed.quantity,
                 points: redeemed.points.minor_units(),
             },
+            Event::InvoiceOpened(own) => Said::Invoice(InvoiceChange::opened(own, &self.names)),
+            Event::InvoiceCancelled(own) => {
+                Said::Invoice(InvoiceChange::cancelled(&own.number, own.partner, &self.names))
+            }
+            Event::InvoicePaid(own) => Said::Invoice(InvoiceChange::paid(own, &self.names)),
             Event::TransferSent(own) => Said::Transfer(TransferState::sent(self.seq, own)),
             Event::TransferCredited(own) => Said::Transfer(TransferState::received(own)),
             Event::TransferDeclined(own) => Said::Transfer(TransferState::declined(own)),

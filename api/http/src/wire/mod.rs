@@ -24,6 +24,7 @@ pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod hold;
 pub(crate) mod instant;
+pub(crate) mod invoice;
 pub(crate) mod liability;
 pub(crate) mod message;
 pub(crate) mod number;

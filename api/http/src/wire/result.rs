@@ -578,7 +578,10 @@ impl<'a> Names<'a> {
             | Event::TransferCredited(_)
             | Event::TransferDeclined(_)
             | Event::TransferSettled(_)
-            | Event::TransferReturned(_) => return None,
+            | Event::TransferReturned(_)
+            | Event::InvoiceOpened(_)
+            | Event::InvoiceCancelled(_)
+            | Event::InvoicePaid(_) => return None,
         })
     }
 

@@ -122,6 +122,37 @@ pub(crate) enum Asked<'a> {
         #[schema(nullable = false)]
         reference: Option<&'a str>,
     },
+    /// To open an invoice.
+    OpenInvoice {
+        /// How its number begins, if the caller said so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        va_prefix: Option<&'a str>,
+        /// How much it is for, in minor units.
+        amount: i64,
+        /// For how many seconds it can be paid, if the caller said so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        expires_in_seconds: Option<i64>,
+        /// The caller's own name of it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        reference: Option<&'a str>,
+    },
+    /// To take an invoice back.
+    CancelInvoice {
+        /// Its number.
+        va_number: &'a str,
+    },
+    /// To pay an invoice.
+    PayInvoice {
+        /// The number of the wallet.
+        wallet: u16,
+        /// The number of the invoice.
+        va_number: &'a str,
+        /// How much, in minor units.
+        amount: i64,
+    },
     /// To take a purchase back, in whole or in part.
     RefundPurchase {
         /// The id of the refund.
@@ -183,6 +214,16 @@ impl<'a> Asked<'a> {
                 amount: *amount,
                 reference: reference.as_deref(),
             },
+            Operation::OpenInvoice { partner: _, prefix, amount, life_seconds, reference } => Asked::OpenInvoice {
+                va_prefix: prefix.as_deref(),
+                amount: *amount,
+                expires_in_seconds: *life_seconds,
+                reference: reference.as_deref(),
+            },
+            Operation::CancelInvoice { number } => Asked::CancelInvoice { va_number: number },
+            Operation::PayInvoice { wallet, number, amount } => {
+                Asked::PayInvoice { wallet: wallet.0, va_number: number, amount: *amount }
+            }
             Operation::RefundPurchase(refund) => Asked::RefundPurchase {
                 refund: UuidText(refund.key.0),
                 refund_id: &refund.refund_id,
@@ -219,6 +260,9 @@ pub(crate) const fn operation_name(operation: &Operation) -> &'static str {
         Operation::SettleHold { .. } => "settle_hold",
         Operation::VoidHold { .. } => "void_hold",
         Operation::Transfer { .. } => "transfer",
+        Operation::OpenInvoice { .. } => "open_invoice",
+        Operation::CancelInvoice { .. } => "cancel_invoice",
+        Operation::PayInvoice { .. } => "pay_invoice",
         Operation::RefundPurchase(_) => "refund_purchase",
     }
 }

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::status_text;
 use crate::wire::history::Side;
 use crate::wire::hold::HoldState;
+use crate::wire::invoice::InvoiceChange;
 use crate::wire::refund::{BackEffect, RefundPart, back_effects};
 use crate::wire::result::{Effect, Names};
 use crate::wire::transfer::TransferState;
@@ -68,6 +69,12 @@ pub(crate) enum OwnEffect<'a> {
     HoldClosed(HoldState),
     /// Money was sent to another wallet, and has arrived.
     Transfer(TransferState),
+    /// An invoice can be paid.
+    InvoiceOpened(InvoiceChange),
+    /// An invoice was taken back.
+    InvoiceCancelled(InvoiceChange),
+    /// An invoice was paid.
+    InvoicePaid(InvoiceChange),
     /// A purchase was taken back, in whole or in part.
     Refund {
         /// How much, in minor units.
@@ -120,6 +127,11 @@ pub(super) fn effect<'a>(
             after: status_text(set.after),
         },
         Event::OfferRedeemed(redeemed) => offer_redeemed(redeemed, names),
+        Event::InvoiceOpened(own) => OwnEffect::InvoiceOpened(InvoiceChange::opened(own, names)),
+        Event::InvoiceCancelled(own) => {
+            OwnEffect::InvoiceCancelled(InvoiceChange::cancelled(&own.number, own.partner, names))
+        }
+        Event::InvoicePaid(own) => OwnEffect::InvoicePaid(InvoiceChange::paid(own, names)),
         Event::TransferSettled(settled) => OwnEffect::Transfer(TransferState::settled(settled)),
         Event::HoldPlaced(hold) => OwnEffect::HoldPlaced(HoldState::of(hold, names)),
         Event::HoldClosed(closed) => OwnEffect::HoldClosed(HoldState::closed(closed, names)),
