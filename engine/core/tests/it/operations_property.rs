@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kembali_core::accounts::HouseAccount;
+use kembali_core::invoice::InvoiceState;
 use kembali_core::ledger::Ledger;
 use kembali_core::liability::roll_forward;
 use kembali_core::operation::OperationCommand;
@@ -31,6 +32,12 @@ enum Op {
     Void(u8, u32),
     /// Who, out of which wallet, to whom, which wallet, how much.
     Send(u8, u16, u8, u16, i64),
+    /// How much, for how many seconds.
+    Bill(i64, i64),
+    /// Which invoice, counted from 0.
+    Unbill(u64),
+    /// Who, out of which wallet, which invoice; its amount, or another.
+    Pay(u8, u16, u64, Option<i64>),
     Buy(u8, bool),
     Wait(i64),
     /// The same as before, under the same key.
@@ -83,6 +90,8 @@ struct Model {
     spent: i128,
     paid_for_points: i128,
     paid_to_partner: i128,
+    /// What each invoice is for, when it is over, and what became of it.
+    invoices: Vec<(i64, i64, Option<&'static str>)>,
     seq: u64,
     now: i64,
 }
@@ -232,6 +241,60 @@ impl Model {
         Ok(format!("hold {} of {amount}", person.placed))
     }
 
+    /// Opens an invoice, or takes one back. What is refused is not written.
+    fn invoice(&mut self, words: &[&str]) -> String {
+        let said = match words[0] {
+            "open" => {
+                let (amount, seconds): (i64, i64) = (words[1].parse().unwrap(), words[2].parse().unwrap());
+                check_amount(amount).and_then(|()| match seconds {
+                    1..=7_776_000 => {
+                        self.invoices.push((amount, self.now + seconds * 1_000_000, None));
+                        Ok(format!("VA-{} for {amount}", 99_999 + self.invoices.len()))
+                    }
+                    _ => Err("life_out_of_range"),
+                })
+            }
+            _ => match self.invoices.get_mut(invoice_of(words[1])) {
+                None => Err("invoice_not_found"),
+                Some((.., Some(refused))) => Err(*refused),
+                Some((.., state)) => {
+                    *state = Some("invoice_cancelled");
+                    Ok(format!("{} cancelled", words[1]))
+                }
+            },
+        };
+        match said {
+            Ok(said) => {
+                self.seq += 1;
+                said
+            }
+            Err(code) => format!("refused {code}, unwritten"),
+        }
+    }
+
+    fn pay(&mut self, who: u8, words: &[&str]) -> Result<String, &'static str> {
+        let (id, number, asked): (u16, _, i64) = (words[1].parse().unwrap(), words[2], words[3].parse().unwrap());
+        check_amount(asked)?;
+        let (amount, ends, state) = *self.invoices.get(invoice_of(number)).ok_or("invoice_not_found")?;
+        match state {
+            Some(refused) => return Err(refused),
+            None if ends <= self.now => return Err("invoice_expired"),
+            None if asked != amount => return Err("invoice_amount_differs"),
+            None => (),
+        }
+        let person = self.people.get_mut(&who).unwrap();
+        let (balance, status) = person.wallet(id).ok_or("wallet_not_found")?;
+        match status {
+            Status::Frozen => return Err("wallet_frozen"),
+            Status::Closed => return Err("wallet_closed"),
+            Status::Active => person.check_available(id, balance, amount)?,
+        }
+        person.set(id, balance - amount, status);
+        self.invoices[invoice_of(number)].2 = Some("invoice_paid");
+        self.paid_to_partner += i128::from(amount);
+        Ok(format!("{number} paid, balance {}", balance - amount))
+    }
+
     fn close_hold(&mut self, who: u8, words: &[&str]) -> Result<String, &'static str> {
         let person = self.people.get_mut(&who).unwrap();
         let id: u32 = words[1].parse().unwrap();
@@ -281,6 +344,7 @@ impl Model {
             "redeem" => return self.redeem(who, words[1], words[2].parse().unwrap()),
             "hold" => return self.hold(who, words),
             "settle" | "void" => return self.close_hold(who, words),
+            "pay" => return self.pay(who, words),
             _ => (),
         }
         let id: u16 = words[1].parse().unwrap();
@@ -414,6 +478,11 @@ impl Model {
     }
 }
 
+/// Returns which invoice has a number.
+fn invoice_of(number: &str) -> usize {
+    number.strip_prefix("VA-").unwrap().parse::<usize>().unwrap() - 100_000
+}
+
 fn check_amount(amount: i64) -> Result<(), &'static str> {
     match amount {
         ..1 => Err("amount_not_positive"),
@@ -479,6 +548,13 @@ impl Pair {
             Op::Send(who, wallet, target, to, amount) => {
                 vec![name(*who), "send".into(), wallet.to_string(), name(*target), to.to_string(), amount.to_string()]
             }
+            Op::Bill(amount, seconds) => return self.invoice(&["open", &amount.to_string(), &seconds.to_string()]),
+            Op::Unbill(count) => return self.invoice(&["cancel", &format!("VA-{}", 100_000 + count)]),
+            Op::Pay(who, wallet, count, other) => {
+                let own = self.model.invoices.get(*count as usize).map_or(1, |(amount, ..)| *amount);
+                let number = format!("VA-{}", 100_000 + count);
+                vec![name(*who), "pay".into(), wallet.to_string(), number, other.unwrap_or(own).to_string()]
+            }
             Op::Void(who, hold) => vec![name(*who), "void".into(), hold.to_string()],
             Op::Did(who, tag) => vec![name(*who), "did".into(), (*tag).into()],
             Op::Wait(gap) => {
@@ -515,6 +591,14 @@ impl Pair {
         self.keys += 1;
         let key = format!("k{}", self.keys);
         self.ask(words, key);
+    }
+
+    fn invoice(&mut self, words: &[&str]) {
+        let before = whole_state(&self.world.ledger);
+        let said = self.model.invoice(words);
+        assert_eq!(self.world.invoice(words), said);
+        assert!(!said.starts_with("refused") || whole_state(&self.world.ledger) == before, "it has left a trace");
+        self.compare();
     }
 
     fn ask(&mut self, words: Vec<String>, key: String) {
@@ -592,6 +676,8 @@ impl Pair {
         assert_eq!((-of("settled"), of("in transit")), (self.model.paid_to_partner, 0));
         let stock = ledger.desk.catalogues().next().and_then(|rules| rules.offer_by_name("Coffee")).unwrap();
         assert_eq!(ledger.desk.offer_redeemed(TenantId(1), stock.id) as i64, self.model.coffees);
+        let invoices: Vec<bool> = ledger.desk.invoices().map(|(.., own)| own.state == InvoiceState::Open).collect();
+        assert_eq!(invoices, self.model.invoices.iter().map(|(.., state)| state.is_none()).collect::<Vec<_>>());
         assert!(totals.trial_balance().values().all(|sum| *sum == 0), "the trial balance is not zero");
         // From the start, and from wherever the last look was: what came and went leads from one balance to the other.
         for before in [&TenantTotals::default(), &self.earlier] {
@@ -629,8 +715,13 @@ fn any_op() -> impl Strategy<Value = Op> {
         8 => (who.clone(), wallet.clone(), amount.clone(), seconds)
             .prop_map(|(who, wallet, amount, seconds)| Op::Hold(who, wallet, amount, seconds)),
         4 => (who.clone(), 0..5u32, part).prop_map(|(who, hold, amount)| Op::Settle(who, hold, amount)),
-        8 => (who.clone(), wallet.clone(), who.clone(), wallet, amount.clone())
+        8 => (who.clone(), wallet.clone(), who.clone(), wallet.clone(), amount.clone())
             .prop_map(|(who, wallet, target, to, amount)| Op::Send(who, wallet, target, to, amount)),
+        4 => (1..=200i64, prop_oneof![4 => 1..200_000i64, 1 => Just(0), 1 => Just(7_776_001)])
+            .prop_map(|(amount, seconds)| Op::Bill(amount, seconds)),
+        1 => (0..3u64).prop_map(Op::Unbill),
+        6 => (who.clone(), wallet, 0..4u64, prop_oneof![5 => Just(None), 1 => amount.clone().prop_map(Some)])
+            .prop_map(|(who, wallet, count, other)| Op::Pay(who, wallet, count, other)),
         2 => (who.clone(), 0..5u32).prop_map(|(who, hold)| Op::Void(who, hold)),
         8 => (who.clone(), prop_oneof![4 => Just("review"), 1 => Just("other")]).prop_map(|(who, tag)| Op::Did(who, tag)),
         3 => (who, any::<bool>()).prop_map(|(who, is_review)| Op::Buy(who, is_review)),
