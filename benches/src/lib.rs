@@ -84,6 +84,7 @@ pub fn rules(quota: u64) -> CatalogueDraft {
         }],
         earning: EarningDraft::default(),
         refunds: RefundPolicy::default(),
+        risk_rules: Vec::new(),
     }
 }
 

@@ -251,6 +251,8 @@ registry! {
         "Send `invoice_amount`: an invoice is paid in full and not otherwise."
     INVOICE_CURRENCY_DIFFERS 422 "invoice_currency_differs" final "The wallet counts another currency than the invoice"
         "Take a wallet of the invoice's currency: nothing is converted."
+    RISK_BLOCKED 422 "risk_blocked" final "A risk rule of the tenant blocks it"
+        "Have an operator look at it: the log of checks says which rule."
     OFFER_CLOSED 422 "offer_closed" final "The offer cannot be redeemed now"
         "Look at its period and whether it is active."
     QUANTITY_OUT_OF_RANGE 422 "quantity_out_of_range" final "So many units cannot be redeemed at once"
@@ -347,6 +349,7 @@ pub(crate) fn of_operation_rejection(rejection: &OperationRejection) -> &'static
         OperationRejection::HoldUnknown => &HOLD_NOT_FOUND,
         OperationRejection::HoldClosed => &HOLD_CLOSED,
         OperationRejection::HoldExceeded { .. } => &HOLD_EXCEEDED,
+        OperationRejection::RiskBlocked { .. } => &RISK_BLOCKED,
         OperationRejection::InvoiceUnknown => &INVOICE_NOT_FOUND,
         OperationRejection::InvoicePaid => &INVOICE_PAID,
         OperationRejection::InvoiceCancelled => &INVOICE_CANCELLED,

@@ -12,6 +12,7 @@ pub(crate) enum List {
     Entries = 2,
     Tiers = 3,
     Statement = 4,
+    RiskChecks = 5,
 }
 
 const VERSION: u8 = 2;

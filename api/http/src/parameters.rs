@@ -85,6 +85,9 @@ const REPORT_TO: Parameter = parameter(
 const ID: Parameter = parameter("id", Form::Uuid, "The customer's id. Exactly one of `id`, `email` and `ref`.");
 const EMAIL: Parameter = parameter("email", Form::Text, "The customer's e-mail address, as purchases name it.");
 const REF: Parameter = parameter("ref", Form::Text, "The tenant's own reference of the customer.");
+const CUSTOMER: Parameter = parameter("customer", Form::Uuid, "Only checks of this customer's operations.");
+const VERDICT: Parameter =
+    parameter("verdict", Form::Text, "Only checks that said this: `safe`, `suspicious` or `blocked`.");
 const LIMIT: Parameter = parameter(
     "limit",
     Form::Whole { min: 1, max: LIMIT_MAX as u64, default: Some(LIMIT_DEFAULT as u64) },
@@ -154,6 +157,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::Demote => &[TENANT, DRY_RUN],
         Endpoint::PostHold | Endpoint::PostInvoice => &[DRY_RUN],
         Endpoint::Operation | Endpoint::Invoice => &[TENANT, MIN_SEQ],
+        Endpoint::RiskChecks => &[TENANT, MIN_SEQ, CUSTOMER, VERDICT, LIMIT, CURSOR],
         Endpoint::Customer
         | Endpoint::Wallets
         | Endpoint::Holds

@@ -154,7 +154,9 @@ impl Problem {
                 .pointer("/amount")
                 .member("amount", amount.minor_units())
                 .member("invoice_amount", invoice_amount.minor_units()),
-            OperationRejection::InvoiceUnknown
+            // Which rule it is helps whoever wants to get around it; operators find it in the log.
+            OperationRejection::RiskBlocked { .. }
+            | OperationRejection::InvoiceUnknown
             | OperationRejection::InvoicePaid
             | OperationRejection::InvoiceCancelled
             | OperationRejection::InvoiceExpired

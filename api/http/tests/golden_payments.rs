@@ -94,7 +94,7 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
         done(
             Actor::Operator,
             Operation::PayInvoice { wallet: WalletId(0), number: "VA-100000".into(), amount: 1_200 },
-            vec![Event::InvoicePaid(Box::new(paid_invoice(catalogue))), Event::WalletEntry(paid.clone())],
+            vec![Event::InvoicePaid(Box::new(paid_invoice(catalogue))), Event::WalletEntry(paid)],
         ),
     ]
 }

@@ -68,6 +68,25 @@ const CASES: &[Case] = &[
         "api_key = \"grocer-demo-key\"",
         "api_key_taken",
     ),
+    // Risk rules.
+    Case(
+        &[(
+            "# Tiers count",
+            "[[risk_rules]] # odd\nname = \"R\"\namount_above = 1\ncount_above = 1\naction = \"flag\"\n#",
+        )],
+        "[[risk_rules]] # odd",
+        "risk_rules[R]: must have exactly one of amount_above, count_above and sum_above",
+    ),
+    Case(
+        &[("# Tiers count", "[[risk_rules]]\nname = \"R\"\ncount_above = 1\nwithin_seconds = 0\naction = \"flag\"\n#")],
+        "within_seconds = 0",
+        "risk_rules[R].within_seconds: must be 1 to 2678400",
+    ),
+    Case(
+        &[("# Tiers count", "[[risk_rules]]\nname = \"R\"\namount_above = 1\naction = \"stop\"\n#")],
+        "action = \"stop\"",
+        "unknown variant `stop`",
+    ),
     // Promos.
     Case(
         &[(

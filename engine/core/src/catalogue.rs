@@ -12,6 +12,7 @@ use crate::identity::{CurrencyCode, PartnerId, RuleId, TenantId, Unit};
 use crate::percent::{Percent, Rate};
 use crate::quantity::{Amount, Instant};
 use crate::refund::RefundPolicy;
+use crate::risk::RiskRule;
 
 /// The rules of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,8 @@ pub struct Catalogue {
     pub next_rule: RuleId,
     /// What refunds do beside taking back what was earned.
     pub refunds: RefundPolicy,
+    /// What is looked at before money moves, in order of their ids.
+    pub risk_rules: Vec<RiskRule>,
 }
 
 /// A currency as its tenant declares it.
@@ -449,6 +452,12 @@ impl Catalogue {
     #[must_use]
     pub fn offer(&self, id: RuleId) -> Option<&Offer> {
         self.offers.iter().find(|offer| offer.id == id)
+    }
+
+    /// Finds a risk rule by its id.
+    #[must_use]
+    pub fn risk_rule(&self, id: RuleId) -> Option<&RiskRule> {
+        self.risk_rules.iter().find(|rule| rule.id == id)
     }
 
     /// Finds an offer by its name.

@@ -8,6 +8,9 @@
 
 mod earning;
 mod renames;
+mod risk;
+
+pub use risk::{RISK_RULES_MAX, RiskRuleDraft};
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -60,6 +63,8 @@ pub struct CatalogueDraft {
     pub earning: EarningDraft,
     /// See [`Catalogue::refunds`].
     pub refunds: RefundPolicy,
+    /// The risk rules.
+    pub risk_rules: Vec<RiskRuleDraft>,
 }
 
 /// Cashback rules, campaigns, and what they need, as wanted. Everything names everything by its name.
@@ -320,6 +325,7 @@ impl CatalogueDraft {
         let promos = self.resolve_promos(present, &partners, &mut ids)?;
         let programs = self.resolve_programs(present, &mut ids)?;
         let earning = self.earning.resolve(present, &partners, &mut ids)?;
+        let risk_rules = risk::resolve(&self.risk_rules, present, &mut ids)?;
         Ok(Catalogue {
             tenant: numbering.tenant,
             version: present.map_or(1, |present| present.version + 1),
@@ -341,6 +347,7 @@ impl CatalogueDraft {
             offers: earning.offers,
             next_rule: RuleId(ids.next),
             refunds: self.refunds,
+            risk_rules,
         })
     }
 
@@ -361,7 +368,7 @@ impl CatalogueDraft {
     fn check_size(&self) -> Result<(), CatalogueRejection> {
         let bands: usize = self.promos.iter().map(|promo| 1 + promo.bands.len()).sum();
         let steps: usize = self.programs.iter().map(ProgramDraft::rules).sum();
-        if RULES_MAX < bands + steps + self.earning.rules() {
+        if RULES_MAX < bands + steps + self.earning.rules() + self.risk_rules.len() {
             return Err(invalid("tenant", format!("has more than {RULES_MAX} rules in all")));
         }
         if PARTNERS_MAX < self.partners.len() {
@@ -391,7 +398,9 @@ impl CatalogueDraft {
             let levels = program.level_names().map(move |name| (format!("{level}[{}]", name.escape_debug()), &**name));
             core::iter::once((place, &*program.name)).chain(levels)
         });
-        own.chain(partners).chain(promos).chain(levels).chain(self.earning.names())
+        let risk = self.risk_rules.iter();
+        let risk = risk.map(|rule| (format!("risk_rules[{}]", rule.name.escape_debug()), &*rule.name));
+        own.chain(partners).chain(promos).chain(levels).chain(self.earning.names()).chain(risk)
     }
 
     fn resolve_partners(

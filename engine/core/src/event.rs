@@ -23,6 +23,7 @@ use crate::purchase::Purchase;
 use crate::quantity::{Amount, Balance, Instant, Seq};
 use crate::refund::PurchaseRefunded;
 use crate::rejection::RejectionCode;
+use crate::risk::RiskChecked;
 use crate::threshold::SpendStanding;
 use crate::transfer::{TransferCredited, TransferDeclined, TransferReturned, TransferSent, TransferSettled};
 use crate::wallet::WalletStatus;
@@ -122,6 +123,8 @@ pub enum Event {
     InvoiceCancelled(Box<InvoiceCancelled>),
     /// An invoice was paid.
     InvoicePaid(Box<InvoicePaid>),
+    /// An operation was looked at before money moves.
+    RiskChecked(RiskChecked),
 }
 
 /// See [`Event::OfferRedeemed`].

@@ -17,6 +17,7 @@ use crate::maps::Map;
 use crate::points::Expiry;
 use crate::quantity::{Amount, Balance, Seq};
 use crate::refund::{ClawBack, PromoBack, RefundStanding};
+use crate::risk::{Remembered, RiskKind};
 use crate::totals::{Grants, PromoRefunds, RefundTotals, TenantTotals, Totals};
 use crate::transfer::OpenTransfer;
 use crate::wallet::WalletStatus;
@@ -441,6 +442,7 @@ pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
         }]);
     }
     canonical_holds(row, write);
+    canonical_risk(row, write);
     if row.spends.is_empty() && row.points.is_empty() && row.campaigns.is_empty() {
         return;
     }
@@ -482,6 +484,26 @@ pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
             write(&(days.len() as u64).to_be_bytes());
             days.iter().for_each(|day| write(&day.to_be_bytes()));
         }
+    }
+}
+
+/// Writes what is remembered of a row for risk rules.
+fn canonical_risk(row: &Row, write: &mut impl FnMut(&[u8])) {
+    if row.risk.is_empty() {
+        return;
+    }
+    write(b"risk");
+    write(&row.id.0.to_be_bytes());
+    write(&(row.risk.len() as u64).to_be_bytes());
+    for Remembered { at, kind, amount } in &row.risk {
+        write(&at.0.to_be_bytes());
+        write(&[match kind {
+            RiskKind::Deposit => 0,
+            RiskKind::Hold => 1,
+            RiskKind::Transfer => 2,
+            RiskKind::Payment => 3,
+        }]);
+        write(&amount.minor_units().to_be_bytes());
     }
 }
 

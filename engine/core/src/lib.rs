@@ -7,7 +7,7 @@
 //! Read in this order: [`command`] (what is asked), [`desk`] (what no single customer owns), [`customer`] (one
 //! customer's row), [`event`] (what happened), [`ledger`] (the whole state), [`what_if`] (another one beside it). The
 //! rules themselves: [`promo`], [`journey`], [`threshold`], [`cashback`], [`campaign`], [`points`], [`purchase`],
-//! [`accounts`], [`hold`], [`transfer`], [`invoice`], [`refund`]; what they say of a purchase that is booked: [`explain`]. What a change of them would do:
+//! [`accounts`], [`hold`], [`transfer`], [`invoice`], [`risk`], [`refund`]; what they say of a purchase that is booked: [`explain`]. What a change of them would do:
 //! [`preview`].
 #![no_std]
 // Tests use proptest, which needs the standard library.
@@ -44,6 +44,7 @@ pub mod purchase;
 mod quantity;
 pub mod refund;
 mod rejection;
+pub mod risk;
 pub mod threshold;
 pub mod tier_move;
 pub mod totals;

@@ -357,6 +357,11 @@ pub enum OperationRejection {
     },
     /// The wallet counts another currency than the invoice.
     InvoiceCurrencyDiffers,
+    /// A risk rule blocks it.
+    RiskBlocked {
+        /// Which.
+        rule: RuleId,
+    },
 }
 
 /// An operation was done. Comes first in its record; what it did follows.
@@ -504,6 +509,7 @@ impl OperationRejection {
             OperationRejection::InvoiceExpired => "invoice_expired",
             OperationRejection::InvoiceAmountDiffers { .. } => "invoice_amount_differs",
             OperationRejection::InvoiceCurrencyDiffers => "invoice_currency_differs",
+            OperationRejection::RiskBlocked { .. } => "risk_blocked",
         }
     }
 }

@@ -268,7 +268,8 @@ impl TenantTotals {
             | Event::TransferReturned(_)
             | Event::InvoiceOpened(_)
             | Event::InvoiceCancelled(_)
-            | Event::InvoicePaid(_) => (),
+            | Event::InvoicePaid(_)
+            | Event::RiskChecked(_) => (),
             Event::CampaignCompleted(completed) => {
                 *self.campaigns.entry(completed.campaign).or_default() += 1;
                 self.rewarded_customers += u64::from(completed.is_first);

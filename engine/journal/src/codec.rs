@@ -24,10 +24,12 @@ use crate::frame::RECORD_BYTES_MAX;
 
 mod catalogue_v1;
 mod catalogue_v2;
+mod catalogue_v3;
 mod point_entry_v1;
 
 use catalogue_v1::CatalogueV1;
 use catalogue_v2::CatalogueV2;
+use catalogue_v3::CatalogueV3;
 use point_entry_v1::PointEntryV1;
 
 const LAYOUT_VERSION: u8 = 1;
@@ -67,6 +69,7 @@ mod kind {
     pub(super) const INVOICE_OPENED: u16 = 33;
     pub(super) const INVOICE_CANCELLED: u16 = 34;
     pub(super) const INVOICE_PAID: u16 = 35;
+    pub(super) const RISK_CHECKED: u16 = 36;
 }
 
 /// Why bytes are no record.
@@ -154,7 +157,7 @@ pub fn encode(body: &Body, out: &mut Vec<u8>) -> Result<(), EncodeError> {
 
 fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     match event {
-        Event::CatalogueApplied(body) => put_version(kind::CATALOGUE_APPLIED, 3, &**body, out),
+        Event::CatalogueApplied(body) => put_version(kind::CATALOGUE_APPLIED, 4, &**body, out),
         Event::CustomerCreated(body) => put(kind::CUSTOMER_CREATED, body, out),
         Event::PurchaseBooked(body) => put(kind::PURCHASE_BOOKED, &**body, out),
         Event::PurchaseRefused(body) => put(kind::PURCHASE_REFUSED, &**body, out),
@@ -187,6 +190,7 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::InvoiceOpened(body) => put(kind::INVOICE_OPENED, &**body, out),
         Event::InvoiceCancelled(body) => put(kind::INVOICE_CANCELLED, &**body, out),
         Event::InvoicePaid(body) => put(kind::INVOICE_PAID, &**body, out),
+        Event::RiskChecked(body) => put(kind::RISK_CHECKED, body, out),
     }
 }
 
@@ -308,7 +312,11 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
             let old: CatalogueV2 = get(kind, body)?;
             return Ok(Event::CatalogueApplied(Arc::new(old.into())));
         }
-        (kind::CATALOGUE_APPLIED, 3) => return Ok(Event::CatalogueApplied(Arc::new(get(kind, body)?))),
+        (kind::CATALOGUE_APPLIED, 3) => {
+            let old: CatalogueV3 = get(kind, body)?;
+            return Ok(Event::CatalogueApplied(Arc::new(old.into())));
+        }
+        (kind::CATALOGUE_APPLIED, 4) => return Ok(Event::CatalogueApplied(Arc::new(get(kind, body)?))),
         (kind::POINT_ENTRY, 1) => {
             let old: PointEntryV1 = get(kind, body)?;
             return Ok(Event::PointEntry(old.into()));
@@ -349,6 +357,7 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::INVOICE_OPENED => Event::InvoiceOpened(Box::new(get(kind, body)?)),
         kind::INVOICE_CANCELLED => Event::InvoiceCancelled(Box::new(get(kind, body)?)),
         kind::INVOICE_PAID => Event::InvoicePaid(Box::new(get(kind, body)?)),
+        kind::RISK_CHECKED => Event::RiskChecked(get(kind, body)?),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

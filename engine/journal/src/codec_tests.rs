@@ -28,6 +28,7 @@ use kembali_core::refund::{
     CashbackBack, ClawBack, NegativeBalance, Part, PromoBack, PurchaseRefunded, Refund, RefundOf, RefundPolicy,
     RefundRejection, RefundedQuota, RefundedRewards, RefundedTier,
 };
+use kembali_core::risk::{RiskAction, RiskChecked, RiskCondition, RiskKind, RiskRule, Verdict};
 use kembali_core::threshold::SpendStanding;
 use kembali_core::transfer::{
     TransferCredited, TransferDeclined, TransferRefusal, TransferReturned, TransferSent, TransferSettled,
@@ -102,6 +103,7 @@ fn catalogue() -> Catalogue {
         offers: Vec::new(),
         next_rule: RuleId(9),
         refunds: RefundPolicy::default(),
+        risk_rules: Vec::new(),
     }
 }
 
@@ -182,6 +184,22 @@ fn full_catalogue() -> Catalogue {
         rewards: RefundedRewards::Keep,
         negative_balance: NegativeBalance::CapAtZero,
     };
+    let rule = |id, operations, condition, action| {
+        let (id, name) = (RuleId(id), format!("Risk {id}"));
+        RiskRule { id, name, operations, condition, action }
+    };
+    let every = vec![RiskKind::Deposit, RiskKind::Hold, RiskKind::Transfer, RiskKind::Payment];
+    full.risk_rules = vec![
+        rule(20, Vec::new(), RiskCondition::AmountAbove(amount(50_000_000)), RiskAction::Block),
+        rule(21, every, RiskCondition::CountAbove { count: 5, seconds: 3_600 }, RiskAction::Flag),
+        rule(
+            22,
+            vec![RiskKind::Transfer],
+            RiskCondition::SumAbove { sum: amount(20_000_000), seconds: 86_400 },
+            RiskAction::Flag,
+        ),
+    ];
+    full.next_rule = RuleId(23);
     full
 }
 
@@ -248,7 +266,7 @@ fn samples() -> Vec<(&'static str, Body)> {
     };
     let created = |kind| of_customer(Event::CustomerCreated(CustomerCreated { alias: Alias { kind, hash: 5 } }));
     let mut samples = vec![
-        ("catalogue_applied_v3", body(None, vec![Event::CatalogueApplied(Arc::new(full_catalogue()))])),
+        ("catalogue_applied_v4", body(None, vec![Event::CatalogueApplied(Arc::new(full_catalogue()))])),
         ("customer_created_email", created(AliasKind::Email)),
         ("customer_created_ref", created(AliasKind::Ref)),
         (
@@ -386,6 +404,11 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
     let (unit, partner, expires_at) = (money(), PartnerId(3), Instant(1_483_275_206_000_000));
     let hold = Hold { id: HoldId(3), wallet, unit, partner, amount: amount(500), expires_at };
     let closed = |end| body(customer, vec![Event::HoldClosed(HoldClosed { hold, end })]);
+    let looked_at = |kind, verdict, rule| {
+        let at = Instant(1_483_271_606_000_000);
+        let checked = RiskChecked { kind, amount: amount(500), at, verdict, rule, forgets: 2, is_remembered: true };
+        body(customer, vec![Event::RiskChecked(checked)])
+    };
     let transfer = Seq(41);
     let sent = TransferSent {
         actor: Actor::Operator,
@@ -527,6 +550,11 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
             let paid = InvoicePaid { number: "DS-8800100000".into(), partner, wallet, unit, amount: amount(500) };
             body(customer, vec![Event::InvoicePaid(Box::new(paid))])
         }),
+        ("risk_safe", looked_at(RiskKind::Deposit, Verdict::Safe, None)),
+        ("risk_suspicious", looked_at(RiskKind::Payment, Verdict::Suspicious, Some(RuleId(20)))),
+        ("risk_of_hold", looked_at(RiskKind::Hold, Verdict::Safe, None)),
+        ("risk_of_transfer", looked_at(RiskKind::Transfer, Verdict::Safe, None)),
+        ("refused_risk_blocked", refused(OperationRejection::RiskBlocked { rule: RuleId(20) })),
         ("refused_invoice_unknown", refused(OperationRejection::InvoiceUnknown)),
         ("refused_invoice_paid", refused(OperationRejection::InvoicePaid)),
         ("refused_invoice_cancelled", refused(OperationRejection::InvoiceCancelled)),
@@ -708,10 +736,13 @@ fn old_samples() -> Vec<(&'static str, Body)> {
     immortal.next_rule = RuleId(18);
     immortal.rewards.iter_mut().for_each(|reward| reward.life_days = None);
     immortal.refunds = RefundPolicy::default();
+    immortal.risk_rules = Vec::new();
+    let harmless = Catalogue { risk_rules: Vec::new(), next_rule: RuleId(20), ..full_catalogue() };
     let customer = Some(CustomerId(0x0123_4567_89ab_8cde_8f01_2345_6789_abcd));
     vec![
         ("catalogue_applied", applied(catalogue())),
         ("catalogue_applied_v2", applied(immortal)),
+        ("catalogue_applied_v3", applied(harmless)),
         ("point_entry", body(customer, vec![Event::PointEntry(point_entry())])),
     ]
 }

@@ -209,6 +209,7 @@ mod tests {
             programs: Vec::new(),
             earning: EarningDraft::default(),
             refunds: RefundPolicy::default(),
+            risk_rules: Vec::new(),
         };
         let numbering = Numbering { tenant: TenantId(1), next_partner: PartnerId(1), currency_is_fixed: false };
         Arc::new(draft.resolve(None, numbering).expect("rules"))

@@ -12,9 +12,10 @@ use flate2::write::GzEncoder;
 use kembali_core::catalogue::{FulfillmentKind, OfferGives};
 use kembali_core::draft::{
     CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, OfferDraft, PolicyDraft,
-    ProgramDraft, RewardDraft, RewardPaysDraft,
+    ProgramDraft, RewardDraft, RewardPaysDraft, RiskRuleDraft,
 };
 use kembali_core::refund::RefundOf;
+use kembali_core::risk::{RiskAction, RiskCondition};
 use kembali_core::{Amount, Rate};
 use kembali_engine::{ApplyRequest, RefundRequest, verify};
 
@@ -87,6 +88,13 @@ fn every_rule(mut draft: CatalogueDraft) -> CatalogueDraft {
         renames: Vec::new(),
     });
     let any = FulfillmentKind::Buy { product: None, amount_min: amount(500_000), is_cumulative: true };
+    let rule =
+        |name: &str, condition, action| RiskRuleDraft { name: name.into(), operations: Vec::new(), condition, action };
+    let amount_above = RiskCondition::AmountAbove(Amount::new(45_000).expect("an amount"));
+    draft.risk_rules = vec![
+        rule("Much", amount_above, RiskAction::Block),
+        rule("Many", RiskCondition::CountAbove { count: 2, seconds: 86_400 }, RiskAction::Flag),
+    ];
     draft.earning = EarningDraft {
         point_kinds: vec!["points".into()],
         offers: vec![OfferDraft {

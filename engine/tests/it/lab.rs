@@ -139,6 +139,7 @@ pub(crate) fn rules(quota: u64) -> CatalogueDraft {
         }],
         earning: EarningDraft::default(),
         refunds: RefundPolicy::default(),
+        risk_rules: Vec::new(),
     }
 }
 

@@ -106,6 +106,7 @@ pub(crate) fn draft(slug: &str, quota: u64) -> CatalogueDraft {
         }],
         earning: EarningDraft::default(),
         refunds: RefundPolicy::default(),
+        risk_rules: Vec::new(),
     }
 }
 

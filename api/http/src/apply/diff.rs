@@ -57,6 +57,7 @@ pub(super) fn changes(before: Option<&Catalogue>, after: &Catalogue) -> Vec<Stri
     log.list("reward", &old.rewards, &new.rewards, |own| &own.name);
     log.list("campaign", &old.campaigns, &new.campaigns, |own| &own.name);
     log.list("offer", &old.offers, &new.offers, |own| &own.name);
+    log.list("risk rule", &before.risk_rules, &after.risk_rules, |own| &own.name);
     // Whatever has no words of its own above is still a change.
     if log.lines.is_empty() && before.version != after.version {
         log.add(&tenant, "order of the rules changed");

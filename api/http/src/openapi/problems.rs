@@ -202,6 +202,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::AMOUNT_NOT_POSITIVE,
             &codes::AMOUNT_TOO_LARGE,
             &codes::LIFE_OUT_OF_RANGE,
+            &codes::RISK_BLOCKED,
             &codes::HOLDS_TOO_MANY,
             &codes::BALANCE_TOO_SMALL,
             &codes::BALANCE_HELD,
@@ -241,6 +242,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::INVOICE_EXPIRED,
             &codes::INVOICE_AMOUNT_DIFFERS,
             &codes::INVOICE_CURRENCY_DIFFERS,
+            &codes::RISK_BLOCKED,
         ]),
         Endpoint::PostTransfer => keyed_codes(&[
             &codes::CUSTOMER_INVALID,
@@ -258,9 +260,14 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::TARGET_WALLET_CLOSED,
             &codes::TARGET_CURRENCY_DIFFERS,
             &codes::TARGET_BALANCE_TOO_LARGE,
+            &codes::RISK_BLOCKED,
         ]),
         Endpoint::VoidHold => keyed_codes(&[&codes::HOLD_NOT_FOUND, &codes::HOLD_CLOSED]),
-        Endpoint::PostDeposit => money_codes(),
+        Endpoint::PostDeposit => {
+            let mut own = money_codes();
+            own.push(&codes::RISK_BLOCKED);
+            own
+        }
         Endpoint::PostAdjustment => {
             let mut own = money_codes();
             own.extend([&codes::BALANCE_TOO_SMALL, &codes::BALANCE_HELD]);
@@ -308,6 +315,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         ],
         Endpoint::Ready => vec![&codes::CLOCK_OFF],
         Endpoint::Offers
+        | Endpoint::RiskChecks
         | Endpoint::Promos
         | Endpoint::PutPromo
         | Endpoint::TierPrograms

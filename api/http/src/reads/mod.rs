@@ -13,6 +13,7 @@ pub(crate) mod offers;
 pub(crate) mod promos;
 pub(crate) mod purchase;
 pub(crate) mod reports;
+pub(crate) mod risk;
 pub(crate) mod statement;
 
 use axum::body::Body;

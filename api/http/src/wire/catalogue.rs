@@ -12,6 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::document::{object, object_if_any, objects};
 use super::number::{Whole, whole_schema};
+use super::risk::RiskRuleFile;
 
 /// The rules of one tenant.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -50,6 +51,9 @@ pub struct CatalogueFile {
     /// What a refund does beside taking back what was earned.
     #[serde(default, skip_serializing_if = "RefundsFile::is_default", deserialize_with = "object")]
     pub refunds: RefundsFile,
+    /// What is looked at before money moves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
+    pub risk_rules: Vec<RiskRuleFile>,
 }
 
 /// What a refund does beside taking back what was earned.

@@ -18,6 +18,7 @@ use super::catalogue::{
 use super::earning::earning_draft;
 use super::instant::{has_leap_second, is_local, parse_rfc3339};
 use super::refund::policy_of;
+use super::risk::risk_drafts;
 
 /// What is wrong with a catalogue, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +75,7 @@ impl CatalogueFile {
             programs: programs?,
             earning: earning_draft(self, &zone)?,
             refunds: policy_of(self.refunds),
+            risk_rules: risk_drafts(self)?,
         })
     }
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use crate::wire::catalogue::*;
 use crate::wire::catalogue_draft::zone_of;
 use crate::wire::catalogue_view::{file_of, period_text};
+use crate::wire::risk::{RiskActionFile, RiskKindFile, RiskRuleFile};
 
 const ZONES: [&str; 4] = ["Asia/Jakarta", "Europe/Berlin", "America/St_Johns", "UTC"];
 
@@ -185,6 +186,22 @@ fn refunds() -> impl Strategy<Value = RefundsFile> {
     })
 }
 
+/// A risk rule without its name.
+fn risk() -> impl Strategy<Value = RiskRuleFile> {
+    let every = [RiskKindFile::Deposit, RiskKindFile::Hold, RiskKindFile::Transfer, RiskKindFile::Payment];
+    let action = prop_oneof![Just(RiskActionFile::Flag), Just(RiskActionFile::Block)];
+    (proptest::sample::subsequence(every.to_vec(), 0..=4), 0..3u8, money(), 0..=1_000u32, 1..=2_678_400u32, action)
+        .prop_map(|(operations, which, money, count, seconds, action)| RiskRuleFile {
+            name: String::new(),
+            operations,
+            amount_above: (which == 0).then_some(money),
+            count_above: (which == 1).then_some(count),
+            sum_above: (which == 2).then_some(money),
+            within_seconds: (which != 0).then_some(seconds),
+            action,
+        })
+}
+
 /// What an offer costs, credits and has in stock, whether it is active, and two instants between which it runs.
 type OfferParts = (i64, Option<i64>, Option<u64>, bool, (Option<i64>, Option<i64>));
 
@@ -273,6 +290,7 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
                 campaigns: campaigns.into_iter().filter(|_| is_whole).map(campaign).collect(),
                 offers: offers.into_iter().map(offer).collect(),
                 refunds,
+                risk_rules: Vec::new(),
                 point_kinds: kinds.clone(),
                 tenant,
             }
@@ -282,7 +300,9 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
 
 fn catalogue() -> impl Strategy<Value = CatalogueFile> {
     let programs = (option::of(journey()), option::of(threshold()));
-    (earning(), name(), named(3, promo()), programs).prop_map(|(file, partner, promos, (journey, threshold))| {
+    let parts = (earning(), name(), named(3, promo()), programs, named(3, risk()));
+    parts.prop_map(|(mut file, partner, promos, (journey, threshold), risk)| {
+        file.risk_rules = risk.into_iter().map(|(name, rule)| RiskRuleFile { name, ..rule }).collect();
         let zone = file.tenant.timezone.clone();
         CatalogueFile {
             partners: vec![PartnerFile {

@@ -21,6 +21,7 @@ use super::catalogue_draft::{period_instant, zone_of};
 use super::earning::{earning_draft_of, write_earning};
 use super::instant::Rfc3339;
 use super::refund::refunds_file;
+use super::risk::{risk_drafts_of, risk_files};
 use super::rules::{CatalogueIds, LevelIds, PromoIds, TierProgramIds};
 
 /// Writes the rules as people write them, without API keys.
@@ -60,6 +61,7 @@ pub(crate) fn file_of(catalogue: &Catalogue) -> CatalogueFile {
         campaigns: Vec::new(),
         offers: Vec::new(),
         refunds: refunds_file(catalogue.refunds),
+        risk_rules: risk_files(catalogue),
     };
     write_earning(&mut file, catalogue, zone.as_ref());
     file
@@ -176,6 +178,7 @@ pub(crate) fn draft_of(catalogue: &Catalogue) -> CatalogueDraft {
         programs: catalogue.programs.iter().map(program_draft).collect(),
         earning: earning_draft_of(catalogue),
         refunds: catalogue.refunds,
+        risk_rules: risk_drafts_of(catalogue),
     }
 }
 
@@ -253,5 +256,6 @@ pub(crate) fn ids_of(catalogue: &Catalogue) -> CatalogueIds {
         rewards: catalogue.rewards.iter().map(|own| (own.name.clone(), own.id.0)).collect(),
         campaigns: catalogue.campaigns.iter().map(|own| (own.name.clone(), own.id.0)).collect(),
         offers: catalogue.offers.iter().map(|own| (own.name.clone(), own.id.0)).collect(),
+        risk_rules: catalogue.risk_rules.iter().map(|own| (own.name.clone(), own.id.0)).collect(),
     }
 }

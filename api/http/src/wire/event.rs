@@ -25,6 +25,7 @@ use super::invoice::InvoiceChange;
 use super::operation::{Asked, OperationResult, by, operation_result, status_text};
 use super::refund::{BackEffect, back_effects, is_same_level, purchase_behind};
 use super::result::{Declined, Effect, Names, PurchaseResult, Rules, TierStep, result_of};
+use super::risk::{RiskKindFile, RiskVerdict};
 use super::transfer::TransferState;
 
 /// What an event is about.
@@ -63,10 +64,11 @@ enum Topic {
     InvoiceOpened,
     InvoiceCancelled,
     InvoicePaid,
+    RiskChecked,
 }
 
 impl Topic {
-    const ALL: [Topic; 33] = [
+    const ALL: [Topic; 34] = [
         Topic::CatalogueApplied,
         Topic::CustomerRegistered,
         Topic::PurchaseAccepted,
@@ -100,6 +102,7 @@ impl Topic {
         Topic::InvoiceOpened,
         Topic::InvoiceCancelled,
         Topic::InvoicePaid,
+        Topic::RiskChecked,
     ];
 
     const fn name(self) -> &'static str {
@@ -137,6 +140,7 @@ impl Topic {
             Topic::InvoiceOpened => "invoice.opened",
             Topic::InvoiceCancelled => "invoice.cancelled",
             Topic::InvoicePaid => "invoice.paid",
+            Topic::RiskChecked => "risk.checked",
         }
     }
 
@@ -186,6 +190,7 @@ impl Topic {
             Event::InvoiceOpened(_) => Topic::InvoiceOpened,
             Event::InvoiceCancelled(_) => Topic::InvoiceCancelled,
             Event::InvoicePaid(_) => Topic::InvoicePaid,
+            Event::RiskChecked(_) => Topic::RiskChecked,
             Event::TransferSent(_) => Topic::TransferSent,
             Event::TransferCredited(_) => Topic::TransferReceived,
             Event::TransferDeclined(_) => Topic::TransferDeclined,
@@ -518,6 +523,18 @@ enum Said<'a> {
         /// How many points they cost in all.
         points: i64,
     },
+    /// An operation was looked at before money moves, and let be.
+    Risk {
+        /// What was looked at.
+        looked_at: RiskKindFile,
+        /// How much, in minor units.
+        amount: i64,
+        /// `safe` or `suspicious`.
+        verdict: RiskVerdict,
+        /// The name of the first rule that strikes; null where none does.
+        #[schema(required)]
+        rule: Option<Cow<'a, str>>,
+    },
     /// An invoice was opened, taken back, or paid.
     Invoice(InvoiceChange),
     /// Money goes from one wallet to another.
@@ -558,6 +575,8 @@ impl Audience {
             Event::InvoiceOpened(own) => own.partner == partner,
             Event::InvoiceCancelled(own) => own.partner == partner,
             Event::InvoicePaid(own) => own.partner == partner,
+            // What is looked at is the tenant's own business.
+            Event::RiskChecked(_) => false,
             _ => partner_of(body) == Some(partner) || is_of_nobody(body),
         }
     }
@@ -675,6 +694,12 @@ impl<'a> View<'a> {
             Event::InvoiceCancelled(own) => {
                 Said::Invoice(InvoiceChange::cancelled(&own.number, own.partner, &self.names))
             }
+            Event::RiskChecked(own) => Said::Risk {
+                looked_at: RiskKindFile::of(own.kind),
+                amount: own.amount.minor_units(),
+                verdict: RiskVerdict::of(own.verdict),
+                rule: own.rule.map(|rule| self.names.risk_rule(rule)),
+            },
             Event::InvoicePaid(own) => Said::Invoice(InvoiceChange::paid(own, &self.names)),
             Event::TransferSent(own) => Said::Transfer(TransferState::sent(self.seq, own)),
             Event::TransferCredited(own) => Said::Transfer(TransferState::received(own)),

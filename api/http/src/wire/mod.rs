@@ -36,6 +36,7 @@ pub(crate) mod purchase;
 pub(crate) mod refund;
 pub(crate) mod report;
 pub mod result;
+pub(crate) mod risk;
 pub(crate) mod rules;
 pub(crate) mod snapshot;
 pub(crate) mod statement;

@@ -581,7 +581,8 @@ impl<'a> Names<'a> {
             | Event::TransferReturned(_)
             | Event::InvoiceOpened(_)
             | Event::InvoiceCancelled(_)
-            | Event::InvoicePaid(_) => return None,
+            | Event::InvoicePaid(_)
+            | Event::RiskChecked(_) => return None,
         })
     }
 
@@ -592,6 +593,10 @@ impl<'a> Names<'a> {
 
     pub(crate) fn partner(&self, id: PartnerId) -> Cow<'a, str> {
         self.or_number(self.catalogue.partner(id).map(|partner| &*partner.slug), id.0)
+    }
+
+    pub(crate) fn risk_rule(&self, id: RuleId) -> Cow<'a, str> {
+        self.or_number(self.catalogue.risk_rule(id).map(|rule| &*rule.name), id.0)
     }
 
     pub(crate) fn promo(&self, id: RuleId) -> Cow<'a, str> {

@@ -45,6 +45,8 @@ pub(crate) struct CatalogueIds {
     pub(crate) campaigns: BTreeMap<String, u32>,
     /// Those of offers, by name.
     pub(crate) offers: BTreeMap<String, u32>,
+    /// Those of risk rules, by name.
+    pub(crate) risk_rules: BTreeMap<String, u32>,
 }
 
 /// The ids of a promo.

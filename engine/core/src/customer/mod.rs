@@ -20,6 +20,7 @@ use crate::journey::Standing;
 use crate::points::PointAccount;
 use crate::quantity::{Amount, Balance};
 use crate::refund::RefundStanding;
+use crate::risk::Remembered;
 use crate::threshold::SpendStanding;
 use crate::wallet::{CASHBACK_WALLET, Wallet};
 
@@ -52,6 +53,8 @@ pub struct Row {
     pub holds_placed: u32,
     /// The holds that are open, in order of their numbers.
     pub holds: Vec<Hold>,
+    /// The operations that risk rules may ask for, the oldest first.
+    pub risk: Vec<Remembered>,
 }
 
 impl Row {
@@ -79,6 +82,7 @@ impl Row {
             refunds: Vec::new(),
             holds_placed: 0,
             holds: Vec::new(),
+            risk: Vec::new(),
         })
     }
 
@@ -102,6 +106,7 @@ impl Row {
                 Event::PurchaseRefunded(refunded) => self.refund_mut(refunded.purchase).evolve(refunded),
                 Event::WalletOpened(opened) => drop(self.wallet_mut(opened.wallet, opened.unit)),
                 Event::WalletStatusSet(set) => self.wallet_mut(set.wallet, set.unit).status = set.after,
+                Event::RiskChecked(checked) => self.evolve_risk(checked),
                 Event::HoldPlaced(hold) => self.evolve_hold_placed(hold),
                 Event::HoldClosed(closed) => self.evolve_hold_closed(closed),
                 Event::CatalogueApplied(_)

@@ -19,6 +19,7 @@ use crate::offer::redeem;
 use crate::operation::{Operation, OperationCommand, OperationDone, OperationRejection};
 use crate::quantity::{Amount, Seq};
 use crate::refund::{Original, refund};
+use crate::risk;
 use crate::tier_move::move_tier;
 use crate::transfer;
 use crate::upkeep;
@@ -48,14 +49,24 @@ pub fn operate(row: Option<&Row>, terms: &OperationTerms, command: Box<Operation
         return OperationDecision::Decided(body(terms, *command, created, Vec::new()));
     };
     let (row, events) = upkeep::up_to_date(row, &terms.removals, terms.at);
-    match effects(&row, terms, &command) {
+    let checked = match risk::check(&row, &terms.catalogue, &command.operation, terms.at) {
+        Ok(checked) => checked,
+        Err(rejection) => return OperationDecision::Refused(rejection, command),
+    };
+    let effects = effects(&row, terms, &command);
+    match effects.map(|effects| effects.map(|effects| checked.map(Event::RiskChecked).into_iter().chain(effects))) {
         Ok(Some(effects)) => OperationDecision::Decided(body(terms, *command, events, effects)),
         Ok(None) => OperationDecision::Unchanged,
         Err(rejection) => OperationDecision::Refused(rejection, command),
     }
 }
 
-fn body(terms: &OperationTerms, command: OperationCommand, mut events: Vec<Event>, effects: Vec<Event>) -> Body {
+fn body(
+    terms: &OperationTerms,
+    command: OperationCommand,
+    mut events: Vec<Event>,
+    effects: impl IntoIterator<Item = Event>,
+) -> Body {
     let OperationCommand { actor, key, fingerprint, operation, .. } = command;
     // A transfer is done once it has arrived.
     if !operation.is_transfer() {

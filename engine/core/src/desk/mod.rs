@@ -180,6 +180,7 @@ impl Desk {
             | Event::TierPlaced(_)
             | Event::WalletOpened(_)
             | Event::WalletStatusSet(_)
+            | Event::RiskChecked(_)
             | Event::HoldPlaced(_)
             | Event::HoldClosed(_) => (),
         }

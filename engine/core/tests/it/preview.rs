@@ -47,6 +47,7 @@ fn row(id: u128) -> Row {
         refunds: Vec::new(),
         holds_placed: 0,
         holds: Vec::new(),
+        risk: Vec::new(),
     }
 }
 

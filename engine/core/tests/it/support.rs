@@ -148,6 +148,7 @@ pub(crate) fn kezbek() -> CatalogueDraft {
         }],
         earning: EarningDraft::default(),
         refunds: RefundPolicy::default(),
+        risk_rules: Vec::new(),
     }
 }
 
@@ -456,6 +457,10 @@ impl World {
                     let level = program.level_name(after.level).unwrap();
                     parts.push(format!("{level} at {} {reason:?}", after.spent.minor_units()));
                 }
+                Event::RiskChecked(checked) => parts.push(match checked.rule {
+                    Some(rule) => format!("flagged {}", rules.risk_rule(rule).unwrap().name),
+                    None => "safe".into(),
+                }),
                 Event::InvoiceOpened(opened) => {
                     parts.push(format!("{} for {}", opened.number, opened.amount.minor_units()));
                 }

@@ -71,6 +71,7 @@ impl From<CatalogueV1> for Catalogue {
             offers: Vec::new(),
             next_rule: old.next_rule,
             refunds: RefundPolicy::default(),
+            risk_rules: Vec::new(),
         }
     }
 }

@@ -72,6 +72,7 @@ impl From<CatalogueV2> for Catalogue {
             offers: Vec::new(),
             next_rule: old.next_rule,
             refunds: RefundPolicy::default(),
+            risk_rules: Vec::new(),
         }
     }
 }

@@ -118,6 +118,7 @@ pub(crate) fn draft(quota: u64) -> CatalogueDraft {
             ..EarningDraft::default()
         },
         refunds: RefundPolicy::default(),
+        risk_rules: Vec::new(),
     }
 }
 
@@ -401,6 +402,7 @@ pub(crate) fn show_body(body: &Body) -> String {
             | Event::PointEntry(_)
             | Event::HousePosted(_)
             | Event::OperationDone(_) => (),
+            Event::RiskChecked(checked) => parts.push(format!("{:?}", checked.verdict).to_lowercase()),
             Event::InvoiceOpened(opened) => parts.push(format!("{} opened", opened.number)),
             Event::InvoiceCancelled(own) => parts.push(format!("{} cancelled", own.number)),
             Event::InvoicePaid(paid) => parts.push(format!("{} paid", paid.number)),

@@ -1,0 +1,150 @@
+//! Risk rules over HTTP: what is flagged and blocked, the log of it, and who sees it.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Harness, KEY, Reply, TOKEN};
+
+const PATH: &str = "/v1/catalogue?tenant=journey";
+
+/// Dompet Digital Sawit's two thresholds, and no more than two transfers an hour.
+async fn shop() -> (Harness, String) {
+    let harness = Harness::start().await;
+    let mut rules = harness.get(PATH).await.json()["catalogue"].clone();
+    rules["risk_rules"] = json!([
+        { "name": "Limit > 50jt", "amount_above": 50_000_000, "action": "block" },
+        { "name": "Transaksi Besar > 10jt", "amount_above": 10_000_000, "action": "flag" },
+        {
+            "name": "Two transfers an hour", "operations": ["transfer"], "count_above": 2, "within_seconds": 3_600,
+            "action": "block",
+        },
+    ]);
+    let applied = harness.operator("PUT", PATH, &rules.to_string()).await;
+    assert_eq!(applied.status, 200, "{}", applied.text());
+    assert_eq!(harness.get(PATH).await.json()["catalogue"], rules, "what was applied is shown");
+    let created = harness.operator("POST", "/v1/customers?tenant=journey", r#"{"ref":"C1"}"#).await;
+    let path = format!("/v1/customers/{}", created.json()["customer"].as_str().unwrap());
+    (harness, path)
+}
+
+async fn post(harness: &Harness, path: &str, key: &str, body: Value) -> Reply {
+    let token = format!("Bearer {TOKEN}");
+    let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json"), ("Idempotency-Key", key)];
+    harness.call("POST", &format!("{path}?tenant=journey"), &headers, body.to_string().as_bytes()).await
+}
+
+async fn log(harness: &Harness, query: &str) -> Value {
+    let reply = harness.get(&format!("/v1/risk-checks?tenant=journey{query}")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.json()
+}
+
+fn verdicts(page: &Value) -> Vec<(i64, &str, Option<&str>)> {
+    (page["data"].as_array().unwrap().iter())
+        .map(|own| (own["amount"].as_i64().unwrap(), own["verdict"].as_str().unwrap(), own["rule"].as_str()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_check_is_in_the_log() {
+    let (harness, path) = shop().await;
+    let deposits = format!("{path}/wallets/0/deposits");
+    let safe = post(&harness, &deposits, "1", json!({ "amount": 10_000_000 })).await;
+    assert_eq!(safe.status, 201, "{}", safe.text());
+    let flagged = post(&harness, &deposits, "2", json!({ "amount": 10_000_001 })).await;
+    assert_eq!(flagged.status, 201);
+    assert!(!flagged.text().contains("Besar"), "whoever asks is not told which rule it was");
+    let blocked = post(&harness, &deposits, "3", json!({ "amount": 50_000_001 })).await;
+    assert_eq!(blocked.problem(), "422 risk_blocked -");
+    assert!(!blocked.text().contains("50jt"));
+    // A refusal is as sticky as a success.
+    let again = post(&harness, &deposits, "3", json!({ "amount": 50_000_001 })).await;
+    assert_eq!((again.problem().as_str(), again.header("idempotency-replayed")), ("422 risk_blocked -", Some("true")));
+
+    let all = log(&harness, "").await;
+    assert_eq!(
+        verdicts(&all),
+        [
+            (50_000_001, "blocked", Some("Limit > 50jt")),
+            (10_000_001, "suspicious", Some("Transaksi Besar > 10jt")),
+            (10_000_000, "safe", None),
+        ]
+    );
+    let id = path.rsplit_once('/').unwrap().1;
+    assert!(all["data"].as_array().unwrap().iter().all(|own| own["customer"] == id && own["operation"] == "deposit"));
+    assert_eq!(all["data"][1]["seq"], flagged.json()["seq"]);
+    assert_eq!(all["next_cursor"], Value::Null);
+    for (query, count) in [
+        ("&verdict=blocked", 1),
+        ("&verdict=suspicious", 1),
+        ("&verdict=safe", 1),
+        (&format!("&customer={id}"), 3),
+        ("&customer=00000000-0000-8000-8000-000000000000", 0),
+    ] {
+        assert_eq!(log(&harness, query).await["data"].as_array().unwrap().len(), count, "{query}");
+    }
+    // Page by page it is the same.
+    let (mut cursor, mut paged) = (String::new(), Vec::new());
+    loop {
+        let page = log(&harness, &format!("&limit=1{cursor}")).await;
+        paged.extend(page["data"].as_array().unwrap().clone());
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(json!(paged), all["data"]);
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transfers_within_an_hour_are_counted() {
+    let (harness, path) = shop().await;
+    let other = harness.operator("POST", "/v1/customers?tenant=journey", r#"{"ref":"C2"}"#).await.json();
+    let deposit = post(&harness, &format!("{path}/wallets/0/deposits"), "d", json!({ "amount": 100 })).await;
+    assert_eq!(deposit.status, 201);
+    let body = json!({ "to": { "id": other["customer"] }, "amount": 1 });
+    let transfers = format!("{path}/wallets/0/transfers");
+    for key in ["1", "2"] {
+        assert_eq!(post(&harness, &transfers, key, body.clone()).await.status, 201);
+    }
+    assert_eq!(post(&harness, &transfers, "3", body.clone()).await.problem(), "422 risk_blocked -");
+    // What the row remembers is there after a restart.
+    let dir = harness.stop().await;
+    let harness = Harness::start_in(dir, 128 * 1024 * 1024, |_| ()).await;
+    assert_eq!(post(&harness, &transfers, "4", body).await.problem(), "422 risk_blocked -");
+    let page = log(&harness, "&verdict=blocked").await;
+    assert_eq!(verdicts(&page), [(1, "blocked", Some("Two transfers an hour")); 2]);
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_for_operators_and_bad_questions_are_told() {
+    let (harness, _) = shop().await;
+    let refused = harness.call("GET", "/v1/risk-checks", &[("X-Api-Key", KEY)], b"").await;
+    assert_eq!(refused.problem(), "403 role_insufficient -");
+    for (query, expected) in [
+        ("verdict=fraud", "400 query_invalid -"),
+        ("customer=x", "400 query_invalid -"),
+        ("limit=0", "400 query_invalid -"),
+        ("cursor=x", "400 cursor_invalid -"),
+        ("rule=1", "400 query_invalid -"),
+    ] {
+        let refused = harness.get(&format!("/v1/risk-checks?tenant=journey&{query}")).await;
+        assert_eq!(refused.problem(), expected, "{query}");
+    }
+    let present = harness.get(PATH).await.json()["catalogue"].clone();
+    for (rule, place) in [
+        (json!({ "name": "R", "action": "flag" }), "risk_rules[R]"),
+        (json!({ "name": "R", "amount_above": 1, "within_seconds": 5, "action": "flag" }), "risk_rules[R]"),
+        (json!({ "name": "R", "amount_above": 1, "count_above": 5, "action": "flag" }), "risk_rules[R]"),
+        (json!({ "name": "R", "count_above": 5, "action": "flag" }), "risk_rules[R]"),
+        (json!({ "name": "R", "amount_above": -1, "action": "flag" }), "risk_rules[R].amount_above"),
+        (json!({ "name": "R", "sum_above": 1, "within_seconds": 0, "action": "flag" }), "risk_rules[R].within_seconds"),
+    ] {
+        let mut file = present.clone();
+        file["risk_rules"] = json!([rule]);
+        let refused = harness.operator("PUT", PATH, &file.to_string()).await;
+        assert_eq!((refused.status, &refused.json()["place"]), (422, &json!(place)), "{rule}");
+    }
+    harness.stop().await;
+}

@@ -1,0 +1,209 @@
+//! Risk rules: what is looked at before money moves by an operation, and what is remembered for it.
+//!
+//! A rule looks at one operation (its amount) or at those of a customer within a time (how many, how much in all), and flags
+//! or blocks. Each check is an event of the operation's record; one that blocks is the operation's refusal. What velocity
+//! rules need is in the row: the operations of the longest window, and no more.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::Catalogue;
+use crate::customer::Row;
+use crate::identity::RuleId;
+use crate::operation::{Operation, OperationRejection};
+use crate::quantity::{Amount, Instant};
+
+/// Operations of a customer that are remembered at most. One that comes when so many lie in the window is above every
+/// velocity rule.
+pub const REMEMBERED_MAX: usize = 1_024;
+/// The longest window, in seconds: thirty-one days.
+pub const WINDOW_SECONDS_MAX: u32 = 31 * 86_400;
+/// The largest count that a rule may allow.
+pub const COUNT_MAX: u32 = 1_000;
+
+/// A risk rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RiskRule {
+    /// Its id.
+    pub id: RuleId,
+    /// Its name.
+    pub name: String,
+    /// Which operations it looks at, in order, each once; none named means all.
+    pub operations: Vec<RiskKind>,
+    /// When it strikes.
+    pub condition: RiskCondition,
+    /// What it does then.
+    pub action: RiskAction,
+}
+
+/// An operation that is looked at. New kinds stand last: the journal holds them by their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RiskKind {
+    /// Money from outside goes into a wallet.
+    Deposit,
+    /// Money is set aside for a partner.
+    Hold,
+    /// Money goes from wallet to wallet.
+    Transfer,
+    /// An invoice is paid.
+    Payment,
+}
+
+/// When a rule strikes. The operation that is looked at counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RiskCondition {
+    /// The amount is above this.
+    AmountAbove(Amount),
+    /// The customer has more of these operations than so many within so many seconds.
+    CountAbove {
+        /// How many there may be.
+        count: u32,
+        /// Within how many seconds.
+        seconds: u32,
+    },
+    /// Those operations of the customer sum to more than this within so many seconds.
+    SumAbove {
+        /// What they may sum to.
+        sum: Amount,
+        /// Within how many seconds.
+        seconds: u32,
+    },
+}
+
+/// What a rule does that strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RiskAction {
+    /// Says so, and lets it be.
+    Flag,
+    /// Refuses the operation.
+    Block,
+}
+
+/// What a check said that did not block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// No rule strikes.
+    Safe,
+    /// A rule flags it.
+    Suspicious,
+}
+
+/// An operation was looked at, and let be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RiskChecked {
+    /// What was looked at.
+    pub kind: RiskKind,
+    /// How much.
+    pub amount: Amount,
+    /// The instant that the rules saw.
+    pub at: Instant,
+    /// What the check said.
+    pub verdict: Verdict,
+    /// The first rule that strikes.
+    pub rule: Option<RuleId>,
+    /// How many of the oldest operations that were remembered no rule asks for any more.
+    pub forgets: u32,
+    /// True when a rule may ask for this one.
+    pub is_remembered: bool,
+}
+
+/// An operation that is remembered for velocity rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// When it was.
+    pub at: Instant,
+    /// What it was.
+    pub kind: RiskKind,
+    /// How much.
+    pub amount: Amount,
+}
+
+impl RiskCondition {
+    /// Returns for how long operations are remembered for it, in seconds.
+    #[must_use]
+    pub const fn seconds(&self) -> Option<u32> {
+        match self {
+            RiskCondition::AmountAbove(_) => None,
+            RiskCondition::CountAbove { seconds, .. } | RiskCondition::SumAbove { seconds, .. } => Some(*seconds),
+        }
+    }
+}
+
+impl Operation {
+    /// Says what of an operation is looked at: its kind, and its amount as asked.
+    #[must_use]
+    pub const fn at_risk(&self) -> Option<(RiskKind, i64)> {
+        match self {
+            Operation::Deposit { amount, .. } => Some((RiskKind::Deposit, *amount)),
+            Operation::PlaceHold { amount, .. } => Some((RiskKind::Hold, *amount)),
+            Operation::Transfer { amount, .. } => Some((RiskKind::Transfer, *amount)),
+            Operation::PayInvoice { amount, .. } => Some((RiskKind::Payment, *amount)),
+            _ => None,
+        }
+    }
+}
+
+impl RiskRule {
+    fn strikes(&self, remembered: &[Remembered], own: Remembered) -> bool {
+        let looks_at = |kind: RiskKind| self.operations.is_empty() || self.operations.contains(&kind);
+        if !looks_at(own.kind) {
+            return false;
+        }
+        let since = |seconds: u32| Instant(own.at.0.saturating_sub(i64::from(seconds) * 1_000_000));
+        let within = |seconds| remembered.iter().filter(move |past| since(seconds) < past.at && looks_at(past.kind));
+        match self.condition {
+            RiskCondition::AmountAbove(amount) => amount < own.amount,
+            RiskCondition::CountAbove { .. } | RiskCondition::SumAbove { .. } if REMEMBERED_MAX <= remembered.len() => {
+                true
+            }
+            RiskCondition::CountAbove { count, seconds } => (count as usize) < within(seconds).count() + 1,
+            RiskCondition::SumAbove { sum, seconds } => {
+                let past: i128 = within(seconds).map(|past| i128::from(past.amount.minor_units())).sum();
+                i128::from(sum.minor_units()) < past + i128::from(own.amount.minor_units())
+            }
+        }
+    }
+}
+
+/// Looks at an operation. `None` where the tenant has no rules, or nothing of it is looked at.
+///
+/// # Errors
+///
+/// [`OperationRejection::RiskBlocked`] by the first rule that blocks it.
+pub(crate) fn check(
+    row: &Row,
+    rules: &Catalogue,
+    operation: &Operation,
+    at: Instant,
+) -> Result<Option<RiskChecked>, OperationRejection> {
+    let Some((kind, asked)) = operation.at_risk().filter(|_| !rules.risk_rules.is_empty()) else { return Ok(None) };
+    // What is no amount is refused for that.
+    let Ok(amount) = Operation::amount(asked) else { return Ok(None) };
+    let own = Remembered { at, kind, amount };
+    let longest = rules.risk_rules.iter().filter_map(|rule| rule.condition.seconds()).max();
+    let horizon = longest.map(|seconds| at.0.saturating_sub(i64::from(seconds) * 1_000_000));
+    let is_over = |past: &&Remembered| horizon.is_none_or(|horizon| past.at.0 <= horizon);
+    let forgets = row.risk.iter().take_while(is_over).count();
+    let remembered = &row.risk[forgets..];
+    let mut striking = rules.risk_rules.iter().filter(|rule| rule.strikes(remembered, own));
+    if let Some(rule) = striking.clone().find(|rule| rule.action == RiskAction::Block) {
+        return Err(OperationRejection::RiskBlocked { rule: rule.id });
+    }
+    let rule = striking.next().map(|rule| rule.id);
+    let verdict = if rule.is_some() { Verdict::Suspicious } else { Verdict::Safe };
+    let forgets = u32::try_from(forgets).unwrap_or(u32::MAX);
+    let is_remembered = longest.is_some() && remembered.len() < REMEMBERED_MAX;
+    Ok(Some(RiskChecked { kind, amount, at, verdict, rule, forgets, is_remembered }))
+}
+
+impl Row {
+    pub(crate) fn evolve_risk(&mut self, checked: &RiskChecked) {
+        let RiskChecked { kind, amount, at, forgets, is_remembered, .. } = *checked;
+        self.risk.drain(..(forgets as usize).min(self.risk.len()));
+        if is_remembered {
+            self.risk.push(Remembered { at, kind, amount });
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Risk rules: Dompet Digital Sawit's two thresholds, and what a customer does within a time.
+
+use kembali_core::draft::{CatalogueDraft, RISK_RULES_MAX, RiskRuleDraft};
+use kembali_core::operation::OperationRejection;
+use kembali_core::risk::{REMEMBERED_MAX, RiskAction, RiskCondition, RiskKind};
+use kembali_core::{AMOUNT_MAX, CatalogueRejection};
+
+use crate::operations::reviews;
+use crate::operator::Operated;
+use crate::support::{World, amount, check, jakarta};
+
+fn rule(name: &str, operations: &[RiskKind], condition: RiskCondition, action: RiskAction) -> RiskRuleDraft {
+    RiskRuleDraft { name: name.into(), operations: operations.to_vec(), condition, action }
+}
+
+fn with(risk_rules: Vec<RiskRuleDraft>) -> CatalogueDraft {
+    CatalogueDraft { risk_rules, ..reviews() }
+}
+
+fn world(risk_rules: Vec<RiskRuleDraft>) -> World {
+    let mut world = World::new(&with(risk_rules), jakarta("2024-01-15 09:00:00"));
+    check(
+        &mut world,
+        "ask A create          -> new
+         ask B create          -> new",
+    );
+    world
+}
+
+/// Strictly above 50 million is blocked, strictly above 10 million is flagged.
+fn dompet() -> Vec<RiskRuleDraft> {
+    vec![
+        rule("Limit > 50jt", &[], RiskCondition::AmountAbove(amount(50_000_000)), RiskAction::Block),
+        rule("Transaksi Besar > 10jt", &[], RiskCondition::AmountAbove(amount(10_000_000)), RiskAction::Flag),
+    ]
+}
+
+#[test]
+fn dompet_vectors() {
+    check(
+        &mut world(dompet()),
+        "ask A deposit 0 10000000     -> safe, balance 10000000
+         ask A deposit 0 10000001     -> flagged Transaksi Besar > 10jt, balance 20000001
+         ask A deposit 0 50000000     -> flagged Transaksi Besar > 10jt, balance 70000001
+         ask A deposit 0 50000001     -> refused risk_blocked
+         ask A deposit 0 50000001 dry -> refused risk_blocked, unwritten
+         ask A deposit 0 0            -> refused amount_not_positive
+         ask A give 0 50000001        -> balance 120000002
+         ask A hold 0 50000001        -> refused risk_blocked
+         ask A hold 0 50000000        -> flagged Transaksi Besar > 10jt, hold 1 of 50000000
+         ask A send 0 B 0 50000001    -> refused risk_blocked
+         ask A send 0 B 0 10000001    -> left 110000001
+         invoice open 50000001        -> VA-100000 for 50000001
+         ask A pay 0 VA-100000 50000001 -> refused risk_blocked
+         ask A take 0 60000001        -> balance 50000000",
+    );
+}
+
+/// What is refused for another reason is refused for that, and nothing of it is remembered.
+#[test]
+fn a_block_comes_before_what_the_wallet_says() {
+    check(
+        &mut world(dompet()),
+        "ask A send 0 B 0 50000001    -> refused risk_blocked
+         ask A send 0 B 0 50000000    -> refused balance_too_small
+         ask A freeze 0               -> frozen
+         ask A deposit 0 50000001     -> refused risk_blocked
+         ask A deposit 0 5            -> refused wallet_frozen
+         ask C deposit 0 50000001     -> refused customer_not_found, unwritten",
+    );
+}
+
+#[test]
+fn operations_within_a_time_are_counted_and_summed() {
+    let hour = 3_600;
+    let rules = vec![
+        rule("Many", &[RiskKind::Transfer], RiskCondition::CountAbove { count: 2, seconds: hour }, RiskAction::Block),
+        rule("Much", &[], RiskCondition::SumAbove { sum: amount(1_000), seconds: 2 * hour }, RiskAction::Flag),
+    ];
+    let mut world = world(rules);
+    check(
+        &mut world,
+        "ask A deposit 0 1000         -> safe, balance 1000
+         ask A send 0 B 0 1           -> left 999
+         after 1h
+         ask A send 0 B 0 1           -> left 998
+         ask A send 0 B 0 1           -> left 997
+         ask A send 0 B 0 1           -> refused risk_blocked
+         ask B send 0 A 0 1           -> left 2
+         ask A hold 0 1               -> flagged Much, hold 1 of 1
+         after 3599s
+         ask A send 0 B 0 1           -> refused risk_blocked
+         after 1s
+         ask A send 0 B 0 1           -> left 997
+         ask A deposit 0 996          -> safe, balance 1993
+         ask A deposit 0 1            -> flagged Much, balance 1994
+         after 2h
+         ask A deposit 0 1000         -> safe, balance 2994",
+    );
+    let row = world.ledger.rows.values().find(|row| row.holds_placed == 1).unwrap();
+    assert_eq!(row.risk.len(), 1, "what no rule asks for is forgotten");
+    // Without velocity rules nothing is remembered any more.
+    world.apply(&with(dompet()), None).unwrap();
+    check(&mut world, "ask A deposit 0 1 -> safe, balance 2995");
+    let row = world.ledger.rows.values().find(|row| row.holds_placed == 1).unwrap();
+    assert!(row.risk.is_empty());
+    // And without rules nothing is looked at.
+    world.apply(&with(Vec::new()), None).unwrap();
+    check(&mut world, "ask A deposit 0 60000000 -> balance 60002995");
+}
+
+/// A customer who does more than is remembered is above every velocity rule, and the row stays bounded.
+#[test]
+fn what_is_remembered_is_bounded() {
+    let sum = RiskCondition::SumAbove { sum: amount(AMOUNT_MAX), seconds: 60 };
+    let mut world = world(vec![rule("Sum", &[], sum, RiskAction::Flag)]);
+    for _ in 0..REMEMBERED_MAX {
+        assert!(world.ask(&["A", "deposit", "0", "1"]).starts_with("safe"));
+    }
+    assert_eq!(world.ask(&["A", "deposit", "0", "1"]), format!("flagged Sum, balance {}", REMEMBERED_MAX + 1));
+    let most = world.ledger.rows.values().map(|row| row.risk.len()).max();
+    assert_eq!(most, Some(REMEMBERED_MAX));
+    world.now.0 += 60_000_000;
+    assert!(world.ask(&["A", "deposit", "0", "1"]).starts_with("safe"));
+}
+
+/// The first rule that blocks is named in the record, whatever flags before it.
+#[test]
+fn a_block_is_stored_with_its_rule() {
+    let mut rules = dompet();
+    rules.reverse();
+    let mut world = world(rules);
+    let command = world.operation(&["A", "deposit", "0", "50000001"]);
+    let Operated::Refused { rejection: OperationRejection::RiskBlocked { rule }, is_written: true } =
+        world.operate(command)
+    else {
+        panic!("it is not blocked")
+    };
+    let present = world.ledger.desk.catalogues().next().unwrap();
+    assert_eq!(present.risk_rule(rule).unwrap().name, "Limit > 50jt");
+}
+
+#[test]
+fn rules_that_make_no_sense_are_refused() {
+    let above = RiskCondition::AmountAbove(amount(1));
+    let count = |count, seconds| RiskCondition::CountAbove { count, seconds };
+    let of = |condition| vec![rule("R", &[], condition, RiskAction::Flag)];
+    for (rules, place) in [
+        (vec![rule("", &[], above, RiskAction::Flag)], "risk_rules[]"),
+        (vec![rule("R", &[], above, RiskAction::Flag); 2], "risk_rules[R]"),
+        (of(count(1, 0)), "risk_rules[R].within_seconds"),
+        (of(count(1, 2_678_401)), "risk_rules[R].within_seconds"),
+        (of(count(1_001, 1)), "risk_rules[R].count_above"),
+        (of(RiskCondition::SumAbove { sum: amount(1), seconds: 0 }), "risk_rules[R].within_seconds"),
+        (vec![rule("R", &[RiskKind::Hold, RiskKind::Hold], above, RiskAction::Flag)], "risk_rules[R].operations"),
+        ((0..=RISK_RULES_MAX).map(|at| rule(&at.to_string(), &[], above, RiskAction::Flag)).collect(), "risk_rules"),
+        (vec![rule(&"x".repeat(300), &[], above, RiskAction::Flag)], &format!("risk_rules[{}]", "x".repeat(300))),
+    ] {
+        let mut world = World::new(&reviews(), jakarta("2024-01-15 09:00:00"));
+        match world.apply(&with(rules), None) {
+            Err(CatalogueRejection::Invalid { place: found, .. }) => assert_eq!(found, place),
+            other => panic!("{place}: {other:?}"),
+        }
+    }
+    // A rule keeps its id by its name.
+    let mut world = world(dompet());
+    let before = world.ledger.desk.catalogues().next().unwrap().risk_rules[0].id;
+    let mut rules = dompet();
+    rules[0].condition = RiskCondition::AmountAbove(amount(60_000_000));
+    world.apply(&with(rules), None).unwrap();
+    assert_eq!(world.ledger.desk.catalogues().next().unwrap().risk_rules[0].id, before);
+}
