@@ -173,6 +173,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::CancelInvoice => on(MethodFilter::POST, operations::invoices::cancel),
         Endpoint::Invoice => get(operations::invoices::show),
         Endpoint::PostPayment => on(MethodFilter::POST, operations::invoices::pay),
+        Endpoint::Payments => get(reads::payments::list),
         Endpoint::RiskChecks => get(reads::risk::list),
         Endpoint::PostTransfer => on(MethodFilter::POST, operations::post_transfer),
         Endpoint::Holds => get(reads::customers::holds),

@@ -13,6 +13,7 @@ pub(crate) enum List {
     Tiers = 3,
     Statement = 4,
     RiskChecks = 5,
+    Payments = 6,
 }
 
 const VERSION: u8 = 2;

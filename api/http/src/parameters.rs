@@ -85,7 +85,12 @@ const REPORT_TO: Parameter = parameter(
 const ID: Parameter = parameter("id", Form::Uuid, "The customer's id. Exactly one of `id`, `email` and `ref`.");
 const EMAIL: Parameter = parameter("email", Form::Text, "The customer's e-mail address, as purchases name it.");
 const REF: Parameter = parameter("ref", Form::Text, "The tenant's own reference of the customer.");
-const CUSTOMER: Parameter = parameter("customer", Form::Uuid, "Only checks of this customer's operations.");
+const CUSTOMER: Parameter = parameter("customer", Form::Uuid, "Only what is of this customer.");
+const STATE: Parameter = parameter(
+    "state",
+    Form::Text,
+    "Only payments that came to this: `funds_held`, `settled`, `rejected`, `failed`, `voided` or `expired`.",
+);
 const VERDICT: Parameter =
     parameter("verdict", Form::Text, "Only checks that said this: `safe`, `suspicious` or `blocked`.");
 const LIMIT: Parameter = parameter(
@@ -157,6 +162,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::Demote => &[TENANT, DRY_RUN],
         Endpoint::PostHold | Endpoint::PostInvoice => &[DRY_RUN],
         Endpoint::Operation | Endpoint::Invoice => &[TENANT, MIN_SEQ],
+        Endpoint::Payments => &[TENANT, MIN_SEQ, CUSTOMER, STATE, LIMIT, CURSOR],
         Endpoint::RiskChecks => &[TENANT, MIN_SEQ, CUSTOMER, VERDICT, LIMIT, CURSOR],
         Endpoint::Customer
         | Endpoint::Wallets

@@ -74,6 +74,8 @@ pub enum Endpoint {
     PostPayment,
     /// Lists the checks of risk rules.
     RiskChecks,
+    /// Lists payments, as they moved from state to state.
+    Payments,
     /// Lists what points may be spent on.
     Offers,
     /// Moves a customer one level up.
@@ -189,6 +191,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/invoices/{number}", PartnerOrOperator, Endpoint::Invoice),
     route(Method::POST, "/v1/invoices/{number}/cancel", PartnerOrOperator, Endpoint::CancelInvoice),
     route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/payments", Operator, Endpoint::PostPayment),
+    route(Method::GET, "/v1/payments", Operator, Endpoint::Payments),
     route(Method::GET, "/v1/risk-checks", Operator, Endpoint::RiskChecks),
     route(Method::GET, "/v1/offers", PartnerOrOperator, Endpoint::Offers),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/promote", Operator, Endpoint::Promote),

@@ -202,6 +202,12 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
                 .takes(schemas.body::<NewPayment>("The number of the invoice, and what it is for.")),
             schemas,
         ),
+        Endpoint::Payments => Outline::new("listPayments", ACCOUNTS, "List payments, as they moved from state to state")
+            .says(
+                "The newest first: deposits, holds, payments of invoices and transfers, also those that were rejected. A page \
+                 looks at a bounded part of the ledger, so it may have few or none before the last one.",
+            )
+            .gives(schemas.reply(reads::payments::list)),
         Endpoint::RiskChecks => Outline::new("listRiskChecks", ACCOUNTS, "List the checks of risk rules")
             .says(
                 "The newest first: what was let be, what was flagged, and what was blocked. A page looks at a bounded part of \

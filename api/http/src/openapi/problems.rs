@@ -316,6 +316,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::Ready => vec![&codes::CLOCK_OFF],
         Endpoint::Offers
         | Endpoint::RiskChecks
+        | Endpoint::Payments
         | Endpoint::Promos
         | Endpoint::PutPromo
         | Endpoint::TierPrograms

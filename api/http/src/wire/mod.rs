@@ -30,6 +30,7 @@ pub(crate) mod message;
 pub(crate) mod number;
 pub(crate) mod offer;
 pub mod operation;
+pub(crate) mod payment;
 pub(crate) mod preview;
 pub(crate) mod promo;
 pub(crate) mod purchase;
