@@ -406,11 +406,22 @@ async fn silence_is_pinged_and_the_dead_are_cut_off() {
     let ping_every = Duration::from_millis(100);
     let configure = |config: &mut kembali_http::ServerConfig| config.limits.subscriber_ping_every = ping_every;
     let harness = Harness::start_in(tempfile::tempdir().unwrap(), 1 << 20, configure).await;
-    let mut client = Client::partner(&harness, KEY, "").await;
-    for _ in 0..3 {
-        // Reading answers it.
-        assert!(matches!(client.message().await, Message::Ping(_)));
-    }
+    // On a machine that is busy an answer may come too late, and the client is cut off for it: then another one tries.
+    let mut clients = 0;
+    let client = 'client: loop {
+        clients += 1;
+        assert!(clients <= 100, "no client that answers is kept");
+        let mut client = Client::partner(&harness, KEY, "").await;
+        for _ in 0..3 {
+            // Reading answers it. A second ping comes only to whoever has answered the first.
+            match client.socket.next().await {
+                Some(Ok(Message::Ping(_))) => (),
+                Some(Err(_)) | None => continue 'client,
+                other => panic!("{other:?}"),
+            }
+        }
+        break client;
+    };
     // One that answers nothing.
     let mut dead = TcpStream::connect(harness.address).await.unwrap();
     let head = format!(
