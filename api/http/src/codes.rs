@@ -224,7 +224,7 @@ registry! {
     HOLDS_TOO_MANY 422 "holds_too_many" final "The customer has as many open holds as there may be"
         "Settle or void some of them: at most `holds_max` are open at once."
     HOLD_CLOSED 422 "hold_closed" final "The hold is closed"
-        "It was settled or voided, or it has expired. Place another one."
+        "It was settled or voided, it has expired, or it is another partner's. Place another one."
     HOLD_EXCEEDED 422 "hold_exceeded" final "More is to be settled than is held"
         "Settle at most `held`."
     TRANSFER_TARGET_NOT_FOUND 422 "transfer_target_not_found" final "There is no such customer to send money to"

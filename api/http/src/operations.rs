@@ -6,7 +6,7 @@ pub(crate) mod holds;
 pub(crate) mod invoices;
 
 use axum::Extension;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use hyper::header::{HeaderMap, HeaderValue};
@@ -332,6 +332,11 @@ async fn body_of<T: OperationBody>(app: &App, request: Request<Body>) -> Result<
     let (head, body) = request.into_parts();
     let document = read_json(&head.headers, body, BODY_BYTES_MAX, app.limits.body_time_max).await?;
     parse(&document)
+}
+
+/// As [`body_of`], of a request that says all it must without a body.
+async fn body_if_any<T: OperationBody + Default>(app: &App, request: Request<Body>) -> Result<T, Problem> {
+    if request.body().is_end_stream() { Ok(T::default()) } else { body_of(app, request).await }
 }
 
 /// Reads the key of a request: a string in quotation marks, or the same without them.

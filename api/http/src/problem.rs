@@ -117,9 +117,10 @@ impl Problem {
             OperationRejection::BalanceTooLarge { balance } | OperationRejection::WalletNotEmpty { balance } => {
                 problem.member("balance", balance.minor_units())
             }
-            OperationRejection::BalanceTooSmall { balance, amount } => {
-                problem.member("balance", balance.minor_units()).member("amount", amount.minor_units())
-            }
+            OperationRejection::BalanceTooSmall { balance, amount } => problem
+                .pointer("/amount")
+                .member("balance", balance.minor_units())
+                .member("amount", amount.minor_units()),
             OperationRejection::PointsTooLarge { points } => problem.member("points", points.minor_units()),
             OperationRejection::WalletsTooMany { wallets_max } => problem.member("wallets_max", wallets_max),
             OperationRejection::OccurredInFuture { occurred_at, occurred_at_max } => problem
@@ -138,6 +139,7 @@ impl Problem {
                 .member("price", price.minor_units())
                 .member("quantity", quantity),
             OperationRejection::BalanceHeld { balance, held, amount } => problem
+                .pointer("/amount")
                 .member("balance", balance.minor_units())
                 .member("held", held.minor_units())
                 .member("amount", amount.minor_units()),
@@ -162,9 +164,10 @@ impl Problem {
             | OperationRejection::InvoiceExpired
             | OperationRejection::InvoiceCurrencyDiffers => problem,
             OperationRejection::TransferTargetUnknown => problem.pointer("/to"),
-            OperationRejection::TransferToItself
-            | OperationRejection::TransferDeclined(_)
-            | OperationRejection::HoldUnknown
+            OperationRejection::TransferToItself | OperationRejection::TransferDeclined(_) => {
+                problem.pointer("/to_wallet")
+            }
+            OperationRejection::HoldUnknown
             | OperationRejection::HoldClosed
             | OperationRejection::OfferUnknown
             | OperationRejection::OfferClosed

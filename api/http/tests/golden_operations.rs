@@ -176,7 +176,7 @@ fn every_operation_has_its_events() {
         actor: Actor::Operator,
         key: OperationKey(7),
         fingerprint: FINGERPRINT,
-        customer: CUSTOMER,
+        customer: Some(CUSTOMER),
         operation: deposit(),
         rejection: OperationRejection::WalletFrozen,
     };

@@ -67,7 +67,7 @@ async fn money_is_held_settled_in_part_and_given_free() {
 
     let taken = json!({ "direction": "debit", "amount": 2_001, "reason": "too much" });
     let refused = as_operator(&harness, &format!("{path}/wallets/0/adjustments?tenant=journey"), "a", taken).await;
-    assert_eq!(refused.problem(), "422 balance_held -");
+    assert_eq!(refused.problem(), "422 balance_held /amount");
     assert_eq!((&refused.json()["balance"], &refused.json()["held"]), (&json!(5_000), &json!(3_000)));
 
     let settle = format!("{path}/holds/1/settle");
@@ -125,6 +125,29 @@ async fn a_hold_that_is_over_is_gone_whoever_looks() {
     harness.stop().await;
 }
 
+/// What time did to another partner's hold is written down by whoever comes next, who is not told of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_hold_is_told_to_nobody_who_comes_by() {
+    let (harness, path) = shop().await;
+    assert_eq!(harness.post(&purchase("P-1", 1_000, 1, 1)).await.status, 201);
+    let holds = format!("{path}/wallets/0/holds");
+    let body = json!({ "amount": 4_000, "expires_in_seconds": 86_400 });
+    assert_eq!(as_partner(&harness, KEY, &holds, "h", body).await.status, 201);
+    let other = purchase("P-2", 1_000, 1, 2).replace("C1", "C2");
+    assert_eq!(harness.post(&other).await.status, 201, "somebody else's purchase makes it a day later");
+    let body = json!({ "amount": 10 });
+    let dry = as_partner(&harness, BAKER, &format!("{holds}?dry_run=true"), "b", body.clone()).await.json();
+    let placed = as_partner(&harness, BAKER, &holds, "b", body).await.json();
+    let read = format!("/v1/operations/{}", placed["seq"]);
+    let read = harness.call("GET", &read, &[("X-Api-Key", BAKER)], b"").await.json();
+    for said in [dry, placed, read] {
+        let effects = said["effects"].as_array().unwrap();
+        assert_eq!((effects.len(), &effects[0]["type"]), (1, &json!("hold_placed")), "{said}");
+        assert_eq!(effects[0]["partner"], "baker");
+    }
+    harness.stop().await;
+}
+
 /// A hold is its partner's: another partner of the tenant neither sees nor closes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_partner_s_hold_is_not_there() {
@@ -134,7 +157,7 @@ async fn another_partner_s_hold_is_not_there() {
     assert_eq!(as_partner(&harness, BAKER, &holds, "h", json!({ "amount": 2 })).await.status, 201);
     for (verb, body) in [("settle", json!({})), ("void", Value::Null)] {
         let refused = as_partner(&harness, BAKER, &format!("{path}/holds/1/{verb}"), verb, body).await;
-        assert_eq!(refused.problem(), "404 hold_not_found -");
+        assert_eq!(refused.problem(), "422 hold_closed -", "as one of its own that is closed");
     }
     let list = async |api_key| {
         let reply = harness.call("GET", &format!("{path}/holds"), &[("X-Api-Key", api_key)], b"").await.json();
@@ -161,7 +184,9 @@ async fn r14_r15_races_for_what_is_held() {
     let placed = futures_util::future::join_all((0..6).map(place)).await;
     let won: Vec<&Reply> = placed.iter().filter(|reply| reply.status == 201).collect();
     assert_eq!(won.len(), 5);
-    assert!(placed.iter().filter(|reply| reply.status != 201).all(|reply| reply.problem() == "422 balance_held -"));
+    assert!(
+        placed.iter().filter(|reply| reply.status != 201).all(|reply| reply.problem() == "422 balance_held /amount")
+    );
     for hold in 1..=5 {
         let close = |index: usize| {
             let (harness, path) = (&harness, &path);
@@ -201,8 +226,8 @@ async fn bad_holds_are_refused_with_a_reason() {
             "422 life_out_of_range /expires_in_seconds",
         ),
         ("11", json!({ "amount": 1, "reference": "" }), "400 field_invalid /reference"),
-        ("12", json!({ "amount": 5_001 }), "422 balance_too_small -"),
-        ("13", json!({ "amount": 4_991 }), "422 balance_held -"),
+        ("12", json!({ "amount": 5_001 }), "422 balance_too_small /amount"),
+        ("13", json!({ "amount": 4_991 }), "422 balance_held /amount"),
         ("14", json!([1]), "400 field_invalid "),
     ] {
         let refused = as_partner(&harness, KEY, &holds, key, body.clone()).await;
@@ -218,6 +243,8 @@ async fn bad_holds_are_refused_with_a_reason() {
         (format!("{path}/holds/4294967296/void"), Value::Null, "404 hold_not_found -"),
         (format!("{path}/holds/1/settle"), json!({ "amount": 0 }), "422 amount_not_positive /amount"),
         (format!("{path}/holds/1/settle"), json!({ "sum": 1 }), "400 field_unknown /sum"),
+        // Whoever means a part of it must not give all of it free.
+        (format!("{path}/holds/1/void"), json!({ "amount": 5 }), "400 field_unknown /amount"),
     ];
     for (index, (target, body, expected)) in targets.into_iter().enumerate() {
         let refused = as_partner(&harness, KEY, &target, &format!("t{index}"), body.clone()).await;

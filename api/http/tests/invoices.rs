@@ -55,18 +55,21 @@ async fn an_invoice_is_opened_and_paid_once() {
     assert_eq!((opened.status, &result["customer"]), (201, &Value::Null), "{result}");
     let effect = &result["effects"][0];
     let what = ["type", "va_number", "partner", "currency", "amount"].map(|name| effect[name].clone());
-    assert_eq!(what, [json!("invoice_opened"), json!("DS-8800100000"), json!("grocer"), json!("IDR"), json!(1_200)]);
+    assert_eq!(
+        what,
+        [json!("invoice_opened"), json!("DS-88001000000000"), json!("grocer"), json!("IDR"), json!(1_200)]
+    );
     let again = as_partner(&harness, KEY, "/v1/invoices", "o", body).await;
     assert_eq!((again.text(), again.header("idempotency-replayed")), (opened.text(), Some("true")));
     let other = as_partner(&harness, KEY, "/v1/invoices", "o", json!({ "amount": 1 })).await;
     assert_eq!(other.problem(), "422 idempotency_key_reused -");
-    let shown = harness.get_as_partner("/v1/invoices/DS-8800100000").await.json();
+    let shown = harness.get_as_partner("/v1/invoices/DS-88001000000000").await.json();
     assert_eq!((&shown["state"], &shown["opened_seq"]), (&json!("open"), &result["seq"]));
     assert_eq!(shown["expires_at"], effect["expires_at"]);
 
     let pay = format!("{path}/wallets/0/payments");
-    let body = json!({ "va_number": "DS-8800100000", "amount": 1_200 });
-    let wrong = as_operator(&harness, &pay, "p0", json!({ "va_number": "DS-8800100000", "amount": 1_199 })).await;
+    let body = json!({ "va_number": "DS-88001000000000", "amount": 1_200 });
+    let wrong = as_operator(&harness, &pay, "p0", json!({ "va_number": "DS-88001000000000", "amount": 1_199 })).await;
     assert_eq!(wrong.problem(), "422 invoice_amount_differs /amount");
     assert_eq!(wrong.json()["invoice_amount"], 1_200);
     let paid = as_operator(&harness, &pay, "p1", body.clone()).await;
@@ -74,12 +77,12 @@ async fn an_invoice_is_opened_and_paid_once() {
     assert_eq!(paid.status, 201, "{result}");
     assert_eq!(
         result["operation"],
-        json!({ "type": "pay_invoice", "wallet": 0, "va_number": "DS-8800100000", "amount": 1_200 })
+        json!({ "type": "pay_invoice", "wallet": 0, "va_number": "DS-88001000000000", "amount": 1_200 })
     );
     assert_eq!(result["balances"][0]["balance"], 3_800);
     let late = as_operator(&harness, &pay, "p2", body.clone()).await;
     assert_eq!(late.problem(), "422 invoice_paid -");
-    let shown = harness.get("/v1/invoices/DS-8800100000?tenant=journey").await.json();
+    let shown = harness.get("/v1/invoices/DS-88001000000000?tenant=journey").await.json();
     assert_eq!((&shown["state"], &shown["closed_seq"]), (&json!("paid"), &result["seq"]));
 
     let books = harness.get("/v1/trial-balance?tenant=journey").await.json();
@@ -92,10 +95,10 @@ async fn an_invoice_is_opened_and_paid_once() {
     // Everything is there after a restart: what is paid stays paid, and numbers go on.
     let dir = harness.stop().await;
     let harness = Harness::start_in(dir, 128 * 1024 * 1024, |_| ()).await;
-    assert_eq!(state(&harness, "DS-8800100000").await, "paid");
+    assert_eq!(state(&harness, "DS-88001000000000").await, "paid");
     let again = as_operator(&harness, &pay, "p1", body).await;
     assert_eq!((again.text(), again.header("idempotency-replayed")), (paid.text(), Some("true")));
-    assert_eq!(open(&harness, "o2", json!({ "amount": 5 })).await, "VA-100001");
+    assert_eq!(open(&harness, "o2", json!({ "amount": 5 })).await, "VA-1000000001");
     harness.stop().await;
 }
 
@@ -109,7 +112,7 @@ async fn many_payments_of_one_invoice_are_one() {
         let (harness, pay, body) = (&harness, &pay, json!({ "va_number": number, "amount": 100 }));
         async move { as_operator(harness, pay, &format!("p{index}"), body).await }
     };
-    let cancel = as_partner(&harness, KEY, "/v1/invoices/VA-100000/cancel", "c", Value::Null);
+    let cancel = as_partner(&harness, KEY, "/v1/invoices/VA-1000000000/cancel", "c", Value::Null);
     let (attempts, cancelled) =
         futures_util::future::join(futures_util::future::join_all((0..32).map(attempt)), cancel).await;
     let won = attempts.iter().filter(|reply| reply.status == 201).count();
@@ -153,7 +156,7 @@ async fn another_partner_s_invoice_is_not_there() {
     assert_eq!(cancelled.problem(), "404 invoice_not_found -");
     // A key of one partner is no key of another.
     let own = as_partner(&harness, BAKER, "/v1/invoices", "o", json!({ "amount": 10 })).await;
-    assert_eq!((own.status, &own.json()["effects"][0]["va_number"]), (201, &json!("VA-100001")));
+    assert_eq!((own.status, &own.json()["effects"][0]["va_number"]), (201, &json!("VA-1000000001")));
     let by_operator = as_operator(&harness, "/v1/invoices", "x", json!({ "amount": 10 })).await;
     assert_eq!(by_operator.problem(), "403 role_insufficient -");
     let by_partner = as_partner(&harness, KEY, &format!("{path}/wallets/0/payments"), "y", json!({})).await;
@@ -189,6 +192,15 @@ async fn bad_invoices_and_payments_are_refused_with_a_reason() {
         assert_eq!(refused.problem(), expected, "{body}");
     }
     let number = open(&harness, "o", json!({ "amount": 5_001 })).await;
+    let cancel = format!("/v1/invoices/{number}/cancel");
+    let refused = as_partner(&harness, KEY, &cancel, "c", json!({ "reason": "x" })).await;
+    assert_eq!(refused.problem(), "400 field_unknown /reason");
+    // R13: a refusal stays what it was, and its key is taken.
+    let refused = as_partner(&harness, KEY, "/v1/invoices", "r13", json!({ "amount": 0 })).await;
+    let again = as_partner(&harness, KEY, "/v1/invoices", "r13", json!({ "amount": 0 })).await;
+    assert_eq!((again.problem(), again.header("idempotency-replayed")), (refused.problem(), Some("true")));
+    let reused = as_partner(&harness, KEY, "/v1/invoices", "r13", json!({ "amount": 5 })).await;
+    assert_eq!(reused.problem(), "422 idempotency_key_reused -");
     let pay = format!("{path}/wallets/0/payments");
     for (key, body, expected) in [
         ("1", json!({ "amount": 1 }), "400 field_missing /va_number"),
@@ -197,7 +209,7 @@ async fn bad_invoices_and_payments_are_refused_with_a_reason() {
         ("4", json!({ "va_number": "OFFLINE-1511863200000", "amount": 1 }), "404 invoice_not_found -"),
         ("5", json!({ "va_number": "x".repeat(65), "amount": 1 }), "404 invoice_not_found /va_number"),
         ("6", json!({ "va_number": number, "amount": 0 }), "422 amount_not_positive /amount"),
-        ("7", json!({ "va_number": number, "amount": 5_001 }), "422 balance_too_small -"),
+        ("7", json!({ "va_number": number, "amount": 5_001 }), "422 balance_too_small /amount"),
         ("8", json!({ "va_number": number, "amount": 5_001, "wallet": 1 }), "400 field_unknown /wallet"),
     ] {
         assert_eq!(as_operator(&harness, &pay, key, body.clone()).await.problem(), expected, "{body}");

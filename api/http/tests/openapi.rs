@@ -299,9 +299,9 @@ async fn every_operation_answers_as_described() {
             "i1",
         ),
         ("/v1/invoices", json!({ "amount": 3 }), "i2"),
-        ("/v1/invoices/DS-8800100000", Value::Null, ""),
-        ("/v1/invoices/VA-100001/cancel", Value::Null, "i3"),
-        ("/v1/invoices/VA-100001", Value::Null, ""),
+        ("/v1/invoices/DS-88001000000000", Value::Null, ""),
+        ("/v1/invoices/VA-1000000001/cancel", Value::Null, "i3"),
+        ("/v1/invoices/VA-1000000001", Value::Null, ""),
     ] {
         let path = if path.starts_with("/v1") { path.to_owned() } else { format!("{customer}{path}") };
         let headers = [("X-Api-Key", "another-key"), ("Content-Type", "application/json"), ("Idempotency-Key", key)];
@@ -312,7 +312,7 @@ async fn every_operation_answers_as_described() {
         let template = template_of(path.split('?').next().unwrap()).unwrap();
         seen.insert((template, METHODS.into_iter().find(|own| own.eq_ignore_ascii_case(method)).unwrap()));
     }
-    let body = json!({ "va_number": "DS-8800100000", "amount": 3 }).to_string();
+    let body = json!({ "va_number": "DS-88001000000000", "amount": 3 }).to_string();
     let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json"), ("Idempotency-Key", "pay")];
     let path = format!("{customer}/wallets/0/payments");
     let paid = harness.call("POST", &format!("{path}?tenant=journey"), &headers, body.as_bytes()).await;

@@ -51,7 +51,7 @@ async fn every_payment_says_how_far_it_is() {
     assert_eq!(post(&harness, &wallet("holds"), "5", json!({ "amount": 70 }), true).await, 201);
     assert_eq!(post(&harness, &own("/holds/2/void"), "6", Value::Null, true).await, 201);
     assert_eq!(post(&harness, "/v1/invoices", "7", json!({ "amount": 250 }), true).await, 201);
-    let pay = json!({ "va_number": "VA-100000", "amount": 250 });
+    let pay = json!({ "va_number": "VA-1000000000", "amount": 250 });
     assert_eq!(post(&harness, &wallet("payments"), "8", pay.clone(), false).await, 201);
     assert_eq!(post(&harness, &wallet("payments"), "9", pay, false).await, 422);
     let send = |wallet: u16| json!({ "to": { "id": b }, "to_wallet": wallet, "amount": 30 });

@@ -115,7 +115,7 @@ async fn what_is_not_taken_is_back_and_the_refusal_stays() {
     assert_eq!(freeze("frozen").await, 200);
     let body = json!({ "to": { "id": other }, "amount": 10 });
     let refused = post(&harness, &path, "f", body.clone()).await;
-    assert_eq!(refused.problem(), "422 target_wallet_frozen -");
+    assert_eq!(refused.problem(), "422 target_wallet_frozen /to_wallet");
     assert_eq!((balance(&harness, &a).await, balance(&harness, &b).await), (5_000, 0));
     let entries = harness.get(&format!("{a}/entries?tenant=journey")).await.json();
     let seen: Vec<i64> =
@@ -126,11 +126,11 @@ async fn what_is_not_taken_is_back_and_the_refusal_stays() {
     let again = post(&harness, &path, "f", body.clone()).await;
     assert_eq!(
         (again.problem().as_str(), again.header("idempotency-replayed")),
-        ("422 target_wallet_frozen -", Some("true"))
+        ("422 target_wallet_frozen /to_wallet", Some("true"))
     );
     assert_eq!(post(&harness, &path, "g", body).await.status, 201);
     let closed = post(&harness, &path, "c", json!({ "to": { "id": other }, "to_wallet": 3, "amount": 1 })).await;
-    assert_eq!(closed.problem(), "422 target_wallet_not_found -");
+    assert_eq!(closed.problem(), "422 target_wallet_not_found /to_wallet");
     assert_books_balance(&harness).await;
     harness.stop().await;
 }
@@ -185,8 +185,8 @@ async fn bad_transfers_are_refused_with_a_reason() {
         ("8", json!({ "to": to, "amount": 0 }), "422 amount_not_positive /amount"),
         ("9", json!({ "to": to, "amount": -1 }), "422 amount_not_positive /amount"),
         ("10", json!({ "to": to, "amount": "9223372036854775807" }), "422 amount_too_large /amount"),
-        ("11", json!({ "to": to, "amount": 5_001 }), "422 balance_too_small -"),
-        ("12", json!({ "to": { "id": own }, "amount": 1 }), "422 transfer_to_itself -"),
+        ("11", json!({ "to": to, "amount": 5_001 }), "422 balance_too_small /amount"),
+        ("12", json!({ "to": { "id": own }, "amount": 1 }), "422 transfer_to_itself /to_wallet"),
         ("13", json!({ "to": to, "to_wallet": -1, "amount": 1 }), "422 target_wallet_not_found /to_wallet"),
         ("14", json!({ "to": to, "to_wallet": 65_536, "amount": 1 }), "422 target_wallet_not_found /to_wallet"),
         ("15", json!({ "to": to, "amount": 1, "reference": "" }), "400 field_invalid /reference"),

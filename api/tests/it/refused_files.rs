@@ -33,7 +33,11 @@ const CASES: &[Case] = &[
         "tenant.slug: must be 1 to 64 of",
     ),
     Case(&[("\"IDR\"", "\"rupiah\"")], "currency = ", "tenant.currency: must be three upper-case letters"),
-    Case(&[("\"IDR\"", "\"USD\"")], "currency = ", "tenant.currency: cannot change once a wallet was moved"),
+    Case(
+        &[("\"IDR\"", "\"USD\"")],
+        "currency = ",
+        "tenant.currency: cannot change once a wallet was moved or an invoice opened",
+    ),
     Case(
         &[KEYLESS, SLUG, ("exponent = 0", "exponent = 5")],
         "exponent = 5",

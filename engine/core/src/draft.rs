@@ -357,7 +357,7 @@ impl CatalogueDraft {
         }
         let currency_changes = present.is_some_and(|present| present.currency != self.currency);
         if currency_changes && numbering.currency_is_fixed {
-            return Err(invalid("tenant.currency", "cannot change once a wallet was moved"));
+            return Err(invalid("tenant.currency", "cannot change once a wallet was moved or an invoice opened"));
         }
         if 4 < self.currency.exponent {
             return Err(invalid("tenant.currency_exponent", "must be 0 to 4"));

@@ -19,6 +19,8 @@ use crate::quantity::{Amount, Instant};
 
 /// Holds of a customer that may be open at once.
 pub const HOLDS_MAX: usize = 256;
+/// Those of them that one partner may have, so that none takes the place of the others.
+pub const PARTNER_HOLDS_MAX: usize = 64;
 /// How long a hold lasts, in seconds, unless the caller says otherwise: seven days.
 pub const LIFE_SECONDS_DEFAULT: i64 = 7 * 86_400;
 /// How long a hold may last, in seconds: thirty days.
@@ -87,11 +89,16 @@ pub(crate) fn place(
     }
     let own = row.wallet(wallet, unit).ok_or(OperationRejection::WalletUnknown)?;
     own.check_usable()?;
+    let too_many = |holds_max: usize| OperationRejection::HoldsTooMany { holds_max: holds_max as u32 };
     if HOLDS_MAX <= row.holds.len() {
-        return Err(OperationRejection::HoldsTooMany { holds_max: HOLDS_MAX as u32 });
+        return Err(too_many(HOLDS_MAX));
+    }
+    if PARTNER_HOLDS_MAX <= row.holds.iter().filter(|hold| hold.partner == partner).count() {
+        return Err(too_many(PARTNER_HOLDS_MAX));
     }
     row.check_available(&own, amount)?;
-    let id = HoldId(row.holds_placed + 1);
+    // Numbers are never used again, so they may run out.
+    let id = HoldId(row.holds_placed.checked_add(1).ok_or(too_many(0))?);
     let expires_at = Instant(at.0.saturating_add(seconds * 1_000_000));
     Ok(Event::HoldPlaced(Hold { id, wallet, unit: own.unit, partner, amount, expires_at }))
 }
@@ -133,21 +140,35 @@ pub(crate) fn void(row: &Row, actor: Actor, id: HoldId) -> Result<Event, Operati
 }
 
 /// Finds a hold that is open and may be closed by `actor`: its partner, or an operator.
+///
+/// A partner is told the same of a hold of another one, open or not, as of its own that is closed: nobody learns by asking
+/// when another partner's hold ends.
 fn open(row: &Row, actor: Actor, id: HoldId) -> Result<Hold, OperationRejection> {
-    let Some(hold) = row.hold(id) else {
-        let was_placed = (1..=row.holds_placed).contains(&id.0);
-        return Err(if was_placed { OperationRejection::HoldClosed } else { OperationRejection::HoldUnknown });
+    let is_own = |hold: &&Hold| match actor {
+        Actor::Operator => true,
+        Actor::Partner(partner) => partner == hold.partner,
     };
-    match actor {
-        Actor::Partner(partner) if partner != hold.partner => Err(OperationRejection::HoldUnknown),
-        Actor::Operator | Actor::Partner(_) => Ok(*hold),
-    }
+    let was_placed = (1..=row.holds_placed).contains(&id.0);
+    let missing = if was_placed { OperationRejection::HoldClosed } else { OperationRejection::HoldUnknown };
+    row.hold(id).filter(is_own).copied().ok_or(missing)
 }
 
 /// Lists what closes the holds that are due at `now`.
 pub(crate) fn due(row: &Row, now: Instant) -> impl Iterator<Item = HoldClosed> + '_ {
     let is_due = move |hold: &&Hold| hold.expires_at <= now;
     row.holds.iter().filter(is_due).map(|hold| HoldClosed { hold: *hold, end: HoldEnd::Expired })
+}
+
+impl Hold {
+    /// Returns the minute that begins with or after its end. Ends are counted by it, so that the counts stay few; the
+    /// sweep comes so much later at most, which nobody sees but by the event.
+    #[must_use]
+    pub const fn due_minute(&self) -> Instant {
+        const MINUTE_US: i64 = 60_000_000;
+        let rest = self.expires_at.0.rem_euclid(MINUTE_US);
+        let wait = if rest == 0 { 0 } else { MINUTE_US - rest };
+        Instant(self.expires_at.0.saturating_add(wait))
+    }
 }
 
 impl Row {

@@ -21,8 +21,9 @@ use crate::quantity::{Amount, Instant, Seq};
 pub const PREFIX_CHARS_MAX: usize = 16;
 /// The start of a number, unless the partner says otherwise.
 pub const PREFIX_DEFAULT: &str = "VA-";
-/// What stands behind the start of a tenant's first number; it rises by one from each to the next.
-pub const FIRST_NUMBER: u64 = 100_000;
+/// What stands behind the start of a tenant's first number; it rises by one from each to the next. Ten digits hold more
+/// invoices than any memory, so each number ends with as many, and no two are equal whatever their starts.
+pub const FIRST_NUMBER: u64 = 1_000_000_000;
 /// How long an invoice can be paid, in seconds, unless the partner says otherwise: one day.
 pub const LIFE_SECONDS_DEFAULT: i64 = 86_400;
 /// How long an invoice can be paid, in seconds, at most: ninety days.

@@ -117,15 +117,7 @@ impl Ledger {
     fn check_invoices(&self, body: &Body) -> Result<(), Inconsistency> {
         let open =
             |number| self.desk.invoice(body.tenant, number).filter(|invoice| invoice.state == InvoiceState::Open);
-        let is_paid = |paid: &InvoicePaid| {
-            body.events.iter().any(|event| match event {
-                Event::WalletEntry(entry) => {
-                    let moved = (entry.direction, entry.wallet, entry.unit, entry.amount);
-                    moved == (Direction::Out, paid.wallet, paid.unit, paid.amount)
-                }
-                _ => false,
-            })
-        };
+        let is_paid = |paid: &InvoicePaid| takes(body, paid.wallet, paid.unit, paid.amount);
         let is_right = body.events.iter().all(|event| match event {
             Event::InvoiceOpened(own) => self.desk.invoice(body.tenant, &own.number).is_none(),
             Event::InvoiceCancelled(own) => open(&own.number).is_some_and(|open| open.partner == own.partner),
@@ -150,11 +142,13 @@ impl Ledger {
         }
         check_holds(row, body)?;
         // Nothing else leads below zero: a refund may, and a hold is settled whatever refunds have taken since.
-        let may_owe = body.events.iter().any(|event| match event {
-            Event::PurchaseRefunded(_) => true,
-            Event::HoldClosed(closed) => matches!(closed.end, HoldEnd::Settled { .. }),
-            _ => false,
-        });
+        let may_owe = |wallet: WalletId| {
+            body.events.iter().any(|event| match event {
+                Event::PurchaseRefunded(_) => true,
+                Event::HoldClosed(HoldClosed { hold, end: HoldEnd::Settled { .. } }) => hold.wallet == wallet,
+                _ => false,
+            })
+        };
         let mut balances: BTreeMap<WalletId, Balance> = BTreeMap::new();
         let mut points: BTreeMap<RuleId, Amount> = BTreeMap::new();
         let mut lots: BTreeMap<(RuleId, Expiry, RuleId), Amount> = BTreeMap::new();
@@ -168,7 +162,7 @@ impl Ledger {
                     let before = known.or(row.map(|row| row.balance(entry.wallet))).unwrap_or(Balance::ZERO);
                     check_balance(before, entry.direction, entry.amount, entry.balance_after)?;
                     let is_owed = entry.direction == Direction::Out && entry.balance_after < Balance::ZERO;
-                    if is_owed && !may_owe {
+                    if is_owed && !may_owe(entry.wallet) {
                         return Err(Inconsistency::WrongBalance);
                     }
                     balances.insert(entry.wallet, entry.balance_after);
@@ -263,7 +257,18 @@ fn check_transfer(open: Option<&OpenTransfer>, body: &Body) -> Result<(), Incons
     if is_right && entries.next().is_none() { Ok(()) } else { Err(Inconsistency::WrongTransfer) }
 }
 
-/// Checks that holds are placed in turn, within what is available, and that those are closed that are open.
+/// Returns true where a record takes so much out of a wallet.
+fn takes(body: &Body, wallet: WalletId, unit: Unit, amount: Amount) -> bool {
+    body.events.iter().any(|event| match event {
+        Event::WalletEntry(entry) => {
+            (entry.direction, entry.wallet, entry.unit, entry.amount) == (Direction::Out, wallet, unit, amount)
+        }
+        _ => false,
+    })
+}
+
+/// Checks that holds are placed in turn, within what is available, and that those are closed that are open, and paid that
+/// are settled.
 fn check_holds(row: Option<&Row>, body: &Body) -> Result<(), Inconsistency> {
     let mut open: Vec<Hold> = row.map_or(Vec::new(), |row| row.holds.clone());
     let mut placed = row.map_or(0, |row| row.holds_placed);
@@ -283,7 +288,7 @@ fn check_holds(row: Option<&Row>, body: &Body) -> Result<(), Inconsistency> {
             Event::HoldClosed(HoldClosed { hold, end }) => {
                 let at = open.iter().position(|own| own == hold).ok_or(Inconsistency::WrongHold)?;
                 if let HoldEnd::Settled { amount } = end
-                    && (amount.is_zero() || hold.amount < *amount)
+                    && (hold.amount < *amount || !takes(body, hold.wallet, hold.unit, *amount))
                 {
                     return Err(Inconsistency::WrongHold);
                 }
@@ -487,7 +492,7 @@ pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
     }
 }
 
-/// Writes what is remembered of a row for risk rules.
+/// Writes what is remembered of a row for risk rules. When it was received is left out, as everywhere here.
 fn canonical_risk(row: &Row, write: &mut impl FnMut(&[u8])) {
     if row.risk.is_empty() {
         return;
@@ -495,8 +500,7 @@ fn canonical_risk(row: &Row, write: &mut impl FnMut(&[u8])) {
     write(b"risk");
     write(&row.id.0.to_be_bytes());
     write(&(row.risk.len() as u64).to_be_bytes());
-    for Remembered { at, kind, amount } in &row.risk {
-        write(&at.0.to_be_bytes());
+    for Remembered { kind, amount, at: _ } in &row.risk {
         write(&[match kind {
             RiskKind::Deposit => 0,
             RiskKind::Hold => 1,

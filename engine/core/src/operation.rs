@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Direction;
-use crate::event::{Event, Record};
+use crate::event::{Body, Event, Record};
 use crate::hold::HoldId;
 use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, RuleId, TenantId, WalletId};
 use crate::quantity::{Amount, Balance, DAY_US, Instant, Seq};
@@ -388,8 +388,8 @@ pub struct OperationRefused {
     pub key: OperationKey,
     /// Its fingerprint.
     pub fingerprint: Fingerprint,
-    /// Whose accounts. The record is not one of this customer's: nothing of theirs has changed.
-    pub customer: CustomerId,
+    /// Whose accounts, if there is such a customer. The record is not one of this customer's: nothing of theirs has changed.
+    pub customer: Option<CustomerId>,
     /// What was asked.
     pub operation: Operation,
     /// Why it was refused.
@@ -397,6 +397,22 @@ pub struct OperationRefused {
 }
 
 impl OperationCommand {
+    /// Makes the record of a refusal. `None` of one that is not kept: a dry run, or one without a key.
+    #[must_use]
+    pub fn refused(
+        &self,
+        customer: Option<CustomerId>,
+        rejection: &OperationRejection,
+        received_at: Instant,
+        catalogue_version: u32,
+    ) -> Option<Body> {
+        let OperationCommand { tenant, actor, fingerprint, dry_run, ref operation, .. } = *self;
+        let key = self.key.filter(|_| !dry_run)?;
+        let (operation, rejection) = (operation.clone(), rejection.clone());
+        let refused = OperationRefused { actor, key, fingerprint, customer, operation, rejection };
+        Some(refused.record(tenant, received_at, catalogue_version))
+    }
+
     /// Returns the promo that may get a unit of its quota back, of a refund.
     #[must_use]
     pub fn may_return(&self) -> Option<(TenantId, RuleId)> {
@@ -462,6 +478,15 @@ impl OperationDone {
             Operation::ReportActivity { occurred_at, .. } => occurred_at.filter(|occurred_at| *occurred_at == self.at),
             _ => None,
         }
+    }
+}
+
+impl OperationRefused {
+    /// Makes the record of it. It is no customer's: nothing has changed.
+    #[must_use]
+    pub fn record(self, tenant: TenantId, received_at: Instant, catalogue_version: u32) -> Body {
+        let events = Vec::from([Event::OperationRefused(Box::new(self))]);
+        Body { received_at, tenant, catalogue_version, customer: None, previous: Seq::ZERO, events }
     }
 }
 

@@ -15,8 +15,8 @@ use crate::identity::RuleId;
 use crate::operation::{Operation, OperationRejection};
 use crate::quantity::{Amount, Instant};
 
-/// Operations of a customer that are remembered at most. One that comes when so many lie in the window is above every
-/// velocity rule.
+/// Operations of a customer that are remembered at most; the oldest makes room for the next. Where the oldest still lies in
+/// the window of a rule, something of that window may be forgotten, so the rule strikes.
 pub const REMEMBERED_MAX: usize = 1_024;
 /// The longest window, in seconds: thirty-one days.
 pub const WINDOW_SECONDS_MAX: u32 = 31 * 86_400;
@@ -97,7 +97,7 @@ pub struct RiskChecked {
     pub kind: RiskKind,
     /// How much.
     pub amount: Amount,
-    /// The instant that the rules saw.
+    /// When the ledger received it.
     pub at: Instant,
     /// What the check said.
     pub verdict: Verdict,
@@ -151,23 +151,33 @@ impl RiskRule {
         if !looks_at(own.kind) {
             return false;
         }
-        let since = |seconds: u32| Instant(own.at.0.saturating_sub(i64::from(seconds) * 1_000_000));
-        let within = |seconds| remembered.iter().filter(move |past| since(seconds) < past.at && looks_at(past.kind));
+        let is_within = |past: &Remembered, seconds: u32| {
+            Instant(own.at.0.saturating_sub(i64::from(seconds) * 1_000_000)) < past.at
+        };
+        let within = |seconds| remembered.iter().filter(move |past| is_within(past, seconds) && looks_at(past.kind));
+        let may_have_forgotten = |seconds| {
+            let oldest = remembered.first().filter(|_| REMEMBERED_MAX <= remembered.len());
+            oldest.is_some_and(|oldest| is_within(oldest, seconds))
+        };
         match self.condition {
             RiskCondition::AmountAbove(amount) => amount < own.amount,
-            RiskCondition::CountAbove { .. } | RiskCondition::SumAbove { .. } if REMEMBERED_MAX <= remembered.len() => {
-                true
+            RiskCondition::CountAbove { count, seconds } => {
+                (count as usize) < within(seconds).count() + 1 || may_have_forgotten(seconds)
             }
-            RiskCondition::CountAbove { count, seconds } => (count as usize) < within(seconds).count() + 1,
             RiskCondition::SumAbove { sum, seconds } => {
                 let past: i128 = within(seconds).map(|past| i128::from(past.amount.minor_units())).sum();
-                i128::from(sum.minor_units()) < past + i128::from(own.amount.minor_units())
+                let all = past + i128::from(own.amount.minor_units());
+                i128::from(sum.minor_units()) < all || may_have_forgotten(seconds)
             }
         }
     }
 }
 
-/// Looks at an operation. `None` where the tenant has no rules, or nothing of it is looked at.
+/// Looks at an operation that the ledger received at `at`. `None` where the tenant has no rules, or nothing of it is looked
+/// at.
+///
+/// Windows are measured by the ledger's own clock, also for tenants whose rules follow `occurred_at`: whoever is looked at
+/// must not be able to move that time.
 ///
 /// # Errors
 ///
@@ -178,7 +188,9 @@ pub(crate) fn check(
     operation: &Operation,
     at: Instant,
 ) -> Result<Option<RiskChecked>, OperationRejection> {
-    let Some((kind, asked)) = operation.at_risk().filter(|_| !rules.risk_rules.is_empty()) else { return Ok(None) };
+    // Where the last rule is gone, what was remembered for it goes with the next operation.
+    let has_part = !rules.risk_rules.is_empty() || !row.risk.is_empty();
+    let Some((kind, asked)) = operation.at_risk().filter(|_| has_part) else { return Ok(None) };
     // What is no amount is refused for that.
     let Ok(amount) = Operation::amount(asked) else { return Ok(None) };
     let own = Remembered { at, kind, amount };
@@ -193,8 +205,9 @@ pub(crate) fn check(
     }
     let rule = striking.next().map(|rule| rule.id);
     let verdict = if rule.is_some() { Verdict::Suspicious } else { Verdict::Safe };
-    let forgets = u32::try_from(forgets).unwrap_or(u32::MAX);
-    let is_remembered = longest.is_some() && remembered.len() < REMEMBERED_MAX;
+    let is_remembered = longest.is_some();
+    let makes_room = is_remembered && REMEMBERED_MAX <= remembered.len();
+    let forgets = u32::try_from(forgets).unwrap_or(u32::MAX).saturating_add(u32::from(makes_room));
     Ok(Some(RiskChecked { kind, amount, at, verdict, rule, forgets, is_remembered }))
 }
 

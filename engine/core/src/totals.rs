@@ -77,7 +77,7 @@ pub struct TenantTotals {
     pub refunds: RefundTotals,
     /// What of the wallets is held.
     pub held: BTreeMap<Unit, i128>,
-    /// How many holds are over when, of those that are open.
+    /// How many holds are over by when, of those that are open: by the minutes of [`crate::hold::Hold::due_minute`].
     pub holds_due: BTreeMap<Instant, u64>,
 }
 
@@ -302,11 +302,11 @@ impl TenantTotals {
             }
             Event::HoldPlaced(hold) => {
                 *self.held.entry(hold.unit).or_default() += i128::from(hold.amount.minor_units());
-                *self.holds_due.entry(hold.expires_at).or_default() += 1;
+                *self.holds_due.entry(hold.due_minute()).or_default() += 1;
             }
             Event::HoldClosed(HoldClosed { hold, .. }) => {
                 *self.held.entry(hold.unit).or_default() -= i128::from(hold.amount.minor_units());
-                take_one(&mut self.holds_due, &hold.expires_at);
+                take_one(&mut self.holds_due, &hold.due_minute());
             }
             Event::MilestoneReached(reached) => self.point_loyalty += i128::from(reached.points.minor_units()),
             Event::PurchaseRefunded(refunded) => self.refunds.evolve(refunded),
@@ -327,11 +327,11 @@ impl TenantTotals {
         }
     }
 
-    /// Returns true when points or holds are there that expired by `now`.
+    /// Returns true when points are there that expired by `now`, or holds that did so a minute ago at the latest.
     #[must_use]
     pub fn has_due(&self, now: Instant) -> bool {
         self.expiring.first_key_value().is_some_and(|((expires, _), _)| expires.is_due(now))
-            || self.holds_due.first_key_value().is_some_and(|(expires_at, _)| *expires_at <= now)
+            || self.holds_due.first_key_value().is_some_and(|(minute, _)| *minute <= now)
     }
 
     /// Counts, by programme, the customers who still stand on a level that `rules` no longer have.

@@ -317,7 +317,7 @@ fn give_back(row: &Row, open: &OpenTransfer, reason: TransferRefusal) -> Vec<Eve
         Event::WalletEntry(entry),
     ]);
     events.extend(key.map(|key| {
-        let (customer, rejection) = (open.from, OperationRejection::TransferDeclined(reason));
+        let (customer, rejection) = (Some(open.from), OperationRejection::TransferDeclined(reason));
         let refused =
             OperationRefused { actor, key, fingerprint, customer, operation: open.sent.operation(), rejection };
         Event::OperationRefused(Box::new(refused))

@@ -25,11 +25,13 @@ use crate::frame::RECORD_BYTES_MAX;
 mod catalogue_v1;
 mod catalogue_v2;
 mod catalogue_v3;
+mod operation_refused_v1;
 mod point_entry_v1;
 
 use catalogue_v1::CatalogueV1;
 use catalogue_v2::CatalogueV2;
 use catalogue_v3::CatalogueV3;
+use operation_refused_v1::OperationRefusedV1;
 use point_entry_v1::PointEntryV1;
 
 const LAYOUT_VERSION: u8 = 1;
@@ -176,7 +178,7 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::PurchaseRefunded(body) => put(kind::PURCHASE_REFUNDED, &**body, out),
         Event::HousePosted(body) => put(kind::HOUSE_POSTED, body, out),
         Event::OperationDone(body) => put(kind::OPERATION_DONE, &**body, out),
-        Event::OperationRefused(body) => put(kind::OPERATION_REFUSED, &**body, out),
+        Event::OperationRefused(body) => put_version(kind::OPERATION_REFUSED, 2, &**body, out),
         Event::WalletOpened(body) => put(kind::WALLET_OPENED, body, out),
         Event::WalletStatusSet(body) => put(kind::WALLET_STATUS_SET, body, out),
         Event::OfferRedeemed(body) => put(kind::OFFER_REDEEMED, body, out),
@@ -322,6 +324,11 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
             return Ok(Event::PointEntry(old.into()));
         }
         (kind::POINT_ENTRY, 2) => return Ok(Event::PointEntry(get(kind, body)?)),
+        (kind::OPERATION_REFUSED, 1) => {
+            let old: OperationRefusedV1 = get(kind, body)?;
+            return Ok(Event::OperationRefused(Box::new(old.into())));
+        }
+        (kind::OPERATION_REFUSED, 2) => return Ok(Event::OperationRefused(Box::new(get(kind, body)?))),
         (_, 1) => (),
         _ => return Err(DecodeError::Unknown { what: "the version of an event", found: version.into() }),
     }
@@ -343,7 +350,6 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::PURCHASE_REFUNDED => Event::PurchaseRefunded(Box::new(get(kind, body)?)),
         kind::HOUSE_POSTED => Event::HousePosted(get(kind, body)?),
         kind::OPERATION_DONE => Event::OperationDone(Box::new(get(kind, body)?)),
-        kind::OPERATION_REFUSED => Event::OperationRefused(Box::new(get(kind, body)?)),
         kind::WALLET_OPENED => Event::WalletOpened(get(kind, body)?),
         kind::WALLET_STATUS_SET => Event::WalletStatusSet(get(kind, body)?),
         kind::OFFER_REDEEMED => Event::OfferRedeemed(get(kind, body)?),

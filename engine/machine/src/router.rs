@@ -16,6 +16,7 @@ use kembali_core::customer::Row;
 use kembali_core::desk::{self, Admission, Desk, OperationAdmission, Reservations, Terms};
 use kembali_core::event::{Body, Event, PurchaseRefused, Record};
 use kembali_core::ledger::Ledger;
+use kembali_core::operation::{OperationCommand, OperationRejection};
 use kembali_core::placement::Removal;
 use kembali_core::totals::Totals;
 use kembali_core::{
@@ -101,6 +102,8 @@ enum Content {
     Done(Outcome),
     /// A change of rules.
     Apply(Box<ApplyCatalogue>),
+    /// An operation that the desk refused, and whose accounts it was about.
+    RefusedOperation(Box<OperationCommand>, OperationRejection, Option<CustomerId>),
     /// An invoice to open or cancel.
     Invoice(Box<InvoiceCommand>),
     /// A question to the desk.
@@ -534,6 +537,10 @@ impl<T> Router<T> {
                 Content::Refused(command, rejection, replaces) => {
                     self.open.settle(command.key, None);
                     Held::Ready(self.refuse(slot.received_at, *command, rejection, replaces))
+                }
+                Content::RefusedOperation(command, rejection, customer) => {
+                    self.open.end_operation(command.key, None);
+                    Held::Ready(self.refuse_operation(slot.received_at, customer, &command, rejection))
                 }
                 Content::Done(outcome) => Held::Ready(outcome),
                 Content::Apply(apply) => Held::Ready(self.apply(slot.received_at, &apply)),

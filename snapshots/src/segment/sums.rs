@@ -17,7 +17,8 @@ pub(super) fn encode(sums: &Totals) -> Vec<u8> {
         let start = out.len();
         out.extend_from_slice(&[0; 4]);
         encode_value(&tenant, &mut out).expect("plain values are written to memory without fail");
-        let length = u32::try_from(out.len() - start - 4).expect("a tenant has a bounded number of rules");
+        let length = u32::try_from(out.len() - start - 4)
+            .expect("a tenant's sums are bounded, by its rules and by the lives of points and holds");
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
     }
     out

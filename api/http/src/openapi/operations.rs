@@ -19,8 +19,8 @@ use crate::wire::hold::{HoldSettlement, NewHold};
 use crate::wire::invoice::{NewInvoice, NewPayment};
 use crate::wire::message::ControlMessage;
 use crate::wire::operation::{
-    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewWallet, OperationResult, OperationUnchanged,
-    WalletPatch,
+    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewWallet, Nothing, OperationResult,
+    OperationUnchanged, WalletPatch,
 };
 use crate::wire::purchase::PurchaseBody;
 use crate::wire::refund::NewRefund;
@@ -174,11 +174,13 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
                     "Its partner is paid, the rest is given free, and the hold is closed. A hold is closed once, by \
                      whatever comes first.",
                 )
-                .takes(schemas.body::<HoldSettlement>("How much of it, or nothing in it for all.")),
+                .takes(schemas.optional_body::<HoldSettlement>("How much of it; all of it without this.")),
             schemas,
         ),
         Endpoint::VoidHold => operation(
-            Outline::new("voidHold", ACCOUNTS, "Give free what is held").says("The hold is closed."),
+            Outline::new("voidHold", ACCOUNTS, "Give free what is held")
+                .says("The hold is closed.")
+                .takes(schemas.optional_body::<Nothing>("Nothing: a hold is given free in whole.")),
             schemas,
         ),
         Endpoint::PostInvoice => operation(
@@ -191,7 +193,9 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             schemas,
         ),
         Endpoint::CancelInvoice => operation(
-            Outline::new("cancelInvoice", ACCOUNTS, "Take an invoice back").says("One that is paid stays paid."),
+            Outline::new("cancelInvoice", ACCOUNTS, "Take an invoice back")
+                .says("One that is paid stays paid.")
+                .takes(schemas.optional_body::<Nothing>("Nothing: the path says all.")),
             schemas,
         ),
         Endpoint::Invoice => Outline::new("showInvoice", ACCOUNTS, "Show an invoice")

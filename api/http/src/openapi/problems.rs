@@ -129,10 +129,7 @@ pub(super) fn of(route: &Route) -> Vec<&'static Code> {
 fn takes_body(route: &Route) -> bool {
     let is_change = matches!(route.method, Method::POST | Method::PUT | Method::PATCH);
     // Their paths say all.
-    let is_bare = matches!(
-        route.endpoint,
-        Endpoint::PostSnapshot | Endpoint::Promote | Endpoint::Demote | Endpoint::VoidHold | Endpoint::CancelInvoice
-    );
+    let is_bare = matches!(route.endpoint, Endpoint::PostSnapshot | Endpoint::Promote | Endpoint::Demote);
     is_change && !is_bare
 }
 
@@ -339,8 +336,10 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             | Endpoint::PostRedemption
             | Endpoint::PostHold
             | Endpoint::SettleHold
+            | Endpoint::VoidHold
             | Endpoint::PostTransfer
             | Endpoint::PostInvoice
+            | Endpoint::CancelInvoice
             | Endpoint::PostPayment
             | Endpoint::PostRefund
     ) {

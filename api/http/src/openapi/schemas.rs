@@ -38,9 +38,15 @@ impl Schemas {
 
     /// Describes a JSON body.
     pub(super) fn body<T: ToSchema>(&mut self, says: &str) -> RequestBody {
+        let mut body = self.optional_body::<T>(says);
+        body.required = Some(Required::True);
+        body
+    }
+
+    /// Describes a JSON body that may be left away.
+    pub(super) fn optional_body<T: ToSchema>(&mut self, says: &str) -> RequestBody {
         let schema = self.of::<T>();
-        let body = RequestBodyBuilder::new().description(Some(says)).required(Some(Required::True));
-        body.content(JSON, Content::new(Some(schema))).build()
+        RequestBodyBuilder::new().description(Some(says)).content(JSON, Content::new(Some(schema))).build()
     }
 
     /// Returns each schema once.

@@ -8,13 +8,14 @@ use hyper::Request;
 use kembali_core::hold::HoldId;
 use kembali_core::operation::{Actor, Operation};
 
-use super::{Ask, body_of, customer, wallet_id};
+use super::{Ask, body_if_any, body_of, customer, wallet_id};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
 use crate::problem::Problem;
 use crate::routes::Endpoint;
 use crate::wire::hold::{HoldSettlement, NewHold};
+use crate::wire::operation::Nothing;
 
 /// Sets money aside for the partner that asks.
 pub(crate) async fn post(
@@ -41,7 +42,7 @@ pub(crate) async fn settle(
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&app, identity, Endpoint::SettleHold, request.uri(), request.headers()).await?;
     let (customer, hold) = (customer(&id)?, hold_id(&hold)?);
-    let amount = body_of::<HoldSettlement>(&app, request).await?.amount.map(|amount| amount.0);
+    let amount = body_if_any::<HoldSettlement>(&app, request).await?.amount.map(|amount| amount.0);
     ask.operate(&app, customer, Operation::SettleHold { hold, amount }, None).await
 }
 
@@ -53,6 +54,7 @@ pub(crate) async fn void(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&app, identity, Endpoint::VoidHold, request.uri(), request.headers()).await?;
+    let Nothing {} = body_if_any(&app, request).await?;
     ask.operate(&app, customer(&id)?, Operation::VoidHold { hold: hold_id(&hold)? }, None).await
 }
 

@@ -8,7 +8,7 @@ use hyper::{Request, Uri};
 use kembali_core::operation::{Actor, Operation};
 use kembali_engine::InvoiceRequest;
 
-use super::{Ask, body_of, customer, finish, wallet_id};
+use super::{Ask, body_if_any, body_of, customer, finish, wallet_id};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
@@ -18,6 +18,7 @@ use crate::query::Query;
 use crate::reads::Json;
 use crate::routes::Endpoint;
 use crate::wire::invoice::{InvoiceView, NewInvoice, NewPayment, number};
+use crate::wire::operation::Nothing;
 use crate::wire::result::Names;
 
 /// Opens an invoice for the partner that asks.
@@ -43,6 +44,7 @@ pub(crate) async fn cancel(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&app, identity, Endpoint::CancelInvoice, request.uri(), request.headers()).await?;
+    let Nothing {} = body_if_any(&app, request).await?;
     ask.invoice(&app, Operation::CancelInvoice { number: number(text)? }).await
 }
 

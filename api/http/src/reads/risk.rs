@@ -67,7 +67,7 @@ fn check_of(record: &Record, catalogue: &Catalogue) -> Option<RiskCheck> {
             Some(RiskCheck {
                 seq,
                 received_at,
-                customer: UuidText(own.customer.0),
+                customer: UuidText(own.customer?.0),
                 operation: RiskKindFile::of(kind),
                 amount,
                 verdict: RiskVerdict::Blocked,

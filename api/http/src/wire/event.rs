@@ -376,8 +376,9 @@ enum Data<'a> {
     OperationAccepted(Box<OperationResult<'a>>),
     /// An operation was refused.
     OperationRejected {
-        /// The customer's id.
-        customer: UuidText,
+        /// The customer's id, if there is such a customer.
+        #[schema(required)]
+        customer: Option<UuidText>,
         /// What was asked.
         operation: Asked<'a>,
         /// Who asked: `operator`, or the slug of a partner.
@@ -669,7 +670,7 @@ impl<'a> View<'a> {
             }
             Event::OperationRefused(refused) => {
                 return Some(Data::OperationRejected {
-                    customer: UuidText(refused.customer.0),
+                    customer: refused.customer.map(|customer| UuidText(customer.0)),
                     operation: Asked::of(&refused.operation),
                     by: by(refused.actor, &self.names),
                     code: refused.rejection.code(),
@@ -763,7 +764,8 @@ impl<'a> View<'a> {
                 points_after: entry.balance_after.minor_units(),
             },
         };
-        let purchase = purchase_behind(self.body);
+        // A hold hangs on no purchase, also where it expired before one, which may be another partner's.
+        let purchase = if matches!(said, Said::Hold(_)) { None } else { purchase_behind(self.body) };
         Some(Data::Customer(About {
             customer: self.body.customer.map(|customer| UuidText(customer.0)),
             purchase,

@@ -44,7 +44,7 @@ impl NewHold {
 }
 
 /// What of a hold is paid.
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HoldSettlement {
     /// How much, in minor units, at most what is held; all of it without this. The rest is given free.

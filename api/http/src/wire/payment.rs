@@ -205,7 +205,7 @@ impl Payment {
                 Some(Payment {
                     seq: record.seq.0,
                     received_at: Rfc3339(record.body.received_at),
-                    customer: UuidText(own.customer.0),
+                    customer: UuidText(own.customer?.0),
                     kind,
                     state: PaymentState::Rejected,
                     path: path(PaymentState::Rejected, false),

@@ -152,7 +152,8 @@ fn check_request(operation: &Value, body_schema: &str, query: &str, headers: &[(
     }
     let is_plain_json = headers.contains(&("Content-Type", "application/json"))
         && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Content-Encoding"));
-    if is_plain_json && operation["requestBody"].is_object() {
+    let is_left_away = body.is_empty() && operation["requestBody"]["required"] != true;
+    if is_plain_json && operation["requestBody"].is_object() && !is_left_away {
         check(body_schema, &serde_json::from_slice(body).expect("it was taken as JSON"));
     }
 }

@@ -49,7 +49,7 @@ pub fn operate(row: Option<&Row>, terms: &OperationTerms, command: Box<Operation
         return OperationDecision::Decided(body(terms, *command, created, Vec::new()));
     };
     let (row, events) = upkeep::up_to_date(row, &terms.removals, terms.at);
-    let checked = match risk::check(&row, &terms.catalogue, &command.operation, terms.at) {
+    let checked = match risk::check(&row, &terms.catalogue, &command.operation, terms.received_at) {
         Ok(checked) => checked,
         Err(rejection) => return OperationDecision::Refused(rejection, command),
     };

@@ -245,7 +245,10 @@ pub fn apply(desk: &Desk, command: &ApplyCatalogue) -> Result<Option<Arc<Catalog
     let numbering = Numbering {
         tenant: tenant.unwrap_or(TenantId(desk.tenants.len() as u32 + 1)),
         next_partner: desk.next_partner(),
-        currency_is_fixed: tenant.and_then(|tenant| desk.tenant(tenant)).is_some_and(|desk| desk.has_entries),
+        // An invoice says how much is to be paid before anything is.
+        currency_is_fixed: tenant
+            .and_then(|tenant| desk.tenant(tenant))
+            .is_some_and(|desk| desk.has_entries || !desk.invoices.is_empty()),
     };
     let next = command.draft.resolve(present, numbering)?;
     let is_same = present.is_some_and(|present| Catalogue { version: present.version, ..next.clone() } == *present);

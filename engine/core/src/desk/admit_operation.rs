@@ -27,8 +27,13 @@ pub enum OperationAdmission {
     },
     /// A record of the same key prefix as a refund's is booked; whether it is this refund, the record tells.
     Booked(Seq),
-    /// It is refused. Nothing is written: no rule of the customer's was looked at.
-    Refused(OperationRejection),
+    /// It is refused, whatever the row says.
+    Refused {
+        /// Why.
+        rejection: OperationRejection,
+        /// Whose accounts, if there is such a customer.
+        customer: Option<CustomerId>,
+    },
     /// It cannot be decided until what is reserved now is settled.
     Wait,
 }
@@ -120,13 +125,16 @@ pub fn admit_operation(
     let customer = match name_customer(desk, open, command.tenant, command.customer, creates) {
         Named::Customer(customer) => customer,
         Named::Open => return OperationAdmission::Wait,
-        Named::Nobody => return OperationAdmission::Refused(OperationRejection::CustomerUnknown),
+        Named::Nobody => {
+            return OperationAdmission::Refused { rejection: OperationRejection::CustomerUnknown, customer: None };
+        }
     };
+    let refused = |rejection| OperationAdmission::Refused { rejection, customer: Some(customer) };
     if let Operation::Transfer { to, .. } = &command.operation {
         match name_customer(desk, open, command.tenant, CustomerName::Id(*to), false) {
             Named::Customer(_) => (),
             Named::Open => return OperationAdmission::Wait,
-            Named::Nobody => return OperationAdmission::Refused(OperationRejection::TransferTargetUnknown),
+            Named::Nobody => return refused(OperationRejection::TransferTargetUnknown),
         }
     }
     let at = match &command.operation {
@@ -134,10 +142,7 @@ pub fn admit_operation(
             Ok(at) => at,
             Err(occurred_at_max) => {
                 let occurred_at = occurred_at.unwrap_or(received_at);
-                return OperationAdmission::Refused(OperationRejection::OccurredInFuture {
-                    occurred_at,
-                    occurred_at_max,
-                });
+                return refused(OperationRejection::OccurredInFuture { occurred_at, occurred_at_max });
             }
         },
         // What is in flight may still raise the instant that is now.

@@ -12,7 +12,7 @@ use crate::invoice::{
     FIRST_NUMBER, Invoice, InvoiceCancelled, InvoiceOpened, InvoiceState, InvoiceTerms, LIFE_SECONDS_DEFAULT,
     LIFE_SECONDS_MAX, PREFIX_DEFAULT,
 };
-use crate::operation::{Actor, Operation, OperationCommand, OperationDone, OperationRejection};
+use crate::operation::{Actor, Operation, OperationCommand, OperationDone, OperationRefused, OperationRejection};
 use crate::quantity::{Instant, Seq};
 
 /// What the desk says to an invoice that is to be opened or cancelled.
@@ -27,8 +27,13 @@ pub enum InvoiceDecision {
     },
     /// All that happens.
     Decided(Body),
-    /// It is refused. Nothing is written.
-    Refused(OperationRejection),
+    /// It is refused. `record` keeps it under its key, if it has one.
+    Refused {
+        /// Why.
+        rejection: OperationRejection,
+        /// What is written.
+        record: Option<Body>,
+    },
 }
 
 /// Decides an invoice command. Nothing may be in flight: it sees everything before it settled.
@@ -43,11 +48,18 @@ pub fn decide_invoice(desk: &Desk, received_at: Instant, command: &InvoiceComman
     }
     let rules = desk.catalogue(command.tenant).expect("a caller's tenant exists");
     let at = desk.now(command.tenant, received_at);
+    let InvoiceCommand { tenant, actor, key, fingerprint, operation, dry_run } = command.clone();
     let effect = match effect(desk, command, at) {
         Ok(effect) => effect,
-        Err(rejection) => return InvoiceDecision::Refused(rejection),
+        Err(rejection) => {
+            let record = key.filter(|_| !dry_run).map(|key| {
+                let rejection = rejection.clone();
+                let refused = OperationRefused { actor, key, fingerprint, customer: None, operation, rejection };
+                refused.record(tenant, received_at, rules.version)
+            });
+            return InvoiceDecision::Refused { rejection, record };
+        }
     };
-    let InvoiceCommand { actor, key, fingerprint, operation, .. } = command.clone();
     let done = OperationDone { actor, key, fingerprint, at, operation };
     InvoiceDecision::Decided(Body {
         received_at,
@@ -106,12 +118,10 @@ impl Desk {
         })
     }
 
-    /// Makes the number of the next invoice: no two are equal, whatever their starts.
+    /// Makes the number of the next invoice.
     fn next_invoice_number(&self, tenant: TenantId, prefix: &str) -> Box<str> {
         let opened = self.tenant(tenant).map_or(0, |desk| desk.invoices.len() as u64);
-        let number = |count: u64| format!("{prefix}{count}").into_boxed_str();
-        let mut numbers = (FIRST_NUMBER + opened..).map(number);
-        numbers.find(|number| self.invoice(tenant, number).is_none()).expect("there are more numbers than invoices")
+        format!("{prefix}{}", FIRST_NUMBER + opened).into_boxed_str()
     }
 
     pub(super) fn evolve_invoice_opened(&mut self, tenant: TenantId, opened: &InvoiceOpened, seq: Seq) {

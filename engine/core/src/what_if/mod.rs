@@ -66,9 +66,8 @@ pub struct WhatIf {
     originals: Map<PurchaseKey, Arc<Record>>,
     /// The numbers that holds have in the second state, of those that have another there; `None` of those that it refuses.
     holds: Map<(CustomerId, HoldId), Option<HoldId>>,
-    /// What became in the second state of the transfer that is on its way in the records: refused, and with which code, or
-    /// not.
-    transfer: Option<Option<&'static str>>,
+    /// With which code the second state refuses the transfer that is on its way in the records.
+    transfer_refused: Option<&'static str>,
     /// The versions of the rules that really held, the oldest first.
     recorded: Vec<Arc<Catalogue>>,
     before: Sums,
@@ -195,7 +194,7 @@ impl WhatIf {
             refunded: Set::default(),
             originals: Map::default(),
             holds: Map::default(),
-            transfer: None,
+            transfer_refused: None,
             recorded: Vec::new(),
             before: Sums::default(),
             after: Sums::default(),
@@ -247,7 +246,7 @@ impl WhatIf {
         match kind_of(&body) {
             Kind::Purchase => return self.again(seq, body),
             Kind::Operation | Kind::TransferSent => return self.operate_again(seq, body),
-            Kind::TransferStep => return self.transfer_went_on(seq, body),
+            Kind::TransferStep => return self.transfer_went_on(seq, &body),
             Kind::Invoice => {
                 for event in &body.events {
                     self.before.take(event, seq, body.received_at);

@@ -3,15 +3,14 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::people::Moved;
-use super::{Inconsistency, WhatIf, rule_time_of};
+use super::{Inconsistency, WhatIf};
 use crate::customer::{OperationDecision, operate};
 use crate::desk::{OperationAdmission, Reservations, admit_operation};
 use crate::event::{Body, Event};
 use crate::hold::HoldId;
 use crate::identity::{CustomerId, CustomerName};
 use crate::operation::{Operation, OperationCommand, OperationRejection};
-use crate::quantity::{Instant, Seq};
+use crate::quantity::Seq;
 use crate::refund::PURCHASE_REFUSED;
 use crate::transfer;
 
@@ -35,6 +34,7 @@ impl WhatIf {
         }
         let Some((actor, fingerprint, mut operation)) = done else { return Ok(()) };
         let is_transfer = operation.is_transfer();
+        self.transfer_refused = None;
         // A transfer counts once it is over.
         self.operations += u64::from(!is_transfer);
         let is_there = self.find_hold(customer, &mut operation);
@@ -69,67 +69,50 @@ impl WhatIf {
                     }
                     self.differences.add(customer, &moved);
                     self.note_hold(customer, placed, placed_hold(&body));
-                    self.fold(body)?;
-                    return if is_transfer { self.transfer(seq, terms.at) } else { Ok(()) };
+                    return self.fold(body);
                 }
                 OperationDecision::Unchanged => None,
                 OperationDecision::Refused(rejection, _) => Some(rejection),
             },
-            OperationAdmission::Refused(rejection) => Some(rejection),
+            OperationAdmission::Refused { rejection, .. } => Some(rejection),
             OperationAdmission::Known { .. } | OperationAdmission::Booked(_) | OperationAdmission::Wait => {
                 unreachable!("no key is kept here and nothing is in flight")
             }
         };
+        let code = rejection.as_ref().map(OperationRejection::code);
         if is_transfer {
-            self.transfer = Some(rejection.as_ref().map(OperationRejection::code));
-        } else if let Some(rejection) = rejection {
-            *self.refused_operations.entry(rejection.code()).or_default() += 1;
+            self.transfer_refused = code;
+        } else if let Some(code) = code {
+            *self.refused_operations.entry(code).or_default() += 1;
         }
         self.note_hold(customer, placed, None);
         self.differences.add(customer, &moved);
         Ok(())
     }
 
-    /// Goes on with a transfer of the second state until it is over.
-    fn transfer(&mut self, seq: Seq, at: Instant) -> Result<(), Inconsistency> {
-        let mut refused = None;
-        while let Some(terms) = self.desk.transfer() {
-            let customer = terms.open.next_customer();
+    /// Takes a further step of a transfer that really happened, and the same step in the second state if it was sent there
+    /// too. So wherever a range ends, both sides have come equally far.
+    pub(super) fn transfer_went_on(&mut self, seq: Seq, body: &Body) -> Result<(), Inconsistency> {
+        let (customer, mut moved) = self.was(seq, body)?;
+        if let Some(terms) = self.desk.transfer() {
+            // Each step is taken by the same customer on both sides: the target, then the source.
             let row = self.rows.get(&customer).ok_or(Inconsistency::UnknownCustomer(customer))?;
-            let body = transfer::step(row, &terms);
-            let mut moved = Moved::default();
-            for event in &body.events {
-                self.after.take(event, seq, at);
+            let step = transfer::step(row, &terms);
+            for event in &step.events {
+                self.after.take(event, seq, terms.open.sent.at);
                 moved.is(event);
                 if let Event::TransferReturned(returned) = event {
-                    refused = Some(returned.reason.code());
+                    self.transfer_refused = Some(returned.reason.code());
                 }
             }
-            self.differences.add(customer, &moved);
-            self.fold(body)?;
+            self.fold(step)?;
         }
-        self.transfer = Some(refused);
-        Ok(())
-    }
-
-    /// Takes a further step of a transfer that really happened. In the second state it is over already, unless it was sent
-    /// before the range.
-    pub(super) fn transfer_went_on(&mut self, seq: Seq, body: Body) -> Result<(), Inconsistency> {
-        if self.desk.open_transfer().is_some() {
-            let at = rule_time_of(&body);
-            for event in &body.events {
-                self.before.take(event, seq, at);
-                self.after.take(event, seq, at);
-            }
-            return self.fold(body);
-        }
-        let (customer, moved) = self.was(seq, &body)?;
         self.differences.add(customer, &moved);
         for event in &body.events {
             match event {
                 Event::TransferSettled(_) => {
                     self.operations += 1;
-                    if let Some(code) = self.transfer.take().flatten() {
+                    if let Some(code) = self.transfer_refused {
                         *self.refused_operations.entry(code).or_default() += 1;
                     }
                 }

@@ -63,7 +63,7 @@ fn the_currency_is_fixed_by_the_first_entry() {
     run(&mut world, "buy A 1000 -> new, BRONZE 1 FIRST");
     world.apply(&CatalogueDraft { currency: usd(4), ..kezbek() }, None).unwrap().unwrap();
     run(&mut world, "buy A 100000 code=KEZBEK1000 -> promo 1750, BRONZE 2, balance 1750");
-    let fixed = "tenant.currency: cannot change once a wallet was moved";
+    let fixed = "tenant.currency: cannot change once a wallet was moved or an invoice opened";
     assert_eq!(refusal(&mut world, &kezbek()), fixed);
     assert_eq!(
         refusal(&mut world, &CatalogueDraft { currency: usd(2), ..kezbek() }),

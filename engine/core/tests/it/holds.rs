@@ -1,9 +1,10 @@
 //! Holds: what is set aside, what stays available beside it, and that a hold is closed once.
 
+use kembali_core::draft::PartnerDraft;
 use kembali_core::event::Event;
 use kembali_core::hold::{Hold, HoldClosed, HoldEnd, HoldId};
 use kembali_core::ledger::{Inconsistency, Ledger};
-use kembali_core::{TenantId, Unit, WalletId};
+use kembali_core::{Instant, TenantId, Unit, WalletId};
 
 use crate::operations::reviews;
 use crate::support::{World, amount, check, idr, jakarta};
@@ -61,7 +62,7 @@ fn a_hold_is_settled_in_whole_or_in_part_and_closed_once() {
          ask A settle 2              -> hold 2 settled 4700, balance 0
          ask A settle 3              -> refused hold_not_found
          ask A void 0                -> refused hold_not_found
-         ask B settle 1              -> refused customer_not_found, unwritten",
+         ask B settle 1              -> refused customer_not_found",
     );
     let totals = world.ledger.totals.tenant(TenantId(1)).unwrap();
     assert!(totals.trial_balance().values().all(|sum| *sum == 0));
@@ -128,9 +129,11 @@ fn only_its_partner_and_operators_close_a_hold() {
         &mut world(),
         "ask A hold 0 10 by=1        -> hold 1 of 10
          ask A hold 0 10 by=1        -> hold 2 of 10
-         ask A settle 1 by=2         -> refused hold_not_found
-         ask A void 1 by=2           -> refused hold_not_found
+         ask A settle 1 by=2         -> refused hold_closed
+         ask A void 1 by=2           -> refused hold_closed
+         ask A void 3 by=2           -> refused hold_not_found
          ask A settle 1 by=1         -> hold 1 settled 10, balance 4990
+         ask A settle 1 by=2         -> refused hold_closed
          ask A void 2                -> hold 2 voided",
     );
 }
@@ -158,18 +161,57 @@ fn a_wallet_that_is_frozen_or_closed() {
     );
 }
 
+/// No partner takes the place of the others.
 #[test]
-fn a_customer_has_at_most_256_open_holds() {
-    let mut world = world();
-    for id in 1..=256 {
-        assert_eq!(world.ask(&["A", "hold", "0", "1"]), format!("hold {id} of 1"));
+fn open_holds_are_bounded_by_partner_and_in_all() {
+    let mut draft = reviews();
+    draft.partners =
+        (1..=5).map(|at| PartnerDraft { slug: format!("shop-{at}"), ..draft.partners[0].clone() }).collect();
+    let mut world = World::new(&draft, jakarta("2024-01-15 09:00:00"));
+    check(
+        &mut world,
+        "ask A create          -> new
+         ask A deposit 0 5000  -> balance 5000",
+    );
+    let mut id = 0;
+    for partner in ["1", "2", "3", "4"] {
+        let place = |world: &mut World| world.ask(&["A", "hold", "0", "1", "60", partner]);
+        for _ in 0..64 {
+            id += 1;
+            assert_eq!(place(&mut world), format!("hold {id} of 1"));
+        }
+        assert_eq!(place(&mut world), "refused holds_too_many");
     }
     check(
         &mut world,
-        "ask A hold 0 1              -> refused holds_too_many
+        "ask A hold 0 1 60 5         -> refused holds_too_many
          ask A void 17               -> hold 17 voided
-         ask A hold 0 1              -> hold 257 of 1",
+         ask A hold 0 1 60 5         -> hold 257 of 1
+         ask A hold 0 1 60 1         -> refused holds_too_many",
     );
+}
+
+/// The counts of what is due, which sums carry, are as few as there are minutes.
+#[test]
+fn ends_are_counted_by_the_minute() {
+    let mut world = world();
+    let from = world.now.0;
+    for at in 0..50 {
+        world.now.0 = from + at * 1_100_000;
+        world.ask(&["A", "hold", "0", "1", "60"]);
+    }
+    let due = |world: &World, now: i64| world.ledger.totals.tenant(TenantId(1)).unwrap().has_due(Instant(now));
+    assert_eq!(
+        world.ledger.totals.tenant(TenantId(1)).unwrap().holds_due.values().copied().collect::<Vec<_>>(),
+        [1, 49]
+    );
+    assert!(!due(&world, from + 60_000_000 - 1) && due(&world, from + 60_000_000));
+    world.now.0 = from + 61_000_000;
+    check(&mut world, "ask A void 2 -> hold 1 expired, hold 2 voided");
+    assert!(!due(&world, from + 119_999_999) && due(&world, from + 120_000_000));
+    world.now.0 = from + 120_000_000;
+    world.ask(&["A", "take", "0", "1"]);
+    assert!(world.ledger.totals.tenant(TenantId(1)).unwrap().holds_due.is_empty());
 }
 
 /// A record of a hold that cannot be: out of turn, beyond what is there, closed as what it was not, or settled for more.
@@ -211,6 +253,7 @@ fn a_replay_refuses_holds_that_cannot_be() {
         closed(|closed| closed.hold.amount = amount(999)),
         closed(|closed| closed.end = HoldEnd::Settled { amount: amount(1_001) }),
         closed(|closed| closed.end = HoldEnd::Settled { amount: amount(0) }),
+        closed(|closed| closed.end = HoldEnd::Settled { amount: amount(999) }),
     ] {
         assert_eq!(refused, Err(Inconsistency::WrongHold));
     }

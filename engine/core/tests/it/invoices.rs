@@ -1,9 +1,11 @@
 //! Invoices: paid once, in full, in time; Dompet Digital Sawit's virtual accounts with their bugs fixed.
 
+use std::collections::BTreeSet;
+
 use kembali_core::desk::{self, DeskPiece, OperationAdmission};
 use kembali_core::event::Event;
 use kembali_core::ledger::{Inconsistency, Ledger};
-use kembali_core::{Seq, TenantId};
+use kembali_core::{CatalogueRejection, Seq, TenantId};
 
 use crate::operations::reviews;
 use crate::support::{World, amount, check, jakarta};
@@ -22,23 +24,23 @@ fn world() -> World {
 fn an_invoice_is_paid_once_and_in_full() {
     check(
         &mut world(),
-        "invoice open 1200 dry             -> would: VA-100000 for 1200
-         invoice open 1200 key=o           -> VA-100000 for 1200
+        "invoice open 1200 dry             -> would: VA-1000000000 for 1200
+         invoice open 1200 key=o           -> VA-1000000000 for 1200
          invoice open 1200 key=o           -> known 4
          invoice open 1201 key=o           -> reused 4
-         invoice open 800 3600 DS-8800     -> DS-8800100001 for 800
-         ask A pay 0 VA-100000 1199        -> refused invoice_amount_differs
-         ask A pay 0 VA-100000 1201        -> refused invoice_amount_differs
-         ask A pay 0 VA-100000 0           -> refused amount_not_positive
-         ask A pay 0 VA-100000 -1200       -> refused amount_not_positive
+         invoice open 800 3600 DS-8800     -> DS-88001000000001 for 800
+         ask A pay 0 VA-1000000000 1199        -> refused invoice_amount_differs
+         ask A pay 0 VA-1000000000 1201        -> refused invoice_amount_differs
+         ask A pay 0 VA-1000000000 0           -> refused amount_not_positive
+         ask A pay 0 VA-1000000000 -1200       -> refused amount_not_positive
          ask A pay 0 OFFLINE-1 1200        -> refused invoice_not_found
-         ask A pay 0 VA-100000 1200 dry    -> would: VA-100000 paid, balance 3800
-         ask A pay 0 VA-100000 1200 key=p  -> VA-100000 paid, balance 3800
-         ask A pay 0 VA-100000 1200 key=p  -> known 11
-         ask A pay 0 VA-100000 1200        -> refused invoice_paid
-         invoice cancel VA-100000          -> refused invoice_paid, unwritten
-         ask A pay 0 DS-8800100001 800     -> DS-8800100001 paid, balance 3000
-         ask A pay 0 DS-8800100001 800     -> refused invoice_paid",
+         ask A pay 0 VA-1000000000 1200 dry    -> would: VA-1000000000 paid, balance 3800
+         ask A pay 0 VA-1000000000 1200 key=p  -> VA-1000000000 paid, balance 3800
+         ask A pay 0 VA-1000000000 1200 key=p  -> known 11
+         ask A pay 0 VA-1000000000 1200        -> refused invoice_paid
+         invoice cancel VA-1000000000          -> refused invoice_paid
+         ask A pay 0 DS-88001000000001 800     -> DS-88001000000001 paid, balance 3000
+         ask A pay 0 DS-88001000000001 800     -> refused invoice_paid",
     );
 }
 
@@ -46,26 +48,26 @@ fn an_invoice_is_paid_once_and_in_full() {
 fn an_invoice_is_over_or_cancelled() {
     check(
         &mut world(),
-        "invoice open 10 60                -> VA-100000 for 10
-         invoice open 10                   -> VA-100001 for 10
-         invoice open 10                   -> VA-100002 for 10
-         invoice cancel VA-100002          -> VA-100002 cancelled
-         invoice cancel VA-100002          -> refused invoice_cancelled, unwritten
-         ask A pay 0 VA-100002 10          -> refused invoice_cancelled
+        "invoice open 10 60                -> VA-1000000000 for 10
+         invoice open 10                   -> VA-1000000001 for 10
+         invoice open 10                   -> VA-1000000002 for 10
+         invoice cancel VA-1000000002          -> VA-1000000002 cancelled
+         invoice cancel VA-1000000002          -> refused invoice_cancelled
+         ask A pay 0 VA-1000000002 10          -> refused invoice_cancelled
          after 59s
-         ask A pay 0 VA-100000 10 dry      -> would: VA-100000 paid, balance 4990
+         ask A pay 0 VA-1000000000 10 dry      -> would: VA-1000000000 paid, balance 4990
          after 1s
-         ask A pay 0 VA-100000 10          -> refused invoice_expired
-         invoice cancel VA-100000          -> VA-100000 cancelled
+         ask A pay 0 VA-1000000000 10          -> refused invoice_expired
+         invoice cancel VA-1000000000          -> VA-1000000000 cancelled
          after 23h
-         ask A pay 0 VA-100001 10 dry      -> would: VA-100001 paid, balance 4990
+         ask A pay 0 VA-1000000001 10 dry      -> would: VA-1000000001 paid, balance 4990
          after 3600s
-         ask A pay 0 VA-100001 10          -> refused invoice_expired
-         invoice open 0                    -> refused amount_not_positive, unwritten
-         invoice open 10 0                 -> refused life_out_of_range, unwritten
-         invoice open 10 7776001           -> refused life_out_of_range, unwritten
-         invoice open 10 7776000           -> VA-100003 for 10
-         invoice cancel VA-9               -> refused invoice_not_found, unwritten",
+         ask A pay 0 VA-1000000001 10          -> refused invoice_expired
+         invoice open 0                    -> refused amount_not_positive
+         invoice open 10 0                 -> refused life_out_of_range
+         invoice open 10 7776001           -> refused life_out_of_range
+         invoice open 10 7776000           -> VA-1000000003 for 10
+         invoice cancel VA-9               -> refused invoice_not_found",
     );
 }
 
@@ -73,18 +75,18 @@ fn an_invoice_is_over_or_cancelled() {
 fn an_invoice_is_its_partner_s_and_a_wallet_must_be_able_to_pay() {
     check(
         &mut world(),
-        "invoice open 900 by=1             -> VA-100000 for 900
-         invoice cancel VA-100000 by=2     -> refused invoice_not_found, unwritten
+        "invoice open 900 by=1             -> VA-1000000000 for 900
+         invoice cancel VA-1000000000 by=2     -> refused invoice_not_found
          ask A hold 0 4500                 -> hold 1 of 4500
-         ask A pay 0 VA-100000 900         -> refused balance_held
+         ask A pay 0 VA-1000000000 900         -> refused balance_held
          ask A open                        -> wallet 1
-         ask A pay 1 VA-100000 900         -> refused balance_too_small
-         ask A pay 2 VA-100000 900         -> refused wallet_not_found
+         ask A pay 1 VA-1000000000 900         -> refused balance_too_small
+         ask A pay 2 VA-1000000000 900         -> refused wallet_not_found
          ask A freeze 0                    -> frozen
-         ask A pay 0 VA-100000 900         -> refused wallet_frozen
+         ask A pay 0 VA-1000000000 900         -> refused wallet_frozen
          ask A thaw 0                      -> active
          ask A void 1                      -> hold 1 voided
-         ask A pay 0 VA-100000 900         -> VA-100000 paid, balance 4100",
+         ask A pay 0 VA-1000000000 900         -> VA-1000000000 paid, balance 4100",
     );
 }
 
@@ -92,13 +94,13 @@ fn an_invoice_is_its_partner_s_and_a_wallet_must_be_able_to_pay() {
 #[test]
 fn one_payment_of_an_invoice_is_in_flight_at_a_time() {
     let mut world = world();
-    check(&mut world, "invoice open 10 -> VA-100000 for 10");
-    world.open.begin_payment(TenantId(1), "VA-100000");
-    let command = world.operation(&["A", "pay", "0", "VA-100000", "10"]);
+    check(&mut world, "invoice open 10 -> VA-1000000000 for 10");
+    world.open.begin_payment(TenantId(1), "VA-1000000000");
+    let command = world.operation(&["A", "pay", "0", "VA-1000000000", "10"]);
     let admission = desk::admit_operation(&world.ledger.desk, &world.open, world.now, &command);
     assert!(matches!(admission, OperationAdmission::Wait));
-    world.open.end_payment(TenantId(1), "VA-100000");
-    check(&mut world, "ask A pay 0 VA-100000 10 -> VA-100000 paid, balance 4990");
+    world.open.end_payment(TenantId(1), "VA-1000000000");
+    check(&mut world, "ask A pay 0 VA-1000000000 10 -> VA-1000000000 paid, balance 4990");
 }
 
 #[test]
@@ -106,10 +108,10 @@ fn a_replay_refuses_invoices_that_cannot_be_and_a_desk_is_made_of_its_pieces() {
     let mut world = world();
     check(
         &mut world,
-        "invoice open 10           -> VA-100000 for 10
-         ask A pay 0 VA-100000 10  -> VA-100000 paid, balance 4990
-         invoice open 7            -> VA-100001 for 7
-         invoice cancel VA-100001  -> VA-100001 cancelled",
+        "invoice open 10           -> VA-1000000000 for 10
+         ask A pay 0 VA-1000000000 10  -> VA-1000000000 paid, balance 4990
+         invoice open 7            -> VA-1000000001 for 7
+         invoice cancel VA-1000000001  -> VA-1000000001 cancelled",
     );
     let replayed = |change: fn(&mut Event)| {
         let mut ledger = Ledger::default();
@@ -122,12 +124,12 @@ fn a_replay_refuses_invoices_that_cannot_be_and_a_desk_is_made_of_its_pieces() {
     for refused in [
         replayed(|event| {
             if let Event::InvoiceOpened(opened) = event {
-                opened.number = "VA-100000".into();
+                opened.number = "VA-1000000000".into();
             }
         }),
         replayed(|event| {
             if let Event::InvoicePaid(paid) = event {
-                paid.number = "VA-100001".into();
+                paid.number = "VA-1000000001".into();
             }
         }),
         replayed(|event| {
@@ -137,7 +139,7 @@ fn a_replay_refuses_invoices_that_cannot_be_and_a_desk_is_made_of_its_pieces() {
         }),
         replayed(|event| {
             if let Event::InvoiceCancelled(cancelled) = event {
-                cancelled.number = "VA-100000".into();
+                cancelled.number = "VA-1000000000".into();
             }
         }),
     ] {
@@ -149,4 +151,51 @@ fn a_replay_refuses_invoices_that_cannot_be_and_a_desk_is_made_of_its_pieces() {
     let again = world.ledger.desk.pieces().find(|piece| matches!(piece, DeskPiece::Invoice { .. })).unwrap();
     assert!(restored.restore(again).is_err());
     assert_eq!(restored.last(), Seq(7));
+}
+
+/// R13: also what the desk refuses by itself stays refused under its key.
+#[test]
+fn r13_a_refusal_of_the_desk_is_remembered() {
+    check(
+        &mut world(),
+        "invoice open 0 key=o              -> refused amount_not_positive
+         invoice open 0 key=o              -> known 4
+         invoice open 5 key=o              -> reused 4
+         invoice cancel VA-1000000000 key=c -> refused invoice_not_found
+         ask A send 0 C 0 5 key=t          -> refused transfer_target_not_found
+         ask C deposit 0 5 key=d           -> refused customer_not_found
+         invoice open 5                    -> VA-1000000000 for 5
+         ask C create                      -> new
+         invoice cancel VA-1000000000 key=c -> known 5
+         ask A send 0 C 0 5 key=t          -> known 6
+         ask C deposit 0 5 key=d           -> known 7
+         ask C deposit 0 6 key=d           -> reused 7",
+    );
+}
+
+/// A start that ends with digits looks like a larger count.
+#[test]
+fn no_two_numbers_are_equal_whatever_their_starts() {
+    let mut world = world();
+    let mut numbers = BTreeSet::new();
+    for start in ["VA-", "VA-1", "VA-10", "1", "10", "100", "DS-8800"].into_iter().cycle().take(70) {
+        let said = world.invoice(&["open", "10", "60", start]);
+        assert!(said.ends_with(" for 10") && numbers.insert(said.clone()), "{said}");
+    }
+}
+
+/// An invoice says how much is to be paid, so what its amount means stands from then on.
+#[test]
+fn the_first_invoice_fixes_the_currency() {
+    let mut cents = reviews();
+    cents.currency.exponent = 2;
+    let apply = |opens: bool| {
+        let mut world = World::new(&reviews(), jakarta("2024-01-15 09:00:00"));
+        if opens {
+            check(&mut world, "invoice open 10 -> VA-1000000000 for 10");
+        }
+        world.apply(&cents, None)
+    };
+    assert!(apply(false).is_ok());
+    assert!(matches!(apply(true), Err(CatalogueRejection::Invalid { place, .. }) if place == "tenant.currency"));
 }

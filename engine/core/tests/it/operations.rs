@@ -68,8 +68,8 @@ fn a_customer_is_created_once() {
          ask A create           -> new
          ask A create           -> unchanged
          buy A 100 tags=review  -> Critic/Two reviews at 1
-         ask B deposit 0 5      -> refused customer_not_found, unwritten
-         ask id:2:A open        -> refused customer_not_found, unwritten
+         ask B deposit 0 5      -> refused customer_not_found
+         ask id:2:A open        -> refused customer_not_found
          rows                   -> 1",
     );
 }
@@ -179,7 +179,7 @@ fn an_activity_has_the_time_that_its_tenant_chose() {
         "ask A create                        -> new
          ask A did x occurred=-2d            -> done
          ask A did x occurred=1d             -> done
-         ask A did x occurred=1d5us          -> refused occurred_in_future, unwritten",
+         ask A did x occurred=1d5us          -> refused occurred_in_future",
     );
     let tenant = kembali_core::TenantId(1);
     assert_eq!(world.ledger.desk.now(tenant, world.now).0, world.now.0 + kembali_core::DAY_US);
@@ -328,7 +328,7 @@ fn points_are_spent_on_offers() {
          ask A redeem Cash 1000001 -> refused quantity_out_of_range
          ask A redeem Cash 9223372036854775807 -> refused quantity_out_of_range
          ask A redeem Cash 1000000 -> refused points_too_few
-         ask B redeem Cash 1       -> refused customer_not_found, unwritten",
+         ask B redeem Cash 1       -> refused customer_not_found",
     );
     let sums = world.ledger.totals.tenants().next().unwrap().1;
     let account = |wanted: HouseAccount| {

@@ -141,7 +141,7 @@ impl Model {
             return "unchanged".into();
         }
         if !is_there {
-            return "refused customer_not_found, unwritten".into();
+            return self.written(key, asked, "refused customer_not_found".into());
         }
         let due = self.expire(who);
         if words[1] == "send" {
@@ -167,7 +167,7 @@ impl Model {
         let (to, amount): (u16, i64) = (words[4].parse().unwrap(), words[5].parse().unwrap());
         if !self.people.contains_key(&target) {
             self.people.get_mut(&who).unwrap().holds.extend(due);
-            return "refused transfer_target_not_found, unwritten".into();
+            return self.written(key, asked, "refused transfer_target_not_found".into());
         }
         let sent = self.check_send(who, id, (target, to), amount);
         let (balance, status) = match sent {
@@ -241,7 +241,7 @@ impl Model {
         Ok(format!("hold {} of {amount}", person.placed))
     }
 
-    /// Opens an invoice, or takes one back. What is refused is not written.
+    /// Opens an invoice, or takes one back.
     fn invoice(&mut self, words: &[&str]) -> String {
         let said = match words[0] {
             "open" => {
@@ -249,7 +249,7 @@ impl Model {
                 check_amount(amount).and_then(|()| match seconds {
                     1..=7_776_000 => {
                         self.invoices.push((amount, self.now + seconds * 1_000_000, None));
-                        Ok(format!("VA-{} for {amount}", 99_999 + self.invoices.len()))
+                        Ok(format!("VA-{} for {amount}", 999_999_999 + self.invoices.len()))
                     }
                     _ => Err("life_out_of_range"),
                 })
@@ -263,13 +263,8 @@ impl Model {
                 }
             },
         };
-        match said {
-            Ok(said) => {
-                self.seq += 1;
-                said
-            }
-            Err(code) => format!("refused {code}, unwritten"),
-        }
+        self.seq += 1;
+        said.unwrap_or_else(|code| format!("refused {code}"))
     }
 
     fn pay(&mut self, who: u8, words: &[&str]) -> Result<String, &'static str> {
@@ -480,7 +475,7 @@ impl Model {
 
 /// Returns which invoice has a number.
 fn invoice_of(number: &str) -> usize {
-    number.strip_prefix("VA-").unwrap().parse::<usize>().unwrap() - 100_000
+    number.strip_prefix("VA-").unwrap().parse::<usize>().unwrap() - 1_000_000_000
 }
 
 fn check_amount(amount: i64) -> Result<(), &'static str> {
@@ -549,10 +544,10 @@ impl Pair {
                 vec![name(*who), "send".into(), wallet.to_string(), name(*target), to.to_string(), amount.to_string()]
             }
             Op::Bill(amount, seconds) => return self.invoice(&["open", &amount.to_string(), &seconds.to_string()]),
-            Op::Unbill(count) => return self.invoice(&["cancel", &format!("VA-{}", 100_000 + count)]),
+            Op::Unbill(count) => return self.invoice(&["cancel", &format!("VA-{}", 1_000_000_000 + count)]),
             Op::Pay(who, wallet, count, other) => {
                 let own = self.model.invoices.get(*count as usize).map_or(1, |(amount, ..)| *amount);
-                let number = format!("VA-{}", 100_000 + count);
+                let number = format!("VA-{}", 1_000_000_000 + count);
                 vec![name(*who), "pay".into(), wallet.to_string(), number, other.unwrap_or(own).to_string()]
             }
             Op::Void(who, hold) => vec![name(*who), "void".into(), hold.to_string()],

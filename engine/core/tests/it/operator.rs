@@ -6,12 +6,10 @@ use kembali_core::customer::{OperationDecision, operate};
 use kembali_core::desk::{self, InvoiceDecision, OperationAdmission, OperationTerms};
 use kembali_core::event::{Body, Event, Record};
 use kembali_core::hold::HoldId;
-use kembali_core::operation::{
-    Actor, Operation, OperationCommand, OperationKey, OperationRefused, OperationRejection, TierMove,
-};
+use kembali_core::operation::{Actor, Operation, OperationCommand, OperationKey, OperationRejection, TierMove};
 use kembali_core::transfer::{self, OpenTransfer};
 use kembali_core::wallet::WalletStatus;
-use kembali_core::{CustomerName, Fingerprint, Instant, PartnerId, Seq, TenantId, WalletId};
+use kembali_core::{CustomerId, CustomerName, Fingerprint, Instant, PartnerId, Seq, TenantId, WalletId};
 
 use crate::support::{World, customer, duration_us, hash};
 
@@ -33,7 +31,7 @@ impl World {
             OperationAdmission::Admitted(terms) => self.decide_operation(&terms, command),
             OperationAdmission::Known { seq, is_same } => Operated::Known { seq, is_same },
             OperationAdmission::Booked(seq) => Operated::Booked(seq),
-            OperationAdmission::Refused(rejection) => Operated::Refused { rejection, is_written: false },
+            OperationAdmission::Refused { rejection, customer } => self.refuse_operation(&command, customer, rejection),
             OperationAdmission::Wait => Operated::Wait,
         }
     }
@@ -52,19 +50,20 @@ impl World {
             },
             OperationDecision::Unchanged => Operated::Unchanged,
             OperationDecision::Refused(rejection, command) => {
-                let Some(key) = command.key.filter(|_| !dry_run) else {
-                    return Operated::Refused { rejection, is_written: false };
-                };
-                let OperationCommand { tenant, actor, fingerprint, operation, .. } = *command;
-                let customer = terms.customer;
-                let refused =
-                    OperationRefused { actor, key, fingerprint, customer, operation, rejection: rejection.clone() };
-                let version = self.ledger.desk.catalogue(tenant).unwrap().version;
-                let event = Event::OperationRefused(Box::new(refused));
-                self.write(self.desk_body(tenant, version, event));
-                Operated::Refused { rejection, is_written: true }
+                self.refuse_operation(&command, Some(terms.customer), rejection)
             }
         }
+    }
+
+    fn refuse_operation(
+        &mut self,
+        command: &OperationCommand,
+        customer: Option<CustomerId>,
+        rejection: OperationRejection,
+    ) -> Operated {
+        let version = self.ledger.desk.catalogue(command.tenant).unwrap().version;
+        let record = command.refused(customer, &rejection, self.now, version).map(|record| self.write(record));
+        Operated::Refused { rejection, is_written: record.is_some() }
     }
 
     /// Opens (`open AMOUNT SECONDS PREFIX`, for partner 1) or cancels (`cancel NUMBER`) an invoice, and says what became of it.
@@ -99,7 +98,10 @@ impl World {
         let command = InvoiceCommand { tenant: TenantId(1), actor, key, fingerprint, operation, dry_run };
         let operated = match desk::decide_invoice(&self.ledger.desk, self.now, &command) {
             InvoiceDecision::Known { seq, is_same } => Operated::Known { seq, is_same },
-            InvoiceDecision::Refused(rejection) => Operated::Refused { rejection, is_written: false },
+            InvoiceDecision::Refused { rejection, record } => {
+                let record = record.map(|record| self.write(record));
+                Operated::Refused { rejection, is_written: record.is_some() }
+            }
             InvoiceDecision::Decided(body) if dry_run => Operated::WouldDo(body),
             InvoiceDecision::Decided(body) => Operated::Done(self.write(body)),
         };
@@ -138,7 +140,7 @@ impl World {
     ///
     /// Operations: `create`; `open`; `rename W`; `freeze W`, `thaw W`, `close W`; `deposit W AMOUNT`; `give W AMOUNT`,
     /// `take W AMOUNT`; `did TAG`; `redeem OFFER QUANTITY`;
-    /// `hold W AMOUNT SECONDS` for partner 1, `settle HOLD AMOUNT`, `void HOLD`; `send W NAME W AMOUNT`; `pay W NUMBER AMOUNT`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
+    /// `hold W AMOUNT SECONDS PARTNER`, `settle HOLD AMOUNT`, `void HOLD`; `send W NAME W AMOUNT`; `pay W NUMBER AMOUNT`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
     /// `occurred=`, `dry`. Names that are not `create` are those of [`customer`] with `id:` in front.
     pub(crate) fn operation(&mut self, words: &[&str]) -> OperationCommand {
         let (options, words): (Vec<&str>, Vec<&str>) =
@@ -176,7 +178,7 @@ impl World {
             "redeem" => Operation::Redeem { offer: words[2].into(), quantity: words[3].parse().unwrap() },
             "hold" => Operation::PlaceHold {
                 wallet: wallet(2),
-                partner: PartnerId(1),
+                partner: PartnerId(words.get(5).map_or(1, |text| text.parse().unwrap())),
                 amount: amount(3),
                 life_seconds: words.get(4).map(|seconds| seconds.parse().unwrap()),
                 reference: None,

@@ -1,5 +1,6 @@
 //! Risk rules: Dompet Digital Sawit's two thresholds, and what a customer does within a time.
 
+use kembali_core::catalogue::RuleClock;
 use kembali_core::draft::{CatalogueDraft, RISK_RULES_MAX, RiskRuleDraft};
 use kembali_core::operation::OperationRejection;
 use kembali_core::risk::{REMEMBERED_MAX, RiskAction, RiskCondition, RiskKind};
@@ -50,8 +51,8 @@ fn dompet_vectors() {
          ask A hold 0 50000000        -> flagged Transaksi Besar > 10jt, hold 1 of 50000000
          ask A send 0 B 0 50000001    -> refused risk_blocked
          ask A send 0 B 0 10000001    -> left 110000001
-         invoice open 50000001        -> VA-100000 for 50000001
-         ask A pay 0 VA-100000 50000001 -> refused risk_blocked
+         invoice open 50000001        -> VA-1000000000 for 50000001
+         ask A pay 0 VA-1000000000 50000001 -> refused risk_blocked
          ask A take 0 60000001        -> balance 50000000",
     );
 }
@@ -66,7 +67,7 @@ fn a_block_comes_before_what_the_wallet_says() {
          ask A freeze 0               -> frozen
          ask A deposit 0 50000001     -> refused risk_blocked
          ask A deposit 0 5            -> refused wallet_frozen
-         ask C deposit 0 50000001     -> refused customer_not_found, unwritten",
+         ask C deposit 0 50000001     -> refused customer_not_found",
     );
 }
 
@@ -122,6 +123,54 @@ fn what_is_remembered_is_bounded() {
     assert_eq!(most, Some(REMEMBERED_MAX));
     world.now.0 += 60_000_000;
     assert!(world.ask(&["A", "deposit", "0", "1"]).starts_with("safe"));
+}
+
+/// What one rule asks for must not make another one strike.
+#[test]
+fn a_full_memory_strikes_only_where_the_window_is_cut_off() {
+    let count = |count, seconds| RiskCondition::CountAbove { count, seconds };
+    let mut world = world(vec![
+        rule("Many deposits", &[RiskKind::Deposit], count(1_000, 2_678_400), RiskAction::Flag),
+        rule("Many transfers", &[RiskKind::Transfer], count(5, 60), RiskAction::Block),
+    ]);
+    for _ in 0..REMEMBERED_MAX + 3 {
+        world.now.0 += 1_000_000;
+        world.ask(&["A", "deposit", "0", "1"]);
+    }
+    check(
+        &mut world,
+        "ask A send 0 B 0 1 -> left 1026
+         ask A send 0 B 0 1 -> left 1025
+         ask A send 0 B 0 1 -> left 1024
+         ask A send 0 B 0 1 -> left 1023
+         ask A send 0 B 0 1 -> left 1022
+         ask A send 0 B 0 1 -> refused risk_blocked
+         after 60s
+         ask A send 0 B 0 1 -> left 1021
+         ask A deposit 0 1  -> flagged Many deposits, balance 1022",
+    );
+    assert_eq!(world.ledger.rows.values().map(|row| row.risk.len()).max(), Some(REMEMBERED_MAX));
+}
+
+/// Whoever is looked at must not move the time of the windows: it is the ledger's own, whatever the rules follow.
+#[test]
+fn windows_follow_the_clock_of_the_ledger() {
+    let rules =
+        vec![rule("Two a day", &[], RiskCondition::CountAbove { count: 2, seconds: 86_400 }, RiskAction::Block)];
+    let draft = CatalogueDraft { clock: RuleClock::Occurred, ..with(rules) };
+    let mut world = World::new(&draft, jakarta("2024-01-15 09:00:00"));
+    check(
+        &mut world,
+        "ask A create                -> new
+         ask A deposit 0 1           -> safe, balance 1
+         buy A 10 occurred=-700d
+         ask A deposit 0 1           -> safe, balance 2
+         ask A deposit 0 1           -> refused risk_blocked
+         buy A 10 occurred=1d
+         ask A deposit 0 1           -> refused risk_blocked
+         after 1d
+         ask A deposit 0 1           -> safe, balance 3",
+    );
 }
 
 /// The first rule that blocks is named in the record, whatever flags before it.

@@ -88,8 +88,8 @@ fn what_the_target_does_not_take_comes_back() {
 fn what_cannot_be_sent_is_refused() {
     check(
         &mut world(),
-        "ask A send 0 C 0 10           -> refused transfer_target_not_found, unwritten
-         ask C send 0 A 0 10           -> refused customer_not_found, unwritten
+        "ask A send 0 C 0 10           -> refused transfer_target_not_found
+         ask C send 0 A 0 10           -> refused customer_not_found
          ask A send 0 A 0 10           -> refused transfer_to_itself
          ask A send 3 B 0 10           -> refused wallet_not_found
          ask A send 0 B 0 0            -> refused amount_not_positive

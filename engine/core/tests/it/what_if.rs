@@ -419,7 +419,7 @@ fn is_step(event: &Event) -> bool {
 /// Wherever the range begins, also in the middle of a transfer: the same rules make no difference, and others send what
 /// would be there to send.
 #[test]
-fn a_range_may_begin_in_the_middle_of_a_transfer() {
+fn a_range_may_begin_and_end_in_the_middle_of_a_transfer() {
     let mut world = World::new(&reviews(), jakarta("2024-01-15 09:00:00"));
     check(
         &mut world,
@@ -436,6 +436,12 @@ fn a_range_may_begin_in_the_middle_of_a_transfer() {
         let (same, customers) = again(&world, &reviews(), Seq(from));
         assert!(same.is_same(), "from {from}: {same:?}");
         assert_eq!(customers, rows(world.ledger.rows.values()), "from {from}");
+        // And wherever it ends.
+        for to in from..=world.ledger.desk.last().0 {
+            let records = world.records.iter().take(to as usize).cloned().collect();
+            let (same, _) = again(&World { records, ..world.clone() }, &reviews(), Seq(from));
+            assert!(same.is_same(), "from {from} to {to}: {same:?}");
+        }
     }
     let mut less = reviews();
     less.earning.rewards[0].pays = RewardPaysDraft::WalletCredit(amount(50));

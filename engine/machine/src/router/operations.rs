@@ -6,7 +6,7 @@ use kembali_core::catalogue::Catalogue;
 use kembali_core::command::InvoiceCommand;
 use kembali_core::desk::{self, InvoiceDecision, OperationAdmission, OperationTerms};
 use kembali_core::event::{Body, Event};
-use kembali_core::operation::{Operation, OperationCommand, OperationKey, OperationRefused, OperationRejection};
+use kembali_core::operation::{Operation, OperationCommand, OperationKey, OperationRejection};
 use kembali_core::{CustomerId, Instant, PurchaseKey, RuleId, Seq, TenantId, Ticket};
 
 use super::{Awaited, Content, NewProfile, ProfileText, Router};
@@ -45,7 +45,13 @@ impl<T> Router<T> {
             OperationAdmission::Admitted(terms) => self.admitted_operation(ticket, operation, terms),
             OperationAdmission::Known { seq, is_same } => Content::Done(Outcome::OperationKnown { seq, is_same }),
             OperationAdmission::Booked(seq) => Content::Done(Outcome::RefundBooked(seq, operation)),
-            OperationAdmission::Refused(rejection) => Content::Done(Outcome::OperationRefused(rejection)),
+            OperationAdmission::Refused { rejection, .. } if operation.key.is_none() || operation.dry_run => {
+                Content::Done(Outcome::OperationRefused(rejection))
+            }
+            OperationAdmission::Refused { rejection, customer } => {
+                self.open.begin_operation(operation.key, None);
+                Content::RefusedOperation(operation, rejection, customer)
+            }
             OperationAdmission::Wait => unreachable!("an operation that waits stays in the backlog"),
         }
     }
@@ -117,8 +123,7 @@ impl<T> Router<T> {
             }
             Answer::Unchanged => Outcome::Unchanged { customer: kept.customer },
             Answer::OperationRefused(rejection, command) => {
-                self.refuse_operation(received_at, &kept, *command, &rejection);
-                Outcome::OperationRefused(rejection)
+                self.refuse_operation(received_at, Some(kept.customer), &command, rejection)
             }
             Answer::Refused(..) | Answer::Row(_) | Answer::Preview(_) | Answer::Swept(_) => {
                 panic!("a shard answered something else")
@@ -130,7 +135,10 @@ impl<T> Router<T> {
     pub(super) fn invoice(&mut self, received_at: Instant, command: &InvoiceCommand) -> Outcome {
         let body = match desk::decide_invoice(&self.desk, received_at, command) {
             InvoiceDecision::Known { seq, is_same } => return Outcome::OperationKnown { seq, is_same },
-            InvoiceDecision::Refused(rejection) => return Outcome::OperationRefused(rejection),
+            InvoiceDecision::Refused { rejection, record } => {
+                record.map(|record| self.write(record));
+                return Outcome::OperationRefused(rejection);
+            }
             InvoiceDecision::Decided(body) => body,
         };
         let catalogue = Arc::clone(self.desk.catalogue(command.tenant).expect("a caller's tenant exists"));
@@ -141,25 +149,18 @@ impl<T> Router<T> {
     }
 
     /// Writes the refusal of an operation down under its key, if it has one.
-    fn refuse_operation(
+    pub(super) fn refuse_operation(
         &mut self,
         received_at: Instant,
-        kept: &KeptOperation,
-        command: OperationCommand,
-        rejection: &OperationRejection,
-    ) {
-        let (Some(key), false) = (kept.key, kept.dry_run) else { return };
-        let OperationCommand { actor, fingerprint, operation, tenant, .. } = command;
-        let (customer, rejection) = (kept.customer, rejection.clone());
-        let refused = OperationRefused { actor, key, fingerprint, customer, operation, rejection };
-        self.write(Body {
-            received_at,
-            tenant,
-            catalogue_version: kept.catalogue.version,
-            customer: None,
-            previous: Seq::ZERO,
-            events: vec![Event::OperationRefused(Box::new(refused))],
-        });
+        customer: Option<CustomerId>,
+        command: &OperationCommand,
+        rejection: OperationRejection,
+    ) -> Outcome {
+        let version = self.desk.catalogue(command.tenant).map_or(0, |rules| rules.version);
+        if let Some(body) = command.refused(customer, &rejection, received_at, version) {
+            self.write(body);
+        }
+        Outcome::OperationRefused(rejection)
     }
 }
 

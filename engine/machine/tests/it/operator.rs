@@ -8,12 +8,10 @@ use kembali_core::customer::{OperationDecision, operate};
 use kembali_core::desk::{self, InvoiceDecision, OperationAdmission, Reservations};
 use kembali_core::event::{Body, Event};
 use kembali_core::hold::HoldId;
-use kembali_core::operation::{
-    Actor, Operation, OperationCommand, OperationKey, OperationRefused, OperationRejection, TierMove,
-};
+use kembali_core::operation::{Actor, Operation, OperationCommand, OperationKey, OperationRejection, TierMove};
 use kembali_core::transfer::{self, OpenTransfer};
 use kembali_core::wallet::WalletStatus;
-use kembali_core::{CustomerName, Fingerprint, Instant, PartnerId, Seq, WalletId};
+use kembali_core::{CustomerId, CustomerName, Fingerprint, Instant, PartnerId, Seq, WalletId};
 use kembali_machine::Outcome;
 
 use crate::rig::{TENANT, alias, hash};
@@ -50,7 +48,7 @@ pub(crate) fn operation(text: &str) -> OperationCommand {
             amount,
             reference: None,
         },
-        "pay" => Operation::PayInvoice { wallet, number: format!("VA-{}", 100_000 + amount).into(), amount: 50 },
+        "pay" => Operation::PayInvoice { wallet, number: format!("VA-{}", 1_000_000_000 + amount).into(), amount: 50 },
         "up" => Operation::MoveTier { program: "Ladder".into(), to: TierMove::Up },
         "down" => Operation::MoveTier { program: "Ladder".into(), to: TierMove::Down },
         "tag" => Operation::ReportActivity { tag: "x".into(), occurred_at: Some(Instant(500)) },
@@ -95,7 +93,7 @@ pub(crate) fn invoice(text: &str) -> InvoiceCommand {
         },
         ("cancel", count) => {
             let count: u64 = count.parse().unwrap();
-            Operation::CancelInvoice { number: format!("VA-{}", 100_000 + count).into() }
+            Operation::CancelInvoice { number: format!("VA-{}", 1_000_000_000 + count).into() }
         }
         other => panic!("no verb: {other:?}"),
     };
@@ -121,7 +119,10 @@ impl Sequential {
         let catalogue = Arc::clone(self.ledger.desk.catalogue(command.tenant).unwrap());
         match desk::decide_invoice(&self.ledger.desk, self.stamp, command) {
             InvoiceDecision::Known { seq, is_same } => Outcome::OperationKnown { seq, is_same },
-            InvoiceDecision::Refused(rejection) => Outcome::OperationRefused(rejection),
+            InvoiceDecision::Refused { rejection, record } => {
+                record.map(|record| self.write(record));
+                Outcome::OperationRefused(rejection)
+            }
             InvoiceDecision::Decided(body) if command.dry_run => {
                 Outcome::WouldOperate { body: Box::new(body), catalogue }
             }
@@ -135,7 +136,9 @@ impl Sequential {
             OperationAdmission::Admitted(terms) => terms,
             OperationAdmission::Known { seq, is_same } => return Outcome::OperationKnown { seq, is_same },
             OperationAdmission::Booked(seq) => return Outcome::RefundBooked(seq, Box::new(command.clone())),
-            OperationAdmission::Refused(rejection) => return Outcome::OperationRefused(rejection),
+            OperationAdmission::Refused { rejection, customer } => {
+                return self.refuse_operation(command, customer, rejection);
+            }
             OperationAdmission::Wait => panic!("nothing is open, and yet it waits"),
         };
         let catalogue = Arc::clone(&terms.catalogue);
@@ -167,15 +170,21 @@ impl Sequential {
             },
             OperationDecision::Unchanged => Outcome::Unchanged { customer: terms.customer },
             OperationDecision::Refused(rejection, command) => {
-                if let Some(key) = command.key.filter(|_| !command.dry_run) {
-                    let OperationCommand { actor, fingerprint, operation, .. } = *command;
-                    let (customer, rejection) = (terms.customer, rejection.clone());
-                    let refused = OperationRefused { actor, key, fingerprint, customer, operation, rejection };
-                    self.write(self.desk_body(&catalogue, Event::OperationRefused(Box::new(refused))));
-                }
-                Outcome::OperationRefused(rejection)
+                self.refuse_operation(&command, Some(terms.customer), rejection)
             }
         }
+    }
+
+    fn refuse_operation(
+        &mut self,
+        command: &OperationCommand,
+        customer: Option<CustomerId>,
+        rejection: OperationRejection,
+    ) -> Outcome {
+        let version = self.ledger.desk.catalogue(command.tenant).unwrap().version;
+        let record = command.refused(customer, &rejection, self.stamp, version);
+        record.map(|record| self.write(record));
+        Outcome::OperationRefused(rejection)
     }
 }
 

@@ -246,3 +246,12 @@ pub(crate) fn checked(text: String, chars_max: usize, pointer: &'static str) -> 
     let detail = format!("must have 1 to {chars_max} characters and no control characters");
     Err(Problem::new(&codes::FIELD_INVALID).pointer(pointer).detail(detail))
 }
+
+/// A body that says nothing. What it says beyond that is refused, and not silently left out.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+impl OperationBody for Nothing {
+    const FIELDS: &'static [Field] = &[];
+}

@@ -7,6 +7,7 @@ use kembali_core::Unit;
 use kembali_core::accounts::{Direction, Entry};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::event::{Event, OfferRedeemed};
+use kembali_core::hold::{HoldClosed, HoldEnd};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -134,6 +135,8 @@ pub(super) fn effect<'a>(
         Event::InvoicePaid(own) => OwnEffect::InvoicePaid(InvoiceChange::paid(own, names)),
         Event::TransferSettled(settled) => OwnEffect::Transfer(TransferState::settled(settled)),
         Event::HoldPlaced(hold) => OwnEffect::HoldPlaced(HoldState::of(hold, names)),
+        // Time has done that, before the operation, and the hold may be another partner's than whoever asked.
+        Event::HoldClosed(HoldClosed { end: HoldEnd::Expired, .. }) => return None,
         Event::HoldClosed(closed) => OwnEffect::HoldClosed(HoldState::closed(closed, names)),
         Event::WalletEntry(entry) => wallet_entry(entry)?,
         Event::PurchaseRefunded(refunded) => OwnEffect::Refund {

@@ -19,8 +19,8 @@ use utoipa::ToSchema;
 pub(crate) use self::asked::Asked;
 use self::asked::operation_name;
 pub(crate) use self::bodies::{
-    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewWallet, OperationBody, REFERENCE_CHARS_MAX,
-    WalletChange, WalletPatch, checked, parse,
+    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewWallet, Nothing, OperationBody,
+    REFERENCE_CHARS_MAX, WalletChange, WalletPatch, checked, parse,
 };
 use self::effect::{OperationEffect, effect};
 use super::instant::{Rfc3339, UuidText};
