@@ -59,6 +59,9 @@ async fn a_fault_names_its_place() {
         ("/rewards/0/points", json!(0), "rewards[100 points]"),
         ("/campaigns/0/rewards/0", json!("200 points"), "campaigns[Movie night].rewards"),
         ("/campaigns/0/completions_max", json!(0), "campaigns[Movie night].completions_max"),
+        ("/campaigns/0/budget", json!(0), "campaigns[Movie night].budget"),
+        ("/cashback_rules/0/pending_days", json!(0), "cashback_rules[Dairy 2%].pending_days"),
+        ("/rewards/0/pending_days", json!(366), "rewards[100 points].pending_days"),
         ("/tier_programs/1/levels/0/count_max", json!(7), "tier_programs[Spend].levels[Bronze]"),
         ("/tier_programs/1/levels/1/spent_min", json!(0), "tier_programs[Spend].levels[Silver]"),
         ("/tier_programs/0/levels/0/spent_min", json!(5), "tier_programs[Journey].levels[BRONZE]"),
@@ -105,8 +108,8 @@ async fn a_customer_sees_points_campaigns_and_what_was_spent() {
     assert_eq!(customer["tiers"][1], json!({ "program": "Spend", "level": "Bronze", "spent": 360_050 }));
     let lot = |source: &str, points: i64| json!({ "source": source, "expires_at": null, "points": points });
     let points = json!([
-        { "kind": "cashback", "balance": 4_701, "lots": [lot("Dairy 2%", 201), lot("Pizza 5%", 4_500)] },
-        { "kind": "reward", "balance": 100, "lots": [lot("100 points", 100)] },
+        { "kind": "cashback", "balance": 4_701, "available": 4_701, "lots": [lot("Dairy 2%", 201), lot("Pizza 5%", 4_500)] },
+        { "kind": "reward", "balance": 100, "available": 100, "lots": [lot("100 points", 100)] },
     ]);
     assert_eq!(customer["points"], points);
     let progress = json!([{ "fulfillment": "Beef for 200,000", "so_far": 200_000, "met": true }]);
@@ -117,6 +120,43 @@ async fn a_customer_sees_points_campaigns_and_what_was_spent() {
             { "campaign": "Sunday roast", "completions": 0, "progress": progress },
         ])
     );
+    harness.stop().await;
+}
+
+/// A budget is of all customers: who comes when it is used up is told so, and reports say how far it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_is_used_up() {
+    let harness = with_every_kind_of_rule().await;
+    let mut wanted = harness.get(PATH).await.json()["catalogue"].clone();
+    wanted["campaigns"][0]["budget"] = json!(2);
+    assert_eq!(harness.operator("PUT", PATH, &wanted.to_string()).await.status, 200);
+    assert_eq!(harness.get(PATH).await.json()["catalogue"], wanted, "what was applied is shown");
+    let buy = async |origin_id: &str| {
+        let lines = json!([
+            { "product": "FROZEN PIZZA", "quantity": 1, "amount": 90_000 },
+            { "product": "SOFT DRINKS", "quantity": 1, "amount": 60_000 },
+        ]);
+        let purchase = json!({
+            "origin_id": origin_id, "customer": { "ref": origin_id }, "amount": 150_000, "quantity": 1,
+            "occurred_at": "2017-03-01T03:00:00Z", "lines": lines,
+        });
+        harness.post(&purchase.to_string()).await.json()
+    };
+    for origin_id in ["one", "two"] {
+        assert_eq!(buy(origin_id).await["points"][1], json!({ "kind": "reward", "balance": 100 }));
+    }
+    let late = buy("three").await;
+    assert_eq!(late["points"], json!([{ "kind": "cashback", "balance": 4_500 }]), "no reward any more");
+    let path = format!("/v1/purchases/{}/explain?tenant=journey", late["id"].as_str().unwrap());
+    let explained = harness.get(&path).await.json();
+    let campaign = &explained["campaigns"][0];
+    assert_eq!(
+        (&campaign["name"], &campaign["reason"], &campaign["budget"], &campaign["fulfillments"]),
+        (&json!("Movie night"), &json!("budget_used"), &json!(2), &json!([]))
+    );
+    let summary = harness.get("/v1/reports/summary?tenant=journey").await.json();
+    assert_eq!(summary["campaigns"][0], json!({ "name": "Movie night", "completions": 2, "budget": 2 }));
+    assert_eq!(summary["campaigns"][1], json!({ "name": "Sunday roast", "completions": 0 }));
     harness.stop().await;
 }
 
@@ -148,7 +188,7 @@ async fn points_expire_for_whoever_looks_and_in_the_books() {
     let bought = buy("L-1", "one", "2017-03-01T03:00:00Z").await;
     let path = format!("/v1/customers/{}?tenant=journey", bought["customer"].as_str().unwrap());
     let lot = |source: &str, expires_at: Value, points: i64| json!({ "source": source, "expires_at": expires_at, "points": points });
-    let holds = |balance: i64, lots: Value| json!([{ "kind": "cashback", "balance": balance, "lots": lots }]);
+    let holds = |balance: i64, lots: Value| json!([{ "kind": "cashback", "balance": balance, "available": balance, "lots": lots }]);
     let pizza = lot("Pizza 5%", json!("2017-04-01T00:00:00Z"), 4);
     assert_eq!(harness.get(&path).await.json()["points"], holds(4, json!([pizza])));
     // Somebody else's purchase is what says that it is April.

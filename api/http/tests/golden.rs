@@ -16,7 +16,7 @@ use kembali_core::event::{
     RewardGranted, SpendCounted, TierPlaced, TierStepped,
 };
 use kembali_core::journey::{Remark, Standing};
-use kembali_core::points::{Expiry, Lot, PointEntry};
+use kembali_core::points::{Expiry, Lot, Maturity, PointEntry};
 use kembali_core::purchase::{Line, Purchase};
 use kembali_core::threshold::SpendStanding;
 use kembali_core::{
@@ -268,7 +268,7 @@ fn spend_tiers_cashback_rules_and_campaigns() {
     let granted =
         |paid| Event::RewardGranted(RewardGranted { campaign: campaign.id, reward: campaign.rewards[0], paid });
     let points = |kind, source, points, balance| {
-        let lot = Lot { expires: Expiry::NEVER, source, points: amount(points) };
+        let lot = Lot { expires: Expiry::NEVER, source, matures: Maturity::AT_ONCE, points: amount(points) };
         Event::PointEntry(PointEntry::grant(kind, lot, amount(balance)).unwrap())
     };
     let purchase = Purchase { origin_id: "A-4".into(), amount: 90_000, quantity: 1, ..Purchase::default() };

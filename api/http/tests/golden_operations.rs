@@ -16,7 +16,7 @@ use kembali_core::journey::Standing;
 use kembali_core::operation::{
     Actor, Operation, OperationDone, OperationKey, OperationRefused, OperationRejection, TierMove,
 };
-use kembali_core::points::{Expiry, Lot, PointEntry};
+use kembali_core::points::{Expiry, Lot, Maturity, PointEntry};
 use kembali_core::threshold::SpendStanding;
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{
@@ -94,7 +94,7 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
         Event::PointEntry(
             PointEntry::grant(
                 kind,
-                Lot { expires: Expiry::NEVER, source: RuleId(4), points: amount(points) },
+                Lot { expires: Expiry::NEVER, source: RuleId(4), matures: Maturity::AT_ONCE, points: amount(points) },
                 amount(balance),
             )
             .unwrap(),

@@ -40,6 +40,45 @@ async fn redeem(harness: &Harness, path: &str, key: &str, body: Value) -> Reply 
     harness.call("POST", &format!("{path}/redemptions"), &headers, body.to_string().as_bytes()).await
 }
 
+/// Pending points are there and cannot be spent; a refund takes them; time makes the others ripe.
+#[tokio::test(flavor = "multi_thread")]
+async fn pending_points_are_shown_and_not_spent() {
+    let harness = shop().await;
+    let mut rules = harness.get(PATH).await.json()["catalogue"].clone();
+    assert_eq!(rules["cashback_rules"][1]["name"], "Pizza 5%");
+    rules["cashback_rules"][1]["pending_days"] = json!(7);
+    assert_eq!(harness.operator("PUT", PATH, &rules.to_string()).await.status, 200);
+    let path = buy(&harness, "O-1", "one", 2_000).await;
+    assert_eq!(buy(&harness, "O-2", "one", 400).await, path);
+    let points = async || harness.get(&format!("{path}?tenant=journey")).await.json()["points"][0].clone();
+    let lot = |points: i64| {
+        json!([{
+            "source": "Pizza 5%", "matures_at": "2017-03-09T00:00:00Z", "expires_at": null, "points": points,
+        }])
+    };
+    assert_eq!(points().await, json!({ "kind": "cashback", "balance": 120, "available": 0, "lots": lot(120) }));
+    let few = redeem(&harness, &path, "few", json!({ "offer": "Mug" })).await;
+    assert_eq!((few.problem().as_str(), &few.json()["points"]), ("422 points_too_few -", &json!(0)));
+    let back = json!({ "origin_id": "O-2", "refund_id": "R", "amount": 400 });
+    let back = harness.post_to("/v1/refunds", "application/json", &[], back.to_string().as_bytes()).await;
+    assert_eq!(back.status, 201, "{}", back.text());
+    assert_eq!(points().await, json!({ "kind": "cashback", "balance": 100, "available": 0, "lots": lot(100) }));
+    let statement = harness.get(&format!("{path}/statement?tenant=journey")).await.json();
+    assert_eq!(statement["data"][0]["matures_at"], "2017-03-09T00:00:00Z", "{statement}");
+    // Somebody else's purchase says that it is the ninth.
+    let later = json!({
+        "origin_id": "O-3", "customer": { "ref": "two" }, "amount": 1, "quantity": 1,
+        "occurred_at": "2017-03-09T00:00:00Z",
+    });
+    let later = harness.post(&later.to_string()).await.json();
+    assert_eq!(points().await["available"], 100);
+    let before = format!("{path}?tenant=journey&at={}", later["seq"].as_u64().unwrap() - 1);
+    assert_eq!(harness.get(&before).await.json()["points"][0]["available"], 0, "as of then they were pending");
+    let mug = redeem(&harness, &path, "mug", json!({ "offer": "Mug" })).await;
+    assert_eq!((mug.status, &mug.json()["points"][0]["balance"]), (201, &json!(70)));
+    harness.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn points_are_spent_and_the_stock_goes_down() {
     let harness = shop().await;

@@ -119,6 +119,11 @@ async fn a_purchase_comes_back_in_parts() {
     let entry = &statement["data"][0];
     assert_eq!((&entry["balance_before"], &entry["balance_after"]), (&json!(600), &json!(0)));
     assert_eq!((&entry["purchase"], &entry["refund_id"]), (&json!(id), &json!("R-3")));
+    // What is explained afterwards saw a quota with its unit back.
+    let next = harness.post(&purchase("P-2", 200_000, 1, 2)).await.json();
+    let explained =
+        harness.get(&format!("/v1/purchases/{}/explain?tenant=journey", next["id"].as_str().unwrap())).await;
+    assert_eq!(explained.json()["promos"][0]["used_before"], json!(0));
     harness.stop().await;
 }
 

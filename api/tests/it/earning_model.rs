@@ -98,7 +98,10 @@ impl EarningModel {
         let levels: Vec<Value> =
             LEVELS.iter().map(|(name, _)| json!({ "level": name, "customers": stands(name) })).collect();
         let completions = |index: usize| self.members.values().map(|member| member.completions[index]).sum::<u64>();
-        let campaigns = [0, 1].map(|index| json!({ "name": CAMPAIGNS[index].0, "completions": completions(index) }));
+        let mut campaigns =
+            [0, 1].map(|index| json!({ "name": CAMPAIGNS[index].0, "completions": completions(index) }));
+        // Never used up by half a year.
+        campaigns[0]["budget"] = json!(10_000);
         let points = [0, 1].map(|index| completions(index) * CAMPAIGNS[index].2);
         let rewarded = self.members.values().filter(|member| member.completions != [0, 0]).count();
         let rule = |name: &str, (grants, sum): (u64, i64)| json!({ "name": name, "kind": "cashback", "grants": grants, "sum": sum });

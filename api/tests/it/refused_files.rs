@@ -377,6 +377,12 @@ const CASES: &[Case] = &[
         "ends_at: the period ends before it starts",
     ),
     Case(&[("completions_max = 2", "starts_at = \"2017\"")], "starts_at = \"2017\"", "starts_at: must be local"),
+    Case(&[("budget = 10000", "budget = 0")], "budget = 0", "campaigns[Movie night].budget: must be at least 1"),
+    Case(
+        &[("rate = \"0.02\"", "rate = \"0.02\"\nlife_days = 9\npending_days = 9")],
+        "pending_days = 9",
+        "cashback_rules[Dairy 2%].pending_days: must be fewer than life_days",
+    ),
     Case(
         &[("\"Sunday roast\"", "\"Movie night\"")],
         "^name = \"Movie night\"\nfulfillments = [\"Beef",

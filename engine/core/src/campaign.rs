@@ -53,6 +53,15 @@ pub struct Advance {
     pub is_completed: bool,
 }
 
+/// What there is of the budgets of the campaigns that an activity may complete.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Budgets {
+    /// A completion of these is reserved.
+    pub reserved: Vec<RuleId>,
+    /// Of these none is left: the activity does nothing for them.
+    pub used_up: Vec<RuleId>,
+}
+
 /// Why an activity does nothing for a campaign as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
@@ -62,6 +71,8 @@ pub enum Closed {
     Ended,
     /// The customer has completed the campaign as often as it may be.
     CompletionsUsed,
+    /// All customers together have completed it as often as it may be.
+    BudgetUsed,
 }
 
 /// What an activity does for one fulfillment of a campaign.
@@ -102,6 +113,30 @@ impl Judged {
 }
 
 impl Campaign {
+    /// Returns true when an activity at `at` moves the campaign for some customer. Whoever it moves nothing for, it completes
+    /// nothing for.
+    #[must_use]
+    pub fn may_move(&self, rules: &Catalogue, activity: Activity<'_>, at: Instant) -> bool {
+        let moves = |id: &RuleId| rules.fulfillment(*id).is_some_and(|own| own.judge(0, activity).is_ok());
+        self.is_open(at).is_ok() && self.fulfillments.iter().any(moves)
+    }
+
+    /// Returns true when its budget is used up, once it was completed so often in all.
+    #[must_use]
+    pub fn is_used_up(&self, completed: u64) -> bool {
+        self.budget.is_some_and(|budget| budget <= completed)
+    }
+
+    fn is_open(&self, at: Instant) -> Result<(), Closed> {
+        if self.starts_at.is_some_and(|starts_at| at < starts_at) {
+            return Err(Closed::NotStarted);
+        }
+        if self.ends_at.is_some_and(|ends_at| ends_at < at) {
+            return Err(Closed::Ended);
+        }
+        Ok(())
+    }
+
     /// Decides what an activity at `at` does for each fulfillment of the campaign.
     ///
     /// # Errors
@@ -114,12 +149,7 @@ impl Campaign {
         activity: Activity<'a>,
         at: Instant,
     ) -> Result<impl Iterator<Item = Judged> + 'a, Closed> {
-        if self.starts_at.is_some_and(|starts_at| at < starts_at) {
-            return Err(Closed::NotStarted);
-        }
-        if self.ends_at.is_some_and(|ends_at| ends_at < at) {
-            return Err(Closed::Ended);
-        }
+        self.is_open(at)?;
         let completions = before.map_or(0, |before| before.completions);
         if self.completions_max.is_some_and(|max| max <= completions) {
             return Err(Closed::CompletionsUsed);

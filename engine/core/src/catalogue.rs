@@ -274,6 +274,8 @@ pub struct CashbackRule {
     pub pays: RuleId,
     /// How many days these points live; `None` means for ever.
     pub life_days: Option<u32>,
+    /// How many days they are pending before they can be spent; `None` means not at all.
+    pub pending_days: Option<u32>,
 }
 
 /// A condition that purchases meet (Loyaltea).
@@ -319,6 +321,8 @@ pub struct Reward {
     pub kind: RewardKind,
     /// How many days points live that it pays; `None` means for ever.
     pub life_days: Option<u32>,
+    /// How many days they are pending before they can be spent; `None` means not at all.
+    pub pending_days: Option<u32>,
 }
 
 /// What is paid.
@@ -390,6 +394,8 @@ pub struct Campaign {
     pub ends_at: Option<Instant>,
     /// How often a customer may complete it; `None` when there is no limit.
     pub completions_max: Option<u32>,
+    /// How often all customers together may complete it; `None` when there is no limit.
+    pub budget: Option<u64>,
 }
 
 impl Catalogue {

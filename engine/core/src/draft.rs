@@ -124,6 +124,8 @@ pub struct CashbackDraft {
     pub pays: String,
     /// See [`CashbackRule::life_days`].
     pub life_days: Option<u32>,
+    /// See [`CashbackRule::pending_days`].
+    pub pending_days: Option<u32>,
 }
 
 /// A fulfillment, as wanted.
@@ -155,6 +157,8 @@ pub enum RewardPaysDraft {
         points: Amount,
         /// See [`Reward::life_days`].
         life_days: Option<u32>,
+        /// See [`Reward::pending_days`].
+        pending_days: Option<u32>,
     },
     /// Money in the wallet.
     WalletCredit(Amount),
@@ -175,6 +179,8 @@ pub struct CampaignDraft {
     pub ends_at: Option<Instant>,
     /// See [`Campaign::completions_max`].
     pub completions_max: Option<u32>,
+    /// See [`Campaign::budget`].
+    pub budget: Option<u64>,
 }
 
 /// A partner, as wanted.

@@ -108,8 +108,8 @@ pub struct CampaignVerdict {
     pub is_completed: bool,
 }
 
-/// Asks each rule of `rules` what it says of a booked purchase. `row` is the customer's row before it, and `used` tells how
-/// many units of a promo were used before it.
+/// Asks each rule of `rules` what it says of a booked purchase. `row` is the customer's row before it, `used` tells how many
+/// units of a promo were used before it, and `completed` how often a campaign was completed.
 ///
 /// `None` when the numbers of the purchase are such that it could not have been booked.
 #[must_use]
@@ -117,6 +117,7 @@ pub fn explain(
     rules: &Catalogue,
     row: Option<&Row>,
     used: impl Fn(RuleId) -> u64,
+    completed: impl Fn(RuleId) -> u64,
     booked: &PurchaseBooked,
 ) -> Option<Explanation> {
     let PurchaseBooked { purchase, partner, at, .. } = booked;
@@ -146,8 +147,10 @@ pub fn explain(
     let bought = Activity::Purchase(purchase, amount);
     let campaigns = rules.campaigns.iter().map(|campaign| {
         let before = row.and_then(|row| row.campaign(campaign.id));
+        let is_used_up = campaign.is_used_up(completed(campaign.id));
         let verdict = campaign.judge(rules, before, bought, *at).map(Iterator::collect);
-        let advance = campaign.advance(rules, before, bought, *at);
+        let verdict = if is_used_up { verdict.and(Err(Closed::BudgetUsed)) } else { verdict };
+        let advance = campaign.advance(rules, before, bought, *at).filter(|_| !is_used_up);
         CampaignVerdict {
             campaign: campaign.id,
             completions: before.map_or(0, |before| before.completions),

@@ -14,7 +14,7 @@ use crate::identity::{AliasKind, CustomerId, RuleId, TenantId, Unit, WalletId};
 use crate::invoice::{Invoice, InvoicePaid, InvoiceState};
 use crate::journey::Remark;
 use crate::maps::Map;
-use crate::points::Expiry;
+use crate::points::{Expiry, Maturity};
 use crate::quantity::{Amount, Balance, Seq};
 use crate::refund::{ClawBack, PromoBack, RefundStanding};
 use crate::risk::{Remembered, RiskKind};
@@ -151,7 +151,7 @@ impl Ledger {
         };
         let mut balances: BTreeMap<WalletId, Balance> = BTreeMap::new();
         let mut points: BTreeMap<RuleId, Amount> = BTreeMap::new();
-        let mut lots: BTreeMap<(RuleId, Expiry, RuleId), Amount> = BTreeMap::new();
+        let mut lots: BTreeMap<(RuleId, (Expiry, RuleId, Maturity)), Amount> = BTreeMap::new();
         for event in &body.events {
             match event {
                 Event::WalletEntry(entry) => {
@@ -174,9 +174,8 @@ impl Ledger {
                     check_balance(before, entry.direction, entry.points, after)?;
                     points.insert(entry.kind, entry.balance_after);
                     let account = || row.and_then(|row| row.points.iter().find(|own| own.kind == entry.kind));
-                    let lot = lots.entry((entry.kind, entry.expires, entry.source)).or_insert_with(|| {
-                        account().map_or(Amount::ZERO, |account| account.held(entry.expires, entry.source))
-                    });
+                    let lot = lots.entry((entry.kind, entry.lot().key()));
+                    let lot = lot.or_insert_with(|| account().map_or(Amount::ZERO, |account| account.held(entry)));
                     let left = match entry.direction {
                         Direction::In => lot.plus(entry.points),
                         Direction::Out => lot.minus(entry.points),
@@ -488,6 +487,12 @@ pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
             write(&account.kind.0.to_be_bytes());
             write(&(days.len() as u64).to_be_bytes());
             days.iter().for_each(|day| write(&day.to_be_bytes()));
+        }
+        // So do those that are pending, or once were.
+        if account.lots.iter().any(|lot| lot.matures != Maturity::AT_ONCE) {
+            write(b"pen");
+            write(&account.kind.0.to_be_bytes());
+            account.lots.iter().for_each(|lot| write(&lot.matures.day().to_be_bytes()));
         }
     }
 }

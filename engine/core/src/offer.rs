@@ -62,11 +62,11 @@ pub fn redeem(row: &Row, terms: &OperationTerms, name: &str, asked: i64) -> Resu
     if let OfferTerms::Exhausted { stock, redeemed } = terms.offer {
         return Err(OperationRejection::StockExhausted { stock, redeemed });
     }
-    let points = row.point_balance(offer.kind);
+    let account = row.points.iter().find(|own| own.kind == offer.kind);
+    let points = account.map_or(Amount::ZERO, |account| account.available(terms.at));
     let too_few = OperationRejection::PointsTooFew { points, price: offer.points, quantity };
     let price = offer.price(quantity).ok_or_else(|| too_few.clone())?;
-    let account = row.points.iter().find(|own| own.kind == offer.kind);
-    let spend = |account: &PointAccount| account.spend(price, HouseAccount::PointsRedeemed);
+    let spend = |account: &PointAccount| account.spend(price, HouseAccount::PointsRedeemed, terms.at);
     let spent = account.and_then(spend).ok_or(too_few)?;
     let redeemed = OfferRedeemed { offer: offer.id, quantity, points: price };
     let mut events = Vec::with_capacity(2 + spent.len());

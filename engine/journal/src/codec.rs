@@ -27,12 +27,14 @@ mod catalogue_v2;
 mod catalogue_v3;
 mod operation_refused_v1;
 mod point_entry_v1;
+mod point_entry_v2;
 
 use catalogue_v1::CatalogueV1;
 use catalogue_v2::CatalogueV2;
 use catalogue_v3::CatalogueV3;
 use operation_refused_v1::OperationRefusedV1;
 use point_entry_v1::PointEntryV1;
+use point_entry_v2::PointEntryV2;
 
 const LAYOUT_VERSION: u8 = 1;
 
@@ -173,7 +175,7 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::FulfillmentAdvanced(body) => put(kind::FULFILLMENT_ADVANCED, body, out),
         Event::CampaignCompleted(body) => put(kind::CAMPAIGN_COMPLETED, body, out),
         Event::RewardGranted(body) => put(kind::REWARD_GRANTED, body, out),
-        Event::PointEntry(body) => put_version(kind::POINT_ENTRY, 2, body, out),
+        Event::PointEntry(body) => put_version(kind::POINT_ENTRY, 3, body, out),
         Event::TierPlaced(body) => put(kind::TIER_PLACED, body, out),
         Event::PurchaseRefunded(body) => put(kind::PURCHASE_REFUNDED, &**body, out),
         Event::HousePosted(body) => put(kind::HOUSE_POSTED, body, out),
@@ -323,7 +325,11 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
             let old: PointEntryV1 = get(kind, body)?;
             return Ok(Event::PointEntry(old.into()));
         }
-        (kind::POINT_ENTRY, 2) => return Ok(Event::PointEntry(get(kind, body)?)),
+        (kind::POINT_ENTRY, 2) => {
+            let old: PointEntryV2 = get(kind, body)?;
+            return Ok(Event::PointEntry(old.into()));
+        }
+        (kind::POINT_ENTRY, 3) => return Ok(Event::PointEntry(get(kind, body)?)),
         (kind::OPERATION_REFUSED, 1) => {
             let old: OperationRefusedV1 = get(kind, body)?;
             return Ok(Event::OperationRefused(Box::new(old.into())));

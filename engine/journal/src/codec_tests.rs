@@ -22,7 +22,7 @@ use kembali_core::journey::{Remark, Standing};
 use kembali_core::operation::{
     Actor, Operation, OperationDone, OperationKey, OperationRefused, OperationRejection, TierMove,
 };
-use kembali_core::points::{Expiry, PointEntry};
+use kembali_core::points::{Expiry, Maturity, PointEntry};
 use kembali_core::purchase::{Line, Purchase};
 use kembali_core::refund::{
     CashbackBack, ClawBack, NegativeBalance, Part, PromoBack, PurchaseRefunded, Refund, RefundOf, RefundPolicy,
@@ -128,6 +128,7 @@ fn full_catalogue() -> Catalogue {
         ends_at: Some(Instant(1_498_841_999_000_000)),
         pays: RuleId(11),
         life_days: Some(90),
+        pending_days: Some(14),
     }];
     let buy = FulfillmentKind::Buy { product: Some("PIZZA".into()), amount_min: amount(90_000), is_cumulative: true };
     full.fulfillments = vec![
@@ -136,12 +137,13 @@ fn full_catalogue() -> Catalogue {
     ];
     let points = RewardKind::Points { kind: RuleId(11), points: amount(100) };
     full.rewards = vec![
-        Reward { id: RuleId(15), name: "Hundred".into(), kind: points, life_days: Some(365) },
+        Reward { id: RuleId(15), name: "Hundred".into(), kind: points, life_days: Some(365), pending_days: Some(30) },
         Reward {
             id: RuleId(16),
             name: "Cash".into(),
             kind: RewardKind::WalletCredit { amount: amount(5_000) },
             life_days: None,
+            pending_days: None,
         },
     ];
     full.campaigns = vec![Campaign {
@@ -152,6 +154,7 @@ fn full_catalogue() -> Catalogue {
         starts_at: Some(Instant(1)),
         ends_at: None,
         completions_max: Some(2),
+        budget: Some(10_000),
     }];
     full.offers = vec![
         Offer {
@@ -356,6 +359,10 @@ fn samples() -> Vec<(&'static str, Body)> {
         ("reward_granted_points", granted(RewardKind::Points { kind: RuleId(11), points: amount(100) })),
         ("reward_granted_credit", granted(RewardKind::WalletCredit { amount: amount(5_000) })),
         ("point_entry_granted", of_customer(Event::PointEntry(point_entry()))),
+        ("point_entry_pending", {
+            let matures = Maturity::of(Instant(1_483_271_606_000_000), Some(14));
+            of_customer(Event::PointEntry(PointEntry { matures, ..point_entry() }))
+        }),
         ("point_entry_expired", moved(Expiry::of(Instant(1), Some(90)), HouseAccount::PointsExpired)),
         (
             "offer_redeemed",
@@ -729,6 +736,7 @@ fn point_entry() -> PointEntry {
         points: amount(100),
         source: RuleId(15),
         expires: Expiry::NEVER,
+        matures: Maturity::AT_ONCE,
         against: HouseAccount::PointsIssued,
         balance_after: amount(397),
     }
@@ -737,14 +745,17 @@ fn point_entry() -> PointEntry {
 /// Shapes that are read and not written any more.
 fn old_samples() -> Vec<(&'static str, Body)> {
     let applied = |catalogue| body(None, vec![Event::CatalogueApplied(Arc::new(catalogue))]);
-    let mut immortal = full_catalogue();
+    let mut harmless = full_catalogue();
+    harmless.cashback_rules.iter_mut().for_each(|rule| rule.pending_days = None);
+    harmless.rewards.iter_mut().for_each(|reward| reward.pending_days = None);
+    harmless.campaigns.iter_mut().for_each(|campaign| campaign.budget = None);
+    (harmless.risk_rules, harmless.next_rule) = (Vec::new(), RuleId(20));
+    let mut immortal = harmless.clone();
     immortal.cashback_rules.iter_mut().for_each(|rule| rule.life_days = None);
     immortal.offers = Vec::new();
     immortal.next_rule = RuleId(18);
     immortal.rewards.iter_mut().for_each(|reward| reward.life_days = None);
     immortal.refunds = RefundPolicy::default();
-    immortal.risk_rules = Vec::new();
-    let harmless = Catalogue { risk_rules: Vec::new(), next_rule: RuleId(20), ..full_catalogue() };
     let customer = Some(CustomerId(0x0123_4567_89ab_8cde_8f01_2345_6789_abcd));
     vec![
         ("catalogue_applied", applied(catalogue())),
@@ -790,18 +801,26 @@ const OLD_REFUSALS: &[&str] = &[
     "refused_refund_balance",
 ];
 
-/// Refusals as version 1 of their shape holds them: each is about somebody.
-fn old_refusals() -> Vec<(&'static str, Body)> {
-    let is_refusal = |body: &Body| matches!(body.events.as_slice(), [Event::OperationRefused(_)]);
-    let mut refusals: Vec<_> = samples().into_iter().filter(|(_, body)| is_refusal(body)).collect();
-    refusals.retain(|(name, _)| OLD_REFUSALS.contains(name));
-    assert_eq!(refusals.len(), OLD_REFUSALS.len());
-    refusals
+/// The movements of points that journals hold in version 2 of their shape.
+const OLD_POINT_ENTRIES: &[&str] = &["point_entry_granted", "point_entry_expired", "point_entry_spent"];
+
+/// The samples of which the golden file holds a former version as well, under their own names: refusals are about somebody
+/// there, and no points are pending.
+fn former_samples() -> Vec<(&'static str, Body)> {
+    let mut former = samples();
+    former.retain(|(name, _)| golden_name(name) != *name);
+    assert_eq!(former.len(), OLD_REFUSALS.len() + OLD_POINT_ENTRIES.len());
+    former
 }
 
-/// Returns the name of a shape in the golden file, where a refusal has a former version.
+/// Returns the name in the golden file of what is written now.
 fn golden_name(name: &str) -> String {
-    if OLD_REFUSALS.contains(&name) { format!("{name}_v2") } else { name.into() }
+    let version = match name {
+        name if OLD_REFUSALS.contains(&name) => "_v2",
+        name if OLD_POINT_ENTRIES.contains(&name) => "_v3",
+        _ => "",
+    };
+    format!("{name}{version}")
 }
 
 fn bytes_of(body: &Body) -> Vec<u8> {
@@ -844,10 +863,10 @@ fn stored_shapes_are_frozen() {
             "{name} has changed: make it a new version of its kind instead"
         );
     }
-    for (name, body) in old_samples().into_iter().chain(old_refusals()) {
+    for (name, body) in old_samples().into_iter().chain(former_samples()) {
         assert_eq!(decode(Seq(42), bytes(name)).expect(name), Record { seq: Seq(42), body }, "{name}");
     }
-    let old = old_samples().len() + old_refusals().len();
+    let old = old_samples().len() + former_samples().len();
     assert_eq!(samples().len() + old, golden.len(), "a shape is missing");
 }
 

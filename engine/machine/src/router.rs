@@ -135,6 +135,8 @@ enum Awaited {
 struct Kept {
     key: PurchaseKey,
     promo: Option<(TenantId, RuleId)>,
+    /// The campaigns of which a completion is reserved.
+    campaigns: Vec<RuleId>,
     /// The customer, if this purchase would create one.
     creates: Option<CustomerId>,
     catalogue: Arc<Catalogue>,
@@ -483,7 +485,7 @@ impl<T> Router<T> {
         }
     }
 
-    fn admitted(&mut self, ticket: Ticket, mut purchase: Box<PurchaseCommand>, terms: Terms) -> Content {
+    fn admitted(&mut self, ticket: Ticket, mut purchase: Box<PurchaseCommand>, mut terms: Terms) -> Content {
         let dry_run = purchase.dry_run;
         let (tenant, customer) = (purchase.tenant, terms.customer);
         let is_new = self.desk.last_record_of(customer) == Seq::ZERO;
@@ -491,6 +493,7 @@ impl<T> Router<T> {
             key: purchase.key,
             creates: is_new.then_some(customer),
             promo: terms.reserved_promo(),
+            campaigns: std::mem::take(&mut terms.budgets.reserved),
             catalogue: Arc::clone(&terms.catalogue),
             alias_text: purchase.alias_text.take(),
         });
@@ -499,6 +502,7 @@ impl<T> Router<T> {
             self.assign(ticket, tenant, customer, Work::Propose(work));
         } else {
             self.open.take(kept.key, kept.promo);
+            self.open.begin_campaigns(tenant, &kept.campaigns);
             if let Some(customer) = kept.creates {
                 self.open.begin_creation(tenant, customer);
             }
@@ -610,6 +614,7 @@ impl<T> Router<T> {
     /// Ends all that an admitted purchase had reserved.
     fn close(&mut self, terms: &Kept) {
         self.open.settle(terms.key, terms.promo);
+        self.open.end_campaigns(terms.catalogue.tenant, &terms.campaigns);
         if let Some(customer) = terms.creates {
             self.open.end_creation(terms.catalogue.tenant, customer);
         }

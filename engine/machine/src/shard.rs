@@ -121,7 +121,6 @@ impl Shard {
                     Work::Propose(work) => match decide(self.rows.get(&work.0.customer), &work.0, work.1) {
                         Decision::Decided(body) => Answer::Proposed(body),
                         Decision::Refused(rejection, command) => Answer::Refused(rejection, command),
-                        Decision::Needs(needs) => needs.nothing(),
                     },
                     Work::Operate(work) => self.operate(&work.0, work.1),
                     Work::Transfer(terms, dry_run) => self.transfer(&terms, dry_run),
@@ -157,7 +156,6 @@ impl Shard {
                 Answer::Decided(body)
             }
             Decision::Refused(rejection, command) => Answer::Refused(rejection, command),
-            Decision::Needs(needs) => needs.nothing(),
         }
     }
 

@@ -116,12 +116,18 @@ fn every_rule(mut draft: CatalogueDraft) -> CatalogueDraft {
             ends_at: None,
             pays: "points".into(),
             life_days: Some(30),
+            pending_days: Some(2),
         }],
         fulfillments: vec![FulfillmentDraft { name: "Half a million".into(), kind: any }],
         rewards: vec![
             RewardDraft {
                 name: "Points".into(),
-                pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(77), life_days: Some(40) },
+                pays: RewardPaysDraft::Points {
+                    kind: "points".into(),
+                    points: amount(77),
+                    life_days: Some(40),
+                    pending_days: Some(3),
+                },
             },
             RewardDraft { name: "Cash".into(), pays: RewardPaysDraft::WalletCredit(amount(5)) },
         ],
@@ -132,6 +138,7 @@ fn every_rule(mut draft: CatalogueDraft) -> CatalogueDraft {
             starts_at: None,
             ends_at: None,
             completions_max: None,
+            budget: Some(20),
         }],
     };
     draft

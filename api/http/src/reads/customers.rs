@@ -152,6 +152,7 @@ fn campaign_state(names: &Names<'_>, standing: &CampaignStanding) -> CampaignSta
 fn point_lot(names: &Names<'_>, lot: &Lot) -> PointLot {
     PointLot {
         source: names.source(lot.source).into_owned(),
+        matures_at: lot.matures.instant().map(Rfc3339),
         expires_at: lot.expires.instant().map(Rfc3339),
         points: lot.points.minor_units(),
     }
@@ -193,6 +194,7 @@ fn shown(app: &App, identity: Identity, view: &CustomerView) -> Result<Customer,
             .map(|own| PointHolding {
                 kind: names.point_kind(own.kind).into_owned(),
                 balance: own.balance().minor_units(),
+                available: own.available(view.now).minor_units(),
                 lots: own.lots.iter().map(|lot| point_lot(&names, lot)).collect(),
             })
             .collect(),

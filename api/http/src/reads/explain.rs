@@ -49,8 +49,13 @@ pub(crate) async fn show(
     let before = app.engine.before(&record).await?;
     let none = || Problem::internal(&format_args!("the record at {} books what no rule can be asked of", record.seq.0));
     let booked = purchase_of(&record.body).ok_or_else(none)?;
-    let used = |promo: RuleId| before.totals.promos.get(&promo).map_or(0, |promo| promo.granted);
-    let said = explain(&catalogue, before.row.as_ref(), used, booked).ok_or_else(none)?;
+    let sums = &before.totals;
+    let used = |promo: RuleId| {
+        let granted = sums.promos.get(&promo).map_or(0, |promo| promo.granted);
+        granted.saturating_sub(sums.refunds.promos.get(&promo).map_or(0, |promo| promo.units_returned))
+    };
+    let completed = |campaign: RuleId| sums.campaigns.get(&campaign).copied().unwrap_or(0);
+    let said = explain(&catalogue, before.row.as_ref(), used, completed, booked).ok_or_else(none)?;
     let page = Explained { rules: &catalogue, names: Names { catalogue: &catalogue } };
     Ok(Json(PurchaseExplanation {
         id: UuidText(booked.key.0),
@@ -203,6 +208,7 @@ impl Explained<'_> {
             Err(Closed::NotStarted) => Some(CampaignReason::NotStarted),
             Err(Closed::Ended) => Some(CampaignReason::Ended),
             Err(Closed::CompletionsUsed) => Some(CampaignReason::CompletionsUsed),
+            Err(Closed::BudgetUsed) => Some(CampaignReason::BudgetUsed),
         };
         let rewards = campaign.rewards.iter().filter_map(|id| self.rules.reward(*id)).map(|reward| {
             let (kind, points, wallet_credit) = match reward.kind {
@@ -230,6 +236,7 @@ impl Explained<'_> {
             ends_at: campaign.ends_at.map(Rfc3339),
             completions_before: own.completions,
             completions_max: campaign.completions_max,
+            budget: campaign.budget,
             fulfillments: own.verdict.iter().flatten().map(|own| self.fulfillment(own)).collect(),
             rewards: rewards.collect(),
         })

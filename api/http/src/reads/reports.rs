@@ -72,6 +72,7 @@ pub(crate) async fn summary(
             .map(|own| CampaignSum {
                 name: own.name.clone(),
                 completions: sums.campaigns.get(&own.id).copied().unwrap_or(0),
+                budget: own.budget,
             })
             .collect(),
         rewards: reward_sums(sums, catalogue),

@@ -166,6 +166,7 @@ fn entries(record: &Record, catalogue: &Catalogue, units: &Names<'_>) -> Vec<Sta
         let against = Leg { account: account_name(entry.against, catalogue), amount: entry.points.minor_units() };
         StatementEntry {
             source: Some(names.source(entry.source).into_owned()),
+            matures_at: entry.matures.instant().map(Rfc3339),
             expires_at: entry.expires.instant().map(Rfc3339),
             ..shown(record, points(entry.kind, units), moved, vec![against])
         }
@@ -201,6 +202,7 @@ fn shown(
         balance_after: after,
         against,
         source: None,
+        matures_at: None,
         expires_at: None,
     }
 }

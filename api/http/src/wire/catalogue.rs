@@ -343,6 +343,10 @@ pub struct CashbackRuleFile {
     /// How many days these points live; none means for ever. They expire at 00:00 UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life_days: Option<u32>,
+    /// How many days these points are pending before they can be spent, in days that begin at midnight UTC; none means not at
+    /// all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_days: Option<u32>,
 }
 
 fn yes() -> bool {
@@ -434,6 +438,10 @@ pub struct RewardFile {
     /// How many days these points live; none means for ever. They expire at 00:00 UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life_days: Option<u32>,
+    /// How many days these points are pending before they can be spent, in days that begin at midnight UTC; none means not at
+    /// all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_days: Option<u32>,
     /// What it credits to the wallet, in minor units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wallet_credit: Option<Money>,
@@ -458,6 +466,9 @@ pub struct CampaignFile {
     /// How often a customer may complete it; none means without a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completions_max: Option<u32>,
+    /// How often all customers together may complete it; none means without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<u64>,
 }
 
 /// One milestone.

@@ -240,6 +240,9 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
                     ends_at: text(ends_at),
                     pays: kinds[0].clone(),
                     life_days,
+                    pending_days: life_days
+                        .and_then(|days| days.checked_sub(7))
+                        .filter(|days| (1..=365).contains(days)),
                 }
             };
             let reward = |(name, (is_points, life_days, paid)): (String, (bool, Option<u32>, Money))| RewardFile {
@@ -247,6 +250,7 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
                 points: is_points.then_some(paid),
                 kind: is_points.then(|| kinds[kinds.len() - 1].clone()),
                 life_days: life_days.filter(|_| is_points),
+                pending_days: (is_points && life_days.is_none()).then_some(30),
                 wallet_credit: (!is_points).then_some(paid),
             };
             let all = |names: &[String]| names.to_vec();
@@ -261,6 +265,7 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
                     starts_at: text(one.min(other.or(one))),
                     ends_at: text(one.max(other)),
                     completions_max,
+                    budget: completions_max.map(|own| u64::from(own) << 33),
                 }
             };
             let offer = |(name, parts): (String, OfferParts)| {

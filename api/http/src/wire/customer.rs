@@ -64,15 +64,21 @@ pub(crate) struct PointHolding {
     pub(crate) kind: String,
     /// How many points there are.
     pub(crate) balance: i64,
+    /// How many of them can be spent; the others are pending.
+    pub(crate) available: i64,
     /// What it is made of, in the order in which it is spent: the soonest expiry first.
     pub(crate) lots: Vec<PointLot>,
 }
 
-/// Points of one rule that expire together.
+/// Points of one rule that can be spent, and expire, together.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PointLot {
     /// The rule that granted them.
     pub(crate) source: String,
+    /// From when they can be spent; not there where they could be at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) matures_at: Option<Rfc3339>,
     /// When they expire; null for never.
     #[schema(required)]
     pub(crate) expires_at: Option<Rfc3339>,

@@ -49,6 +49,7 @@ impl CashbackRuleFile {
             ends_at: instant(self.ends_at.as_ref(), zone, &place("ends_at"))?,
             pays: self.pays.clone(),
             life_days: self.life_days,
+            pending_days: self.pending_days,
         })
     }
 }
@@ -77,9 +78,13 @@ impl RewardFile {
                 kind: kind.clone(),
                 points: amount(points, || format!("{}.points", place()))?,
                 life_days: self.life_days,
+                pending_days: self.pending_days,
             },
             (None, None, Some(_)) if self.life_days.is_some() => {
                 return Err(fault(format!("{}.life_days", place()), "is of points: money does not expire"));
+            }
+            (None, None, Some(_)) if self.pending_days.is_some() => {
+                return Err(fault(format!("{}.pending_days", place()), "is of points: money is never pending"));
             }
             (None, None, Some(credit)) => {
                 RewardPaysDraft::WalletCredit(amount(credit, || format!("{}.wallet_credit", place()))?)
@@ -100,6 +105,7 @@ impl CampaignFile {
             starts_at: instant(self.starts_at.as_ref(), zone, &place("starts_at"))?,
             ends_at: instant(self.ends_at.as_ref(), zone, &place("ends_at"))?,
             completions_max: self.completions_max,
+            budget: self.budget,
         })
     }
 }
@@ -161,6 +167,7 @@ pub(super) fn write_earning(file: &mut CatalogueFile, catalogue: &Catalogue, zon
             ends_at: text(rule.ends_at),
             pays: known.name(rule.pays),
             life_days: rule.life_days,
+            pending_days: rule.pending_days,
         })
         .collect();
     file.fulfillments = (catalogue.fulfillments.iter())
@@ -183,7 +190,8 @@ pub(super) fn write_earning(file: &mut CatalogueFile, catalogue: &Catalogue, zon
                 }
                 RewardKind::WalletCredit { amount } => (None, None, Some(Money(amount.minor_units()))),
             };
-            RewardFile { name: own.name.clone(), points, kind, life_days: own.life_days, wallet_credit }
+            let (life_days, pending_days) = (own.life_days, own.pending_days);
+            RewardFile { name: own.name.clone(), points, kind, life_days, pending_days, wallet_credit }
         })
         .collect();
     file.campaigns = (catalogue.campaigns.iter())
@@ -194,6 +202,7 @@ pub(super) fn write_earning(file: &mut CatalogueFile, catalogue: &Catalogue, zon
             starts_at: text(own.starts_at),
             ends_at: text(own.ends_at),
             completions_max: own.completions_max,
+            budget: own.budget,
         })
         .collect();
     file.offers = catalogue.offers.iter().map(|own| offer_file(own, &known, zone)).collect();
@@ -230,6 +239,7 @@ pub(super) fn earning_draft_of(catalogue: &Catalogue) -> EarningDraft {
                 ends_at: rule.ends_at,
                 pays: known.name(rule.pays),
                 life_days: rule.life_days,
+                pending_days: rule.pending_days,
             })
             .collect(),
         fulfillments: (catalogue.fulfillments.iter())
@@ -240,7 +250,8 @@ pub(super) fn earning_draft_of(catalogue: &Catalogue) -> EarningDraft {
                 name: own.name.clone(),
                 pays: match own.kind {
                     RewardKind::Points { kind, points } => {
-                        RewardPaysDraft::Points { kind: known.name(kind), points, life_days: own.life_days }
+                        let (life_days, pending_days) = (own.life_days, own.pending_days);
+                        RewardPaysDraft::Points { kind: known.name(kind), points, life_days, pending_days }
                     }
                     RewardKind::WalletCredit { amount } => RewardPaysDraft::WalletCredit(amount),
                 },
@@ -254,6 +265,7 @@ pub(super) fn earning_draft_of(catalogue: &Catalogue) -> EarningDraft {
                 starts_at: own.starts_at,
                 ends_at: own.ends_at,
                 completions_max: own.completions_max,
+                budget: own.budget,
             })
             .collect(),
         offers: (catalogue.offers.iter())

@@ -472,6 +472,10 @@ enum Said<'a> {
         points: i64,
         /// The id of the rule that granted them.
         source: u32,
+        /// From when they can be spent, or could have been; not there where they are not pending first.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        matures_at: Option<Rfc3339>,
         /// When they expire, or would have; null for never.
         #[schema(required)]
         expires_at: Option<Rfc3339>,
@@ -759,6 +763,7 @@ impl<'a> View<'a> {
                 direction: Side::of(entry.direction),
                 points: entry.points.minor_units(),
                 source: entry.source.0,
+                matures_at: entry.matures.instant().map(Rfc3339),
                 expires_at: entry.expires.instant().map(Rfc3339),
                 reason: PointsReason::of(entry),
                 points_after: entry.balance_after.minor_units(),

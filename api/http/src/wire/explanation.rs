@@ -249,6 +249,10 @@ pub(crate) struct CampaignExplained {
     /// How often a customer may complete it; null means that there is no limit.
     #[schema(required)]
     pub(crate) completions_max: Option<u32>,
+    /// How often all customers together may complete it; not there without a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) budget: Option<u64>,
     /// What it asks for; none where the reason is of the campaign as a whole.
     pub(crate) fulfillments: Vec<FulfillmentExplained>,
     /// What it pays once it is completed.
@@ -265,6 +269,8 @@ pub(crate) enum CampaignReason {
     Ended,
     /// The customer had completed it as often as it may be.
     CompletionsUsed,
+    /// All customers together had completed it as often as it may be.
+    BudgetUsed,
     /// Not all that it asks for is met.
     Unmet,
 }

@@ -112,6 +112,10 @@ pub(crate) struct CampaignSum {
     pub(crate) name: String,
     /// How often.
     pub(crate) completions: u64,
+    /// How often it may be completed in all; not there without a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) budget: Option<u64>,
 }
 
 /// What rewards granted.

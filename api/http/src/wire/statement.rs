@@ -94,6 +94,10 @@ pub(crate) struct StatementEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) source: Option<String>,
+    /// From when they can be spent, or could have been, of points that are pending first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) matures_at: Option<Rfc3339>,
     /// When they expire, or would have, of points that do.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

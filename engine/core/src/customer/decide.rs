@@ -13,60 +13,19 @@ use crate::campaign::Activity;
 use crate::command::PurchaseCommand;
 use crate::desk::Terms;
 use crate::event::{Body, CustomerCreated, Event, PurchaseBooked};
-use crate::identity::{CustomerName, RuleId};
+use crate::identity::CustomerName;
 use crate::quantity::Seq;
 use crate::rejection::Rejection;
 use crate::upkeep;
-
-impl Needs {
-    /// Answers needs of which there are none: the resource kinds are empty.
-    ///
-    /// # Panics
-    ///
-    /// If a row needs an empty list, which no rule makes.
-    pub fn nothing<T>(self) -> T {
-        match self.resources.into_iter().next() {
-            Some(resource) => match resource.kind {},
-            None => panic!("a row that needs nothing must decide"),
-        }
-    }
-}
 
 /// What the row says.
 #[derive(Debug)]
 pub enum Decision {
     /// All that happened. `previous` is left to whoever gives the position.
     Decided(Body),
-    /// The row must know what of these it may use, and then decides again. It is unchanged.
-    Needs(Needs),
     /// It is refused. The command is given back for its receipt.
     Refused(Rejection, Box<PurchaseCommand>),
 }
-
-/// Resources of the desk that only the row could name.
-#[derive(Debug)]
-pub struct Needs {
-    /// What, in the order in which the row uses them.
-    pub resources: Vec<Resource>,
-    /// The command, to decide again.
-    pub command: Box<PurchaseCommand>,
-}
-
-/// A count or an amount of something that the desk owns.
-#[derive(Debug)]
-pub struct Resource {
-    /// Of which rule.
-    pub id: RuleId,
-    /// What is counted.
-    pub kind: ResourceKind,
-    /// How much.
-    pub amount: u64,
-}
-
-/// What a resource counts. No rule has one yet: budgets come with campaigns, and until then the compiler proves that no
-/// row ever needs anything. A stock is none: whoever redeems names the offer, so the desk reserves it beforehand.
-#[derive(Debug)]
-pub enum ResourceKind {}
 
 /// Decides a purchase that the desk admitted. `row` is `None` for a customer who does not exist yet.
 ///
@@ -96,7 +55,7 @@ pub fn decide(row: Option<&Row>, terms: &Terms, command: Box<PurchaseCommand>) -
     let all = earned
         .tiers(terms.amount)
         .and_then(|()| earned.cashback(&command.purchase, terms.amount, command.partner))
-        .and_then(|()| earned.campaigns(bought))
+        .and_then(|()| earned.campaigns(bought, &terms.budgets))
         .and_then(|()| earned.post());
     let balance_after = match all {
         Ok(balance_after) => balance_after,

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use crate::accounts::{Entry, HouseAccount, HouseLeg};
-use crate::campaign::Activity;
+use crate::campaign::{Activity, Budgets};
 use crate::catalogue::{Campaign, Catalogue, Journey, RewardKind, TierPolicy};
 use crate::customer::Row;
 use crate::desk::PromoTerms;
@@ -16,7 +16,7 @@ use crate::event::{
 };
 use crate::identity::{PartnerId, RuleId};
 use crate::journey;
-use crate::points::{Expiry, Lot, PointEntry};
+use crate::points::{Expiry, Lot, Maturity, PointEntry};
 use crate::purchase::Purchase;
 use crate::quantity::{Amount, Balance, Instant};
 use crate::threshold;
@@ -129,19 +129,22 @@ impl<'a> Earned<'a> {
         for rule in &rules.cashback_rules {
             let points = rule.pays_for(purchase, amount, partner, self.at);
             if !points.is_zero() {
-                let (source, kind, expires) = (rule.id, rule.pays, Expiry::of(self.at, rule.life_days));
+                let (source, kind) = (rule.id, rule.pays);
+                let (expires, matures) =
+                    (Expiry::of(self.at, rule.life_days), Maturity::of(self.at, rule.pending_days));
                 self.events.push(Event::CashbackEarned(CashbackEarned { rule: source, kind, points }));
-                self.grant_points(kind, Lot { expires, source, points })?;
+                self.grant_points(kind, Lot { expires, source, matures, points })?;
             }
         }
         Ok(())
     }
 
-    /// Advances each campaign by what the customer did, and pays the rewards of those that are completed.
-    pub(super) fn campaigns(&mut self, activity: Activity<'_>) -> Result<(), Unbookable> {
+    /// Advances each campaign by what the customer did, and pays the rewards of those that are completed; nothing happens to
+    /// those whose budget is used up.
+    pub(super) fn campaigns(&mut self, activity: Activity<'_>, budgets: &Budgets) -> Result<(), Unbookable> {
         let rules = self.rules;
         let mut has_completed = self.row.is_some_and(|row| row.campaigns.iter().any(|own| 0 < own.completions));
-        for campaign in &rules.campaigns {
+        for campaign in rules.campaigns.iter().filter(|campaign| !budgets.used_up.contains(&campaign.id)) {
             let before = self.row.and_then(|row| row.campaign(campaign.id));
             let Some(advance) = campaign.advance(rules, before, activity, self.at) else { continue };
             for progress in advance.progress {
@@ -168,7 +171,8 @@ impl<'a> Earned<'a> {
             match reward.kind {
                 RewardKind::Points { kind, points } => {
                     let (source, expires) = (reward.id, Expiry::of(self.at, reward.life_days));
-                    self.grant_points(kind, Lot { expires, source, points })?;
+                    let matures = Maturity::of(self.at, reward.pending_days);
+                    self.grant_points(kind, Lot { expires, source, matures, points })?;
                 }
                 RewardKind::WalletCredit { amount } => {
                     self.legs.push(HouseLeg { account: HouseAccount::RewardExpense, amount });

@@ -8,7 +8,7 @@ mod operate;
 
 use alloc::vec::Vec;
 
-pub use decide::{Decision, Needs, Resource, ResourceKind, decide};
+pub use decide::{Decision, decide};
 pub use operate::{OperationDecision, operate};
 use serde::{Deserialize, Serialize};
 

@@ -128,7 +128,7 @@ fn effects(
         }
         Operation::ReportActivity { tag, .. } => {
             let mut earned = Earned::new(Some(row), &terms.catalogue, terms.at);
-            earned.campaigns(Activity::Tag(tag))?;
+            earned.campaigns(Activity::Tag(tag), &terms.budgets)?;
             earned.post()?;
             earned.events
         }

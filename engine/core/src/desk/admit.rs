@@ -2,6 +2,8 @@
 
 use alloc::sync::Arc;
 
+use super::budgets::budgets;
+use crate::campaign::{Activity, Budgets};
 use crate::catalogue::{Catalogue, Promo, RuleClock, UnknownCustomer, UnknownPromo};
 use crate::command::{ApplyCatalogue, PurchaseCommand};
 use crate::desk::{Desk, Reservations};
@@ -50,6 +52,8 @@ pub struct Terms {
     pub at: Instant,
     /// What its promo does.
     pub promo: PromoTerms,
+    /// What there is of the budgets of campaigns.
+    pub budgets: Budgets,
     /// The refusal that a booking replaces.
     pub replaces: Option<RejectionCode>,
 }
@@ -152,10 +156,12 @@ fn terms(
             (None, UnknownPromo::Ignore) => PromoTerms::NoPromo,
         },
     };
+    let bought = (Activity::Purchase(&command.purchase, amount), at);
+    let Some(budgets) = budgets(desk, open, catalogue, bought, command.dry_run) else { return Ok(None) };
     let replaces = desk.receipt(command.key).map(|receipt| receipt.code);
     let removals = desk.removals(command.tenant).cloned().unwrap_or_default();
     let catalogue = Arc::clone(catalogue);
-    Ok(Some(Terms { received_at, catalogue, removals, customer, amount, at, promo, replaces }))
+    Ok(Some(Terms { received_at, catalogue, removals, customer, amount, at, promo, budgets, replaces }))
 }
 
 /// Whom a name means.

@@ -3,8 +3,10 @@
 use alloc::sync::Arc;
 
 use super::admit::{Named, name_customer, rule_time};
+use super::budgets::budgets;
 use super::invoices::invoice_terms;
 use super::{Desk, Reservations};
+use crate::campaign::{Activity, Budgets};
 use crate::catalogue::{Catalogue, RuleClock};
 use crate::identity::{CustomerId, CustomerName, RuleId, TenantId};
 use crate::invoice::InvoiceTerms;
@@ -55,6 +57,8 @@ pub struct OperationTerms {
     pub at: Instant,
     /// What there is of the offer that is redeemed.
     pub offer: OfferTerms,
+    /// What there is of the budgets of campaigns, of an activity.
+    pub budgets: Budgets,
     /// What there is of the invoice that is paid.
     pub invoice: InvoiceTerms,
 }
@@ -150,12 +154,19 @@ pub fn admit_operation(
         _ => desk.now(command.tenant, received_at),
     };
     let Some(offer) = offer_terms(desk, open, catalogue, at, command) else { return OperationAdmission::Wait };
+    let budgets = match &command.operation {
+        Operation::ReportActivity { tag, .. } => {
+            budgets(desk, open, catalogue, (Activity::Tag(tag), at), command.dry_run)
+        }
+        _ => Some(Budgets::default()),
+    };
+    let Some(budgets) = budgets else { return OperationAdmission::Wait };
     let Some(invoice) = invoice_terms(desk, open, command) else { return OperationAdmission::Wait };
     let recorded = command.original.as_deref().map(|record| record.body.catalogue_version);
     let recorded = recorded.and_then(|version| desk.catalogue_at(command.tenant, version)).cloned();
     let removals = desk.removals(command.tenant).cloned().unwrap_or_default();
     let catalogue = Arc::clone(catalogue);
-    let terms = OperationTerms { received_at, catalogue, recorded, removals, customer, at, offer, invoice };
+    let terms = OperationTerms { received_at, catalogue, recorded, removals, customer, at, offer, budgets, invoice };
     OperationAdmission::Admitted(terms)
 }
 

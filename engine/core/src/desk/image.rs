@@ -69,6 +69,13 @@ pub enum DeskPiece {
         /// What became of it.
         known: KnownOperation,
     },
+    /// How often a campaign was completed.
+    Completions {
+        /// The campaign.
+        campaign: RuleId,
+        /// How often.
+        completions: u64,
+    },
     /// The transfer that is on its way.
     Transfer(Box<OpenTransfer>),
     /// An invoice of the tenant.
@@ -127,6 +134,7 @@ impl Desk {
                     removals,
                     promos_used,
                     offers_redeemed,
+                    completions: BTreeMap::new(),
                     invoices: BTreeMap::new(),
                     watermark,
                     has_entries,
@@ -143,6 +151,12 @@ impl Desk {
                 let tenant = self.tenants.last_mut().ok_or(Misfit("an offer comes before its tenant"))?;
                 if tenant.offers_redeemed.insert(offer, redeemed).is_some() {
                     return Err(Misfit("an offer is there twice"));
+                }
+            }
+            DeskPiece::Completions { campaign, completions } => {
+                let tenant = self.tenants.last_mut().ok_or(Misfit("a campaign comes before its tenant"))?;
+                if tenant.completions.insert(campaign, completions).is_some() {
+                    return Err(Misfit("a campaign is there twice"));
                 }
             }
             DeskPiece::Receipt { key, receipt } => {
@@ -207,9 +221,11 @@ impl TenantDesk {
         let promos = self.promos_used.iter().map(|(promo, used)| DeskPiece::PromoUsed { promo: *promo, used: *used });
         let offers = (self.offers_redeemed.iter())
             .map(|(offer, redeemed)| DeskPiece::OfferRedeemed { offer: *offer, redeemed: *redeemed });
+        let completions = (self.completions.iter())
+            .map(|(campaign, count)| DeskPiece::Completions { campaign: *campaign, completions: *count });
         let invoices = (self.invoices.iter())
             .map(|(number, invoice)| DeskPiece::Invoice { number: number.clone(), invoice: *invoice });
-        core::iter::once(head).chain(versions).chain(promos).chain(offers).chain(invoices)
+        core::iter::once(head).chain(versions).chain(promos).chain(offers).chain(completions).chain(invoices)
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod admit;
 mod admit_operation;
+mod budgets;
 mod image;
 mod invoices;
 mod keys;
@@ -83,6 +84,8 @@ struct TenantDesk {
     promos_used: BTreeMap<RuleId, u64>,
     /// How many units of each offer are redeemed.
     offers_redeemed: BTreeMap<RuleId, u64>,
+    /// How often each campaign was completed.
+    completions: BTreeMap<RuleId, u64>,
     /// Every invoice, by its number.
     invoices: BTreeMap<Box<str>, Invoice>,
     /// The highest accepted `occurred_at`.
@@ -140,6 +143,9 @@ impl Desk {
             Event::PromoGranted(granted) => {
                 *self.tenant_mut(tenant).promos_used.entry(granted.promo).or_default() += 1;
             }
+            Event::CampaignCompleted(own) => {
+                *self.tenant_mut(tenant).completions.entry(own.campaign).or_default() += 1;
+            }
             Event::WalletEntry(_) => self.tenant_mut(tenant).has_entries = true,
             Event::OfferRedeemed(redeemed) => {
                 let redeemed_before = self.tenant_mut(tenant).offers_redeemed.entry(redeemed.offer).or_default();
@@ -174,7 +180,6 @@ impl Desk {
             | Event::SpendCounted(_)
             | Event::CashbackEarned(_)
             | Event::FulfillmentAdvanced(_)
-            | Event::CampaignCompleted(_)
             | Event::RewardGranted(_)
             | Event::PointEntry(_)
             | Event::TierPlaced(_)
@@ -214,6 +219,7 @@ impl Desk {
                 removals: Arc::default(),
                 promos_used: BTreeMap::new(),
                 offers_redeemed: BTreeMap::new(),
+                completions: BTreeMap::new(),
                 invoices: BTreeMap::new(),
                 watermark: None,
                 has_entries: false,
@@ -342,6 +348,12 @@ impl Desk {
     #[must_use]
     pub fn offer_redeemed(&self, tenant: TenantId, offer: RuleId) -> u64 {
         self.tenant(tenant).and_then(|tenant| tenant.offers_redeemed.get(&offer)).copied().unwrap_or(0)
+    }
+
+    /// Returns how often a campaign was completed.
+    #[must_use]
+    pub fn completions(&self, tenant: TenantId, campaign: RuleId) -> u64 {
+        self.tenant(tenant).and_then(|tenant| tenant.completions.get(&campaign)).copied().unwrap_or(0)
     }
 
     /// Returns the instant that is "now" for a tenant's rules when the ledger's clock says `received_at`: the highest

@@ -22,6 +22,8 @@ pub struct Reservations {
     keyless: u64,
     /// Units of offers.
     offers: Map<(TenantId, RuleId), u64>,
+    /// Completions of campaigns.
+    campaigns: Map<(TenantId, RuleId), u64>,
     /// Invoices that are being paid.
     invoices: Set<(TenantId, Box<str>)>,
 }
@@ -107,6 +109,34 @@ impl Reservations {
             Some(key) => assert!(self.operations.remove(&key), "a key is settled that was not reserved"),
             None => self.keyless -= 1,
         }
+    }
+
+    /// Reserves a completion of each of these campaigns.
+    pub fn begin_campaigns(&mut self, tenant: TenantId, campaigns: &[RuleId]) {
+        for campaign in campaigns {
+            *self.campaigns.entry((tenant, *campaign)).or_default() += 1;
+        }
+    }
+
+    /// Ends what [`Reservations::begin_campaigns`] began.
+    ///
+    /// # Panics
+    ///
+    /// If it was not begun.
+    pub fn end_campaigns(&mut self, tenant: TenantId, campaigns: &[RuleId]) {
+        for campaign in campaigns {
+            let open = self.campaigns.get_mut(&(tenant, *campaign)).expect("a completion ends that was not reserved");
+            *open -= 1;
+            if *open == 0 {
+                self.campaigns.remove(&(tenant, *campaign));
+            }
+        }
+    }
+
+    /// Returns how many completions of a campaign are reserved.
+    #[must_use]
+    pub fn campaign(&self, tenant: TenantId, campaign: RuleId) -> u64 {
+        self.campaigns.get(&(tenant, campaign)).copied().unwrap_or(0)
     }
 
     /// Keeps an invoice for one payment.

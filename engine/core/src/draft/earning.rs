@@ -13,7 +13,7 @@ use crate::catalogue::{
     RewardKind,
 };
 use crate::identity::RuleId;
-use crate::points::LIFE_DAYS_MAX;
+use crate::points::{LIFE_DAYS_MAX, PENDING_DAYS_MAX};
 use crate::purchase::TEXT_BYTES_MAX;
 use crate::rejection::CatalogueRejection;
 
@@ -64,13 +64,20 @@ fn check_names<'a>(list: &str, names: impl Iterator<Item = &'a str> + Clone) -> 
     }
 }
 
-fn check_life(life_days: Option<u32>, place: &str) -> Result<(), CatalogueRejection> {
-    match life_days {
-        Some(days) if !(1..=LIFE_DAYS_MAX).contains(&days) => {
-            Err(invalid(format!("{place}.life_days"), format!("must be 1 to {LIFE_DAYS_MAX}")))
-        }
-        Some(_) | None => Ok(()),
+fn check_life(life_days: Option<u32>, pending_days: Option<u32>, place: &str) -> Result<(), CatalogueRejection> {
+    if life_days.is_some_and(|days| !(1..=LIFE_DAYS_MAX).contains(&days)) {
+        return Err(invalid(format!("{place}.life_days"), format!("must be 1 to {LIFE_DAYS_MAX}")));
     }
+    if pending_days.is_some_and(|days| !(1..=PENDING_DAYS_MAX).contains(&days)) {
+        return Err(invalid(format!("{place}.pending_days"), format!("must be 1 to {PENDING_DAYS_MAX}")));
+    }
+    if life_days.zip(pending_days).is_some_and(|(life, pending)| life <= pending) {
+        return Err(invalid(
+            format!("{place}.pending_days"),
+            "must be fewer than life_days: they would expire unspent",
+        ));
+    }
+    Ok(())
 }
 
 fn sorted<T: Named>(mut all: Vec<T>) -> Vec<T> {
@@ -160,9 +167,10 @@ impl CashbackDraft {
         };
         let mut products = self.products.clone();
         products.sort();
-        check_life(self.life_days, &place)?;
+        check_life(self.life_days, self.pending_days, &place)?;
         Ok(CashbackRule {
             life_days: self.life_days,
+            pending_days: self.pending_days,
             pays: named(kinds, &self.pays, &place, "pays")?,
             id: ids.keep_or_next(kept(present.map(|present| present.cashback_rules.as_slice()), &self.name)),
             name: self.name.clone(),
@@ -205,19 +213,20 @@ impl RewardDraft {
         ids: &mut Ids,
     ) -> Result<Reward, CatalogueRejection> {
         let place = format!("rewards[{}]", self.name);
-        let (kind, life_days) = match &self.pays {
-            RewardPaysDraft::Points { kind, points, life_days } => {
-                (RewardKind::Points { kind: named(kinds, kind, &place, "kind")?, points: *points }, *life_days)
+        let (kind, life_days, pending_days) = match &self.pays {
+            RewardPaysDraft::Points { kind, points, life_days, pending_days } => {
+                let kind = RewardKind::Points { kind: named(kinds, kind, &place, "kind")?, points: *points };
+                (kind, *life_days, *pending_days)
             }
-            RewardPaysDraft::WalletCredit(amount) => (RewardKind::WalletCredit { amount: *amount }, None),
+            RewardPaysDraft::WalletCredit(amount) => (RewardKind::WalletCredit { amount: *amount }, None, None),
         };
-        check_life(life_days, &place)?;
+        check_life(life_days, pending_days, &place)?;
         let (RewardKind::Points { points: paid, .. } | RewardKind::WalletCredit { amount: paid }) = kind;
         if paid.is_zero() {
             return Err(invalid(place, "pays nothing"));
         }
         let id = ids.keep_or_next(kept(present.map(|present| present.rewards.as_slice()), &self.name));
-        Ok(Reward { id, name: self.name.clone(), kind, life_days })
+        Ok(Reward { id, name: self.name.clone(), kind, life_days, pending_days })
     }
 }
 
@@ -242,6 +251,9 @@ impl CampaignDraft {
         if self.completions_max == Some(0) {
             return Err(invalid(format!("{place}.completions_max"), "must be at least 1"));
         }
+        if self.budget == Some(0) {
+            return Err(invalid(format!("{place}.budget"), "must be at least 1"));
+        }
         Ok(Campaign {
             fulfillments: ids_of(&self.fulfillments, fulfillments, &place, "fulfillments")?,
             rewards: ids_of(&self.rewards, rewards, &place, "rewards")?,
@@ -250,6 +262,7 @@ impl CampaignDraft {
             starts_at: self.starts_at,
             ends_at: self.ends_at,
             completions_max: self.completions_max,
+            budget: self.budget,
         })
     }
 }

@@ -8,7 +8,7 @@ use crate::catalogue::RewardKind;
 use crate::customer::Row;
 use crate::event::Event;
 use crate::identity::RuleId;
-use crate::points::{Expiry, PointAccount};
+use crate::points::{Expiry, Lot, Maturity, PointAccount, PointEntry};
 use crate::quantity::{Amount, Balance, Instant};
 use crate::wallet::CASHBACK_WALLET;
 
@@ -72,7 +72,7 @@ impl Posting {
                 accounts.len() - 1
             });
             let account = &mut accounts[at_place];
-            let (entries, short) = account.claw_back(source, expiry_of(original, kind, source), points, at);
+            let (entries, short) = account.claw_back(Lot { points, ..lot_of(original, kind, source) }, at);
             entries.iter().for_each(|entry| account.evolve(entry));
             self.events.extend(entries.into_iter().map(Event::PointEntry));
             if !short.is_zero() {
@@ -82,13 +82,14 @@ impl Posting {
     }
 }
 
-/// Says when the points expire that the purchase's record granted by a rule.
-fn expiry_of(original: Original<'_>, kind: RuleId, source: RuleId) -> Expiry {
+/// Finds the lot that the purchase's record granted by a rule.
+fn lot_of(original: Original<'_>, kind: RuleId, source: RuleId) -> Lot {
     let granted = original.body.events.iter().find_map(|event| match event {
         Event::PointEntry(entry) if entry.kind == kind && entry.source == source && !entry.is_expiry() => Some(entry),
         _ => None,
     });
-    granted.map_or(Expiry::NEVER, |entry| entry.expires)
+    let nothing = Lot { expires: Expiry::NEVER, source, matures: Maturity::AT_ONCE, points: Amount::ZERO };
+    granted.map_or(nothing, PointEntry::lot)
 }
 
 /// Says which accounts of the house had paid what is clawed back.

@@ -420,7 +420,6 @@ impl WhatIf {
                     return self.fold(body);
                 }
                 Decision::Refused(rejection, _) => rejection,
-                Decision::Needs(needs) => needs.nothing(),
             },
             Admission::Refused { rejection, .. } => rejection,
             Admission::Known(_) | Admission::Wait => unreachable!("no key is kept here and nothing is in flight"),

@@ -131,6 +131,7 @@ fn names_have_no_control_characters() {
                 ends_at: None,
                 pays: String::new(),
                 life_days: None,
+                pending_days: None,
             });
         }),
         ("fulfillments[NAME]", |draft, name| {
@@ -148,6 +149,7 @@ fn names_have_no_control_characters() {
                 starts_at: None,
                 ends_at: None,
                 completions_max: None,
+                budget: None,
             });
         }),
     ];

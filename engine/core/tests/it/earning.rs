@@ -41,6 +41,7 @@ fn rule(name: &str, rate: &str, products: &[&str]) -> CashbackDraft {
         ends_at: None,
         pays: "points".into(),
         life_days: None,
+        pending_days: None,
     }
 }
 
@@ -57,13 +58,19 @@ fn campaign(name: &str, fulfillments: &[&str]) -> CampaignDraft {
         starts_at: None,
         ends_at: None,
         completions_max: None,
+        budget: None,
     }
 }
 
 fn hundred() -> RewardDraft {
     RewardDraft {
         name: "Hundred".into(),
-        pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(100), life_days: None },
+        pays: RewardPaysDraft::Points {
+            kind: "points".into(),
+            points: amount(100),
+            life_days: None,
+            pending_days: None,
+        },
     }
 }
 
@@ -223,6 +230,60 @@ fn a_shared_fulfillment_advances_every_campaign_that_asks_for_it() {
          buy A 1 -> Always/Any met 1, Always done 2, reward Hundred, points 300",
     );
     assert_eq!(world.ledger.totals.tenants().next().unwrap().1.rewarded_customers, 1);
+}
+
+/// A budget is of all customers together: whoever comes too late moves nothing, and whoever does nothing for it uses none.
+#[test]
+fn a_budget_is_used_up_by_completions_and_then_nothing_moves() {
+    let limited = CampaignDraft { budget: Some(2), ..campaign("Two", &["Cake", "Soda"]) };
+    let both = vec![buy("Cake", Some("CAKE"), 0, false), buy("Soda", Some("SODA"), 60, false)];
+    let mut world = world(&campaigns(both, vec![limited.clone()]));
+    let tenant = kembali_core::TenantId(1);
+    let id = world.ledger.desk.catalogue(tenant).unwrap().campaigns[0].id;
+    check(
+        &mut world,
+        "buy A 9 product=CAKE -> new, Two/Cake met 9
+         buy B 9 product=CAKE -> new, Two/Cake met 9
+         buy C 9 product=CAKE -> new, Two/Cake met 9
+         buy A 60 product=SODA -> Two/Soda met 60, Two done 1, reward Hundred, points 100",
+    );
+    // The last one is being bought: whoever might complete it waits, and nobody else.
+    world.open.begin_campaigns(tenant, &[id]);
+    check(
+        &mut world,
+        "buy B 60 product=SODA     -> wait
+         buy D 9 product=CAKE      -> wait
+         buy B 60 product=SODA dry -> would: Two/Soda met 60, Two done 1, reward Hundred, points 100
+         buy B 59 product=SODA
+         buy D 9 product=BREAD     -> new",
+    );
+    world.open.end_campaigns(tenant, &[id]);
+    check(
+        &mut world,
+        "buy B 60 product=SODA -> Two/Soda met 60, Two done 1, reward Hundred, points 100
+         buy C 60 product=SODA
+         buy D 9 product=CAKE",
+    );
+    let more = |budget| {
+        campaigns(
+            vec![buy("Cake", Some("CAKE"), 0, false), buy("Soda", Some("SODA"), 60, false)],
+            vec![CampaignDraft { budget, ..limited.clone() }],
+        )
+    };
+    world.apply(&more(Some(1)), None).unwrap();
+    check(&mut world, "buy C 60 product=SODA");
+    world.apply(&more(Some(3)), None).unwrap();
+    check(
+        &mut world,
+        "buy C 60 product=SODA -> Two/Soda met 60, Two done 1, reward Hundred, points 100
+         buy A 9 product=CAKE",
+    );
+    world.apply(&more(None), None).unwrap();
+    check(&mut world, "buy A 9 product=CAKE -> Two/Cake met 9");
+    assert_eq!(world.ledger.desk.completions(tenant, id), 3);
+    assert!(
+        matches!(world.apply(&more(Some(0)), None), Err(CatalogueRejection::Invalid { place, .. }) if place == "campaigns[Two].budget")
+    );
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn rules() -> CatalogueDraft {
         ends_at: None,
         pays: "points".into(),
         life_days: Some(9),
+        pending_days: None,
     };
     let buy = |name: &str, product: Option<&str>, min: i64, is_cumulative: bool| FulfillmentDraft {
         name: name.into(),
@@ -73,6 +74,7 @@ fn rules() -> CatalogueDraft {
         starts_at: None,
         ends_at: None,
         completions_max: None,
+        budget: None,
     };
     let other = kezbek().partners[1].slug.clone();
     CatalogueDraft {
@@ -104,7 +106,12 @@ fn rules() -> CatalogueDraft {
             rewards: vec![
                 RewardDraft {
                     name: "Points".into(),
-                    pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(100), life_days: Some(4) },
+                    pays: RewardPaysDraft::Points {
+                        kind: "points".into(),
+                        points: amount(100),
+                        life_days: Some(4),
+                        pending_days: None,
+                    },
                 },
                 RewardDraft { name: "Cash".into(), pays: RewardPaysDraft::WalletCredit(amount(5)) },
             ],
@@ -112,6 +119,7 @@ fn rules() -> CatalogueDraft {
                 campaign("Evening", &["Pizza", "Much"], &["Points"]),
                 campaign("Loyal", &["App"], &["Points", "Cash"]),
                 CampaignDraft { completions_max: Some(1), ..campaign("Once", &["Bread"], &["Cash"]) },
+                CampaignDraft { budget: Some(3), ..campaign("First three", &["Pizza"], &["Cash"]) },
                 CampaignDraft { starts_at: day(10), ends_at: day(30), ..campaign("Soon", &["Much"], &["Cash"]) },
             ],
         },
@@ -290,6 +298,7 @@ fn note(explanation: &Explanation, reasons: &mut BTreeSet<&'static str>) {
         match &own.verdict {
             Err(Closed::NotStarted) => drop(reasons.insert("campaign not started")),
             Err(Closed::Ended) => drop(reasons.insert("campaign ended")),
+            Err(Closed::BudgetUsed) => drop(reasons.insert("campaign budget used")),
             Err(Closed::CompletionsUsed) => drop(reasons.insert("campaign completions used")),
             Ok(judged) => reasons.extend(judged.iter().filter_map(|own| own.after.err()).map(|reason| match reason {
                 Unmoved::MetBefore => "fulfillment met before",
@@ -327,7 +336,8 @@ fn run(buys: &[Buy], reasons: &mut BTreeSet<&'static str>) {
             before.rows.get(&record.body.customer.unwrap()).map(|row| as_of(row.clone(), removals, booked(&record).at));
         let row = row.as_ref();
         let used = |promo| before.desk.promo_used(record.body.tenant, promo);
-        let explanation = explain(catalogue, row, used, booked(&record)).expect("it is booked");
+        let completed = |campaign| before.desk.completions(record.body.tenant, campaign);
+        let explanation = explain(catalogue, row, used, completed, booked(&record)).expect("it is booked");
         assert_eq!(events_of(&explanation, catalogue, row), said(&record), "{words:?}");
         check_complete(&explanation, catalogue);
         note(&explanation, reasons);
@@ -353,6 +363,7 @@ fn every_reason_is_met() {
         run(&tree.current(), &mut reasons);
     }
     let wanted = [
+        "campaign budget used",
         "campaign completions used",
         "campaign ended",
         "campaign not started",

@@ -7,7 +7,7 @@ use kembali_core::accounts::HouseAccount;
 use kembali_core::draft::{CashbackDraft, CatalogueDraft, EarningDraft, PolicyDraft, ProgramDraft};
 use kembali_core::event::Event;
 use kembali_core::liability::roll_forward;
-use kembali_core::points::{Expiry, LIFE_DAYS_MAX, Lot, PointAccount, PointEntry};
+use kembali_core::points::{Expiry, LIFE_DAYS_MAX, Lot, Maturity, PointAccount, PointEntry};
 use kembali_core::totals::TenantTotals;
 use kembali_core::upkeep::{as_of, by_sweep};
 use kembali_core::{AMOUNT_MAX, CatalogueRejection, DAY_US, Instant, Rate, RuleId, Unit};
@@ -16,6 +16,8 @@ use proptest::prelude::*;
 use crate::support::{Seen, World, amount, check, depth, jakarta, kezbek};
 
 const KIND: RuleId = RuleId(1);
+/// Whenever that is: nothing is pending.
+const NOW: Instant = Instant(0);
 
 #[test]
 fn points_live_their_days_and_end_at_midnight() {
@@ -50,7 +52,15 @@ fn account(lots: &[(u32, u32, i64)]) -> PointAccount {
 }
 
 fn grant(account: &mut PointAccount, (expires, source): (Expiry, RuleId), points: i64) -> Option<PointEntry> {
-    let lot = Lot { expires, source, points: amount(points) };
+    grant_pending(account, (expires, source, Maturity::AT_ONCE), points)
+}
+
+fn grant_pending(
+    account: &mut PointAccount,
+    (expires, source, matures): (Expiry, RuleId, Maturity),
+    points: i64,
+) -> Option<PointEntry> {
+    let lot = Lot { expires, source, matures, points: amount(points) };
     let entry = PointEntry::grant(KIND, lot, account.balance())?;
     account.evolve(&entry);
     Some(entry)
@@ -59,13 +69,13 @@ fn grant(account: &mut PointAccount, (expires, source): (Expiry, RuleId), points
 #[test]
 fn the_soonest_expiry_is_spent_first() {
     let account = account(&[(30, 7, 5), (10, 9, 5), (10, 8, 5), (20, 7, 5)]);
-    let spent = account.spend(amount(12), HouseAccount::PointsRedeemed).unwrap();
+    let spent = account.spend(amount(12), HouseAccount::PointsRedeemed, NOW).unwrap();
     let parts: Vec<_> = spent.iter().map(|own| (own.expires.day().unwrap(), own.source.0, own.points)).collect();
     assert_eq!(parts, [(10, 8, amount(5)), (10, 9, amount(5)), (20, 7, amount(2))]);
     let after: Vec<i64> = spent.iter().map(|own| own.balance_after.minor_units()).collect();
     assert_eq!(after, [15, 10, 8]);
-    assert!(account.spend(amount(21), HouseAccount::PointsRedeemed).is_none(), "there are 20");
-    assert_eq!(account.spend(amount(20), HouseAccount::PointsRedeemed).unwrap().len(), 4);
+    assert!(account.spend(amount(21), HouseAccount::PointsRedeemed, NOW).is_none(), "there are 20");
+    assert_eq!(account.spend(amount(20), HouseAccount::PointsRedeemed, NOW).unwrap().len(), 4);
 }
 
 #[test]
@@ -74,7 +84,7 @@ fn r04_a_sum_of_points_never_passes_the_largest_amount() {
     let more = |account: &mut PointAccount, points| grant(account, (Expiry::NEVER, RuleId(8)), points);
     assert!(more(&mut account, 2).is_none());
     assert!(more(&mut account, 1).is_some());
-    let spent = account.spend(amount(AMOUNT_MAX), HouseAccount::PointsRedeemed).unwrap();
+    let spent = account.spend(amount(AMOUNT_MAX), HouseAccount::PointsRedeemed, NOW).unwrap();
     let mut left = account;
     spent.iter().for_each(|entry| left.evolve(entry));
     assert!(left.lots.is_empty());
@@ -82,10 +92,58 @@ fn r04_a_sum_of_points_never_passes_the_largest_amount() {
     assert!(left.restore(&spent).is_none(), "one point has come meanwhile");
 }
 
+#[test]
+fn pending_points_are_spent_from_the_day_of_their_maturity() {
+    let at = |day: i64| Instant(day * DAY_US);
+    let mut account = account(&[(30, 7, 5)]);
+    let lot = (Expiry::of(at(0), Some(20)), RuleId(8), Maturity::of(Instant(1), Some(7)));
+    grant_pending(&mut account, lot, 9).unwrap();
+    assert_eq!(lot.2.instant(), Some(at(8)), "seven days at least");
+    let last = Instant(at(8).0 - 1);
+    assert_eq!((account.available(last), account.balance()), (amount(5), amount(14)));
+    assert!(account.spend(amount(6), HouseAccount::PointsRedeemed, last).is_none());
+    let spent = account.spend(amount(5), HouseAccount::PointsRedeemed, last).unwrap();
+    assert_eq!(spent[0].source, RuleId(7), "although the other lot expires sooner");
+    assert_eq!(account.available(at(8)), amount(14));
+    let spent = account.spend(amount(10), HouseAccount::PointsRedeemed, at(8)).unwrap();
+    assert_eq!(spent.iter().map(|own| own.source.0).collect::<Vec<_>>(), [8, 7]);
+}
+
+/// A refund takes the points of its own grant while they are pending, and leaves others of the same rule.
+#[test]
+fn a_claw_back_takes_pending_points_first_of_their_own_grant() {
+    let mut account = account(&[]);
+    let lot = |pending, points| Lot {
+        expires: Expiry::NEVER,
+        source: RuleId(7),
+        matures: Maturity::of(Instant(0), pending),
+        points: amount(points),
+    };
+    for own in [lot(None, 4), lot(Some(3), 5), lot(Some(9), 6)] {
+        grant_pending(&mut account, (own.expires, own.source, own.matures), own.points.minor_units()).unwrap();
+    }
+    let (entries, short) = account.claw_back(lot(Some(9), 8), Instant(0));
+    let taken: Vec<_> = entries.iter().map(|own| (own.matures.day(), own.points)).collect();
+    assert_eq!((taken, short), (vec![(9, amount(6)), (0, amount(2))], amount(0)));
+}
+
+/// Who earns pending points every day for years, and spends none, has no more lots than a year has days.
+#[test]
+fn lots_do_not_gather_by_their_maturity() {
+    let mut account = account(&[]);
+    for day in 0..2_000 {
+        let at = Instant(day * DAY_US);
+        grant_pending(&mut account, (Expiry::NEVER, RuleId(7), Maturity::of(at, Some(30))), 1).unwrap();
+        assert_eq!(account.available(at).minor_units(), (day - 29).max(0), "on day {day}");
+    }
+    assert_eq!(account.balance(), amount(2_000));
+    assert!(account.lots.len() < 370, "{}", account.lots.len());
+}
+
 /// A step of the life of an account.
 #[derive(Clone, Debug)]
 enum Step {
-    Earn { life: Option<u32>, source: u32, points: i64 },
+    Earn { life: Option<u32>, pending: Option<u32>, source: u32, points: i64 },
     Spend(i64),
     Restore(usize),
     Wait(i64),
@@ -93,16 +151,16 @@ enum Step {
 
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (prop::option::of(1..6u32), 1..4u32, 1..20i64)
-            .prop_map(|(life, source, points)| Step::Earn { life, source, points }),
+        4 => (prop::option::of(1..6u32), prop_oneof![3 => Just(None), 2 => (1..4u32).prop_map(Some)], 1..4u32, 1..20i64)
+            .prop_map(|(life, pending, source, points)| Step::Earn { life, pending, source, points }),
         3 => (1..40i64).prop_map(Step::Spend),
         1 => (0..8usize).prop_map(Step::Restore),
-        2 => (1..40i64).prop_map(Step::Wait),
+        2 => prop_oneof![6 => 1..40i64, 1 => 8_700..8_900i64].prop_map(Step::Wait),
     ]
 }
 
-/// Each single point: when it expires, and who granted it.
-type Single = (Option<i64>, u32);
+/// Each single point: when it expires, who granted it, and from when it can be spent.
+type Single = (Option<i64>, u32, i64);
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400 * depth()))]
@@ -119,20 +177,27 @@ proptest! {
             // What is due is gone before anything is decided.
             let mut entries = account.expire(now);
             entries.iter().for_each(|entry| account.evolve(entry));
-            singles.retain(|(expires, _)| expires.is_none_or(|expires| hour < expires));
+            singles.retain(|(expires, ..)| expires.is_none_or(|expires| hour < expires));
             match step {
-                Step::Earn { life, source, points } => {
-                    let expires = life.map(|days| (hour + 23) / 24 * 24 + i64::from(days) * 24);
-                    singles.extend((0..points).map(|_| (expires, source)));
-                    let lot = (Expiry::of(now, life), RuleId(source));
-                    entries.push(grant(&mut account, lot, points).unwrap());
+                Step::Earn { life, pending, source, points } => {
+                    let after = |days: u32| (hour + 23) / 24 * 24 + i64::from(days) * 24;
+                    let (expires, matures) = (life.map(after), pending.map_or(0, after));
+                    singles.extend((0..points).map(|_| (expires, source, matures)));
+                    let lot = (Expiry::of(now, life), RuleId(source), Maturity::of(now, pending));
+                    entries.push(grant_pending(&mut account, lot, points).unwrap());
                 }
                 Step::Spend(points) => {
-                    let spent = account.spend(amount(points), HouseAccount::PointsRedeemed);
-                    prop_assert_eq!(spent.is_some(), points as usize <= singles.len());
+                    let spent = account.spend(amount(points), HouseAccount::PointsRedeemed, now);
+                    let ripe = singles.iter().filter(|(.., matures)| *matures <= hour).count();
+                    prop_assert_eq!(spent.is_some(), points as usize <= ripe);
+                    prop_assert_eq!(account.available(now).minor_units(), ripe as i64);
                     if let Some(spent) = spent {
                         spent.iter().for_each(|entry| account.evolve(entry));
-                        singles.sort_by_key(|(expires, source)| (expires.unwrap_or(i64::MAX), *source));
+                        // Those that are pending stand behind all others.
+                        let order = |(expires, source, matures): &Single| {
+                            (hour < *matures, expires.unwrap_or(i64::MAX), *source, *matures)
+                        };
+                        singles.sort_by_key(order);
                         let gone: Vec<Single> = singles.drain(..points as usize).collect();
                         entries.extend(&spent);
                         spendings.push((spent, gone));
@@ -151,15 +216,18 @@ proptest! {
                 let sign = if entry.direction == kembali_core::accounts::Direction::In { 1 } else { -1 };
                 *posted.entry(entry.against).or_default() += sign * i128::from(entry.points.minor_units());
             }
-            let mut lots: BTreeMap<Single, i64> = BTreeMap::new();
-            singles.iter().for_each(|single| *lots.entry(*single).or_default() += 1);
-            let held: BTreeMap<Single, i64> = (account.lots.iter())
-                .map(|lot| ((lot.expires.day().map(|day| i64::from(day) * 24), lot.source.0), lot.points.minor_units()))
-                .collect();
+            // Lots that are ripe for sure may be one.
+            let mut lots: BTreeMap<(Option<i64>, u32), i64> = BTreeMap::new();
+            singles.iter().for_each(|(expires, source, _)| *lots.entry((*expires, *source)).or_default() += 1);
+            let mut held: BTreeMap<(Option<i64>, u32), i64> = BTreeMap::new();
+            for lot in &account.lots {
+                let key = (lot.expires.day().map(|day| i64::from(day) * 24), lot.source.0);
+                *held.entry(key).or_default() += lot.points.minor_units();
+            }
             prop_assert_eq!(held, lots);
             prop_assert_eq!(account.balance().minor_units(), singles.len() as i64);
             prop_assert_eq!(posted.values().sum::<i128>(), singles.len() as i128, "the house has the other side");
-            prop_assert!(account.lots.is_sorted_by_key(|lot| (lot.expires, lot.source)));
+            prop_assert!(account.lots.windows(2).all(|pair| pair[0].key() < pair[1].key()), "no two lots are one");
             prop_assert!(account.lots.iter().all(|lot| !lot.points.is_zero()));
         }
     }
@@ -175,6 +243,7 @@ fn rule(name: &str, rate: &str, life_days: Option<u32>) -> CashbackDraft {
         ends_at: None,
         pays: "points".into(),
         life_days,
+        pending_days: None,
     }
 }
 
@@ -264,6 +333,29 @@ fn a_life_is_a_number_of_days_from_one_to_a_hundred_years() {
             matches!(&refused, Err(CatalogueRejection::Invalid { place, .. }) if place == "cashback_rules[Short].life_days"),
             "{days}: {refused:?}"
         );
+    }
+}
+
+#[test]
+fn points_are_pending_for_a_year_at_most_and_mature_before_they_expire() {
+    for (life, pending, is_right) in [
+        (None, 0, false),
+        (None, 1, true),
+        (None, 365, true),
+        (None, 366, false),
+        (Some(3), 3, false),
+        (Some(3), 2, true),
+    ] {
+        let mut draft = rules(&LEVELS);
+        (draft.earning.cashback_rules[0].life_days, draft.earning.cashback_rules[0].pending_days) =
+            (life, Some(pending));
+        match World::default().apply(&draft, None) {
+            Ok(_) => assert!(is_right, "{life:?} {pending}"),
+            Err(CatalogueRejection::Invalid { place, .. }) => {
+                assert!(!is_right && place == "cashback_rules[Short].pending_days", "{life:?} {pending}");
+            }
+            Err(other) => panic!("{other:?}"),
+        }
     }
 }
 

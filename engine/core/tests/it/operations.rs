@@ -14,7 +14,8 @@ use crate::support::{World, amount, check, idr, jakarta, kezbek};
 /// Two reviews pay 70 of money and 10 points, which are good for three coffees or for any sum of money.
 pub(crate) fn reviews() -> CatalogueDraft {
     let money = RewardDraft { name: "Seventy".into(), pays: RewardPaysDraft::WalletCredit(amount(70)) };
-    let points = RewardPaysDraft::Points { kind: "points".into(), points: amount(10), life_days: None };
+    let points =
+        RewardPaysDraft::Points { kind: "points".into(), points: amount(10), life_days: None, pending_days: None };
     let earning = EarningDraft {
         point_kinds: vec!["points".into()],
         fulfillments: vec![FulfillmentDraft {
@@ -29,6 +30,7 @@ pub(crate) fn reviews() -> CatalogueDraft {
             starts_at: None,
             ends_at: None,
             completions_max: None,
+            budget: None,
         }],
         offers: vec![offer("Coffee", 7, OfferGives::Item, Some(3)), offer("Cash", 5, cash(50), None)],
         ..EarningDraft::default()

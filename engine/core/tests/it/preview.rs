@@ -10,7 +10,7 @@ use kembali_core::catalogue::{
 };
 use kembali_core::customer::Row;
 use kembali_core::journey::{self, Standing};
-use kembali_core::points::{Expiry, Lot, PointAccount};
+use kembali_core::points::{Expiry, Lot, Maturity, PointAccount};
 use kembali_core::preview::{EXAMPLES_MAX, Preview, RuleChange, Stopped, TierMove, When, Why};
 use kembali_core::threshold::{self, SpendStanding};
 use kembali_core::{AMOUNT_MAX, Alias, AliasKind, CustomerId, DAY_US, Instant, Rate, RuleId, TenantId};
@@ -242,19 +242,34 @@ fn cashback(id: u32) -> CashbackRule {
         ends_at: None,
         pays: RuleId(1),
         life_days: None,
+        pending_days: None,
     }
 }
 
 fn campaign(id: u32) -> Campaign {
     let (fulfillments, rewards) = (vec![RuleId(1)], vec![RuleId(2)]);
     let name = format!("C{id}");
-    Campaign { id: RuleId(id), name, fulfillments, rewards, starts_at: None, ends_at: None, completions_max: None }
+    Campaign {
+        id: RuleId(id),
+        name,
+        fulfillments,
+        rewards,
+        starts_at: None,
+        ends_at: None,
+        completions_max: None,
+        budget: None,
+    }
 }
 
 /// What a customer has: points by rules, and completions and progress of campaigns.
 fn holding(id: u128, points: &[(u32, u32, i64)], campaigns: &[(u32, u32, bool)]) -> Row {
     let account = |&(kind, rule, points): &(u32, u32, i64)| {
-        let lots = vec![Lot { expires: Expiry::NEVER, source: RuleId(rule), points: amount(points) }];
+        let lots = vec![Lot {
+            expires: Expiry::NEVER,
+            source: RuleId(rule),
+            matures: Maturity::AT_ONCE,
+            points: amount(points),
+        }];
         PointAccount { kind: RuleId(kind), lots }
     };
     let standing = |&(campaign, completions, has_progress): &(u32, u32, bool)| {
@@ -329,7 +344,7 @@ fn rules_that_stop_and_what_customers_have_with_them() {
 fn points_that_expired_are_held_by_nobody() {
     let before = Catalogue { cashback_rules: vec![cashback(10)], ..rules(TierPolicy::Threshold(bounds(&LADDER))) };
     let change = change(before.clone(), Catalogue { cashback_rules: Vec::new(), ..before });
-    let lot = |expires, points| Lot { expires, source: RuleId(10), points: amount(points) };
+    let lot = |expires, points| Lot { expires, source: RuleId(10), matures: Maturity::AT_ONCE, points: amount(points) };
     let lots = vec![lot(Expiry::of(Instant(0), Some(3)), 5), lot(Expiry::NEVER, 7)];
     let row = Row { points: vec![PointAccount { kind: RuleId(1), lots }], ..row(1) };
     for (now, points) in [(3 * DAY_US - 1, 12), (3 * DAY_US, 7)] {

@@ -37,6 +37,7 @@ pub(crate) fn everything(refunds: RefundPolicy) -> CatalogueDraft {
         is_active: true,
         ends_at: None,
         life_days: None,
+        pending_days: None,
         pays: "points".into(),
     };
     let buy = |name: &str, product: &str, min: i64, is_cumulative: bool| FulfillmentDraft {
@@ -50,6 +51,7 @@ pub(crate) fn everything(refunds: RefundPolicy) -> CatalogueDraft {
         starts_at: None,
         ends_at: None,
         completions_max: None,
+        budget: None,
     };
     CatalogueDraft {
         promos: vec![PromoDraft {
@@ -91,7 +93,12 @@ pub(crate) fn everything(refunds: RefundPolicy) -> CatalogueDraft {
             rewards: vec![
                 RewardDraft {
                     name: "Hundred".into(),
-                    pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(100), life_days: None },
+                    pays: RewardPaysDraft::Points {
+                        kind: "points".into(),
+                        points: amount(100),
+                        life_days: None,
+                        pending_days: None,
+                    },
                 },
                 RewardDraft { name: "Cash".into(), pays: RewardPaysDraft::WalletCredit(amount(50)) },
             ],

@@ -236,7 +236,6 @@ impl World {
                     false => self.refuse(*command, rejection, terms.replaces),
                 }
             }
-            Decision::Needs(needs) => needs.nothing(),
         }
     }
 

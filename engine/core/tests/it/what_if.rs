@@ -257,6 +257,7 @@ fn everything() -> CatalogueDraft {
         ends_at: None,
         pays: "points".into(),
         life_days: Some(5),
+        pending_days: None,
     };
     let buy = |product: &str, min: i64, is_cumulative: bool| FulfillmentDraft {
         name: product.into(),
@@ -269,6 +270,7 @@ fn everything() -> CatalogueDraft {
         starts_at: None,
         ends_at: None,
         completions_max,
+        budget: None,
     };
     draft.earning = EarningDraft {
         point_kinds: vec!["points".into()],
@@ -283,7 +285,12 @@ fn everything() -> CatalogueDraft {
         rewards: vec![
             RewardDraft {
                 name: "Points".into(),
-                pays: RewardPaysDraft::Points { kind: "points".into(), points: amount(70), life_days: Some(3) },
+                pays: RewardPaysDraft::Points {
+                    kind: "points".into(),
+                    points: amount(70),
+                    life_days: Some(3),
+                    pending_days: None,
+                },
             },
             RewardDraft { name: "Cash".into(), pays: RewardPaysDraft::WalletCredit(amount(500)) },
         ],

@@ -8,6 +8,8 @@ use kembali_core::refund::RefundPolicy;
 use kembali_core::{Instant, PartnerId, Rate, RuleId, TenantId};
 use serde::Deserialize;
 
+use super::catalogue_v3::CampaignV3;
+
 #[derive(Deserialize)]
 pub(super) struct CatalogueV2 {
     tenant: TenantId,
@@ -26,7 +28,7 @@ pub(super) struct CatalogueV2 {
     cashback_rules: Vec<CashbackRuleV2>,
     fulfillments: Vec<Fulfillment>,
     rewards: Vec<RewardV2>,
-    campaigns: Vec<Campaign>,
+    campaigns: Vec<CampaignV3>,
     next_rule: RuleId,
 }
 
@@ -68,7 +70,7 @@ impl From<CatalogueV2> for Catalogue {
             cashback_rules: old.cashback_rules.into_iter().map(CashbackRule::from).collect(),
             fulfillments: old.fulfillments,
             rewards: old.rewards.into_iter().map(Reward::from).collect(),
-            campaigns: old.campaigns,
+            campaigns: old.campaigns.into_iter().map(Campaign::from).collect(),
             offers: Vec::new(),
             next_rule: old.next_rule,
             refunds: RefundPolicy::default(),
@@ -80,13 +82,24 @@ impl From<CatalogueV2> for Catalogue {
 impl From<CashbackRuleV2> for CashbackRule {
     fn from(old: CashbackRuleV2) -> CashbackRule {
         let CashbackRuleV2 { id, name, rate, products, partner, is_active, ends_at, pays } = old;
-        CashbackRule { id, name, rate, products, partner, is_active, ends_at, pays, life_days: None }
+        CashbackRule {
+            id,
+            name,
+            rate,
+            products,
+            partner,
+            is_active,
+            ends_at,
+            pays,
+            life_days: None,
+            pending_days: None,
+        }
     }
 }
 
 impl From<RewardV2> for Reward {
     fn from(old: RewardV2) -> Reward {
         let RewardV2 { id, name, kind } = old;
-        Reward { id, name, kind, life_days: None }
+        Reward { id, name, kind, life_days: None, pending_days: None }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct KeptOperation {
     creates: bool,
     /// Units of an offer that are reserved.
     units: Option<(TenantId, RuleId, u32)>,
+    /// The campaigns of which a completion is reserved.
+    campaigns: Vec<RuleId>,
     /// The invoice that is paid.
     invoice: Option<Box<str>>,
     /// What the source of a transfer would do, of a dry run.
@@ -68,6 +70,7 @@ impl<T> Router<T> {
             customer,
             creates: self.desk.last_record_of(customer) == Seq::ZERO,
             units: terms.reserved_units(),
+            campaigns: terms.budgets.reserved.clone(),
             is_transfer: operation.operation.is_transfer(),
             proposed: None,
             invoice: operation.operation.pays_invoice().map(Into::into),
@@ -80,6 +83,7 @@ impl<T> Router<T> {
         self.is_transferring = kept.is_transfer;
         if !kept.dry_run {
             self.open.begin_operation(kept.key, kept.units);
+            self.open.begin_campaigns(tenant, &kept.campaigns);
             if let Some(number) = &kept.invoice {
                 self.open.begin_payment(tenant, number);
             }
@@ -100,6 +104,7 @@ impl<T> Router<T> {
             return;
         }
         self.open.end_operation(kept.key, kept.units);
+        self.open.end_campaigns(kept.catalogue.tenant, &kept.campaigns);
         if let Some(number) = &kept.invoice {
             self.open.end_payment(kept.catalogue.tenant, number);
         }

@@ -4,11 +4,13 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::operator::{invoice, operation};
-use kembali_core::catalogue::{AtMaximum, Currency, OfferGives, RuleClock, UnknownCustomer, UnknownPromo};
+use kembali_core::catalogue::{
+    AtMaximum, Currency, FulfillmentKind, OfferGives, RuleClock, UnknownCustomer, UnknownPromo,
+};
 use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
 use kembali_core::draft::{
-    BandDraft, CashbackDraft, CatalogueDraft, EarningDraft, JourneyDraft, LevelDraft, OfferDraft, PartnerDraft,
-    PolicyDraft, ProgramDraft, PromoDraft,
+    BandDraft, CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, JourneyDraft, LevelDraft,
+    OfferDraft, PartnerDraft, PolicyDraft, ProgramDraft, PromoDraft, RewardDraft, RewardPaysDraft,
 };
 use kembali_core::event::{Body, DeclineReason, Event, Record};
 use kembali_core::ledger::Ledger;
@@ -104,7 +106,36 @@ pub(crate) fn draft(quota: u64) -> CatalogueDraft {
                 ends_at: None,
                 pays: "points".into(),
                 life_days: None,
+                pending_days: None,
             }],
+            // The first four who pay 290 or more at once, or say that they are there, get seven points.
+            fulfillments: vec![
+                FulfillmentDraft {
+                    name: "Much".into(),
+                    kind: FulfillmentKind::Buy { product: None, amount_min: amount(290), is_cumulative: false },
+                },
+                FulfillmentDraft { name: "There".into(), kind: FulfillmentKind::Tag { tag: "x".into(), count: 1 } },
+            ],
+            rewards: vec![RewardDraft {
+                name: "Seven".into(),
+                pays: RewardPaysDraft::Points {
+                    kind: "points".into(),
+                    points: amount(7),
+                    life_days: None,
+                    pending_days: Some(1),
+                },
+            }],
+            campaigns: ["Much", "There"]
+                .map(|name| CampaignDraft {
+                    name: name.into(),
+                    fulfillments: vec![name.into()],
+                    rewards: vec!["Seven".into()],
+                    starts_at: None,
+                    ends_at: None,
+                    completions_max: None,
+                    budget: Some(4),
+                })
+                .into(),
             offers: vec![OfferDraft {
                 name: "Mug".into(),
                 kind: "points".into(),
@@ -115,7 +146,6 @@ pub(crate) fn draft(quota: u64) -> CatalogueDraft {
                 starts_at: None,
                 ends_at: None,
             }],
-            ..EarningDraft::default()
         },
         refunds: RefundPolicy::default(),
         risk_rules: Vec::new(),

@@ -73,7 +73,6 @@ impl Sequential {
                 let replayed = receipt.is_some_and(|receipt| (receipt.code, receipt.fingerprint) == wanted);
                 self.refuse(command, rejection, terms.replaces, replayed)
             }
-            Decision::Needs(needs) => needs.nothing(),
         }
     }
 

@@ -335,6 +335,7 @@ fn with_points(mut rules: CatalogueDraft) -> CatalogueDraft {
         ends_at: None,
         pays: "points".into(),
         life_days: Some(1),
+        pending_days: None,
     }];
     rules
 }
