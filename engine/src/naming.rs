@@ -268,6 +268,11 @@ fn push_operation(operation: &Operation, out: &mut Vec<u8>) {
             push_text(number, out);
             out.extend_from_slice(&amount.to_le_bytes());
         }
+        Operation::Reverse { operation, reason } => {
+            out.push(17);
+            out.extend_from_slice(&operation.0.to_le_bytes());
+            push_text(reason, out);
+        }
         Operation::Transfer { wallet, to, to_wallet, amount, reference } => {
             out.push(13);
             out.extend_from_slice(&wallet.0.to_le_bytes());

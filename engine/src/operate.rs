@@ -110,6 +110,17 @@ impl Engine {
         self.do_operation(Command::Operation(Box::new(self.operation_command(request))), dry_run).await
     }
 
+    /// Reverses an operation, whose durable record `original` is; as [`Engine::operate`].
+    ///
+    /// # Errors
+    ///
+    /// [`OperateError`].
+    pub async fn reverse(&self, request: OperationRequest, original: Arc<Record>) -> Result<Operated, OperateError> {
+        let dry_run = request.dry_run;
+        let command = OperationCommand { original: Some(original), ..self.operation_command(request) };
+        self.do_operation(Command::Operation(Box::new(command)), dry_run).await
+    }
+
     /// Opens or cancels an invoice, or refuses at once when too much is in flight or the disk is nearly full.
     ///
     /// # Errors

@@ -180,6 +180,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::Offers => get(reads::offers::list),
         Endpoint::Promote => on(MethodFilter::POST, operations::promote),
         Endpoint::Demote => on(MethodFilter::POST, operations::demote),
+        Endpoint::Reverse => on(MethodFilter::POST, operations::reverse),
         Endpoint::PostRefund => on(MethodFilter::POST, operations::post_refund),
         Endpoint::Operation => get(operations::show),
         Endpoint::Wallets => get(reads::customers::wallets),

@@ -245,6 +245,14 @@ registry! {
         "An invoice is paid once: nothing is left to do."
     INVOICE_CANCELLED 422 "invoice_cancelled" final "The invoice was taken back"
         "Ask its partner for another one."
+    INVOICE_REVERSED 422 "invoice_reversed" final "The payment of the invoice was taken back"
+        "Ask its partner for another one: an invoice is paid once."
+    OPERATION_NOT_REVERSIBLE 422 "operation_not_reversible" final "An operation of this kind is not reversed"
+        "Deposits, payments, settled holds and redemptions are. Adjust a wallet by hand, refund a purchase, or send a transfer back."
+    OPERATION_REVERSED 422 "operation_reversed" final "The operation is reversed already"
+        "Nothing is left to do."
+    REVERSALS_TOO_MANY 422 "reversals_too_many" final "As many operations of the customer are reversed as may be"
+        "Put the wallet right by an adjustment: at most `reversals_max` operations of a customer are reversed."
     INVOICE_EXPIRED 422 "invoice_expired" final "The invoice was not paid in time"
         "Ask its partner for another one."
     INVOICE_AMOUNT_DIFFERS 422 "invoice_amount_differs" final "The invoice is for another amount"
@@ -352,6 +360,10 @@ pub(crate) fn of_operation_rejection(rejection: &OperationRejection) -> &'static
         OperationRejection::RiskBlocked { .. } => &RISK_BLOCKED,
         OperationRejection::InvoiceUnknown => &INVOICE_NOT_FOUND,
         OperationRejection::InvoicePaid => &INVOICE_PAID,
+        OperationRejection::InvoiceReversed => &INVOICE_REVERSED,
+        OperationRejection::NotReversible => &OPERATION_NOT_REVERSIBLE,
+        OperationRejection::Reversed => &OPERATION_REVERSED,
+        OperationRejection::ReversalsTooMany { .. } => &REVERSALS_TOO_MANY,
         OperationRejection::InvoiceCancelled => &INVOICE_CANCELLED,
         OperationRejection::InvoiceExpired => &INVOICE_EXPIRED,
         OperationRejection::InvoiceAmountDiffers { .. } => &INVOICE_AMOUNT_DIFFERS,

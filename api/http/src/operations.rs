@@ -31,8 +31,8 @@ use crate::reads::{Json, json_response};
 use crate::routes::Endpoint;
 use crate::wire::instant::UuidText;
 use crate::wire::operation::{
-    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewWallet, OperationBody, OperationUnchanged,
-    WalletChange, WalletPatch, operation_of, parse, render,
+    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewReversal, NewWallet, OperationBody,
+    OperationUnchanged, WalletChange, WalletPatch, operation_of, parse, render,
 };
 use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
 use crate::wire::refund::NewRefund;
@@ -215,6 +215,27 @@ pub(crate) async fn post_refund(
             Err(Problem::new(&codes::PURCHASE_REFUSED).pointer("/origin_id").member("reason", code.as_str()))
         }
     }
+}
+
+/// Takes an operation back.
+pub(crate) async fn reverse(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(seq): Path<String>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let ask = Ask::read(&app, identity, Endpoint::Reverse, request.uri(), request.headers()).await?;
+    let unknown = || Problem::new(&codes::OPERATION_NOT_FOUND);
+    let seq: Seq = seq.parse().map(Seq).map_err(|_| unknown())?;
+    let reason = body_of::<NewReversal>(&app, request).await?.reason()?;
+    let (original, _) = app.engine.record(seq).await?.ok_or_else(unknown)?;
+    operation_of(&original.body).filter(|_| original.body.tenant == ask.tenant).ok_or_else(unknown)?;
+    // What no customer owns is no more reversed than other kinds are; but nobody's row can say so.
+    let customer = original.body.customer.ok_or_else(|| Problem::new(&codes::OPERATION_NOT_REVERSIBLE))?;
+    let Ask { tenant, actor, key: idempotency_key, dry_run, done } = ask;
+    let (customer, operation) = (CustomerRef::Id(customer), Operation::Reverse { operation: seq, reason });
+    let request = OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name: None, dry_run };
+    finish(&app, app.engine.reverse(request, original).await?, dry_run, done)
 }
 
 /// Shows an operation, byte for byte as it was answered when it was done. A partner sees its own only.

@@ -158,6 +158,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::PostTransfer
         | Endpoint::CancelInvoice
         | Endpoint::PostPayment
+        | Endpoint::Reverse
         | Endpoint::Promote
         | Endpoint::Demote => &[TENANT, DRY_RUN],
         Endpoint::PostHold | Endpoint::PostInvoice => &[DRY_RUN],
@@ -207,6 +208,7 @@ pub(crate) const fn insists_on_key(endpoint: Endpoint) -> Option<bool> {
         | Endpoint::PostInvoice
         | Endpoint::CancelInvoice
         | Endpoint::PostPayment
+        | Endpoint::Reverse
         | Endpoint::Promote
         | Endpoint::Demote => Some(true),
         Endpoint::PostCustomer | Endpoint::PatchWallet | Endpoint::DeleteWallet => Some(false),

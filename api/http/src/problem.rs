@@ -149,6 +149,7 @@ impl Problem {
                 .member("expires_in_seconds", wide(seconds))
                 .member("expires_in_seconds_max", seconds_max),
             OperationRejection::HoldsTooMany { holds_max } => problem.member("holds_max", holds_max),
+            OperationRejection::ReversalsTooMany { reversals_max } => problem.member("reversals_max", reversals_max),
             OperationRejection::HoldExceeded { held, amount } => {
                 problem.pointer("/amount").member("held", held.minor_units()).member("amount", amount.minor_units())
             }
@@ -160,6 +161,9 @@ impl Problem {
             OperationRejection::RiskBlocked { .. }
             | OperationRejection::InvoiceUnknown
             | OperationRejection::InvoicePaid
+            | OperationRejection::InvoiceReversed
+            | OperationRejection::NotReversible
+            | OperationRejection::Reversed
             | OperationRejection::InvoiceCancelled
             | OperationRejection::InvoiceExpired
             | OperationRejection::InvoiceCurrencyDiffers => problem,

@@ -84,6 +84,8 @@ pub enum Endpoint {
     Demote,
     /// Takes a purchase back, in whole or in part.
     PostRefund,
+    /// Takes an operation back.
+    Reverse,
     /// Shows an operation.
     Operation,
     /// Shows a customer.
@@ -198,6 +200,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/demote", Operator, Endpoint::Demote),
     route(Method::POST, "/v1/refunds", Partner, Endpoint::PostRefund),
     route(Method::GET, "/v1/operations/{seq}", PartnerOrOperator, Endpoint::Operation),
+    route(Method::POST, "/v1/operations/{seq}/reverse", Operator, Endpoint::Reverse),
     route(Method::GET, "/v1/customers/{id}", PartnerOrOperator, Endpoint::Customer),
     route(Method::GET, "/v1/customers/{id}/wallets", PartnerOrOperator, Endpoint::Wallets),
     route(Method::GET, "/v1/customers/{id}/tiers", PartnerOrOperator, Endpoint::Tiers),

@@ -13,6 +13,7 @@ use kembali_core::event::{Body, Event};
 use kembali_core::hold::{Hold, HoldClosed, HoldEnd, HoldId};
 use kembali_core::invoice::{InvoiceCancelled, InvoiceOpened, InvoicePaid};
 use kembali_core::operation::{Actor, Operation, OperationDone, OperationKey, OperationRefused, OperationRejection};
+use kembali_core::reversal::OperationReversed;
 use kembali_core::transfer::{
     TransferCredited, TransferDeclined, TransferRefusal, TransferReturned, TransferSent, TransferSettled,
 };
@@ -64,6 +65,11 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
     };
     let leg = HouseLeg { account: HouseAccount::Settlement(GROCER), amount: amount(1_200) };
     let paid = Entry::debit(WalletId(0), hold.unit, amount(5_000).into(), &[leg]).unwrap();
+    let back = Entry::credit(WalletId(0), hold.unit, amount(3_800).into(), &[leg]).unwrap();
+    let reversed = |invoice: Option<&str>| {
+        let (partner, invoice) = (invoice.map(|_| GROCER), invoice.map(Into::into));
+        Event::OperationReversed(OperationReversed { operation: Seq(12), partner, invoice })
+    };
     let by_grocer = Actor::Partner(GROCER);
     vec![
         done(by_grocer, place(None, None), vec![Event::HoldPlaced(hold)]),
@@ -101,6 +107,16 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
             Actor::Operator,
             Operation::PayInvoice { wallet: WalletId(0), number: "VA-1000000000".into(), amount: 1_200 },
             vec![Event::InvoicePaid(Box::new(paid_invoice(catalogue))), Event::WalletEntry(paid)],
+        ),
+        done(
+            Actor::Operator,
+            Operation::Reverse { operation: Seq(12), reason: "paid \"twice\"".into() },
+            vec![reversed(Some("VA-1000000000")), Event::WalletEntry(back)],
+        ),
+        done(
+            Actor::Operator,
+            Operation::Reverse { operation: Seq(3), reason: "it bounced".into() },
+            vec![reversed(None)],
         ),
     ]
 }

@@ -318,6 +318,13 @@ async fn every_operation_answers_as_described() {
     let paid = harness.call("POST", &format!("{path}?tenant=journey"), &headers, body.as_bytes()).await;
     assert_eq!(paid.status, 201, "{}", paid.text());
     seen.insert((template_of(&path).unwrap(), "post"));
+    let path = format!("/v1/operations/{}/reverse", paid.json()["seq"]);
+    let headers =
+        [("Authorization", token.as_str()), ("Content-Type", "application/json"), ("Idempotency-Key", "back")];
+    let why = json!({ "reason": "paid twice" }).to_string();
+    let reversed = harness.call("POST", &format!("{path}?tenant=journey"), &headers, why.as_bytes()).await;
+    assert_eq!(reversed.status, 201, "{}", reversed.text());
+    seen.insert((template_of(&path).unwrap(), "post"));
     let described: BTreeSet<_> = operations().into_iter().map(|(path, method, _)| (path, method)).collect();
     assert_eq!(seen, described);
     harness.stop().await;

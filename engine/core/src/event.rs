@@ -17,12 +17,13 @@ use crate::hold::{Hold, HoldClosed};
 use crate::identity::{Alias, CustomerId, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId, Unit, WalletId};
 use crate::invoice::{InvoiceCancelled, InvoiceOpened, InvoicePaid};
 use crate::journey::{Remark, Standing};
-use crate::operation::{OperationDone, OperationRefused};
+use crate::operation::{Operation, OperationDone, OperationRefused};
 use crate::points::PointEntry;
 use crate::purchase::Purchase;
 use crate::quantity::{Amount, Balance, Instant, Seq};
 use crate::refund::PurchaseRefunded;
 use crate::rejection::RejectionCode;
+use crate::reversal::OperationReversed;
 use crate::risk::RiskChecked;
 use crate::threshold::SpendStanding;
 use crate::transfer::{TransferCredited, TransferDeclined, TransferReturned, TransferSent, TransferSettled};
@@ -52,6 +53,17 @@ pub struct Body {
     pub previous: Seq,
     /// What happened, in order; never empty.
     pub events: Vec<Event>,
+}
+
+impl Body {
+    /// Returns the operation that was done, as it was asked.
+    #[must_use]
+    pub fn operation(&self) -> Option<&Operation> {
+        self.events.iter().find_map(|event| match event {
+            Event::OperationDone(done) => Some(&done.operation),
+            _ => None,
+        })
+    }
 }
 
 /// One thing that happened.
@@ -125,6 +137,8 @@ pub enum Event {
     InvoicePaid(Box<InvoicePaid>),
     /// An operation was looked at before money moves.
     RiskChecked(RiskChecked),
+    /// An operation was reversed.
+    OperationReversed(OperationReversed),
 }
 
 /// See [`Event::OfferRedeemed`].

@@ -55,6 +55,8 @@ pub enum InvoiceState {
     Paid(Seq),
     /// It was taken back, by this record.
     Cancelled(Seq),
+    /// It was paid, and the payment was reversed by this record.
+    Reversed(Seq),
 }
 
 impl Invoice {
@@ -139,6 +141,7 @@ pub(crate) fn pay(
     match invoice.state {
         InvoiceState::Paid(_) => return Err(OperationRejection::InvoicePaid),
         InvoiceState::Cancelled(_) => return Err(OperationRejection::InvoiceCancelled),
+        InvoiceState::Reversed(_) => return Err(OperationRejection::InvoiceReversed),
         InvoiceState::Open if invoice.is_over(at) => return Err(OperationRejection::InvoiceExpired),
         InvoiceState::Open => (),
     }

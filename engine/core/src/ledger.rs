@@ -56,6 +56,8 @@ pub enum Inconsistency {
     WrongTransfer,
     /// An invoice is opened under a number that there is, or one is paid or cancelled that is not open, or not as it was.
     WrongInvoice,
+    /// An operation is reversed that is reversed already, or is not there yet.
+    WrongReversal,
     /// A balance after an entry is not the balance before it and the entry's amount, or a lot does not hold what is taken.
     WrongBalance,
 }
@@ -118,7 +120,13 @@ impl Ledger {
         let open =
             |number| self.desk.invoice(body.tenant, number).filter(|invoice| invoice.state == InvoiceState::Open);
         let is_paid = |paid: &InvoicePaid| takes(body, paid.wallet, paid.unit, paid.amount);
+        let is_paid_by = |number: &str, operation: Seq| {
+            self.desk.invoice(body.tenant, number).is_some_and(|own| own.state == InvoiceState::Paid(operation))
+        };
         let is_right = body.events.iter().all(|event| match event {
+            Event::OperationReversed(own) => {
+                own.invoice.as_ref().is_none_or(|number| is_paid_by(number, own.operation))
+            }
             Event::InvoiceOpened(own) => self.desk.invoice(body.tenant, &own.number).is_none(),
             Event::InvoiceCancelled(own) => open(&own.number).is_some_and(|open| open.partner == own.partner),
             Event::InvoicePaid(own) => {
@@ -141,10 +149,19 @@ impl Ledger {
             return Err(Inconsistency::CustomerTwice(customer));
         }
         check_holds(row, body)?;
-        // Nothing else leads below zero: a refund may, and a hold is settled whatever refunds have taken since.
+        let is_reversed = |operation: &Seq| row.is_some_and(|row| row.reversed.binary_search(operation).is_ok());
+        let mut reversals = body.events.iter().filter_map(|event| match event {
+            Event::OperationReversed(own) => Some(own.operation),
+            _ => None,
+        });
+        // Where there is one, the operation lies before it and is reversed for the first time.
+        if reversals.any(|operation| self.desk.last() < operation || is_reversed(&operation)) {
+            return Err(Inconsistency::WrongReversal);
+        }
+        // Nothing else leads below zero: a refund or a reversal may, and a hold is settled whatever these have taken since.
         let may_owe = |wallet: WalletId| {
             body.events.iter().any(|event| match event {
-                Event::PurchaseRefunded(_) => true,
+                Event::PurchaseRefunded(_) | Event::OperationReversed(_) => true,
                 Event::HoldClosed(HoldClosed { hold, end: HoldEnd::Settled { .. } }) => hold.wallet == wallet,
                 _ => false,
             })
@@ -339,6 +356,7 @@ fn canonical_invoices(desk: &Desk, write: &mut impl FnMut(&[u8])) {
             InvoiceState::Open => 0,
             InvoiceState::Paid(_) => 1,
             InvoiceState::Cancelled(_) => 2,
+            InvoiceState::Reversed(_) => 3,
         }]);
     }
 }
@@ -446,6 +464,12 @@ pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
         }]);
     }
     canonical_holds(row, write);
+    if !row.reversed.is_empty() {
+        // Of which operations is told by positions, which are left out.
+        write(b"reversed");
+        write(&row.id.0.to_be_bytes());
+        write(&(row.reversed.len() as u64).to_be_bytes());
+    }
     canonical_risk(row, write);
     if row.spends.is_empty() && row.points.is_empty() && row.campaigns.is_empty() {
         return;

@@ -44,6 +44,7 @@ pub mod purchase;
 mod quantity;
 pub mod refund;
 mod rejection;
+pub mod reversal;
 pub mod risk;
 pub mod threshold;
 pub mod tier_move;

@@ -164,6 +164,13 @@ pub enum Operation {
         /// How much, in minor units, as asked: the invoice's amount.
         amount: i64,
     },
+    /// Takes an operation back.
+    Reverse {
+        /// The record of it.
+        operation: Seq,
+        /// Why.
+        reason: Box<str>,
+    },
 }
 
 /// Which way a customer is moved in a tier programme.
@@ -195,7 +202,7 @@ pub struct OperationCommand {
     pub text: Option<Box<str>>,
     /// True when the answer is wanted but not the effect.
     pub dry_run: bool,
-    /// The record of the purchase that a refund is of, read and found to be that purchase's.
+    /// The record of the purchase that a refund is of, or of the operation that is reversed, read and found to be that.
     pub original: Option<Arc<Record>>,
     /// Records of the same key prefix as a refund's that were read and found to be of something else.
     pub other_records: Vec<Seq>,
@@ -362,6 +369,17 @@ pub enum OperationRejection {
         /// Which.
         rule: RuleId,
     },
+    /// An operation of this kind is not reversed.
+    NotReversible,
+    /// The operation is reversed.
+    Reversed,
+    /// As many operations of the customer are reversed as may be.
+    ReversalsTooMany {
+        /// How many may be.
+        reversals_max: u32,
+    },
+    /// The payment of the invoice was reversed. It is not paid again.
+    InvoiceReversed,
 }
 
 /// An operation was done. Comes first in its record; what it did follows.
@@ -411,6 +429,16 @@ impl OperationCommand {
         let (operation, rejection) = (operation.clone(), rejection.clone());
         let refused = OperationRefused { actor, key, fingerprint, customer, operation, rejection };
         Some(refused.record(tenant, received_at, catalogue_version))
+    }
+
+    /// Returns the number of the invoice that is to be paid, or whose payment is to be reversed.
+    #[must_use]
+    pub fn invoice(&self) -> Option<&str> {
+        let paid = || self.original.as_deref()?.body.operation()?.pays_invoice();
+        match self.operation {
+            Operation::Reverse { .. } => paid(),
+            _ => self.operation.pays_invoice(),
+        }
     }
 
     /// Returns the promo that may get a unit of its quota back, of a refund.
@@ -535,6 +563,10 @@ impl OperationRejection {
             OperationRejection::InvoiceAmountDiffers { .. } => "invoice_amount_differs",
             OperationRejection::InvoiceCurrencyDiffers => "invoice_currency_differs",
             OperationRejection::RiskBlocked { .. } => "risk_blocked",
+            OperationRejection::NotReversible => "operation_not_reversible",
+            OperationRejection::Reversed => "operation_reversed",
+            OperationRejection::ReversalsTooMany { .. } => "reversals_too_many",
+            OperationRejection::InvoiceReversed => "invoice_reversed",
         }
     }
 }

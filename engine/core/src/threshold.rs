@@ -39,7 +39,11 @@ impl Threshold {
 
     /// Returns the place of the highest level that `spent` reaches, or of the lowest where it reaches none.
     pub(crate) fn place_of(&self, spent: Amount) -> usize {
-        self.levels.partition_point(|level| level.spent_min <= spent).saturating_sub(1)
+        self.bounds_reached_by(spent).saturating_sub(1)
+    }
+
+    fn bounds_reached_by(&self, spent: Amount) -> usize {
+        self.levels.partition_point(|level| level.spent_min <= spent)
     }
 }
 
@@ -76,10 +80,12 @@ pub fn step(
 #[must_use]
 pub fn take_back(rules: &Threshold, before: &SpendStanding, amount: Amount) -> SpendStanding {
     let spent = before.spent.minus(amount).unwrap_or(Amount::ZERO);
-    let (was, is) = (rules.place_of(before.spent), rules.place_of(spent));
+    let is = rules.place_of(spent);
+    // The lowest level may have a bound as well, below which nobody stands higher than on it.
+    let falls = rules.bounds_reached_by(spent) < rules.bounds_reached_by(before.spent);
     let present = rules.levels.iter().position(|level| level.id == before.level);
     let level = match present {
-        Some(present) if is < was => rules.levels.get(present.min(is)).map_or(before.level, |level| level.id),
+        Some(present) if falls => rules.levels.get(present.min(is)).map_or(before.level, |level| level.id),
         _ => before.level,
     };
     SpendStanding { level, spent, ..*before }

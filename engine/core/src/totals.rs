@@ -75,6 +75,8 @@ pub struct TenantTotals {
     pub watermark: Option<Instant>,
     /// What was refunded, and clawed back for it. The sums above stay what was earned at first.
     pub refunds: RefundTotals,
+    /// Operations that were reversed.
+    pub reversals: u64,
     /// What of the wallets is held.
     pub held: BTreeMap<Unit, i128>,
     /// How many holds are over by when, of those that are open: by the minutes of [`crate::hold::Hold::due_minute`].
@@ -270,6 +272,7 @@ impl TenantTotals {
             | Event::InvoiceCancelled(_)
             | Event::InvoicePaid(_)
             | Event::RiskChecked(_) => (),
+            Event::OperationReversed(_) => self.reversals += 1,
             Event::CampaignCompleted(completed) => {
                 *self.campaigns.entry(completed.campaign).or_default() += 1;
                 self.rewarded_customers += u64::from(completed.is_first);

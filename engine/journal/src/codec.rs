@@ -74,6 +74,7 @@ mod kind {
     pub(super) const INVOICE_CANCELLED: u16 = 34;
     pub(super) const INVOICE_PAID: u16 = 35;
     pub(super) const RISK_CHECKED: u16 = 36;
+    pub(super) const OPERATION_REVERSED: u16 = 37;
 }
 
 /// Why bytes are no record.
@@ -195,6 +196,7 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::InvoiceCancelled(body) => put(kind::INVOICE_CANCELLED, &**body, out),
         Event::InvoicePaid(body) => put(kind::INVOICE_PAID, &**body, out),
         Event::RiskChecked(body) => put(kind::RISK_CHECKED, body, out),
+        Event::OperationReversed(body) => put(kind::OPERATION_REVERSED, body, out),
     }
 }
 
@@ -238,15 +240,15 @@ pub fn decode_head(bytes: &[u8]) -> Result<RecordHead, DecodeError> {
     Ok(RecordHead { received_at, tenant, has_customer })
 }
 
-/// Returns true for a record of `tenant` that books a refund, without reading what its events say.
+/// Returns true for a record of `tenant` that refunds a purchase or reverses an operation, without reading what its events say.
 ///
 /// # Errors
 ///
 /// [`DecodeError`].
-pub fn is_refund_of(tenant: TenantId, bytes: &[u8]) -> Result<bool, DecodeError> {
+pub fn takes_back(tenant: TenantId, bytes: &[u8]) -> Result<bool, DecodeError> {
     let mut input = Input { bytes, at: 0 };
     let (_, own, _) = start(&mut input)?;
-    // Only what is a customer's is refunded.
+    // Only what is a customer's is taken back.
     if own != tenant || input.u8()? == 0 {
         return Ok(false);
     }
@@ -254,7 +256,7 @@ pub fn is_refund_of(tenant: TenantId, bytes: &[u8]) -> Result<bool, DecodeError>
     let count = u16::from_le_bytes(input.array()?);
     for _ in 0..count {
         let kind = u16::from_le_bytes(input.array()?);
-        if kind == kind::PURCHASE_REFUNDED {
+        if kind == kind::PURCHASE_REFUNDED || kind == kind::OPERATION_REVERSED {
             return Ok(true);
         }
         input.u8()?;
@@ -370,6 +372,7 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::INVOICE_CANCELLED => Event::InvoiceCancelled(Box::new(get(kind, body)?)),
         kind::INVOICE_PAID => Event::InvoicePaid(Box::new(get(kind, body)?)),
         kind::RISK_CHECKED => Event::RiskChecked(get(kind, body)?),
+        kind::OPERATION_REVERSED => Event::OperationReversed(get(kind, body)?),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

@@ -28,6 +28,7 @@ use kembali_core::refund::{
     CashbackBack, ClawBack, NegativeBalance, Part, PromoBack, PurchaseRefunded, Refund, RefundOf, RefundPolicy,
     RefundRejection, RefundedQuota, RefundedRewards, RefundedTier,
 };
+use kembali_core::reversal::OperationReversed;
 use kembali_core::risk::{RiskAction, RiskChecked, RiskCondition, RiskKind, RiskRule, Verdict};
 use kembali_core::threshold::SpendStanding;
 use kembali_core::transfer::{
@@ -564,6 +565,20 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
             let paid = InvoicePaid { number: "DS-8800100000".into(), partner, wallet, unit, amount: amount(500) };
             body(customer, vec![Event::InvoicePaid(Box::new(paid))])
         }),
+        ("operation_reverse", by_operator(Operation::Reverse { operation: Seq(41), reason: "it bounced".into() })),
+        ("operation_reversed", {
+            let reversed = OperationReversed { operation: Seq(41), partner: None, invoice: None };
+            body(customer, vec![Event::OperationReversed(reversed)])
+        }),
+        ("operation_reversed_payment", {
+            let invoice = Some("DS-88001000000000".into());
+            let reversed = OperationReversed { operation: Seq(41), partner: Some(partner), invoice };
+            body(customer, vec![Event::OperationReversed(reversed)])
+        }),
+        ("refused_not_reversible", refused(OperationRejection::NotReversible)),
+        ("refused_reversed", refused(OperationRejection::Reversed)),
+        ("refused_reversals_too_many", refused(OperationRejection::ReversalsTooMany { reversals_max: 1_024 })),
+        ("refused_invoice_reversed", refused(OperationRejection::InvoiceReversed)),
         ("risk_safe", looked_at(RiskKind::Deposit, Verdict::Safe, None)),
         ("risk_suspicious", looked_at(RiskKind::Payment, Verdict::Suspicious, Some(RuleId(20)))),
         ("risk_of_hold", looked_at(RiskKind::Hold, Verdict::Safe, None)),

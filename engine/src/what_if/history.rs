@@ -25,8 +25,8 @@ pub(crate) trait History {
     /// Iterates over the frames from the one that holds `first` on; the last may reach beyond the end.
     fn frames(&self, first: Seq) -> impl Iterator<Item = Result<Frame, Self::Error>> + '_;
 
-    /// Returns a position up to which nothing of the tenant's was refunded, as far as sums tell without reading records.
-    fn unrefunded_through(&self, tenant: TenantId) -> Result<Seq, Self::Error>;
+    /// Returns a position up to which nothing of the tenant's was taken back, as far as sums tell without reading records.
+    fn untouched_through(&self, tenant: TenantId) -> Result<Seq, Self::Error>;
 
     /// Says that the record at `seq` cannot be what was written.
     fn damaged(seq: Seq, what: &dyn Display) -> Self::Error;
@@ -40,9 +40,10 @@ pub(crate) trait History {
     }
 }
 
-/// Returns the position of the sums where they say that nothing of the tenant's was refunded, else that before all.
-pub(crate) fn unrefunded(sums: &Totals, tenant: TenantId) -> Seq {
-    if sums.tenant(tenant).is_none_or(|own| own.refunds.count == 0) { sums.last } else { Seq::ZERO }
+/// Returns the position of the sums where they say that nothing of the tenant's was taken back, else that before all.
+pub(crate) fn untouched(sums: &Totals, tenant: TenantId) -> Seq {
+    let is_untouched = sums.tenant(tenant).is_none_or(|own| own.refunds.count == 0 && own.reversals == 0);
+    if is_untouched { sums.last } else { Seq::ZERO }
 }
 
 /// What is durable in a running engine at one moment.
@@ -92,9 +93,9 @@ impl History for Live {
         archived.chain(newer)
     }
 
-    fn unrefunded_through(&self, tenant: TenantId) -> Result<Seq, ReadError> {
+    fn untouched_through(&self, tenant: TenantId) -> Result<Seq, ReadError> {
         let sums = self.archive.sums_through(self.end).map_err(|error| read_error(self.archive.last_seq(), error))?;
-        Ok(unrefunded(&sums, tenant))
+        Ok(untouched(&sums, tenant))
     }
 
     fn damaged(seq: Seq, what: &dyn Display) -> ReadError {

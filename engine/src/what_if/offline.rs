@@ -14,7 +14,7 @@ use kembali_core::{CatalogueRejection, Seq, TenantId};
 use kembali_journal::{Frame, Position, codec, read_only_frames, verify_copy};
 use kembali_snapshots::{Archive, Snapshots};
 
-use super::history::{History, unrefunded};
+use super::history::{History, untouched};
 use super::run::{range, run};
 use super::{WhatIfProgress, WhatIfRefused, WhatIfReport, WhatIfRequest};
 use crate::installation::InstallationKey;
@@ -221,8 +221,8 @@ impl History for Offline {
         archived.chain(tail.cloned().map(Ok))
     }
 
-    fn unrefunded_through(&self, tenant: TenantId) -> Result<Seq, WhatIfOfflineError> {
-        Ok(unrefunded(&self.archive.sums_through(self.end).map_err(FoldError::from)?, tenant))
+    fn untouched_through(&self, tenant: TenantId) -> Result<Seq, WhatIfOfflineError> {
+        Ok(untouched(&self.archive.sums_through(self.end).map_err(FoldError::from)?, tenant))
     }
 
     fn damaged(seq: Seq, what: &dyn Display) -> WhatIfOfflineError {

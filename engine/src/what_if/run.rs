@@ -5,10 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant as Moment};
 
 use kembali_core::catalogue::Catalogue;
-use kembali_core::event::Event;
 use kembali_core::ledger::Inconsistency;
-use kembali_core::what_if::WhatIf;
-use kembali_core::{Instant, PurchaseKey, Seq, Set, TenantId};
+use kembali_core::what_if::{TakenBack, WhatIf};
+use kembali_core::{Instant, Seq, TenantId};
 use kembali_journal::codec;
 
 use super::history::History;
@@ -72,9 +71,9 @@ pub(crate) fn run<H: History>(
 ) -> Result<Option<WhatIfReport>, H::Error> {
     let start = Moment::now();
     let mut told = start;
-    let Some(refunded) = refunded(history, wanted.tenant, range, &go_on)? else { return Ok(None) };
+    let Some(taken_back) = taken_back(history, wanted.tenant, range, &go_on)? else { return Ok(None) };
     let mut what_if = WhatIf::new(wanted, range.first);
-    what_if.expect_refunds(refunded);
+    what_if.expect(taken_back);
     let mut reached = Seq::ZERO;
     tell(WhatIfProgress { reached, to: range.last, purchases: 0 });
     for frame in history.frames(Seq(1)) {
@@ -108,31 +107,26 @@ pub(crate) fn run<H: History>(
     Ok(Some(WhatIfReport { from: range.first, to: range.last, elapsed: start.elapsed(), comparison }))
 }
 
-/// Finds the purchases that are refunded in the range, so that what they would have earned is kept for it. `None` when it
-/// was told not to go on.
+/// Finds what is taken back in the range, so that what it would have done is kept for it. `None` when it was told not to go on.
 ///
-/// Records are only glanced at, and none where the sums at the end of the archive say that there was no refund.
-fn refunded<H: History>(
+/// Records are only glanced at, and none where the sums at the end of the archive say that nothing was taken back.
+fn taken_back<H: History>(
     history: &H,
     tenant: TenantId,
     range: Range,
     go_on: impl Fn() -> bool,
-) -> Result<Option<Set<PurchaseKey>>, H::Error> {
-    let mut refunded = Set::default();
-    let first = range.first.max(history.unrefunded_through(tenant)?.next());
+) -> Result<Option<TakenBack>, H::Error> {
+    let mut found = TakenBack::default();
+    let first = range.first.max(history.untouched_through(tenant)?.next());
     if range.last < first {
-        return Ok(Some(refunded));
+        return Ok(Some(found));
     }
     for frame in history.frames(first) {
         let frame = frame?;
         for (seq, bytes) in (frame.first_seq().0..=range.last.0).map(Seq).zip(frame.records()) {
-            let is_refund = codec::is_refund_of(tenant, bytes).map_err(|error| H::damaged(seq, &error))?;
-            if first <= seq && is_refund {
-                let record = codec::decode(seq, bytes).map_err(|error| H::damaged(seq, &error))?;
-                refunded.extend(record.body.events.iter().filter_map(|event| match event {
-                    Event::PurchaseRefunded(own) => Some(own.purchase),
-                    _ => None,
-                }));
+            let takes_back = codec::takes_back(tenant, bytes).map_err(|error| H::damaged(seq, &error))?;
+            if first <= seq && takes_back {
+                found.note(&codec::decode(seq, bytes).map_err(|error| H::damaged(seq, &error))?);
             }
         }
         if range.last <= frame.last_seq() {
@@ -143,7 +137,7 @@ fn refunded<H: History>(
         }
         thread::yield_now();
     }
-    Ok(Some(refunded))
+    Ok(Some(found))
 }
 
 fn contradiction<H: History>(seq: Seq, what: &Inconsistency) -> H::Error {
@@ -157,7 +151,7 @@ mod tests {
 
     use kembali_core::catalogue::{Currency, RuleClock, UnknownCustomer, UnknownPromo};
     use kembali_core::draft::{CatalogueDraft, EarningDraft, Numbering};
-    use kembali_core::event::Body;
+    use kembali_core::event::{Body, Event};
     use kembali_core::refund::RefundPolicy;
     use kembali_core::{CurrencyCode, PartnerId};
     use kembali_journal::{Frame, FrameHash};
@@ -185,7 +179,7 @@ mod tests {
             self.frames.iter().filter(move |frame| first <= frame.last_seq()).cloned().map(Ok)
         }
 
-        fn unrefunded_through(&self, _: TenantId) -> Result<Seq, String> {
+        fn untouched_through(&self, _: TenantId) -> Result<Seq, String> {
             // As if sums said it: no frame is read for refunds then.
             Ok(self.end)
         }

@@ -11,7 +11,7 @@ use kembali_core::operation::{Actor, Operation, TierMove};
 use kembali_core::upkeep::as_of;
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{CustomerId, Instant, PartnerId, Seq, TenantId, WalletId};
-use kembali_engine::{ApplyRequest, Caller, CustomerRef, Engine, OperationRequest, ReadError};
+use kembali_engine::{ApplyRequest, Caller, CustomerRef, Engine, Operated, OperationRequest, ReadError};
 
 use crate::lab::{Lab, book, depth, open_shop, purchase, rules, runtime};
 use crate::same::input;
@@ -120,16 +120,25 @@ pub(crate) async fn operate(engine: &Engine, index: usize, state: &mut u64) {
                 reference: None,
             },
         };
-        let request = OperationRequest {
+        let request = |key: String, operation: Operation| OperationRequest {
             tenant: TENANT,
             actor: Actor::Operator,
             customer: CustomerRef::Id(view.id),
-            idempotency_key: Some(format!("{index}/{number}")),
+            idempotency_key: Some(key),
             operation,
             wallet_name: None,
             dry_run: false,
         };
-        engine.operate(request).await.expect("the engine answers");
+        let is_deposit = matches!(operation, Operation::Deposit { .. });
+        let operated = engine.operate(request(format!("{index}/{number}"), operation)).await;
+        if let Operated::Done { record, .. } = operated.expect("the engine answers")
+            && is_deposit
+            && draw(state, 3) == 0
+        {
+            let reverse = Operation::Reverse { operation: record.seq, reason: "it bounced".into() };
+            let reverse = request(format!("{index}/{number}/back"), reverse);
+            engine.reverse(reverse, record).await.expect("the engine answers");
+        }
     }
 }
 

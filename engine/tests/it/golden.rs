@@ -24,9 +24,9 @@ use crate::lab::{API_KEY, Lab, book, open_shop, rules, runtime, word};
 use crate::same::input;
 
 /// Every format of a data directory that was ever released.
-const FORMATS: [u32; 4] = [1, 2, 3, 4];
+const FORMATS: [u32; 5] = [1, 2, 3, 4, 5];
 /// The format that is written now.
-const PRESENT: u32 = 4;
+const PRESENT: u32 = 5;
 /// So small that the ledger has archive segments and snapshots, and a tail.
 const GENERATION_BYTES: u64 = 64 * 1024;
 const PURCHASES: usize = 700;

@@ -9,7 +9,7 @@ use crate::layout::Fields;
 
 /// 1 had no sums of cashback rules, campaigns and points, 2 no version of the rules and no watermark, 3 no holds. Sums of
 /// these are counted anew from the records.
-const VERSION: u16 = 4;
+const VERSION: u16 = 5;
 
 pub(super) fn encode(sums: &Totals) -> Vec<u8> {
     let mut out = VERSION.to_le_bytes().to_vec();

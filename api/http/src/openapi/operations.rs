@@ -19,8 +19,8 @@ use crate::wire::hold::{HoldSettlement, NewHold};
 use crate::wire::invoice::{NewInvoice, NewPayment};
 use crate::wire::message::ControlMessage;
 use crate::wire::operation::{
-    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewWallet, Nothing, OperationResult,
-    OperationUnchanged, WalletPatch,
+    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewReversal, NewWallet, Nothing,
+    OperationResult, OperationUnchanged, WalletPatch,
 };
 use crate::wire::purchase::PurchaseBody;
 use crate::wire::refund::NewRefund;
@@ -241,6 +241,17 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
         Endpoint::Demote => operation(
             Outline::new("demote", ACCOUNTS, "Move a customer one level down by hand")
                 .says("It holds until the customer's own purchases lead to another level."),
+            schemas,
+        ),
+        Endpoint::Reverse => operation(
+            Outline::new("reverseOperation", ACCOUNTS, "Take an operation back")
+                .says(
+                    "A deposit, a payment of an invoice, a hold that was settled, or a redemption: each entry of it is posted \
+                     the other way round, in whole, whatever is said of the wallet. An operation is reversed once, and the \
+                     invoice that it had paid is not paid again. What is taken out of a wallet may lead below zero where the \
+                     tenant lets refunds do so.",
+                )
+                .takes(schemas.body::<NewReversal>("Why.")),
             schemas,
         ),
         Endpoint::PostRefund => Outline::new("refundPurchase", PURCHASES, "Take a purchase back, in whole or in part")

@@ -222,6 +222,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::IDEMPOTENCY_KEY_MISSING,
             &codes::INVOICE_NOT_FOUND,
             &codes::INVOICE_PAID,
+            &codes::INVOICE_REVERSED,
             &codes::INVOICE_CANCELLED,
         ]),
         Endpoint::Invoice => vec![&codes::INVOICE_NOT_FOUND],
@@ -235,6 +236,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::BALANCE_HELD,
             &codes::INVOICE_NOT_FOUND,
             &codes::INVOICE_PAID,
+            &codes::INVOICE_REVERSED,
             &codes::INVOICE_CANCELLED,
             &codes::INVOICE_EXPIRED,
             &codes::INVOICE_AMOUNT_DIFFERS,
@@ -288,6 +290,18 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::Promote => keyed_codes(&[&codes::TIER_PROGRAM_NOT_FOUND, &codes::TIER_NONE, &codes::TIER_HIGHEST]),
         Endpoint::Demote => keyed_codes(&[&codes::TIER_PROGRAM_NOT_FOUND, &codes::TIER_NONE, &codes::TIER_LOWEST]),
         Endpoint::PostRefund => refund_codes(),
+        Endpoint::Reverse => operation_codes(&[
+            &codes::IDEMPOTENCY_KEY_MISSING,
+            &codes::OPERATION_NOT_FOUND,
+            &codes::OPERATION_NOT_REVERSIBLE,
+            &codes::OPERATION_REVERSED,
+            &codes::REVERSALS_TOO_MANY,
+            &codes::WALLET_CLOSED,
+            &codes::BALANCE_TOO_SMALL,
+            &codes::BALANCE_HELD,
+            &codes::BALANCE_TOO_LARGE,
+            &codes::POINTS_TOO_LARGE,
+        ]),
         Endpoint::Operation => vec![&codes::OPERATION_NOT_FOUND],
         Endpoint::Purchase | Endpoint::ExplainPurchase => vec![&codes::PURCHASE_NOT_FOUND],
         Endpoint::Promo | Endpoint::PatchPromo => vec![&codes::PROMO_NOT_FOUND],
@@ -341,6 +355,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             | Endpoint::PostInvoice
             | Endpoint::CancelInvoice
             | Endpoint::PostPayment
+            | Endpoint::Reverse
             | Endpoint::PostRefund
     ) {
         own.extend([&codes::FIELD_MISSING, &codes::FIELD_UNKNOWN, &codes::FIELD_INVALID]);
@@ -380,6 +395,7 @@ const fn needs_room(endpoint: Endpoint) -> bool {
             | Endpoint::PostInvoice
             | Endpoint::CancelInvoice
             | Endpoint::PostPayment
+            | Endpoint::Reverse
             | Endpoint::Promote
             | Endpoint::Demote
             | Endpoint::PostRefund

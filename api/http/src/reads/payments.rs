@@ -17,13 +17,14 @@ use crate::wire::payment::{Payment, PaymentPage, PaymentState};
 use crate::wire::result::Names;
 
 /// The states that a record leaves a payment in.
-const STATES: [(&str, PaymentState); 6] = [
+const STATES: [(&str, PaymentState); 7] = [
     ("funds_held", PaymentState::FundsHeld),
     ("settled", PaymentState::Settled),
     ("rejected", PaymentState::Rejected),
     ("failed", PaymentState::Failed),
     ("voided", PaymentState::Voided),
     ("expired", PaymentState::Expired),
+    ("reversed", PaymentState::Reversed),
 ];
 
 /// Lists payments, the newest first.

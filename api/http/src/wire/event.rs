@@ -25,6 +25,7 @@ use super::invoice::InvoiceChange;
 use super::operation::{Asked, OperationResult, by, operation_result, status_text};
 use super::refund::{BackEffect, back_effects, is_same_level, purchase_behind};
 use super::result::{Declined, Effect, Names, PurchaseResult, Rules, TierStep, result_of};
+use super::reversal::Reversed;
 use super::risk::{RiskKindFile, RiskVerdict};
 use super::transfer::TransferState;
 
@@ -65,10 +66,11 @@ enum Topic {
     InvoiceCancelled,
     InvoicePaid,
     RiskChecked,
+    OperationReversed,
 }
 
 impl Topic {
-    const ALL: [Topic; 34] = [
+    const ALL: [Topic; 35] = [
         Topic::CatalogueApplied,
         Topic::CustomerRegistered,
         Topic::PurchaseAccepted,
@@ -103,6 +105,7 @@ impl Topic {
         Topic::InvoiceCancelled,
         Topic::InvoicePaid,
         Topic::RiskChecked,
+        Topic::OperationReversed,
     ];
 
     const fn name(self) -> &'static str {
@@ -141,6 +144,7 @@ impl Topic {
             Topic::InvoiceCancelled => "invoice.cancelled",
             Topic::InvoicePaid => "invoice.paid",
             Topic::RiskChecked => "risk.checked",
+            Topic::OperationReversed => "operation.reversed",
         }
     }
 
@@ -191,6 +195,7 @@ impl Topic {
             Event::InvoiceCancelled(_) => Topic::InvoiceCancelled,
             Event::InvoicePaid(_) => Topic::InvoicePaid,
             Event::RiskChecked(_) => Topic::RiskChecked,
+            Event::OperationReversed(_) => Topic::OperationReversed,
             Event::TransferSent(_) => Topic::TransferSent,
             Event::TransferCredited(_) => Topic::TransferReceived,
             Event::TransferDeclined(_) => Topic::TransferDeclined,
@@ -542,6 +547,8 @@ enum Said<'a> {
     },
     /// An invoice was opened, taken back, or paid.
     Invoice(InvoiceChange),
+    /// An operation was taken back.
+    Reversed(Reversed),
     /// Money goes from one wallet to another.
     Transfer(TransferState),
     /// Money was set aside for a partner, or what was is paid or given free.
@@ -580,6 +587,8 @@ impl Audience {
             Event::InvoiceOpened(own) => own.partner == partner,
             Event::InvoiceCancelled(own) => own.partner == partner,
             Event::InvoicePaid(own) => own.partner == partner,
+            // An operator does that, and the partner has the money no longer.
+            Event::OperationReversed(own) if own.partner.is_some() => own.partner == Some(partner),
             // What is looked at is the tenant's own business.
             Event::RiskChecked(_) => false,
             _ => partner_of(body) == Some(partner) || is_of_nobody(body),
@@ -705,6 +714,7 @@ impl<'a> View<'a> {
                 verdict: RiskVerdict::of(own.verdict),
                 rule: own.rule.map(|rule| self.names.risk_rule(rule)),
             },
+            Event::OperationReversed(own) => Said::Reversed(Reversed::of(own, &self.names)),
             Event::InvoicePaid(own) => Said::Invoice(InvoiceChange::paid(own, &self.names)),
             Event::TransferSent(own) => Said::Transfer(TransferState::sent(self.seq, own)),
             Event::TransferCredited(own) => Said::Transfer(TransferState::received(own)),

@@ -106,7 +106,7 @@ pub(crate) struct InvoiceView {
     state: InvoiceStateName,
     /// The position of the record that opened it.
     opened_seq: u64,
-    /// The position of the record that paid or cancelled it; not there of another one.
+    /// The position of the record that paid or cancelled it, or took the payment back; not there of another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     closed_seq: Option<u64>,
@@ -126,6 +126,8 @@ pub(crate) enum InvoiceStateName {
     Cancelled,
     /// Nobody paid it in time.
     Expired,
+    /// It was paid, and the payment was taken back.
+    Reversed,
 }
 
 impl InvoiceView {
@@ -135,6 +137,7 @@ impl InvoiceView {
             InvoiceState::Open => (InvoiceStateName::Open, None),
             InvoiceState::Paid(seq) => (InvoiceStateName::Paid, Some(seq.0)),
             InvoiceState::Cancelled(seq) => (InvoiceStateName::Cancelled, Some(seq.0)),
+            InvoiceState::Reversed(seq) => (InvoiceStateName::Reversed, Some(seq.0)),
         };
         InvoiceView {
             va_number: number.to_owned(),

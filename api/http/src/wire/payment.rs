@@ -3,7 +3,7 @@
 //! A payment is initiated, validated, checked for risk, its funds are held, and it is settled; or it is rejected, or fails on
 //! its way. What is done in one record goes through all states that it has at once.
 
-use kembali_core::accounts::Direction;
+use kembali_core::accounts::{Direction, Entry, HouseAccount};
 use kembali_core::event::{Event, Record};
 use kembali_core::hold::HoldEnd;
 use kembali_core::operation::Operation;
@@ -51,6 +51,8 @@ pub(crate) enum PaymentState {
     Voided,
     /// What was set aside was not taken in time.
     Expired,
+    /// It was done, and taken back.
+    Reversed,
 }
 
 /// A payment after a record that moved it on.
@@ -92,6 +94,10 @@ pub(crate) struct Payment {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     transfer: Option<u64>,
+    /// The position of the record of what was taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reverses: Option<u64>,
     /// The problem code, of one that was rejected or has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -134,6 +140,7 @@ impl Payment {
                 hold: None,
                 va_number: None,
                 transfer: None,
+                reverses: None,
                 reason: None,
             })
         };
@@ -198,6 +205,28 @@ impl Payment {
                 let (path, reason) = (vec![PaymentState::Failed], Some(own.reason.code()));
                 Some(Payment { transfer: Some(own.transfer.0), path, reason, ..into(back.wallet, payment) })
             }
+            Event::OperationReversed(own) => {
+                // Points alone are no payment.
+                let entry = events.iter().find_map(|event| match event {
+                    Event::WalletEntry(entry) => Some(entry),
+                    _ => None,
+                })?;
+                let is_hold = own.partner.is_some() && own.invoice.is_none();
+                let kind = match &own.invoice {
+                    Some(_) => PaymentKind::Invoice,
+                    None if is_hold => PaymentKind::Hold,
+                    None if leads_from(entry, HouseAccount::CashClearing) => PaymentKind::Deposit,
+                    None => return None,
+                };
+                let payment = bare(kind, PaymentState::Reversed, entry.unit, entry.amount)?;
+                let va_number = own.invoice.as_deref().map(str::to_owned);
+                let payment = Payment { va_number, path: vec![PaymentState::Reversed], ..payment };
+                let payment = Payment { reverses: Some(own.operation.0), ..payment };
+                Some(match entry.direction {
+                    Direction::In => into(entry.wallet, payment),
+                    Direction::Out => out(entry.wallet, payment),
+                })
+            }
             // What came back has failed, and is told by that.
             Event::OperationRefused(own) if record.body.customer.is_none() => {
                 let (kind, wallet, amount) = asked(&own.operation)?;
@@ -216,6 +245,7 @@ impl Payment {
                     hold: None,
                     va_number,
                     transfer: None,
+                    reverses: None,
                     reason: Some(own.rejection.code()),
                 })
             }
@@ -223,6 +253,11 @@ impl Payment {
         };
         events.iter().filter_map(moved).collect()
     }
+}
+
+/// Returns true for an entry with this account on its other side.
+fn leads_from(entry: &Entry, account: HouseAccount) -> bool {
+    entry.against.iter().any(|leg| leg.account == account)
 }
 
 /// Says what was asked of a payment that is rejected.

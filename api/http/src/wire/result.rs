@@ -582,6 +582,7 @@ impl<'a> Names<'a> {
             | Event::InvoiceOpened(_)
             | Event::InvoiceCancelled(_)
             | Event::InvoicePaid(_)
+            | Event::OperationReversed(_)
             | Event::RiskChecked(_) => return None,
         })
     }

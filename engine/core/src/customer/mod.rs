@@ -18,7 +18,7 @@ use crate::hold::Hold;
 use crate::identity::{Alias, CustomerId, PurchaseKey, RuleId, TenantId, Unit, WalletId};
 use crate::journey::Standing;
 use crate::points::PointAccount;
-use crate::quantity::{Amount, Balance};
+use crate::quantity::{Amount, Balance, Seq};
 use crate::refund::RefundStanding;
 use crate::risk::Remembered;
 use crate::threshold::SpendStanding;
@@ -55,6 +55,8 @@ pub struct Row {
     pub holds: Vec<Hold>,
     /// The operations that risk rules may ask for, the oldest first.
     pub risk: Vec<Remembered>,
+    /// The records of operations that are reversed, in their order.
+    pub reversed: Vec<Seq>,
 }
 
 impl Row {
@@ -83,6 +85,7 @@ impl Row {
             holds_placed: 0,
             holds: Vec::new(),
             risk: Vec::new(),
+            reversed: Vec::new(),
         })
     }
 
@@ -107,6 +110,7 @@ impl Row {
                 Event::WalletOpened(opened) => drop(self.wallet_mut(opened.wallet, opened.unit)),
                 Event::WalletStatusSet(set) => self.wallet_mut(set.wallet, set.unit).status = set.after,
                 Event::RiskChecked(checked) => self.evolve_risk(checked),
+                Event::OperationReversed(own) => self.evolve_reversed(own),
                 Event::HoldPlaced(hold) => self.evolve_hold_placed(hold),
                 Event::HoldClosed(closed) => self.evolve_hold_closed(closed),
                 Event::CatalogueApplied(_)

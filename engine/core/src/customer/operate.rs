@@ -19,6 +19,7 @@ use crate::offer::redeem;
 use crate::operation::{Operation, OperationCommand, OperationDone, OperationRejection};
 use crate::quantity::{Amount, Seq};
 use crate::refund::{Original, refund};
+use crate::reversal::reverse;
 use crate::risk;
 use crate::tier_move::move_tier;
 use crate::transfer;
@@ -146,6 +147,11 @@ fn effects(
         Operation::Transfer { .. } => transfer::send(row, command, terms.at, unit)?,
         Operation::VoidHold { hold } => Vec::from([hold::void(row, command.actor, *hold)?]),
         Operation::Redeem { offer, quantity } => redeem(row, terms, offer, *quantity)?,
+        Operation::Reverse { operation, .. } => {
+            let record = command.original.as_deref().expect("a reversal comes with the record of its operation");
+            assert_eq!((record.seq, record.body.customer), (*operation, Some(terms.customer)));
+            reverse(row, &terms.catalogue, record)?
+        }
         Operation::RefundPurchase(asked) => {
             let record = command.original.as_deref().expect("a refund comes with the record of its purchase");
             let recorded = terms.recorded.as_deref().expect("the rules of a durable record are known");

@@ -94,6 +94,7 @@ fn effect(desk: &Desk, command: &InvoiceCommand, at: Instant) -> Result<Event, O
                 _ if !is_own => Err(OperationRejection::InvoiceUnknown),
                 InvoiceState::Paid(_) => Err(OperationRejection::InvoicePaid),
                 InvoiceState::Cancelled(_) => Err(OperationRejection::InvoiceCancelled),
+                InvoiceState::Reversed(_) => Err(OperationRejection::InvoiceReversed),
                 InvoiceState::Open => {
                     let (number, partner) = (number.clone(), invoice.partner);
                     Ok(Event::InvoiceCancelled(Box::new(InvoiceCancelled { number, partner })))
@@ -139,7 +140,7 @@ impl Desk {
 
 /// Says what there is of the invoice that is to be paid, or `None` while another payment of it is in flight.
 pub(super) fn invoice_terms(desk: &Desk, open: &Reservations, command: &OperationCommand) -> Option<InvoiceTerms> {
-    let Some(number) = command.operation.pays_invoice() else { return Some(InvoiceTerms::None) };
+    let Some(number) = command.invoice() else { return Some(InvoiceTerms::None) };
     if open.has_invoice(command.tenant, number) && !command.dry_run {
         return None;
     }

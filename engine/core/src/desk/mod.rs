@@ -167,6 +167,11 @@ impl Desk {
             Event::InvoiceCancelled(own) => {
                 self.evolve_invoice(tenant, &own.number, InvoiceState::Cancelled(record.seq));
             }
+            Event::OperationReversed(own) => {
+                if let Some(number) = &own.invoice {
+                    self.evolve_invoice(tenant, number, InvoiceState::Reversed(record.seq));
+                }
+            }
             Event::InvoicePaid(own) => self.evolve_invoice(tenant, &own.number, InvoiceState::Paid(record.seq)),
             Event::TransferSent(_) => self.transfer = OpenTransfer::sent_by(&record.body, record.seq),
             Event::TransferCredited(_) => self.answer_transfer(Ok(())),

@@ -12,8 +12,8 @@
 //! campaigns; deposits, adjustments, wallets and levels moved by hand act on what the customer would have had by then. So
 //! money is moved as it was, and a level is moved up or down from where the customer would have stood. What then cannot
 //! be, such as taking more out of a wallet than would have been in it, is refused and counted. A refund claws back what
-//! the purchase had earned in the second state; for that the records of refunded purchases are kept, which are those that
-//! [`WhatIf::expect_refunds`] was told of.
+//! the purchase had earned in the second state, and a reversal takes back what the operation had done there; for that the
+//! records of what is taken back are kept, which are those that [`WhatIf::expect`] was told of.
 //!
 //! Any other record that books no purchase is left out and counted: an event carries outcomes, which another history
 //! would not have had. [`kind_of`] is the place to say more about a new kind of record.
@@ -60,10 +60,14 @@ pub struct WhatIf {
     rows: Map<CustomerId, Row>,
     /// Customers whose first purchase the wanted rules refuse, as long as they refuse it.
     nameless: Map<CustomerId, Alias>,
-    /// The purchases that are refunded somewhere in the range.
-    refunded: Set<PurchaseKey>,
-    /// The second state's records of these.
+    /// What is taken back somewhere in the range.
+    taken_back: TakenBack,
+    /// The second state's records of the purchases among these.
     originals: Map<PurchaseKey, Arc<Record>>,
+    /// The second state's records of the operations among these, by their positions in the journal.
+    reversible: Map<Seq, Arc<Record>>,
+    /// The position of the record that is being taken.
+    recorded_at: Seq,
     /// The numbers that holds have in the second state, of those that have another there; `None` of those that it refuses.
     holds: Map<(CustomerId, HoldId), Option<HoldId>>,
     /// With which code the second state refuses the transfer that is on its way in the records.
@@ -78,6 +82,32 @@ pub struct WhatIf {
     operations: u64,
     refused_operations: BTreeMap<&'static str, u64>,
     left_out: LeftOut,
+}
+
+/// What is taken back somewhere in a range: the records of it are kept until then.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TakenBack {
+    /// Purchases that are refunded.
+    pub purchases: Set<PurchaseKey>,
+    /// Operations that are reversed, by the positions of their records.
+    pub operations: Set<Seq>,
+}
+
+impl TakenBack {
+    /// Notes what a record takes back.
+    pub fn note(&mut self, record: &Record) {
+        for event in &record.body.events {
+            match event {
+                Event::PurchaseRefunded(own) => drop(self.purchases.insert(own.purchase)),
+                Event::OperationReversed(own) => drop(self.operations.insert(own.operation)),
+                _ => (),
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.purchases.is_empty() && self.operations.is_empty()
+    }
 }
 
 /// One side of the comparison.
@@ -191,8 +221,10 @@ impl WhatIf {
             desk,
             rows: Map::default(),
             nameless: Map::default(),
-            refunded: Set::default(),
+            taken_back: TakenBack::default(),
             originals: Map::default(),
+            reversible: Map::default(),
+            recorded_at: Seq::ZERO,
             holds: Map::default(),
             transfer_refused: None,
             recorded: Vec::new(),
@@ -207,9 +239,9 @@ impl WhatIf {
         }
     }
 
-    /// Tells which purchases are refunded in the range, before the first record is taken. A refund of another is refused.
-    pub fn expect_refunds(&mut self, refunded: Set<PurchaseKey>) {
-        self.refunded = refunded;
+    /// Tells what is taken back in the range, before the first record is taken. To take back anything else is refused.
+    pub fn expect(&mut self, taken_back: TakenBack) {
+        self.taken_back = taken_back;
     }
 
     /// Returns the tenant whose records are looked at; others may be left away.
@@ -239,6 +271,7 @@ impl WhatIf {
         if body.tenant != self.tenant {
             return Ok(());
         }
+        self.recorded_at = seq;
         if seq < self.from {
             return self.happened(seq, body);
         }
@@ -457,7 +490,7 @@ impl WhatIf {
             }
             self.rows.get_mut(&customer).ok_or(Inconsistency::UnknownCustomer(customer))?.evolve(&body);
         }
-        if !self.refunded.is_empty() {
+        if !self.taken_back.is_empty() {
             self.keep_original(&body);
         }
         // Positions of the second state are its own: what was refused or left out has none there.
@@ -467,14 +500,23 @@ impl WhatIf {
         Ok(())
     }
 
-    /// Keeps a purchase that is refunded later.
+    /// Keeps a purchase or an operation that is taken back later.
     fn keep_original(&mut self, body: &Body) {
         let booked = body.events.iter().find_map(|event| match event {
             Event::PurchaseBooked(booked) => Some(booked.key),
             _ => None,
         });
-        if let Some(key) = booked.filter(|key| self.refunded.contains(key)) {
-            self.originals.insert(key, Arc::new(Record { seq: self.desk.last().next(), body: body.clone() }));
+        let key = booked.filter(|key| self.taken_back.purchases.contains(key));
+        let is_reversed = body.operation().is_some() && self.taken_back.operations.contains(&self.recorded_at);
+        if key.is_none() && !is_reversed {
+            return;
+        }
+        let record = Arc::new(Record { seq: self.desk.last().next(), body: body.clone() });
+        if is_reversed {
+            self.reversible.insert(self.recorded_at, Arc::clone(&record));
+        }
+        if let Some(key) = key {
+            self.originals.insert(key, record);
         }
     }
 

@@ -14,6 +14,8 @@ use crate::quantity::Seq;
 use crate::refund::PURCHASE_REFUSED;
 use crate::transfer;
 
+/// The code of what is asked of an operation that the second state refuses.
+const OPERATION_REFUSED: &str = OperationRejection::NotReversible.code();
 /// The code of what is asked of a hold that the second state does not have.
 const HOLD_UNKNOWN: &str = OperationRejection::HoldUnknown.code();
 
@@ -38,10 +40,21 @@ impl WhatIf {
         // A transfer counts once it is over.
         self.operations += u64::from(!is_transfer);
         let is_there = self.find_hold(customer, &mut operation);
-        let original = operation.refund().and_then(|refund| self.originals.get(&refund.purchase)).cloned();
-        // The wanted rules refuse the purchase, so nothing of it can be refunded; or they leave too little to be held.
-        let is_of_nothing = operation.refund().is_some() && original.is_none();
-        let of_nothing = if is_of_nothing { Some(PURCHASE_REFUSED) } else { (!is_there).then_some(HOLD_UNKNOWN) };
+        let original = match &mut operation {
+            Operation::RefundPurchase(refund) => self.originals.get(&refund.purchase).cloned(),
+            Operation::Reverse { operation, .. } => {
+                let own = self.reversible.get(operation).cloned();
+                *operation = own.as_ref().map_or(*operation, |own| own.seq);
+                own
+            }
+            _ => None,
+        };
+        // The wanted rules refuse the purchase, so nothing of it can be refunded; or they leave too little to be held or moved.
+        let of_nothing = match &operation {
+            Operation::RefundPurchase(_) => original.is_none().then_some(PURCHASE_REFUSED),
+            Operation::Reverse { .. } => original.is_none().then_some(OPERATION_REFUSED),
+            _ => (!is_there).then_some(HOLD_UNKNOWN),
+        };
         if let Some(code) = of_nothing {
             *self.refused_operations.entry(code).or_default() += 1;
             self.differences.add(customer, &moved);

@@ -25,6 +25,7 @@ mod promo;
 mod property;
 mod refund;
 mod refund_property;
+mod reversals;
 mod risk;
 mod support;
 mod transfers;

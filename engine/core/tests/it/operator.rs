@@ -1,5 +1,7 @@
 //! Operations in the sequential driver of the rules, and how a script asks for them.
 
+use std::sync::Arc;
+
 use kembali_core::accounts::Direction;
 use kembali_core::command::InvoiceCommand;
 use kembali_core::customer::{OperationDecision, operate};
@@ -140,7 +142,7 @@ impl World {
     ///
     /// Operations: `create`; `open`; `rename W`; `freeze W`, `thaw W`, `close W`; `deposit W AMOUNT`; `give W AMOUNT`,
     /// `take W AMOUNT`; `did TAG`; `redeem OFFER QUANTITY`;
-    /// `hold W AMOUNT SECONDS PARTNER`, `settle HOLD AMOUNT`, `void HOLD`; `send W NAME W AMOUNT`; `pay W NUMBER AMOUNT`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
+    /// `undo SEQ`; `hold W AMOUNT SECONDS PARTNER`, `settle HOLD AMOUNT`, `void HOLD`; `send W NAME W AMOUNT`; `pay W NUMBER AMOUNT`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
     /// `occurred=`, `dry`. Names that are not `create` are those of [`customer`] with `id:` in front.
     pub(crate) fn operation(&mut self, words: &[&str]) -> OperationCommand {
         let (options, words): (Vec<&str>, Vec<&str>) =
@@ -199,6 +201,7 @@ impl World {
             },
             "pay" => Operation::PayInvoice { wallet: wallet(2), number: words[3].into(), amount: amount(4) },
             "void" => Operation::VoidHold { hold: HoldId(words[2].parse().unwrap()) },
+            "undo" => Operation::Reverse { operation: Seq(words[2].parse().unwrap()), reason: "a slip".into() },
             "promote" => step(TierMove::Up),
             "demote" => step(TierMove::Down),
             other => panic!("no operation: {other}"),
@@ -207,6 +210,10 @@ impl World {
             "create" => customer(tenant, words[0]),
             _ if words[0].contains(':') => customer(tenant, words[0]),
             _ => customer(tenant, &format!("id:{}", words[0])),
+        };
+        let original = match &operation {
+            Operation::Reverse { operation, .. } => self.records.iter().find(|record| record.seq == *operation),
+            _ => None,
         };
         OperationCommand {
             tenant: TenantId(tenant),
@@ -217,7 +224,7 @@ impl World {
             operation,
             text: None,
             dry_run,
-            original: None,
+            original: original.cloned().map(Arc::new),
             other_records: Vec::new(),
         }
     }

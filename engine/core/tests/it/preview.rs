@@ -48,6 +48,7 @@ fn row(id: u128) -> Row {
         holds_placed: 0,
         holds: Vec::new(),
         risk: Vec::new(),
+        reversed: Vec::new(),
     }
 }
 

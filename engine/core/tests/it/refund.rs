@@ -19,7 +19,7 @@ use kembali_core::refund::{
     NegativeBalance, Refund, RefundOf, RefundPolicy, RefundRejection, RefundedQuota, RefundedRewards, RefundedTier,
 };
 use kembali_core::totals::TenantTotals;
-use kembali_core::what_if::{Comparison, WhatIf};
+use kembali_core::what_if::{Comparison, TakenBack, WhatIf};
 use kembali_core::{AMOUNT_MAX, Amount, Balance, CustomerName, Fingerprint, PurchaseKey, Rate, Seq, TenantId};
 
 use crate::operator::Operated;
@@ -537,11 +537,9 @@ fn what_if(world: &World, draft: &CatalogueDraft, from: Seq) -> Comparison {
     let present = || Arc::clone(world.ledger.desk.catalogue(TenantId(1)).unwrap());
     let wanted = desk::apply(&world.ledger.desk, &command).unwrap().unwrap_or_else(present);
     let mut what_if = WhatIf::new(wanted, from);
-    let refunded = world.records.iter().flat_map(|record| &record.body.events).filter_map(|event| match event {
-        Event::PurchaseRefunded(refunded) => Some(refunded.purchase),
-        _ => None,
-    });
-    what_if.expect_refunds(refunded.collect());
+    let mut taken_back = TakenBack::default();
+    world.records.iter().for_each(|record| taken_back.note(record));
+    what_if.expect(taken_back);
     world.records.iter().cloned().try_for_each(|record| what_if.take(record)).unwrap();
     what_if.finish(3).unwrap()
 }

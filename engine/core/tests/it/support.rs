@@ -464,6 +464,7 @@ impl World {
                     parts.push(format!("{} for {}", opened.number, opened.amount.minor_units()));
                 }
                 Event::InvoiceCancelled(own) => parts.push(format!("{} cancelled", own.number)),
+                Event::OperationReversed(own) => parts.push(format!("reversed {}", own.operation.0)),
                 Event::InvoicePaid(paid) => parts.push(format!("{} paid", paid.number)),
                 Event::TransferSent(sent) => parts.push(format!("sent {}", sent.amount.minor_units())),
                 Event::TransferCredited(credited) => parts.push(format!("got {}", credited.amount.minor_units())),

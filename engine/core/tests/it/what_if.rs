@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kembali_core::accounts::HouseAccount;
-use kembali_core::catalogue::{Catalogue, FulfillmentKind, RuleClock, UnknownCustomer};
+use kembali_core::catalogue::{Catalogue, FulfillmentKind, OfferGives, RuleClock, UnknownCustomer};
 use kembali_core::command::{ApplyCatalogue, PurchaseCommand};
 use kembali_core::customer::Row;
 use kembali_core::desk;
@@ -18,7 +18,7 @@ use kembali_core::ledger::Inconsistency;
 use kembali_core::operation::OperationCommand;
 use kembali_core::totals::{TenantTotals, Totals, Turnover};
 use kembali_core::upkeep::by_sweep;
-use kembali_core::what_if::{Comparison, LeftOut, RanOut, WhatIf};
+use kembali_core::what_if::{Comparison, LeftOut, RanOut, TakenBack, WhatIf};
 use kembali_core::{CustomerId, CustomerName, DAY_US, PurchaseKey, Rate, RejectionCode, Seq, TenantId, Unit, WalletId};
 use proptest::prelude::*;
 
@@ -39,6 +39,9 @@ fn resolved(world: &World, draft: &CatalogueDraft) -> Arc<Catalogue> {
 /// Decides the records of a world again, and returns the customers too.
 fn again(world: &World, draft: &CatalogueDraft, from: Seq) -> (Comparison, BTreeMap<CustomerId, Row>) {
     let mut what_if = WhatIf::new(resolved(world, draft), from);
+    let mut taken_back = TakenBack::default();
+    world.records.iter().for_each(|record| taken_back.note(record));
+    what_if.expect(taken_back);
     world.records.iter().cloned().try_for_each(|record| what_if.take(record)).unwrap();
     let rows = rows(what_if.rows());
     (what_if.finish(3).unwrap(), rows)
@@ -461,6 +464,43 @@ fn a_range_may_begin_and_end_in_the_middle_of_a_transfer() {
     let balances: Vec<i64> = customers.values().map(|row| row.balance(WalletId(0)).minor_units()).collect();
     assert_eq!(balances.iter().sum::<i64>(), 40);
     assert_eq!(seen.operations, 7);
+}
+
+/// A reversal takes back what the operation had done in the second state.
+#[test]
+fn reversals_are_asked_again() {
+    let mut world = World::new(&reviews(), jakarta("2024-01-15 09:00:00"));
+    check(
+        &mut world,
+        "ask A create         -> new
+         ask A did review     -> Critic/Two reviews at 1
+         ask A did review     -> Critic/Two reviews met 2, Critic done 1, reward Seventy, reward Ten, balance 70, points 10
+         ask A take 0 71      -> refused balance_too_small
+         ask A redeem Cash 1  -> Cash 1, balance 120, points 5
+         ask A deposit 0 9    -> balance 129
+         ask A undo 6         -> reversed 6, balance 79, points 10
+         ask A undo 7         -> reversed 7, balance 70
+         ask A redeem Cash 2  -> Cash 2, balance 170, points 0",
+    );
+    for from in 1..=world.ledger.desk.last().0 + 1 {
+        let (same, customers) = again(&world, &reviews(), Seq(from));
+        assert!(same.is_same(), "from {from}: {same:?}");
+        // Positions of the second state are its own.
+        let there = customers.into_values().next().unwrap();
+        let own = world.ledger.rows.values().next().unwrap();
+        assert_eq!((there.wallets, there.points, there.reversed.len()), (own.wallets.clone(), own.points.clone(), 2));
+    }
+    // Where an offer gives less, less is taken back; where there is none, nothing was done that could be reversed.
+    let mut less = reviews();
+    less.earning.offers[1].gives = OfferGives::WalletCredit { amount: amount(30) };
+    let (seen, customers) = again(&world, &less, Seq(1));
+    assert!(seen.refused_operations.is_empty(), "{seen:?}");
+    assert_eq!(customers.into_values().next().unwrap().balance(WalletId(0)).minor_units(), 130);
+    let mut none = reviews();
+    none.earning.offers.truncate(1);
+    let (seen, customers) = again(&world, &none, Seq(1));
+    assert_eq!(seen.refused_operations, [("offer_not_found", 2), ("operation_not_reversible", 1)].into());
+    assert_eq!(customers.into_values().next().unwrap().balance(WalletId(0)).minor_units(), 70);
 }
 
 /// Operations are asked again at their place: what they do beside other rules is what a fresh ledger would have done.

@@ -23,7 +23,7 @@ pub(super) struct KeptOperation {
     units: Option<(TenantId, RuleId, u32)>,
     /// The campaigns of which a completion is reserved.
     campaigns: Vec<RuleId>,
-    /// The invoice that is paid.
+    /// The invoice that is paid, or whose payment is reversed.
     invoice: Option<Box<str>>,
     /// What the source of a transfer would do, of a dry run.
     pub(super) proposed: Option<Body>,
@@ -73,7 +73,7 @@ impl<T> Router<T> {
             campaigns: terms.budgets.reserved.clone(),
             is_transfer: operation.operation.is_transfer(),
             proposed: None,
-            invoice: operation.operation.pays_invoice().map(Into::into),
+            invoice: operation.invoice().map(Into::into),
             refund: operation.operation.refund().map(|refund| (refund.key, operation.may_return())),
             catalogue: Arc::clone(&terms.catalogue),
             text: operation.text.take(),

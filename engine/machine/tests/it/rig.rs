@@ -435,6 +435,7 @@ pub(crate) fn show_body(body: &Body) -> String {
             Event::RiskChecked(checked) => parts.push(format!("{:?}", checked.verdict).to_lowercase()),
             Event::InvoiceOpened(opened) => parts.push(format!("{} opened", opened.number)),
             Event::InvoiceCancelled(own) => parts.push(format!("{} cancelled", own.number)),
+            Event::OperationReversed(own) => parts.push(format!("reversed {}", own.operation.0)),
             Event::InvoicePaid(paid) => parts.push(format!("{} paid", paid.number)),
             Event::TransferSent(sent) => parts.push(format!("sent {}", sent.amount.minor_units())),
             Event::TransferCredited(credited) => parts.push(format!("got {}", credited.amount.minor_units())),

@@ -153,6 +153,13 @@ pub(crate) enum Asked<'a> {
         /// How much, in minor units.
         amount: i64,
     },
+    /// To take an operation back.
+    Reverse {
+        /// The position of its record.
+        operation: u64,
+        /// Why.
+        reason: &'a str,
+    },
     /// To take a purchase back, in whole or in part.
     RefundPurchase {
         /// The id of the refund.
@@ -224,6 +231,7 @@ impl<'a> Asked<'a> {
             Operation::PayInvoice { wallet, number, amount } => {
                 Asked::PayInvoice { wallet: wallet.0, va_number: number, amount: *amount }
             }
+            Operation::Reverse { operation, reason } => Asked::Reverse { operation: operation.0, reason },
             Operation::RefundPurchase(refund) => Asked::RefundPurchase {
                 refund: UuidText(refund.key.0),
                 refund_id: &refund.refund_id,
@@ -264,5 +272,6 @@ pub(crate) const fn operation_name(operation: &Operation) -> &'static str {
         Operation::CancelInvoice { .. } => "cancel_invoice",
         Operation::PayInvoice { .. } => "pay_invoice",
         Operation::RefundPurchase(_) => "refund_purchase",
+        Operation::Reverse { .. } => "reverse",
     }
 }

@@ -190,6 +190,26 @@ impl NewAdjustment {
     }
 }
 
+/// Why an operation is taken back.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewReversal {
+    /// Why. No personal data.
+    #[schema(min_length = 1, max_length = 128)]
+    reason: String,
+}
+
+impl OperationBody for NewReversal {
+    const FIELDS: &'static [Field] = &[required("reason", Form::Text)];
+}
+
+impl NewReversal {
+    /// Checks the reason.
+    pub(crate) fn reason(self) -> Result<Box<str>, Problem> {
+        checked(self.reason, REFERENCE_CHARS_MAX, "/reason").map(String::into_boxed_str)
+    }
+}
+
 /// Something that the customer did.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

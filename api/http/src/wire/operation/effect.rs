@@ -17,6 +17,7 @@ use crate::wire::hold::HoldState;
 use crate::wire::invoice::InvoiceChange;
 use crate::wire::refund::{BackEffect, RefundPart, back_effects};
 use crate::wire::result::{Effect, Names};
+use crate::wire::reversal::Reversed;
 use crate::wire::transfer::TransferState;
 
 /// What an operation did.
@@ -76,6 +77,8 @@ pub(crate) enum OwnEffect<'a> {
     InvoiceCancelled(InvoiceChange),
     /// An invoice was paid.
     InvoicePaid(InvoiceChange),
+    /// An operation was taken back.
+    OperationReversed(Reversed),
     /// A purchase was taken back, in whole or in part.
     Refund {
         /// How much, in minor units.
@@ -138,6 +141,7 @@ pub(super) fn effect<'a>(
         // Time has done that, before the operation, and the hold may be another partner's than whoever asked.
         Event::HoldClosed(HoldClosed { end: HoldEnd::Expired, .. }) => return None,
         Event::HoldClosed(closed) => OwnEffect::HoldClosed(HoldState::closed(closed, names)),
+        Event::OperationReversed(own) => OwnEffect::OperationReversed(Reversed::of(own, names)),
         Event::WalletEntry(entry) => wallet_entry(entry)?,
         Event::PurchaseRefunded(refunded) => OwnEffect::Refund {
             amount: refunded.amount.minor_units(),

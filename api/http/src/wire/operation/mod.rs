@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 pub(crate) use self::asked::Asked;
 use self::asked::operation_name;
 pub(crate) use self::bodies::{
-    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewWallet, Nothing, OperationBody,
+    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewReversal, NewWallet, Nothing, OperationBody,
     REFERENCE_CHARS_MAX, WalletChange, WalletPatch, checked, parse,
 };
 use self::effect::{OperationEffect, effect};
