@@ -21,7 +21,7 @@ pub(super) fn budgets(
     for campaign in &rules.campaigns {
         let Some(budget) = campaign.budget.filter(|_| campaign.may_move(rules, activity, at)) else { continue };
         let completed = desk.completions(rules.tenant, campaign.id);
-        if budget <= completed {
+        if campaign.is_used_up(completed) {
             budgets.used_up.push(campaign.id);
         } else if budget - completed <= open.campaign(rules.tenant, campaign.id) && !dry_run {
             return None;

@@ -30,3 +30,4 @@ mod risk;
 mod support;
 mod transfers;
 mod what_if;
+mod whole;

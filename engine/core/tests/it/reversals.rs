@@ -7,7 +7,7 @@ use kembali_core::event::Event;
 use kembali_core::ledger::{Inconsistency, Ledger};
 use kembali_core::refund::{NegativeBalance, RefundPolicy};
 use kembali_core::reversal::REVERSALS_MAX;
-use kembali_core::{Seq, TenantId, Unit, desk};
+use kembali_core::{AMOUNT_MAX, Seq, TenantId, Unit, desk};
 
 use crate::operations::reviews;
 use crate::support::{World, amount, check, idr, jakarta};
@@ -130,6 +130,44 @@ fn a_settled_hold_comes_back() {
          ask A settle 1 120         -> hold 1 settled 120, balance 380
          ask A undo 7               -> reversed 7, balance 500
          ask A hold 1 500           -> hold 2 of 500",
+    );
+    assert!(is_balanced(&world));
+}
+
+/// Nothing comes back beyond the largest sum, of money or of points.
+#[test]
+fn what_finds_no_room_is_refused() {
+    let pays = |points| RewardPaysDraft::Points {
+        kind: "points".into(),
+        points: amount(points),
+        life_days: None,
+        pending_days: None,
+    };
+    let mut draft = reviews();
+    draft.earning.rewards[1].pays = pays(AMOUNT_MAX);
+    let mut world = World::new(&draft, jakarta("2024-01-15 09:00:00"));
+    check(
+        &mut world,
+        "ask A create                        -> new
+         ask A deposit 0 500                 -> balance 500
+         ask A hold 0 300                    -> hold 1 of 300
+         ask A settle 1 300                  -> hold 1 settled 300, balance 200
+         ask A deposit 0 9007199254740500    -> balance 9007199254740700
+         ask A undo 5                        -> refused balance_too_large
+         ask A take 0 9007199254740700       -> balance 0
+         ask A did review                    -> Critic/Two reviews at 1
+         ask A did review                    -> Critic/Two reviews met 2, Critic done 1, reward Seventy, reward Ten, balance 70, points 9007199254740991
+         ask A redeem Coffee 1               -> Coffee 1, points 9007199254740984
+         ask A undo 11                       -> reversed 11, points 9007199254740991
+         ask A redeem Coffee 1               -> Coffee 1, points 9007199254740984
+         ask A did review                    -> Critic/Two reviews at 1",
+    );
+    draft.earning.rewards[1].pays = pays(7);
+    world.apply(&draft, None).unwrap();
+    check(
+        &mut world,
+        "ask A did review -> Critic/Two reviews met 2, Critic done 2, reward Seventy, reward Ten, balance 140, points 9007199254740991
+         ask A undo 13    -> refused points_too_large",
     );
     assert!(is_balanced(&world));
 }
