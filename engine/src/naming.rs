@@ -273,6 +273,15 @@ fn push_operation(operation: &Operation, out: &mut Vec<u8>) {
             out.extend_from_slice(&operation.0.to_le_bytes());
             push_text(reason, out);
         }
+        Operation::ReleaseReview { review } => {
+            out.push(18);
+            out.extend_from_slice(&review.0.to_le_bytes());
+        }
+        Operation::RejectReview { review, reason } => {
+            out.push(19);
+            out.extend_from_slice(&review.0.to_le_bytes());
+            push_text(reason, out);
+        }
         Operation::Transfer { wallet, to, to_wallet, amount, reference } => {
             out.push(13);
             out.extend_from_slice(&wallet.0.to_le_bytes());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kembali_core::catalogue::Catalogue;
 use kembali_core::command::{Command, InvoiceCommand, Query};
 use kembali_core::event::{Body, Event, Record};
-use kembali_core::operation::{Actor, Operation, OperationCommand, OperationRejection};
+use kembali_core::operation::{Actor, Operation, OperationCommand, OperationKey, OperationRejection};
 use kembali_core::{CustomerId, Seq, TenantId};
 use kembali_machine::{InvoiceView, Outcome};
 use tokio::sync::TryAcquireError;
@@ -110,12 +110,13 @@ impl Engine {
         self.do_operation(Command::Operation(Box::new(self.operation_command(request))), dry_run).await
     }
 
-    /// Reverses an operation, whose durable record `original` is; as [`Engine::operate`].
+    /// Operates on what the durable record `original` says: reverses an operation, or closes a review; as
+    /// [`Engine::operate`].
     ///
     /// # Errors
     ///
     /// [`OperateError`].
-    pub async fn reverse(&self, request: OperationRequest, original: Arc<Record>) -> Result<Operated, OperateError> {
+    pub async fn operate_on(&self, request: OperationRequest, original: Arc<Record>) -> Result<Operated, OperateError> {
         let dry_run = request.dry_run;
         let command = OperationCommand { original: Some(original), ..self.operation_command(request) };
         self.do_operation(Command::Operation(Box::new(command)), dry_run).await
@@ -140,6 +141,18 @@ impl Engine {
         self.do_operation(Command::Invoice(Box::new(command)), dry_run).await
     }
 
+    /// Lists the records of reviews that are open and lie behind `after`, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn reviews(&self, tenant: TenantId, after: Seq, limit: usize) -> Result<Vec<Seq>, Stopped> {
+        match self.ask(Query::Reviews { tenant, after, limit }).await? {
+            Outcome::Reviews(reviews) => Ok(reviews),
+            other => unreachable!("a list of reviews cannot end as {other:?}"),
+        }
+    }
+
     /// Looks at an invoice.
     ///
     /// # Errors
@@ -161,13 +174,18 @@ impl Engine {
             Err(TryAcquireError::NoPermits) => return Err(NotTaken::Overloaded.into()),
             Err(TryAcquireError::Closed) => return Err(Stopped.into()),
         };
+        let key = match &command {
+            Command::Operation(own) => own.key,
+            Command::Invoice(own) => own.key,
+            _ => None,
+        };
         match self.submit_one(permit, command).await? {
             Outcome::Operated { record, catalogue } => Ok(Operated::Done { record, catalogue, replayed: false }),
             Outcome::WouldOperate { body, catalogue } => Ok(Operated::WouldDo { body, catalogue }),
             Outcome::Unchanged { customer } => Ok(Operated::Unchanged { customer }),
             Outcome::OperationRefused(rejection) => Ok(Operated::Refused { rejection, replayed: false }),
             Outcome::OperationKnown { seq, is_same: false } => Ok(Operated::KeyReused { seq }),
-            Outcome::OperationKnown { seq, is_same: true } => self.stored_operation(seq).await,
+            Outcome::OperationKnown { seq, is_same: true } => self.stored_operation(seq, key).await,
             other => unreachable!("an operation cannot end as {other:?}"),
         }
     }
@@ -197,13 +215,15 @@ impl Engine {
     }
 
     /// Reads what became of an operation that was asked before.
-    async fn stored_operation(&self, seq: Seq) -> Result<Operated, OperateError> {
+    async fn stored_operation(&self, seq: Seq, key: Option<OperationKey>) -> Result<Operated, OperateError> {
         let (record, catalogue) = self.durable_record(seq).await?;
         let refused = record.body.events.iter().find_map(|event| match event {
             Event::OperationRefused(refused) => Some(refused.rejection.clone()),
             _ => None,
         });
-        Ok(match refused {
+        // Whoever rejects what was set aside has done that; whoever had asked for it is refused.
+        let is_done = record.body.operation_done().is_some_and(|done| done.key == key);
+        Ok(match refused.filter(|_| !is_done) {
             Some(rejection) => Operated::Refused { rejection, replayed: true },
             None => Operated::Done { record, catalogue, replayed: true },
         })

@@ -253,6 +253,14 @@ registry! {
         "Nothing is left to do."
     REVERSALS_TOO_MANY 422 "reversals_too_many" final "As many operations of the customer are reversed as may be"
         "Put the wallet right by an adjustment: at most `reversals_max` operations of a customer are reversed."
+    REVIEW_NOT_FOUND 404 "review_not_found" final "The tenant has set nothing aside in this record"
+        "Take the `review` of an open review, as `GET /v1/reviews` lists them."
+    REVIEW_CLOSED 422 "review_closed" final "The review is over"
+        "It was released or rejected: what became of it stands under the key of whoever had asked."
+    REVIEW_REJECTED 422 "review_rejected" final "The operation was set aside, and an operator refused it"
+        "No money moved. Ask an operator why."
+    REVIEWS_TOO_MANY 422 "reviews_too_many" final "As many operations are set aside as may be"
+        "Have an operator release or reject some: at most `reviews_max` wait at once. Then ask again under another key."
     INVOICE_EXPIRED 422 "invoice_expired" final "The invoice was not paid in time"
         "Ask its partner for another one."
     INVOICE_AMOUNT_DIFFERS 422 "invoice_amount_differs" final "The invoice is for another amount"
@@ -361,6 +369,9 @@ pub(crate) fn of_operation_rejection(rejection: &OperationRejection) -> &'static
         OperationRejection::InvoiceUnknown => &INVOICE_NOT_FOUND,
         OperationRejection::InvoicePaid => &INVOICE_PAID,
         OperationRejection::InvoiceReversed => &INVOICE_REVERSED,
+        OperationRejection::ReviewRejected => &REVIEW_REJECTED,
+        OperationRejection::ReviewClosed => &REVIEW_CLOSED,
+        OperationRejection::ReviewsTooMany { .. } => &REVIEWS_TOO_MANY,
         OperationRejection::NotReversible => &OPERATION_NOT_REVERSIBLE,
         OperationRejection::Reversed => &OPERATION_REVERSED,
         OperationRejection::ReversalsTooMany { .. } => &REVERSALS_TOO_MANY,

@@ -14,6 +14,7 @@ pub(crate) enum List {
     Statement = 4,
     RiskChecks = 5,
     Payments = 6,
+    Reviews = 7,
 }
 
 const VERSION: u8 = 2;

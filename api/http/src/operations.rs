@@ -4,6 +4,7 @@
 
 pub(crate) mod holds;
 pub(crate) mod invoices;
+pub(crate) mod reviews;
 
 use axum::Extension;
 use axum::body::{Body, HttpBody as _};
@@ -31,7 +32,7 @@ use crate::reads::{Json, json_response};
 use crate::routes::Endpoint;
 use crate::wire::instant::UuidText;
 use crate::wire::operation::{
-    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewReversal, NewWallet, OperationBody,
+    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewReason, NewRedemption, NewWallet, OperationBody,
     OperationUnchanged, WalletChange, WalletPatch, operation_of, parse, render,
 };
 use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
@@ -227,7 +228,7 @@ pub(crate) async fn reverse(
     let ask = Ask::read(&app, identity, Endpoint::Reverse, request.uri(), request.headers()).await?;
     let unknown = || Problem::new(&codes::OPERATION_NOT_FOUND);
     let seq: Seq = seq.parse().map(Seq).map_err(|_| unknown())?;
-    let reason = body_of::<NewReversal>(&app, request).await?.reason()?;
+    let reason = body_of::<NewReason>(&app, request).await?.reason()?;
     let (original, _) = app.engine.record(seq).await?.ok_or_else(unknown)?;
     operation_of(&original.body).filter(|_| original.body.tenant == ask.tenant).ok_or_else(unknown)?;
     // What no customer owns is no more reversed than other kinds are; but nobody's row can say so.
@@ -235,7 +236,7 @@ pub(crate) async fn reverse(
     let Ask { tenant, actor, key: idempotency_key, dry_run, done } = ask;
     let (customer, operation) = (CustomerRef::Id(customer), Operation::Reverse { operation: seq, reason });
     let request = OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name: None, dry_run };
-    finish(&app, app.engine.reverse(request, original).await?, dry_run, done)
+    finish(&app, app.engine.operate_on(request, original).await?, dry_run, done)
 }
 
 /// Shows an operation, byte for byte as it was answered when it was done. A partner sees its own only.
@@ -316,6 +317,10 @@ fn finish(app: &App, operated: Operated, dry_run: bool, done: StatusCode) -> Res
         // A dry run of what was done already tells what was done, but names no record: it made none.
         Operated::Done { record, catalogue, replayed } if dry_run => {
             answer(app, StatusCode::OK, None, &record.body, &catalogue, replayed)
+        }
+        // It waits for an operator.
+        Operated::Done { record, catalogue, replayed } if record.review().is_some() => {
+            answer(app, StatusCode::ACCEPTED, Some(record.seq), &record.body, &catalogue, replayed)
         }
         Operated::Done { record, catalogue, replayed } => {
             answer(app, done, Some(record.seq), &record.body, &catalogue, replayed)

@@ -159,11 +159,14 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::CancelInvoice
         | Endpoint::PostPayment
         | Endpoint::Reverse
+        | Endpoint::ReleaseReview
+        | Endpoint::RejectReview
         | Endpoint::Promote
         | Endpoint::Demote => &[TENANT, DRY_RUN],
         Endpoint::PostHold | Endpoint::PostInvoice => &[DRY_RUN],
         Endpoint::Operation | Endpoint::Invoice => &[TENANT, MIN_SEQ],
         Endpoint::Payments => &[TENANT, MIN_SEQ, CUSTOMER, STATE, LIMIT, CURSOR],
+        Endpoint::Reviews => &[TENANT, MIN_SEQ, LIMIT, CURSOR],
         Endpoint::RiskChecks => &[TENANT, MIN_SEQ, CUSTOMER, VERDICT, LIMIT, CURSOR],
         Endpoint::Customer
         | Endpoint::Wallets
@@ -209,6 +212,8 @@ pub(crate) const fn insists_on_key(endpoint: Endpoint) -> Option<bool> {
         | Endpoint::CancelInvoice
         | Endpoint::PostPayment
         | Endpoint::Reverse
+        | Endpoint::ReleaseReview
+        | Endpoint::RejectReview
         | Endpoint::Promote
         | Endpoint::Demote => Some(true),
         Endpoint::PostCustomer | Endpoint::PatchWallet | Endpoint::DeleteWallet => Some(false),

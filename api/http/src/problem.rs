@@ -150,6 +150,7 @@ impl Problem {
                 .member("expires_in_seconds_max", seconds_max),
             OperationRejection::HoldsTooMany { holds_max } => problem.member("holds_max", holds_max),
             OperationRejection::ReversalsTooMany { reversals_max } => problem.member("reversals_max", reversals_max),
+            OperationRejection::ReviewsTooMany { reviews_max } => problem.member("reviews_max", reviews_max),
             OperationRejection::HoldExceeded { held, amount } => {
                 problem.pointer("/amount").member("held", held.minor_units()).member("amount", amount.minor_units())
             }
@@ -162,6 +163,8 @@ impl Problem {
             | OperationRejection::InvoiceUnknown
             | OperationRejection::InvoicePaid
             | OperationRejection::InvoiceReversed
+            | OperationRejection::ReviewRejected
+            | OperationRejection::ReviewClosed
             | OperationRejection::NotReversible
             | OperationRejection::Reversed
             | OperationRejection::InvoiceCancelled

@@ -86,6 +86,12 @@ pub enum Endpoint {
     PostRefund,
     /// Takes an operation back.
     Reverse,
+    /// Lists what is set aside.
+    Reviews,
+    /// Does what was set aside.
+    ReleaseReview,
+    /// Refuses what was set aside.
+    RejectReview,
     /// Shows an operation.
     Operation,
     /// Shows a customer.
@@ -201,6 +207,9 @@ pub static ROUTES: &[Route] = &[
     route(Method::POST, "/v1/refunds", Partner, Endpoint::PostRefund),
     route(Method::GET, "/v1/operations/{seq}", PartnerOrOperator, Endpoint::Operation),
     route(Method::POST, "/v1/operations/{seq}/reverse", Operator, Endpoint::Reverse),
+    route(Method::GET, "/v1/reviews", Operator, Endpoint::Reviews),
+    route(Method::POST, "/v1/reviews/{seq}/release", Operator, Endpoint::ReleaseReview),
+    route(Method::POST, "/v1/reviews/{seq}/reject", Operator, Endpoint::RejectReview),
     route(Method::GET, "/v1/customers/{id}", PartnerOrOperator, Endpoint::Customer),
     route(Method::GET, "/v1/customers/{id}/wallets", PartnerOrOperator, Endpoint::Wallets),
     route(Method::GET, "/v1/customers/{id}/tiers", PartnerOrOperator, Endpoint::Tiers),

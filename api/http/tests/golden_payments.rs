@@ -14,10 +14,12 @@ use kembali_core::hold::{Hold, HoldClosed, HoldEnd, HoldId};
 use kembali_core::invoice::{InvoiceCancelled, InvoiceOpened, InvoicePaid};
 use kembali_core::operation::{Actor, Operation, OperationDone, OperationKey, OperationRefused, OperationRejection};
 use kembali_core::reversal::OperationReversed;
+use kembali_core::review::{Releaser, ReviewClosed, ReviewOpened};
+use kembali_core::risk::RiskKind;
 use kembali_core::transfer::{
     TransferCredited, TransferDeclined, TransferRefusal, TransferReturned, TransferSent, TransferSettled,
 };
-use kembali_core::{Amount, CustomerId, Fingerprint, Instant, PartnerId, Seq, TenantId, WalletId};
+use kembali_core::{Amount, CustomerId, Fingerprint, Instant, PartnerId, RuleId, Seq, TenantId, WalletId};
 use kembali_http::wire::event::{self, Audience, Topics};
 use kembali_http::wire::operation::render;
 
@@ -65,11 +67,6 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
     };
     let leg = HouseLeg { account: HouseAccount::Settlement(GROCER), amount: amount(1_200) };
     let paid = Entry::debit(WalletId(0), hold.unit, amount(5_000).into(), &[leg]).unwrap();
-    let back = Entry::credit(WalletId(0), hold.unit, amount(3_800).into(), &[leg]).unwrap();
-    let reversed = |invoice: Option<&str>| {
-        let (partner, invoice) = (invoice.map(|_| GROCER), invoice.map(Into::into));
-        Event::OperationReversed(OperationReversed { operation: Seq(12), partner, invoice })
-    };
     let by_grocer = Actor::Partner(GROCER);
     vec![
         done(by_grocer, place(None, None), vec![Event::HoldPlaced(hold)]),
@@ -108,6 +105,43 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
             Operation::PayInvoice { wallet: WalletId(0), number: "VA-1000000000".into(), amount: 1_200 },
             vec![Event::InvoicePaid(Box::new(paid_invoice(catalogue))), Event::WalletEntry(paid)],
         ),
+    ]
+}
+
+/// What came later: reversals, and what is set aside.
+fn later(catalogue: &Catalogue) -> Vec<Body> {
+    let hold = hold(catalogue);
+    let leg = HouseLeg { account: HouseAccount::Settlement(GROCER), amount: amount(1_200) };
+    let back = Entry::credit(WalletId(0), hold.unit, amount(3_800).into(), &[leg]).unwrap();
+    let reversed = |invoice: Option<&str>| {
+        let (partner, invoice) = (invoice.map(|_| GROCER), invoice.map(Into::into));
+        Event::OperationReversed(OperationReversed { operation: Seq(12), partner, invoice })
+    };
+    let (key, fingerprint) = (OperationKey(7), Fingerprint { version: 1, hash: 5 });
+    let (by_grocer, operation) = (Actor::Partner(GROCER), open_hold());
+    let opened = ReviewOpened {
+        actor: by_grocer,
+        key: Some(key),
+        fingerprint,
+        at: AT,
+        operation: operation.clone(),
+        kind: RiskKind::Hold,
+        amount: hold.amount,
+        rule: RuleId(7_000),
+    };
+    let closed = |released_by| Event::ReviewClosed(ReviewClosed { review: Seq(14), released_by });
+    let mut released = done(by_grocer, operation.clone(), vec![Event::HoldPlaced(hold)]);
+    let releaser = Releaser { actor: Actor::Operator, key: Some(OperationKey(8)), fingerprint };
+    released.events.insert(0, closed(Some(releaser)));
+    let refused = OperationRefused {
+        actor: by_grocer,
+        key,
+        fingerprint,
+        customer: Some(CUSTOMER),
+        operation,
+        rejection: OperationRejection::ReviewRejected,
+    };
+    vec![
         done(
             Actor::Operator,
             Operation::Reverse { operation: Seq(12), reason: "paid \"twice\"".into() },
@@ -118,7 +152,18 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
             Operation::Reverse { operation: Seq(3), reason: "it bounced".into() },
             vec![reversed(None)],
         ),
+        body(vec![Event::ReviewOpened(Box::new(opened))]),
+        released,
+        done(
+            Actor::Operator,
+            Operation::RejectReview { review: Seq(14), reason: "not \"theirs\"".into() },
+            vec![closed(None), Event::OperationRefused(Box::new(refused))],
+        ),
     ]
+}
+
+fn open_hold() -> Operation {
+    Operation::PlaceHold { wallet: WalletId(0), partner: GROCER, amount: 3_000, life_seconds: None, reference: None }
 }
 
 fn open_invoice(prefix: Option<&str>) -> Operation {
@@ -206,7 +251,8 @@ fn every_payment_has_a_frozen_result() {
         render(&mut out, Some(Seq(seq)), body, &catalogue).unwrap();
         String::from_utf8(out).unwrap()
     };
-    let lines: Vec<String> = samples(&catalogue).iter().zip(3..).map(shown).collect();
+    let samples = [samples(&catalogue), later(&catalogue)].concat();
+    let lines: Vec<String> = samples.iter().zip(3..).map(shown).collect();
     check("operations_of_payments.ndjson", &lines);
 }
 
@@ -216,6 +262,7 @@ fn every_payment_has_its_events() {
     let mut samples = samples(&catalogue);
     samples.push(body(vec![Event::HoldClosed(HoldClosed { hold: hold(&catalogue), end: HoldEnd::Expired })]));
     samples.extend(steps(&catalogue));
+    samples.extend(later(&catalogue));
     let all = (Audience::Operators, Topics::ALL);
     let frame = |(body, seq): (&Body, u64)| event::render(Seq(seq), body, &catalogue, all).unwrap().unwrap();
     let lines: Vec<String> = samples.iter().zip(3..).map(frame).collect();
@@ -247,6 +294,16 @@ fn holds_and_invoices_are_shown_to_their_partner_alone() {
         (vec!["invoice.cancelled".into()], vec![])
     );
     assert_eq!((types(&samples[9], GROCER), types(&samples[9], PartnerId(2))), (vec!["invoice.paid".into()], vec![]));
+    // A partner sees what becomes of what it asked for, and no other one does.
+    let [.., set_aside, released, rejected] = &later(&catalogue)[..] else { panic!("what is set aside") };
+    for (body, expected) in [
+        (set_aside, vec!["review.opened"]),
+        (released, vec!["review.released", "operation.accepted", "hold.placed"]),
+        (rejected, vec!["operation.rejected"]),
+    ] {
+        assert_eq!(types(body, GROCER), expected);
+        assert!(types(body, PartnerId(2)).is_empty());
+    }
     // It is over, which a purchase at another partner is the first to see.
     let mut bought = samples[2].clone();
     bought.events.insert(0, Event::HoldClosed(HoldClosed { hold: hold(&catalogue), end: HoldEnd::Expired }));

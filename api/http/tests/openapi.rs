@@ -325,6 +325,24 @@ async fn every_operation_answers_as_described() {
     let reversed = harness.call("POST", &format!("{path}?tenant=journey"), &headers, why.as_bytes()).await;
     assert_eq!(reversed.status, 201, "{}", reversed.text());
     seen.insert((template_of(&path).unwrap(), "post"));
+    let mut rules = harness.get("/v1/catalogue?tenant=journey").await.json()["catalogue"].clone();
+    rules["risk_rules"] = json!([{ "name": "All", "amount_above": 0, "action": "review" }]);
+    assert_eq!(harness.operator("PUT", "/v1/catalogue?tenant=journey", &rules.to_string()).await.status, 200);
+    for (key, verb, body) in [("r1", "release", String::new()), ("r2", "reject", why)] {
+        let headers =
+            [("Authorization", token.as_str()), ("Content-Type", "application/json"), ("Idempotency-Key", key)];
+        let deposit = format!("{customer}/wallets/0/deposits?tenant=journey");
+        let set_aside = harness.call("POST", &deposit, &headers, br#"{"amount":5}"#).await;
+        assert_eq!(set_aside.status, 202, "{}", set_aside.text());
+        assert_eq!(harness.get("/v1/reviews?tenant=journey").await.status, 200);
+        seen.insert((template_of("/v1/reviews").unwrap(), "get"));
+        let path = format!("/v1/reviews/{}/{verb}", set_aside.json()["seq"]);
+        let headers =
+            [("Authorization", token.as_str()), ("Content-Type", "application/json"), ("Idempotency-Key", verb)];
+        let closed = harness.call("POST", &format!("{path}?tenant=journey"), &headers, body.as_bytes()).await;
+        assert_eq!(closed.status, 201, "{}", closed.text());
+        seen.insert((template_of(&path).unwrap(), "post"));
+    }
     let described: BTreeSet<_> = operations().into_iter().map(|(path, method, _)| (path, method)).collect();
     assert_eq!(seen, described);
     harness.stop().await;

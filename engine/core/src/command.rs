@@ -119,6 +119,15 @@ pub enum Query {
         /// Its number.
         number: Box<str>,
     },
+    /// Reviews that are open, the oldest first.
+    Reviews {
+        /// The tenant.
+        tenant: TenantId,
+        /// Those behind this record.
+        after: Seq,
+        /// How many at most.
+        limit: usize,
+    },
     /// The sums of a tenant.
     Totals {
         /// The tenant's slug.

@@ -24,6 +24,7 @@ use crate::quantity::{Amount, Balance, Instant, Seq};
 use crate::refund::PurchaseRefunded;
 use crate::rejection::RejectionCode;
 use crate::reversal::OperationReversed;
+use crate::review::{ReviewClosed, ReviewOpened};
 use crate::risk::RiskChecked;
 use crate::threshold::SpendStanding;
 use crate::transfer::{TransferCredited, TransferDeclined, TransferReturned, TransferSent, TransferSettled};
@@ -56,13 +57,19 @@ pub struct Body {
 }
 
 impl Body {
+    /// Returns the operation that was done, with who asked.
+    #[must_use]
+    pub fn operation_done(&self) -> Option<&OperationDone> {
+        self.events.iter().find_map(|event| match event {
+            Event::OperationDone(done) => Some(&**done),
+            _ => None,
+        })
+    }
+
     /// Returns the operation that was done, as it was asked.
     #[must_use]
     pub fn operation(&self) -> Option<&Operation> {
-        self.events.iter().find_map(|event| match event {
-            Event::OperationDone(done) => Some(&done.operation),
-            _ => None,
-        })
+        self.operation_done().map(|done| &done.operation)
     }
 }
 
@@ -139,6 +146,10 @@ pub enum Event {
     RiskChecked(RiskChecked),
     /// An operation was reversed.
     OperationReversed(OperationReversed),
+    /// An operation was set aside for a person.
+    ReviewOpened(Box<ReviewOpened>),
+    /// A review is over.
+    ReviewClosed(ReviewClosed),
 }
 
 /// See [`Event::OfferRedeemed`].

@@ -58,6 +58,8 @@ pub enum Inconsistency {
     WrongInvoice,
     /// An operation is reversed that is reversed already, or is not there yet.
     WrongReversal,
+    /// A review is closed that is not open, or is another customer's; or what is set aside is nobody's.
+    WrongReview,
     /// A balance after an entry is not the balance before it and the entry's amount, or a lot does not hold what is taken.
     WrongBalance,
 }
@@ -86,6 +88,7 @@ impl Ledger {
                 return Err(Inconsistency::UnbalancedEntry);
             }
         }
+        self.check_reviews(body)?;
         if let Some(customer) = body.customer {
             self.check_customer(customer, body)?;
             if let Some(row) = Row::created_by(body) {
@@ -137,6 +140,17 @@ impl Ledger {
             _ => true,
         });
         if is_right { Ok(()) } else { Err(Inconsistency::WrongInvoice) }
+    }
+
+    fn check_reviews(&self, body: &Body) -> Result<(), Inconsistency> {
+        let is_right = body.events.iter().all(|event| match event {
+            Event::ReviewOpened(_) => body.customer.is_some(),
+            Event::ReviewClosed(own) => {
+                body.customer.is_some() && self.desk.review(body.tenant, own.review) == body.customer
+            }
+            _ => true,
+        });
+        if is_right { Ok(()) } else { Err(Inconsistency::WrongReview) }
     }
 
     fn check_customer(&self, customer: CustomerId, body: &Body) -> Result<(), Inconsistency> {
@@ -361,9 +375,24 @@ fn canonical_invoices(desk: &Desk, write: &mut impl FnMut(&[u8])) {
     }
 }
 
+/// Writes how many reviews of whom are open, if any are. Positions are left out.
+fn canonical_reviews(desk: &Desk, write: &mut impl FnMut(&[u8])) {
+    for rules in desk.catalogues() {
+        let mut whose: Vec<CustomerId> = desk.reviews(rules.tenant, Seq::ZERO).map(|(_, customer)| customer).collect();
+        whose.sort_unstable();
+        for customer in whose {
+            write(b"review");
+            write(&rules.tenant.0.to_be_bytes());
+            write(&customer.0.to_be_bytes());
+        }
+    }
+}
+
 /// Writes the transfer that is on its way, if there is one.
 fn canonical_transfer(desk: &Desk, write: &mut impl FnMut(&[u8])) {
-    let Some(OpenTransfer { tenant, from, sent, answer, seq: _, received_at: _ }) = desk.open_transfer() else {
+    let Some(OpenTransfer { tenant, from, sent, answer, seq: _, received_at: _, released_by: _ }) =
+        desk.open_transfer()
+    else {
         return;
     };
     write(b"transfer");
@@ -603,6 +632,7 @@ fn canonical_refunds(row: &Row, write: &mut impl FnMut(&[u8])) {
 pub fn canonical_rest_more(desk: &Desk, totals: &Totals, write: &mut impl FnMut(&[u8])) {
     canonical_transfer(desk, write);
     canonical_invoices(desk, write);
+    canonical_reviews(desk, write);
     for (tenant, totals) in totals.tenants() {
         canonical_refund_totals(tenant, &totals.refunds, write);
         let TenantTotals { cashback, campaigns, rewards, rewarded_customers, points, offers, .. } = totals;

@@ -45,6 +45,7 @@ mod quantity;
 pub mod refund;
 mod rejection;
 pub mod reversal;
+pub mod review;
 pub mod risk;
 pub mod threshold;
 pub mod tier_move;

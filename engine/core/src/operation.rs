@@ -171,6 +171,18 @@ pub enum Operation {
         /// Why.
         reason: Box<str>,
     },
+    /// Does what was set aside.
+    ReleaseReview {
+        /// The record that set it aside.
+        review: Seq,
+    },
+    /// Refuses what was set aside.
+    RejectReview {
+        /// The record that set it aside.
+        review: Seq,
+        /// Why.
+        reason: Box<str>,
+    },
 }
 
 /// Which way a customer is moved in a tier programme.
@@ -202,7 +214,8 @@ pub struct OperationCommand {
     pub text: Option<Box<str>>,
     /// True when the answer is wanted but not the effect.
     pub dry_run: bool,
-    /// The record of the purchase that a refund is of, or of the operation that is reversed, read and found to be that.
+    /// The record of the purchase that a refund is of, of the operation that is reversed, or of the review that is closed,
+    /// read and found to be that.
     pub original: Option<Arc<Record>>,
     /// Records of the same key prefix as a refund's that were read and found to be of something else.
     pub other_records: Vec<Seq>,
@@ -380,6 +393,15 @@ pub enum OperationRejection {
     },
     /// The payment of the invoice was reversed. It is not paid again.
     InvoiceReversed,
+    /// A risk rule set it aside, and a person refused it.
+    ReviewRejected,
+    /// The review is over.
+    ReviewClosed,
+    /// As many operations of the tenant are set aside as may be.
+    ReviewsTooMany {
+        /// How many may be.
+        reviews_max: u32,
+    },
 }
 
 /// An operation was done. Comes first in its record; what it did follows.
@@ -437,7 +459,7 @@ impl OperationCommand {
         let paid = || self.original.as_deref()?.body.operation()?.pays_invoice();
         match self.operation {
             Operation::Reverse { .. } => paid(),
-            _ => self.operation.pays_invoice(),
+            _ => self.effective().pays_invoice(),
         }
     }
 
@@ -567,6 +589,9 @@ impl OperationRejection {
             OperationRejection::Reversed => "operation_reversed",
             OperationRejection::ReversalsTooMany { .. } => "reversals_too_many",
             OperationRejection::InvoiceReversed => "invoice_reversed",
+            OperationRejection::ReviewRejected => "review_rejected",
+            OperationRejection::ReviewClosed => "review_closed",
+            OperationRejection::ReviewsTooMany { .. } => "reviews_too_many",
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Risk rules: what is looked at before money moves by an operation, and what is remembered for it.
 //!
 //! A rule looks at one operation (its amount) or at those of a customer within a time (how many, how much in all), and flags
-//! or blocks. Each check is an event of the operation's record; one that blocks is the operation's refusal. What velocity
+//! it, blocks it, or sets it aside for a person ([`crate::review`]). Each check is an event of the operation's record; one that
+//! blocks is the operation's refusal. What velocity
 //! rules need is in the row: the operations of the longest window, and no more.
 
 use alloc::string::String;
@@ -79,6 +80,8 @@ pub enum RiskAction {
     Flag,
     /// Refuses the operation.
     Block,
+    /// Sets the operation aside for a person.
+    Review,
 }
 
 /// What a check said that did not block.
@@ -101,7 +104,7 @@ pub struct RiskChecked {
     pub at: Instant,
     /// What the check said.
     pub verdict: Verdict,
-    /// The first rule that strikes.
+    /// The first rule that strikes; of what a person released, before all others the first that blocks or sets aside.
     pub rule: Option<RuleId>,
     /// How many of the oldest operations that were remembered no rule asks for any more.
     pub forgets: u32,
@@ -173,8 +176,24 @@ impl RiskRule {
     }
 }
 
-/// Looks at an operation that the ledger received at `at`. `None` where the tenant has no rules, or nothing of it is looked
-/// at.
+/// What comes of a look at an operation.
+pub(crate) enum Look {
+    /// The tenant has no rules, or nothing of it is looked at.
+    Nothing,
+    /// It is let be.
+    LetBe(RiskChecked),
+    /// A rule sets it aside.
+    SetAside {
+        /// What was looked at.
+        kind: RiskKind,
+        /// How much.
+        amount: Amount,
+        /// The rule.
+        rule: RuleId,
+    },
+}
+
+/// Looks at an operation that the ledger received at `at`. One that a person released is let be, whatever strikes.
 ///
 /// Windows are measured by the ledger's own clock, also for tenants whose rules follow `occurred_at`: whoever is looked at
 /// must not be able to move that time.
@@ -182,33 +201,38 @@ impl RiskRule {
 /// # Errors
 ///
 /// [`OperationRejection::RiskBlocked`] by the first rule that blocks it.
-pub(crate) fn check(
+pub(crate) fn look(
     row: &Row,
     rules: &Catalogue,
-    operation: &Operation,
+    (operation, is_released): (&Operation, bool),
     at: Instant,
-) -> Result<Option<RiskChecked>, OperationRejection> {
+) -> Result<Look, OperationRejection> {
     // Where the last rule is gone, what was remembered for it goes with the next operation.
     let has_part = !rules.risk_rules.is_empty() || !row.risk.is_empty();
-    let Some((kind, asked)) = operation.at_risk().filter(|_| has_part) else { return Ok(None) };
+    let Some((kind, asked)) = operation.at_risk().filter(|_| has_part) else { return Ok(Look::Nothing) };
     // What is no amount is refused for that.
-    let Ok(amount) = Operation::amount(asked) else { return Ok(None) };
+    let Ok(amount) = Operation::amount(asked) else { return Ok(Look::Nothing) };
     let own = Remembered { at, kind, amount };
     let longest = rules.risk_rules.iter().filter_map(|rule| rule.condition.seconds()).max();
     let horizon = longest.map(|seconds| at.0.saturating_sub(i64::from(seconds) * 1_000_000));
     let is_over = |past: &&Remembered| horizon.is_none_or(|horizon| past.at.0 <= horizon);
     let forgets = row.risk.iter().take_while(is_over).count();
     let remembered = &row.risk[forgets..];
-    let mut striking = rules.risk_rules.iter().filter(|rule| rule.strikes(remembered, own));
-    if let Some(rule) = striking.clone().find(|rule| rule.action == RiskAction::Block) {
-        return Err(OperationRejection::RiskBlocked { rule: rule.id });
+    let striking = || rules.risk_rules.iter().filter(|rule| rule.strikes(remembered, own));
+    let first_that = |action: RiskAction| striking().find(|rule| rule.action == action);
+    let (blocks, reviews) = (first_that(RiskAction::Block), first_that(RiskAction::Review));
+    match (blocks, reviews) {
+        _ if is_released => (),
+        (Some(rule), _) => return Err(OperationRejection::RiskBlocked { rule: rule.id }),
+        (None, Some(rule)) => return Ok(Look::SetAside { kind, amount, rule: rule.id }),
+        (None, None) => (),
     }
-    let rule = striking.next().map(|rule| rule.id);
+    let rule = blocks.or(reviews).or_else(|| striking().next()).map(|rule| rule.id);
     let verdict = if rule.is_some() { Verdict::Suspicious } else { Verdict::Safe };
     let is_remembered = longest.is_some();
     let makes_room = is_remembered && REMEMBERED_MAX <= remembered.len();
     let forgets = u32::try_from(forgets).unwrap_or(u32::MAX).saturating_add(u32::from(makes_room));
-    Ok(Some(RiskChecked { kind, amount, at, verdict, rule, forgets, is_remembered }))
+    Ok(Look::LetBe(RiskChecked { kind, amount, at, verdict, rule, forgets, is_remembered }))
 }
 
 impl Row {

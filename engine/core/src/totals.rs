@@ -271,7 +271,9 @@ impl TenantTotals {
             | Event::InvoiceOpened(_)
             | Event::InvoiceCancelled(_)
             | Event::InvoicePaid(_)
-            | Event::RiskChecked(_) => (),
+            | Event::RiskChecked(_)
+            | Event::ReviewOpened(_)
+            | Event::ReviewClosed(_) => (),
             Event::OperationReversed(_) => self.reversals += 1,
             Event::CampaignCompleted(completed) => {
                 *self.campaigns.entry(completed.campaign).or_default() += 1;

@@ -26,6 +26,7 @@ use crate::operation::{
 };
 use crate::placement::Removal;
 use crate::quantity::{Amount, Balance, Instant, Seq};
+use crate::review::Releaser;
 use crate::upkeep;
 use crate::wallet::WalletStatus;
 
@@ -156,6 +157,8 @@ pub struct OpenTransfer {
     pub sent: TransferSent,
     /// What the target said; `None` as long as it was not asked.
     pub answer: Option<Result<(), TransferRefusal>>,
+    /// Who released it, of one that was set aside.
+    pub released_by: Option<Releaser>,
 }
 
 impl TransferSent {
@@ -183,7 +186,11 @@ impl OpenTransfer {
             _ => None,
         })?;
         let (tenant, received_at) = (body.tenant, body.received_at);
-        Some(OpenTransfer { seq, tenant, from, received_at, sent, answer: None })
+        let released_by = body.events.iter().find_map(|event| match event {
+            Event::ReviewClosed(closed) => closed.released_by,
+            _ => None,
+        });
+        Some(OpenTransfer { seq, tenant, from, received_at, sent, answer: None, released_by })
     }
 
     /// Says that the transfer is done.

@@ -75,6 +75,8 @@ mod kind {
     pub(super) const INVOICE_PAID: u16 = 35;
     pub(super) const RISK_CHECKED: u16 = 36;
     pub(super) const OPERATION_REVERSED: u16 = 37;
+    pub(super) const REVIEW_OPENED: u16 = 38;
+    pub(super) const REVIEW_CLOSED: u16 = 39;
 }
 
 /// Why bytes are no record.
@@ -197,6 +199,8 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::InvoicePaid(body) => put(kind::INVOICE_PAID, &**body, out),
         Event::RiskChecked(body) => put(kind::RISK_CHECKED, body, out),
         Event::OperationReversed(body) => put(kind::OPERATION_REVERSED, body, out),
+        Event::ReviewOpened(body) => put(kind::REVIEW_OPENED, &**body, out),
+        Event::ReviewClosed(body) => put(kind::REVIEW_CLOSED, body, out),
     }
 }
 
@@ -373,6 +377,8 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::INVOICE_PAID => Event::InvoicePaid(Box::new(get(kind, body)?)),
         kind::RISK_CHECKED => Event::RiskChecked(get(kind, body)?),
         kind::OPERATION_REVERSED => Event::OperationReversed(get(kind, body)?),
+        kind::REVIEW_OPENED => Event::ReviewOpened(Box::new(get(kind, body)?)),
+        kind::REVIEW_CLOSED => Event::ReviewClosed(get(kind, body)?),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

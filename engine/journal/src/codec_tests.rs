@@ -29,6 +29,7 @@ use kembali_core::refund::{
     RefundRejection, RefundedQuota, RefundedRewards, RefundedTier,
 };
 use kembali_core::reversal::OperationReversed;
+use kembali_core::review::{Releaser, ReviewClosed, ReviewOpened};
 use kembali_core::risk::{RiskAction, RiskChecked, RiskCondition, RiskKind, RiskRule, Verdict};
 use kembali_core::threshold::SpendStanding;
 use kembali_core::transfer::{
@@ -271,6 +272,11 @@ fn samples() -> Vec<(&'static str, Body)> {
     let created = |kind| of_customer(Event::CustomerCreated(CustomerCreated { alias: Alias { kind, hash: 5 } }));
     let mut samples = vec![
         ("catalogue_applied_v4", body(None, vec![Event::CatalogueApplied(Arc::new(full_catalogue()))])),
+        ("catalogue_that_sets_aside", {
+            let mut full = full_catalogue();
+            full.risk_rules.iter_mut().for_each(|rule| rule.action = RiskAction::Review);
+            body(None, vec![Event::CatalogueApplied(Arc::new(full))])
+        }),
         ("customer_created_email", created(AliasKind::Email)),
         ("customer_created_ref", created(AliasKind::Ref)),
         (
@@ -575,6 +581,36 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
             let reversed = OperationReversed { operation: Seq(41), partner: Some(partner), invoice };
             body(customer, vec![Event::OperationReversed(reversed)])
         }),
+        ("operation_release_review", by_operator(Operation::ReleaseReview { review: Seq(41) })),
+        (
+            "operation_reject_review",
+            by_operator(Operation::RejectReview { review: Seq(41), reason: "not theirs".into() }),
+        ),
+        ("review_opened", {
+            let operation = Operation::Deposit { wallet, amount: 500, reference: None };
+            let (kind, rule) = (RiskKind::Deposit, RuleId(20));
+            let opened = ReviewOpened {
+                actor: Actor::Operator,
+                key: Some(key),
+                fingerprint,
+                at: occurred_at,
+                operation,
+                kind,
+                amount: amount(500),
+                rule,
+            };
+            body(customer, vec![Event::ReviewOpened(Box::new(opened))])
+        }),
+        ("review_released", {
+            let released_by = Some(Releaser { actor: Actor::Operator, key: Some(key), fingerprint });
+            body(customer, vec![Event::ReviewClosed(ReviewClosed { review: Seq(41), released_by })])
+        }),
+        ("review_rejected", {
+            body(customer, vec![Event::ReviewClosed(ReviewClosed { review: Seq(41), released_by: None })])
+        }),
+        ("refused_review_rejected", refused(OperationRejection::ReviewRejected)),
+        ("refused_review_closed", refused(OperationRejection::ReviewClosed)),
+        ("refused_reviews_too_many", refused(OperationRejection::ReviewsTooMany { reviews_max: 10_000 })),
         ("refused_not_reversible", refused(OperationRejection::NotReversible)),
         ("refused_reversed", refused(OperationRejection::Reversed)),
         ("refused_reversals_too_many", refused(OperationRejection::ReversalsTooMany { reversals_max: 1_024 })),

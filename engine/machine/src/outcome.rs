@@ -96,6 +96,8 @@ pub enum Outcome {
     Totals(Option<Box<TotalsView>>),
     /// An invoice, if the tenant has it.
     Invoice(Option<InvoiceView>),
+    /// Reviews that are open, by the records that opened them.
+    Reviews(Vec<Seq>),
     /// What a change of rules would do to some of a shard's customers, if there is such a shard.
     Preview(Option<PreviewView>),
     /// The ledger's clock.

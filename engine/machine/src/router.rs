@@ -719,6 +719,9 @@ impl<T> Router<T> {
                     InvoiceView { invoice, catalogue, now, as_of }
                 }))
             }
+            Query::Reviews { tenant, after, limit } => {
+                Outcome::Reviews(self.desk.reviews(tenant, after).take(limit).map(|(review, _)| review).collect())
+            }
             Query::Customer { .. } | Query::Totals { .. } | Query::Preview { .. } | Query::Clock => {
                 unreachable!("these are answered elsewhere")
             }

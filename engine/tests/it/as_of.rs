@@ -131,14 +131,15 @@ pub(crate) async fn operate(engine: &Engine, index: usize, state: &mut u64) {
         };
         let is_deposit = matches!(operation, Operation::Deposit { .. });
         let operated = engine.operate(request(format!("{index}/{number}"), operation)).await;
-        if let Operated::Done { record, .. } = operated.expect("the engine answers")
-            && is_deposit
-            && draw(state, 3) == 0
-        {
-            let reverse = Operation::Reverse { operation: record.seq, reason: "it bounced".into() };
-            let reverse = request(format!("{index}/{number}/back"), reverse);
-            engine.reverse(reverse, record).await.expect("the engine answers");
-        }
+        let Operated::Done { record, .. } = operated.expect("the engine answers") else { continue };
+        let seq = record.seq;
+        let next = match draw(state, 3) {
+            0 if record.review().is_some() => Operation::ReleaseReview { review: seq },
+            1 if record.review().is_some() => Operation::RejectReview { review: seq, reason: "not theirs".into() },
+            0 if is_deposit => Operation::Reverse { operation: seq, reason: "it bounced".into() },
+            _ => continue,
+        };
+        engine.operate_on(request(format!("{index}/{number}/then"), next), record).await.expect("the engine answers");
     }
 }
 

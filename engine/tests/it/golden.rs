@@ -93,6 +93,7 @@ fn every_rule(mut draft: CatalogueDraft) -> CatalogueDraft {
     let amount_above = RiskCondition::AmountAbove(Amount::new(45_000).expect("an amount"));
     draft.risk_rules = vec![
         rule("Much", amount_above, RiskAction::Block),
+        rule("More", RiskCondition::AmountAbove(amount(7_000)), RiskAction::Review),
         rule("Many", RiskCondition::CountAbove { count: 2, seconds: 86_400 }, RiskAction::Flag),
     ];
     draft.earning = EarningDraft {

@@ -19,12 +19,13 @@ use crate::wire::hold::{HoldSettlement, NewHold};
 use crate::wire::invoice::{NewInvoice, NewPayment};
 use crate::wire::message::ControlMessage;
 use crate::wire::operation::{
-    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewReversal, NewWallet, Nothing,
-    OperationResult, OperationUnchanged, WalletPatch,
+    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewReason, NewRedemption, NewWallet, Nothing, OperationResult,
+    OperationUnchanged, WalletPatch,
 };
 use crate::wire::purchase::PurchaseBody;
 use crate::wire::refund::NewRefund;
 use crate::wire::result::{PurchaseResult, RefundedPurchase};
+use crate::wire::review::ReviewPage;
 use crate::wire::statement::Statement;
 use crate::wire::transfer::NewTransfer;
 use crate::wire::what_if::WhatIfLine;
@@ -137,7 +138,7 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
                 .says("It must be empty, and not the one that cashback goes to."),
             schemas,
         ),
-        Endpoint::PostDeposit => operation(
+        Endpoint::PostDeposit => looked_at(
             Outline::new("deposit", ACCOUNTS, "Put money from outside into a wallet")
                 .takes(schemas.body::<NewDeposit>("The money.")),
             schemas,
@@ -159,7 +160,7 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
                 .takes(schemas.body::<NewRedemption>("The offer, and how many units of it.")),
             schemas,
         ),
-        Endpoint::PostHold => operation(
+        Endpoint::PostHold => looked_at(
             Outline::new("placeHold", ACCOUNTS, "Set money of a wallet aside")
                 .says(
                     "It stays in the wallet, and nothing but the hold may take it out. It is for the partner that asks, \
@@ -201,7 +202,7 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
         Endpoint::Invoice => Outline::new("showInvoice", ACCOUNTS, "Show an invoice")
             .says("A partner sees its own.")
             .gives(schemas.reply(operations::invoices::show)),
-        Endpoint::PostPayment => operation(
+        Endpoint::PostPayment => looked_at(
             Outline::new("payInvoice", ACCOUNTS, "Pay an invoice out of a wallet")
                 .takes(schemas.body::<NewPayment>("The number of the invoice, and what it is for.")),
             schemas,
@@ -218,7 +219,7 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
                  the ledger, so it may have few checks or none before the last one.",
             )
             .gives(schemas.reply(reads::risk::list)),
-        Endpoint::PostTransfer => operation(
+        Endpoint::PostTransfer => looked_at(
             Outline::new("transfer", ACCOUNTS, "Send money to another wallet")
                 .says(
                     "Of the same customer or another one of the tenant. It is three records: sent, received or declined, \
@@ -251,7 +252,25 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
                      invoice that it had paid is not paid again. What is taken out of a wallet may lead below zero where the \
                      tenant lets refunds do so.",
                 )
-                .takes(schemas.body::<NewReversal>("Why.")),
+                .takes(schemas.body::<NewReason>("Why.")),
+            schemas,
+        ),
+        Endpoint::Reviews => Outline::new("listReviews", ACCOUNTS, "List operations that are set aside")
+            .says("The oldest first: what a risk rule set aside, and nobody has released or rejected yet.")
+            .gives(json(StatusCode::OK, schemas.of::<ReviewPage<'static>>())),
+        Endpoint::ReleaseReview => operation(
+            Outline::new("releaseReview", ACCOUNTS, "Do what was set aside")
+                .says(
+                    "As if it were asked now, for whoever had asked, whose key leads to this from now on. Where it cannot be \
+                     done now, that is the answer, and it stays set aside.",
+                )
+                .takes(schemas.optional_body::<Nothing>("Nothing: the path says all.")),
+            schemas,
+        ),
+        Endpoint::RejectReview => operation(
+            Outline::new("rejectReview", ACCOUNTS, "Refuse what was set aside")
+                .says("Whoever had asked is told `review_rejected` under the same key from now on.")
+                .takes(schemas.body::<NewReason>("Why.")),
             schemas,
         ),
         Endpoint::PostRefund => Outline::new("refundPurchase", PURCHASES, "Take a purchase back, in whole or in part")
@@ -382,6 +401,15 @@ fn operation(outline: Outline, schemas: &mut Schemas) -> Outline {
     outline
         .gives(once.content(JSON, Content::new(Some(RefOr::<Schema>::from(either)))))
         .gives_as(201, done.header("Idempotency-Replayed", replayed()))
+}
+
+/// Describes what an operation that risk rules look at answers.
+fn looked_at(outline: Outline, schemas: &mut Schemas) -> Outline {
+    let result = schemas.of::<OperationResult<'static>>();
+    let set_aside = json(StatusCode::ACCEPTED, result);
+    let says = "A risk rule set it aside, and it has moved nothing: it waits for an operator. The same again under the same \
+                key says what became of it.";
+    operation(outline, schemas).gives_as(202, set_aside.description(says).header("Idempotency-Replayed", replayed()))
 }
 
 /// Describes what an operation that changes something answers.

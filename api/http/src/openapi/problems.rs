@@ -200,6 +200,8 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::AMOUNT_TOO_LARGE,
             &codes::LIFE_OUT_OF_RANGE,
             &codes::RISK_BLOCKED,
+            &codes::REVIEW_REJECTED,
+            &codes::REVIEWS_TOO_MANY,
             &codes::HOLDS_TOO_MANY,
             &codes::BALANCE_TOO_SMALL,
             &codes::BALANCE_HELD,
@@ -242,6 +244,8 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::INVOICE_AMOUNT_DIFFERS,
             &codes::INVOICE_CURRENCY_DIFFERS,
             &codes::RISK_BLOCKED,
+            &codes::REVIEW_REJECTED,
+            &codes::REVIEWS_TOO_MANY,
         ]),
         Endpoint::PostTransfer => keyed_codes(&[
             &codes::CUSTOMER_INVALID,
@@ -260,11 +264,13 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::TARGET_CURRENCY_DIFFERS,
             &codes::TARGET_BALANCE_TOO_LARGE,
             &codes::RISK_BLOCKED,
+            &codes::REVIEW_REJECTED,
+            &codes::REVIEWS_TOO_MANY,
         ]),
         Endpoint::VoidHold => keyed_codes(&[&codes::HOLD_NOT_FOUND, &codes::HOLD_CLOSED]),
         Endpoint::PostDeposit => {
             let mut own = money_codes();
-            own.push(&codes::RISK_BLOCKED);
+            own.extend([&codes::RISK_BLOCKED, &codes::REVIEW_REJECTED, &codes::REVIEWS_TOO_MANY]);
             own
         }
         Endpoint::PostAdjustment => {
@@ -302,6 +308,10 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::BALANCE_TOO_LARGE,
             &codes::POINTS_TOO_LARGE,
         ]),
+        Endpoint::RejectReview => {
+            operation_codes(&[&codes::IDEMPOTENCY_KEY_MISSING, &codes::REVIEW_NOT_FOUND, &codes::REVIEW_CLOSED])
+        }
+        Endpoint::ReleaseReview => release_codes(),
         Endpoint::Operation => vec![&codes::OPERATION_NOT_FOUND],
         Endpoint::Purchase | Endpoint::ExplainPurchase => vec![&codes::PURCHASE_NOT_FOUND],
         Endpoint::Promo | Endpoint::PatchPromo => vec![&codes::PROMO_NOT_FOUND],
@@ -327,6 +337,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::Ready => vec![&codes::CLOCK_OFF],
         Endpoint::Offers
         | Endpoint::RiskChecks
+        | Endpoint::Reviews
         | Endpoint::Payments
         | Endpoint::Promos
         | Endpoint::PutPromo
@@ -356,6 +367,8 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             | Endpoint::CancelInvoice
             | Endpoint::PostPayment
             | Endpoint::Reverse
+            | Endpoint::ReleaseReview
+            | Endpoint::RejectReview
             | Endpoint::PostRefund
     ) {
         own.extend([&codes::FIELD_MISSING, &codes::FIELD_UNKNOWN, &codes::FIELD_INVALID]);
@@ -396,6 +409,8 @@ const fn needs_room(endpoint: Endpoint) -> bool {
             | Endpoint::CancelInvoice
             | Endpoint::PostPayment
             | Endpoint::Reverse
+            | Endpoint::ReleaseReview
+            | Endpoint::RejectReview
             | Endpoint::Promote
             | Endpoint::Demote
             | Endpoint::PostRefund
@@ -414,6 +429,30 @@ fn keyed_codes(more: &[&'static Code]) -> Vec<&'static Code> {
     let mut own = operation_codes(&[&codes::IDEMPOTENCY_KEY_MISSING, &codes::CUSTOMER_NOT_FOUND]);
     own.extend(more);
     own
+}
+
+/// What a release can be answered with: whatever keeps from being done now what was set aside.
+fn release_codes() -> Vec<&'static Code> {
+    operation_codes(&[
+        &codes::IDEMPOTENCY_KEY_MISSING,
+        &codes::REVIEW_NOT_FOUND,
+        &codes::REVIEW_CLOSED,
+        &codes::WALLET_FROZEN,
+        &codes::WALLET_CLOSED,
+        &codes::BALANCE_TOO_LARGE,
+        &codes::BALANCE_TOO_SMALL,
+        &codes::BALANCE_HELD,
+        &codes::HOLDS_TOO_MANY,
+        &codes::INVOICE_PAID,
+        &codes::INVOICE_REVERSED,
+        &codes::INVOICE_CANCELLED,
+        &codes::INVOICE_EXPIRED,
+        &codes::TARGET_WALLET_NOT_FOUND,
+        &codes::TARGET_WALLET_FROZEN,
+        &codes::TARGET_WALLET_CLOSED,
+        &codes::TARGET_CURRENCY_DIFFERS,
+        &codes::TARGET_BALANCE_TOO_LARGE,
+    ])
 }
 
 /// What an operation that moves money in a wallet can be answered with.

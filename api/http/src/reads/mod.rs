@@ -15,6 +15,7 @@ pub(crate) mod payments;
 pub(crate) mod promos;
 pub(crate) mod purchase;
 pub(crate) mod reports;
+pub(crate) mod reviews;
 pub(crate) mod risk;
 pub(crate) mod statement;
 

@@ -17,7 +17,7 @@ use crate::wire::payment::{Payment, PaymentPage, PaymentState};
 use crate::wire::result::Names;
 
 /// The states that a record leaves a payment in.
-const STATES: [(&str, PaymentState); 7] = [
+const STATES: [(&str, PaymentState); 8] = [
     ("funds_held", PaymentState::FundsHeld),
     ("settled", PaymentState::Settled),
     ("rejected", PaymentState::Rejected),
@@ -25,6 +25,7 @@ const STATES: [(&str, PaymentState); 7] = [
     ("voided", PaymentState::Voided),
     ("expired", PaymentState::Expired),
     ("reversed", PaymentState::Reversed),
+    ("in_review", PaymentState::InReview),
 ];
 
 /// Lists payments, the newest first.

@@ -21,8 +21,12 @@ use crate::wire::instant::{Rfc3339, UuidText};
 use crate::wire::result::Names;
 use crate::wire::risk::{RiskCheck, RiskCheckPage, RiskKindFile, RiskVerdict};
 
-const VERDICTS: [(&str, RiskVerdict); 3] =
-    [("safe", RiskVerdict::Safe), ("suspicious", RiskVerdict::Suspicious), ("blocked", RiskVerdict::Blocked)];
+const VERDICTS: [(&str, RiskVerdict); 4] = [
+    ("safe", RiskVerdict::Safe),
+    ("suspicious", RiskVerdict::Suspicious),
+    ("blocked", RiskVerdict::Blocked),
+    ("in_review", RiskVerdict::InReview),
+];
 
 /// Lists checks, the newest first.
 pub(crate) async fn list(
@@ -60,6 +64,15 @@ fn check_of(record: &Record, catalogue: &Catalogue) -> Option<RiskCheck> {
             amount: own.amount.minor_units(),
             verdict: RiskVerdict::of(own.verdict),
             rule: own.rule.map(name),
+        }),
+        Event::ReviewOpened(own) => Some(RiskCheck {
+            seq,
+            received_at,
+            customer: UuidText(record.body.customer?.0),
+            operation: RiskKindFile::of(own.kind),
+            amount: own.amount.minor_units(),
+            verdict: RiskVerdict::InReview,
+            rule: Some(name(own.rule)),
         }),
         Event::OperationRefused(own) => {
             let OperationRejection::RiskBlocked { rule } = own.rejection else { return None };

@@ -67,10 +67,13 @@ enum Topic {
     InvoicePaid,
     RiskChecked,
     OperationReversed,
+    ReviewOpened,
+    ReviewReleased,
+    ReviewRejected,
 }
 
 impl Topic {
-    const ALL: [Topic; 35] = [
+    const ALL: [Topic; 38] = [
         Topic::CatalogueApplied,
         Topic::CustomerRegistered,
         Topic::PurchaseAccepted,
@@ -106,6 +109,9 @@ impl Topic {
         Topic::InvoicePaid,
         Topic::RiskChecked,
         Topic::OperationReversed,
+        Topic::ReviewOpened,
+        Topic::ReviewReleased,
+        Topic::ReviewRejected,
     ];
 
     const fn name(self) -> &'static str {
@@ -145,6 +151,9 @@ impl Topic {
             Topic::InvoicePaid => "invoice.paid",
             Topic::RiskChecked => "risk.checked",
             Topic::OperationReversed => "operation.reversed",
+            Topic::ReviewOpened => "review.opened",
+            Topic::ReviewReleased => "review.released",
+            Topic::ReviewRejected => "review.rejected",
         }
     }
 
@@ -196,6 +205,9 @@ impl Topic {
             Event::InvoicePaid(_) => Topic::InvoicePaid,
             Event::RiskChecked(_) => Topic::RiskChecked,
             Event::OperationReversed(_) => Topic::OperationReversed,
+            Event::ReviewOpened(_) => Topic::ReviewOpened,
+            Event::ReviewClosed(own) if own.released_by.is_some() => Topic::ReviewReleased,
+            Event::ReviewClosed(_) => Topic::ReviewRejected,
             Event::TransferSent(_) => Topic::TransferSent,
             Event::TransferCredited(_) => Topic::TransferReceived,
             Event::TransferDeclined(_) => Topic::TransferDeclined,
@@ -549,6 +561,18 @@ enum Said<'a> {
     Invoice(InvoiceChange),
     /// An operation was taken back.
     Reversed(Reversed),
+    /// An operation was set aside.
+    ReviewOpened {
+        /// What was asked.
+        set_aside: Asked<'a>,
+        /// Who asked: `operator`, or the slug of a partner.
+        by: Cow<'a, str>,
+    },
+    /// What was set aside was done, or refused.
+    ReviewClosed {
+        /// The position of the record that set it aside.
+        review: u64,
+    },
     /// Money goes from one wallet to another.
     Transfer(TransferState),
     /// Money was set aside for a partner, or what was is paid or given free.
@@ -589,6 +613,8 @@ impl Audience {
             Event::InvoicePaid(own) => own.partner == partner,
             // An operator does that, and the partner has the money no longer.
             Event::OperationReversed(own) if own.partner.is_some() => own.partner == Some(partner),
+            // An operator rejects what a partner had asked for.
+            Event::OperationRefused(own) => own.actor == Actor::Partner(partner),
             // What is looked at is the tenant's own business.
             Event::RiskChecked(_) => false,
             _ => partner_of(body) == Some(partner) || is_of_nobody(body),
@@ -715,6 +741,10 @@ impl<'a> View<'a> {
                 rule: own.rule.map(|rule| self.names.risk_rule(rule)),
             },
             Event::OperationReversed(own) => Said::Reversed(Reversed::of(own, &self.names)),
+            Event::ReviewOpened(own) => {
+                Said::ReviewOpened { set_aside: Asked::of(&own.operation), by: by(own.actor, &self.names) }
+            }
+            Event::ReviewClosed(own) => Said::ReviewClosed { review: own.review.0 },
             Event::InvoicePaid(own) => Said::Invoice(InvoiceChange::paid(own, &self.names)),
             Event::TransferSent(own) => Said::Transfer(TransferState::sent(self.seq, own)),
             Event::TransferCredited(own) => Said::Transfer(TransferState::received(own)),
@@ -804,15 +834,18 @@ impl<'a> View<'a> {
 
 /// Returns the partner whose purchase a record books or refuses.
 pub(crate) fn partner_of(body: &Body) -> Option<PartnerId> {
-    body.events.iter().find_map(|event| match event {
-        Event::PurchaseBooked(booked) => Some(booked.partner),
-        Event::PurchaseRefused(refused) => Some(refused.partner),
-        Event::PurchaseRefunded(refunded) => Some(refunded.partner),
-        Event::OperationDone(done) => partner_who_asked(done.actor),
-        Event::OperationRefused(refused) => partner_who_asked(refused.actor),
-        Event::TransferSent(sent) => partner_who_asked(sent.actor),
+    // The first that says who asked; what is refused behind it is another's.
+    let asked = body.events.iter().find_map(|event| match event {
+        Event::PurchaseBooked(booked) => Some(Some(booked.partner)),
+        Event::PurchaseRefused(refused) => Some(Some(refused.partner)),
+        Event::PurchaseRefunded(refunded) => Some(Some(refunded.partner)),
+        Event::OperationDone(done) => Some(partner_who_asked(done.actor)),
+        Event::OperationRefused(refused) => Some(partner_who_asked(refused.actor)),
+        Event::TransferSent(sent) => Some(partner_who_asked(sent.actor)),
+        Event::ReviewOpened(own) => Some(partner_who_asked(own.actor)),
         _ => None,
-    })
+    });
+    asked.flatten()
 }
 
 const fn partner_who_asked(actor: Actor) -> Option<PartnerId> {

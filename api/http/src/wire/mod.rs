@@ -38,6 +38,7 @@ pub(crate) mod refund;
 pub(crate) mod report;
 pub mod result;
 pub(crate) mod reversal;
+pub(crate) mod review;
 pub(crate) mod risk;
 pub(crate) mod rules;
 pub(crate) mod snapshot;

@@ -39,6 +39,8 @@ pub(crate) enum PaymentState {
     Validated,
     /// Risk rules looked at it and let it be.
     RiskChecked,
+    /// A risk rule set it aside; it waits for an operator.
+    InReview,
     /// Its money is set aside, or on its way.
     FundsHeld,
     /// It is done.
@@ -98,6 +100,10 @@ pub(crate) struct Payment {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reverses: Option<u64>,
+    /// The position of the record that set it aside, of one that was released or rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    review: Option<u64>,
     /// The problem code, of one that was rejected or has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -121,6 +127,11 @@ impl Payment {
     pub(crate) fn moved_by(record: &Record, names: &Names<'_>) -> Vec<Payment> {
         let events = &record.body.events;
         let is_checked = events.iter().any(|event| matches!(event, Event::RiskChecked(_)));
+        let has_failed = events.iter().any(|event| matches!(event, Event::TransferReturned(_)));
+        let closed = events.iter().find_map(|event| match event {
+            Event::ReviewClosed(own) => Some(own.review),
+            _ => None,
+        });
         let currency = |unit: Unit| match unit {
             Unit::Money(code) => code.as_str().to_owned(),
             Unit::Points(kind) => names.point_kind(kind).into_owned(),
@@ -132,7 +143,8 @@ impl Payment {
                 customer: UuidText(record.body.customer?.0),
                 kind,
                 state,
-                path: path(state, is_checked),
+                // It was initiated and validated when it was set aside.
+                path: path(state, is_checked).into_iter().skip(if closed.is_some() { 2 } else { 0 }).collect(),
                 wallet: None,
                 direction: None,
                 currency: currency(unit),
@@ -141,6 +153,7 @@ impl Payment {
                 va_number: None,
                 transfer: None,
                 reverses: None,
+                review: closed.map(|review| review.0),
                 reason: None,
             })
         };
@@ -227,8 +240,14 @@ impl Payment {
                     Direction::Out => out(entry.wallet, payment),
                 })
             }
+            Event::ReviewOpened(own) => {
+                let (kind, wallet, _) = asked(&own.operation)?;
+                let payment = bare(kind, PaymentState::InReview, names.catalogue.unit(), own.amount)?;
+                let va_number = own.operation.pays_invoice().map(str::to_owned);
+                Some(Payment { wallet: Some(wallet.0), va_number, ..payment })
+            }
             // What came back has failed, and is told by that.
-            Event::OperationRefused(own) if record.body.customer.is_none() => {
+            Event::OperationRefused(own) if !has_failed => {
                 let (kind, wallet, amount) = asked(&own.operation)?;
                 let va_number = own.operation.pays_invoice().map(str::to_owned);
                 Some(Payment {
@@ -237,7 +256,11 @@ impl Payment {
                     customer: UuidText(own.customer?.0),
                     kind,
                     state: PaymentState::Rejected,
-                    path: path(PaymentState::Rejected, false),
+                    path: if closed.is_some() {
+                        vec![PaymentState::Rejected]
+                    } else {
+                        path(PaymentState::Rejected, false)
+                    },
                     wallet: Some(wallet.0),
                     direction: None,
                     currency: currency(names.catalogue.unit()),
@@ -246,6 +269,7 @@ impl Payment {
                     va_number,
                     transfer: None,
                     reverses: None,
+                    review: closed.map(|review| review.0),
                     reason: Some(own.rejection.code()),
                 })
             }

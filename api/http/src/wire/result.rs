@@ -583,6 +583,8 @@ impl<'a> Names<'a> {
             | Event::InvoiceCancelled(_)
             | Event::InvoicePaid(_)
             | Event::OperationReversed(_)
+            | Event::ReviewOpened(_)
+            | Event::ReviewClosed(_)
             | Event::RiskChecked(_) => return None,
         })
     }

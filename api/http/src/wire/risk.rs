@@ -58,6 +58,8 @@ pub enum RiskActionFile {
     Flag,
     /// Refuses the operation.
     Block,
+    /// Sets the operation aside until an operator releases or rejects it.
+    Review,
 }
 
 impl RiskKindFile {
@@ -107,6 +109,7 @@ impl RiskRuleFile {
             action: match self.action {
                 RiskActionFile::Flag => RiskAction::Flag,
                 RiskActionFile::Block => RiskAction::Block,
+                RiskActionFile::Review => RiskAction::Review,
             },
         })
     }
@@ -134,6 +137,7 @@ fn risk_file(rule: &RiskRule) -> RiskRuleFile {
         action: match rule.action {
             RiskAction::Flag => RiskActionFile::Flag,
             RiskAction::Block => RiskActionFile::Block,
+            RiskAction::Review => RiskActionFile::Review,
         },
     }
 }
@@ -179,6 +183,8 @@ pub(crate) enum RiskVerdict {
     Suspicious,
     /// A rule blocks it; the operation was refused.
     Blocked,
+    /// A rule sets it aside; whether it is released or rejected is said by records that follow.
+    InReview,
 }
 
 impl RiskVerdict {

@@ -132,7 +132,9 @@ impl Row {
                 | Event::TransferReturned(_)
                 | Event::InvoiceOpened(_)
                 | Event::InvoiceCancelled(_)
-                | Event::InvoicePaid(_) => (),
+                | Event::InvoicePaid(_)
+                | Event::ReviewOpened(_)
+                | Event::ReviewClosed(_) => (),
             }
         }
     }

@@ -3,6 +3,7 @@
 //! What time and changes of the rules have done comes first, and the operation sees the row as it is then. A refusal
 //! changes nothing: what is due stays due until the next decision, or the sweep.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -20,7 +21,8 @@ use crate::operation::{Operation, OperationCommand, OperationDone, OperationReje
 use crate::quantity::{Amount, Seq};
 use crate::refund::{Original, refund};
 use crate::reversal::reverse;
-use crate::risk;
+use crate::review::{REVIEWS_MAX, ReviewOpened, reject};
+use crate::risk::{self, Look};
 use crate::tier_move::move_tier;
 use crate::transfer;
 use crate::upkeep;
@@ -50,16 +52,42 @@ pub fn operate(row: Option<&Row>, terms: &OperationTerms, command: Box<Operation
         return OperationDecision::Decided(body(terms, *command, created, Vec::new()));
     };
     let (row, events) = upkeep::up_to_date(row, &terms.removals, terms.at);
-    let checked = match risk::check(&row, &terms.catalogue, &command.operation, terms.received_at) {
-        Ok(checked) => checked,
-        Err(rejection) => return OperationDecision::Refused(rejection, command),
-    };
-    let effects = effects(&row, terms, &command);
-    match effects.map(|effects| effects.map(|effects| checked.map(Event::RiskChecked).into_iter().chain(effects))) {
-        Ok(Some(effects)) => OperationDecision::Decided(body(terms, *command, events, effects)),
+    match decide(&row, terms, &command, events) {
+        Ok(Some(body)) => OperationDecision::Decided(body),
         Ok(None) => OperationDecision::Unchanged,
         Err(rejection) => OperationDecision::Refused(rejection, command),
     }
+}
+
+/// Says all that an operation does, behind what time has done; `None` when nothing would be other than it is.
+fn decide(
+    row: &Row,
+    terms: &OperationTerms,
+    command: &OperationCommand,
+    mut events: Vec<Event>,
+) -> Result<Option<Body>, OperationRejection> {
+    // What a person released is done for whoever had asked.
+    let released = command.released();
+    let (command, closed) =
+        released.map_or((Cow::Borrowed(command), None), |(own, closed)| (Cow::Owned(own), Some(closed)));
+    let look = risk::look(row, &terms.catalogue, (&command.operation, closed.is_some()), terms.received_at)?;
+    let Some(effects) = effects(row, terms, &command)? else { return Ok(None) };
+    let checked = match look {
+        Look::Nothing => None,
+        Look::LetBe(checked) => Some(Event::RiskChecked(checked)),
+        // Only what could be done is set aside: nobody is asked about what would be refused anyway.
+        Look::SetAside { .. } if !terms.has_room_for_review => {
+            return Err(OperationRejection::ReviewsTooMany { reviews_max: REVIEWS_MAX as u32 });
+        }
+        Look::SetAside { kind, amount, rule } => {
+            let OperationCommand { actor, key, fingerprint, operation, .. } = command.into_owned();
+            let opened = ReviewOpened { actor, key, fingerprint, at: terms.at, operation, kind, amount, rule };
+            events.push(Event::ReviewOpened(Box::new(opened)));
+            return Ok(Some(body_of(terms, events)));
+        }
+    };
+    events.extend(closed.map(Event::ReviewClosed));
+    Ok(Some(body(terms, command.into_owned(), events, checked.into_iter().chain(effects))))
 }
 
 fn body(
@@ -75,6 +103,10 @@ fn body(
         events.push(Event::OperationDone(Box::new(done)));
     }
     events.extend(effects);
+    body_of(terms, events)
+}
+
+fn body_of(terms: &OperationTerms, events: Vec<Event>) -> Body {
     Body {
         received_at: terms.received_at,
         tenant: terms.catalogue.tenant,
@@ -152,6 +184,12 @@ fn effects(
             assert_eq!((record.seq, record.body.customer), (*operation, Some(terms.customer)));
             reverse(row, &terms.catalogue, record)?
         }
+        Operation::RejectReview { review, .. } => {
+            let record = command.original.as_deref().expect("a review is closed with the record that opened it");
+            assert_eq!((record.seq, record.body.customer), (*review, Some(terms.customer)));
+            reject(terms.customer, *review, record.review().expect("that record opens a review"))
+        }
+        Operation::ReleaseReview { .. } => panic!("what a release does is done in the place of it"),
         Operation::RefundPurchase(asked) => {
             let record = command.original.as_deref().expect("a refund comes with the record of its purchase");
             let recorded = terms.recorded.as_deref().expect("the rules of a durable record are known");

@@ -61,6 +61,8 @@ pub struct OperationTerms {
     pub budgets: Budgets,
     /// What there is of the invoice that is paid.
     pub invoice: InvoiceTerms,
+    /// True while one more operation of the tenant may be set aside.
+    pub has_room_for_review: bool,
 }
 
 /// What the desk says of an offer that is redeemed.
@@ -134,7 +136,15 @@ pub fn admit_operation(
         }
     };
     let refused = |rejection| OperationAdmission::Refused { rejection, customer: Some(customer) };
-    if let Operation::Transfer { to, .. } = &command.operation {
+    if let Some(review) = command.operation.closes_review() {
+        if open.has_review(review) && !command.dry_run {
+            return OperationAdmission::Wait;
+        }
+        if desk.review(command.tenant, review).is_none() {
+            return refused(OperationRejection::ReviewClosed);
+        }
+    }
+    if let Operation::Transfer { to, .. } = command.effective() {
         match name_customer(desk, open, command.tenant, CustomerName::Id(*to), false) {
             Named::Customer(_) => (),
             Named::Open => return OperationAdmission::Wait,
@@ -165,9 +175,18 @@ pub fn admit_operation(
     let recorded = command.original.as_deref().map(|record| record.body.catalogue_version);
     let recorded = recorded.and_then(|version| desk.catalogue_at(command.tenant, version)).cloned();
     let removals = desk.removals(command.tenant).cloned().unwrap_or_default();
-    let catalogue = Arc::clone(catalogue);
-    let terms = OperationTerms { received_at, catalogue, recorded, removals, customer, at, offer, budgets, invoice };
-    OperationAdmission::Admitted(terms)
+    OperationAdmission::Admitted(OperationTerms {
+        received_at,
+        catalogue: Arc::clone(catalogue),
+        recorded,
+        removals,
+        customer,
+        at,
+        offer,
+        budgets,
+        invoice,
+        has_room_for_review: desk.has_room_for_review(command.tenant),
+    })
 }
 
 /// Says what there is of an offer, or `None` when that hangs on reservations that are still open: only settled units can

@@ -85,6 +85,13 @@ pub enum DeskPiece {
         /// What there is of it.
         invoice: Invoice,
     },
+    /// A review of the tenant that is open.
+    Review {
+        /// The record that opened it.
+        review: Seq,
+        /// Whose operation.
+        customer: CustomerId,
+    },
 }
 
 /// Why a piece has no place: the pieces are not those of one desk, or not in order.
@@ -136,6 +143,7 @@ impl Desk {
                     offers_redeemed,
                     completions: BTreeMap::new(),
                     invoices: BTreeMap::new(),
+                    reviews: BTreeMap::new(),
                     watermark,
                     has_entries,
                 });
@@ -174,6 +182,12 @@ impl Desk {
                 let tenant = self.tenants.last_mut().ok_or(Misfit("an invoice comes before its tenant"))?;
                 if tenant.invoices.insert(number, invoice).is_some() {
                     return Err(Misfit("an invoice is there twice"));
+                }
+            }
+            DeskPiece::Review { review, customer } => {
+                let tenant = self.tenants.last_mut().ok_or(Misfit("a review comes before its tenant"))?;
+                if tenant.reviews.insert(review, customer).is_some() {
+                    return Err(Misfit("a review is there twice"));
                 }
             }
             DeskPiece::Transfer(open) => {
@@ -225,7 +239,10 @@ impl TenantDesk {
             .map(|(campaign, count)| DeskPiece::Completions { campaign: *campaign, completions: *count });
         let invoices = (self.invoices.iter())
             .map(|(number, invoice)| DeskPiece::Invoice { number: number.clone(), invoice: *invoice });
-        core::iter::once(head).chain(versions).chain(promos).chain(offers).chain(completions).chain(invoices)
+        let reviews =
+            (self.reviews.iter()).map(|(review, customer)| DeskPiece::Review { review: *review, customer: *customer });
+        let counts = promos.chain(offers).chain(completions);
+        core::iter::once(head).chain(versions).chain(counts).chain(invoices).chain(reviews)
     }
 }
 

@@ -36,6 +36,7 @@ use crate::maps::Map;
 use crate::operation::OperationKey;
 use crate::placement::Removal;
 use crate::quantity::{Instant, Seq};
+use crate::review::REVIEWS_MAX;
 use crate::transfer::{OpenTransfer, TransferRefusal, TransferTerms};
 use operations::Operations;
 
@@ -88,6 +89,8 @@ struct TenantDesk {
     completions: BTreeMap<RuleId, u64>,
     /// Every invoice, by its number.
     invoices: BTreeMap<Box<str>, Invoice>,
+    /// The reviews that are open, by their records, and whose they are.
+    reviews: BTreeMap<Seq, CustomerId>,
     /// The highest accepted `occurred_at`.
     watermark: Option<Instant>,
     /// True once a wallet was moved.
@@ -176,7 +179,25 @@ impl Desk {
             Event::TransferSent(_) => self.transfer = OpenTransfer::sent_by(&record.body, record.seq),
             Event::TransferCredited(_) => self.answer_transfer(Ok(())),
             Event::TransferDeclined(declined) => self.answer_transfer(Err(declined.reason)),
-            Event::TransferSettled(_) | Event::TransferReturned(_) => self.transfer = None,
+            Event::TransferSettled(_) | Event::TransferReturned(_) => {
+                let over = self.transfer.take();
+                if let Some(releaser) = over.and_then(|over| over.released_by) {
+                    self.remember(releaser.key, releaser.fingerprint, record);
+                }
+            }
+            Event::ReviewOpened(own) => {
+                let customer = record.body.customer.expect("what is set aside is a customer's");
+                self.tenant_mut(tenant).reviews.insert(record.seq, customer);
+                self.remember(own.key, own.fingerprint, record);
+            }
+            Event::ReviewClosed(own) => {
+                self.tenant_mut(tenant).reviews.remove(&own.review);
+                // A transfer is answered once it is over.
+                let releaser = own.released_by.filter(|_| OpenTransfer::sent_by(&record.body, record.seq).is_none());
+                if let Some(releaser) = releaser {
+                    self.remember(releaser.key, releaser.fingerprint, record);
+                }
+            }
             Event::CustomerCreated(_)
             | Event::HousePosted(_)
             | Event::PromoDeclined(_)
@@ -226,6 +247,7 @@ impl Desk {
                 offers_redeemed: BTreeMap::new(),
                 completions: BTreeMap::new(),
                 invoices: BTreeMap::new(),
+                reviews: BTreeMap::new(),
                 watermark: None,
                 has_entries: false,
             });
@@ -252,6 +274,23 @@ impl Desk {
     #[must_use]
     pub const fn last_received_at(&self) -> Instant {
         self.last_received_at
+    }
+
+    /// Lists the reviews of a tenant that are open and lie behind `after`, the oldest first, and whose they are.
+    pub fn reviews(&self, tenant: TenantId, after: Seq) -> impl Iterator<Item = (Seq, CustomerId)> {
+        let own = self.tenant(tenant).into_iter();
+        own.flat_map(move |desk| desk.reviews.range(after.next()..).map(|(seq, customer)| (*seq, *customer)))
+    }
+
+    /// Says whose operation a review is of, if it is open.
+    #[must_use]
+    pub fn review(&self, tenant: TenantId, review: Seq) -> Option<CustomerId> {
+        self.tenant(tenant)?.reviews.get(&review).copied()
+    }
+
+    /// Returns true while one more review may be opened.
+    fn has_room_for_review(&self, tenant: TenantId) -> bool {
+        self.tenant(tenant).is_none_or(|desk| desk.reviews.len() < REVIEWS_MAX)
     }
 
     /// Returns the transfer that is on its way, with the terms of its next step.

@@ -27,8 +27,9 @@ pub struct KnownOperation {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Operations {
     known: Map<OperationKey, KnownOperation>,
-    /// The keys by age, the oldest first.
-    ages: VecDeque<OperationKey>,
+    /// The keys by age, the oldest first, each with the record that it led to then. Where a key leads to a later one since,
+    /// the earlier place says nothing.
+    ages: VecDeque<(OperationKey, Seq)>,
 }
 
 impl KnownOperation {
@@ -38,10 +39,11 @@ impl KnownOperation {
 }
 
 impl Operations {
-    /// Remembers what became of a key. Records come in the order of their stamps.
+    /// Remembers what became of a key, be it for the first time or since it was set aside. Records come in the order of their
+    /// stamps.
     pub(super) fn insert(&mut self, key: OperationKey, known: KnownOperation) {
         self.known.insert(key, known);
-        self.ages.push_back(key);
+        self.ages.push_back((key, known.seq));
     }
 
     /// Finds what is known of a key at `now`.
@@ -51,17 +53,23 @@ impl Operations {
 
     /// Forgets what is over at `now`.
     pub(super) fn forget(&mut self, now: Instant) {
-        while let Some(oldest) = self.ages.front() {
-            if !self.known.get(oldest).is_none_or(|known| known.is_over(now)) {
-                return;
+        while let Some((oldest, seq)) = self.ages.front() {
+            if let Some(known) = self.known.get(oldest).filter(|known| known.seq == *seq) {
+                if !known.is_over(now) {
+                    return;
+                }
+                self.known.remove(oldest);
             }
-            self.known.remove(oldest);
             self.ages.pop_front();
         }
     }
 
     /// Lists the keys by age, the oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (OperationKey, KnownOperation)> {
-        self.ages.iter().filter_map(|key| Some((*key, *self.known.get(key)?)))
+        let present = |(key, seq): &(OperationKey, Seq)| {
+            let known = self.known.get(key).filter(|known| known.seq == *seq)?;
+            Some((*key, *known))
+        };
+        self.ages.iter().filter_map(present)
     }
 }

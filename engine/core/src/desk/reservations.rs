@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use crate::identity::{CustomerId, PurchaseKey, RuleId, TenantId};
 use crate::maps::{Map, Set};
 use crate::operation::OperationKey;
+use crate::quantity::Seq;
 
 /// What is admitted but not yet settled.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Reservations {
     campaigns: Map<(TenantId, RuleId), u64>,
     /// Invoices that are being paid.
     invoices: Set<(TenantId, Box<str>)>,
+    /// Reviews that are being closed.
+    reviews: Set<Seq>,
 }
 
 impl Reservations {
@@ -157,6 +160,26 @@ impl Reservations {
     #[must_use]
     pub fn has_invoice(&self, tenant: TenantId, number: &str) -> bool {
         !self.invoices.is_empty() && self.invoices.contains(&(tenant, number.into()))
+    }
+
+    /// Keeps a review for one operation that closes it.
+    pub fn begin_review(&mut self, review: Seq) {
+        self.reviews.insert(review);
+    }
+
+    /// Ends what [`Reservations::begin_review`] began.
+    ///
+    /// # Panics
+    ///
+    /// If it was not begun.
+    pub fn end_review(&mut self, review: Seq) {
+        assert!(self.reviews.remove(&review), "the end of a review ends that was not begun");
+    }
+
+    /// Returns true while a review is being closed.
+    #[must_use]
+    pub fn has_review(&self, review: Seq) -> bool {
+        self.reviews.contains(&review)
     }
 
     /// Returns true while an operation of this key is admitted but not settled.

@@ -13,7 +13,9 @@
 //! money is moved as it was, and a level is moved up or down from where the customer would have stood. What then cannot
 //! be, such as taking more out of a wallet than would have been in it, is refused and counted. A refund claws back what
 //! the purchase had earned in the second state, and a reversal takes back what the operation had done there; for that the
-//! records of what is taken back are kept, which are those that [`WhatIf::expect`] was told of.
+//! records of what is taken back are kept, which are those that [`WhatIf::expect`] was told of. What is set aside for a person
+//! is released or rejected where that happened, if it is set aside in the second state; where that does something at once
+//! that was set aside, what became of it plays no part, and what only the second state sets aside stays there.
 //!
 //! Any other record that books no purchase is left out and counted: an event carries outcomes, which another history
 //! would not have had. [`kind_of`] is the place to say more about a new kind of record.
@@ -66,6 +68,8 @@ pub struct WhatIf {
     originals: Map<PurchaseKey, Arc<Record>>,
     /// The second state's records of the operations among these, by their positions in the journal.
     reversible: Map<Seq, Arc<Record>>,
+    /// The second state's records of what is set aside there, by the positions in the journal of those that asked for it.
+    set_aside: Map<Seq, Arc<Record>>,
     /// The position of the record that is being taken.
     recorded_at: Seq,
     /// The numbers that holds have in the second state, of those that have another there; `None` of those that it refuses.
@@ -185,7 +189,7 @@ fn kind_of(body: &Body) -> Kind {
         Event::TransferCredited(_) | Event::TransferDeclined(_) => Some(Kind::TransferStep),
         Event::TransferSettled(_) | Event::TransferReturned(_) => Some(Kind::TransferStep),
         Event::PurchaseBooked(_) => Some(Kind::Purchase),
-        Event::OperationDone(_) => Some(Kind::Operation),
+        Event::OperationDone(_) | Event::ReviewOpened(_) => Some(Kind::Operation),
         Event::PurchaseRefused(_) => Some(Kind::Refusal),
         Event::OperationRefused(_) => Some(Kind::RefusedOperation),
         Event::CatalogueApplied(_) => Some(Kind::Catalogue),
@@ -224,6 +228,7 @@ impl WhatIf {
             taken_back: TakenBack::default(),
             originals: Map::default(),
             reversible: Map::default(),
+            set_aside: Map::default(),
             recorded_at: Seq::ZERO,
             holds: Map::default(),
             transfer_refused: None,
@@ -316,7 +321,7 @@ impl WhatIf {
     }
 
     /// Folds in what really happened before the range.
-    fn happened(&mut self, seq: Seq, body: Body) -> Result<(), Inconsistency> {
+    fn happened(&mut self, seq: Seq, mut body: Body) -> Result<(), Inconsistency> {
         match kind_of(&body) {
             Kind::Refusal | Kind::RefusedOperation => Ok(()),
             Kind::Catalogue => {
@@ -334,8 +339,14 @@ impl WhatIf {
             | Kind::Upkeep
             | Kind::Other => {
                 let at = rule_time_of(&body);
-                for event in &body.events {
+                for event in &mut body.events {
                     self.before.take(event, seq, at);
+                    // It has another position in the second state.
+                    if let Event::ReviewClosed(closed) = event
+                        && let Some(opened) = self.set_aside.remove(&closed.review)
+                    {
+                        closed.review = opened.seq;
+                    }
                 }
                 self.fold(body)
             }
@@ -494,8 +505,11 @@ impl WhatIf {
             self.keep_original(&body);
         }
         // Positions of the second state are its own: what was refused or left out has none there.
-        let seq = self.desk.last().next();
-        self.desk.evolve(&Record { seq, body });
+        let record = Record { seq: self.desk.last().next(), body };
+        self.desk.evolve(&record);
+        if record.review().is_some() {
+            self.set_aside.insert(self.recorded_at, Arc::new(record));
+        }
         self.desk.forget_keys();
         Ok(())
     }
@@ -566,6 +580,7 @@ fn rule_time_of(body: &Body) -> Instant {
         Event::PurchaseBooked(booked) => Some(booked.at),
         Event::OperationDone(done) => Some(done.at),
         Event::TransferSent(sent) => Some(sent.at),
+        Event::ReviewOpened(opened) => Some(opened.at),
         _ => None,
     });
     booked.unwrap_or(body.received_at)

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::people::Moved;
 use super::{Inconsistency, WhatIf};
 use crate::customer::{OperationDecision, operate};
 use crate::desk::{OperationAdmission, Reservations, admit_operation};
@@ -12,10 +13,13 @@ use crate::identity::{CustomerId, CustomerName};
 use crate::operation::{Operation, OperationCommand, OperationRejection};
 use crate::quantity::Seq;
 use crate::refund::PURCHASE_REFUSED;
-use crate::transfer;
+use crate::review::ReviewClosed;
+use crate::transfer::{self, OpenTransfer};
 
 /// The code of what is asked of an operation that the second state refuses.
 const OPERATION_REFUSED: &str = OperationRejection::NotReversible.code();
+/// The code of what only the second state sets aside for a person.
+const SET_ASIDE: &str = "in_review";
 /// The code of what is asked of a hold that the second state does not have.
 const HOLD_UNKNOWN: &str = OperationRejection::HoldUnknown.code();
 
@@ -25,16 +29,21 @@ impl WhatIf {
         let (customer, mut moved) = self.was(seq, &body)?;
         let received_at = body.received_at;
         let placed = placed_hold(&body);
-        let (mut name, mut done) = (CustomerName::Id(customer), None);
+        let (mut name, mut done, mut released) = (CustomerName::Id(customer), None, None);
+        let (was_set_aside, was_sent) = (has_review(&body), OpenTransfer::sent_by(&body, seq).is_some());
         for event in body.events {
             match event {
+                Event::ReviewOpened(own) => done = Some((own.actor, own.fingerprint, own.operation)),
+                Event::ReviewClosed(ReviewClosed { review, released_by: Some(by) }) => {
+                    released = Some((by.actor, by.fingerprint, Operation::ReleaseReview { review }));
+                }
                 Event::CustomerCreated(own) => name = CustomerName::Alias(own.alias),
                 Event::OperationDone(own) => done = Some((own.actor, own.fingerprint, own.operation)),
                 Event::TransferSent(own) => done = Some((own.actor, own.fingerprint, own.operation())),
                 _ => (),
             }
         }
-        let Some((actor, fingerprint, mut operation)) = done else { return Ok(()) };
+        let Some((actor, fingerprint, mut operation)) = released.or(done) else { return Ok(()) };
         let is_transfer = operation.is_transfer();
         self.transfer_refused = None;
         // A transfer counts once it is over.
@@ -42,6 +51,15 @@ impl WhatIf {
         let is_there = self.find_hold(customer, &mut operation);
         let original = match &mut operation {
             Operation::RefundPurchase(refund) => self.originals.get(&refund.purchase).cloned(),
+            Operation::ReleaseReview { review } | Operation::RejectReview { review, .. } => {
+                let Some(own) = self.set_aside.remove(review) else {
+                    // It was done at once there, or refused.
+                    self.differences.add(customer, &moved);
+                    return Ok(());
+                };
+                *review = own.seq;
+                Some(own)
+            }
             Operation::Reverse { operation, .. } => {
                 let own = self.reversible.get(operation).cloned();
                 *operation = own.as_ref().map_or(*operation, |own| own.seq);
@@ -80,9 +98,26 @@ impl WhatIf {
                         self.after.take(event, seq, terms.at);
                         moved.is(event);
                     }
-                    self.differences.add(customer, &moved);
+                    if has_review(&body) && !was_set_aside {
+                        *self.refused_operations.entry(SET_ASIDE).or_default() += 1;
+                    }
                     self.note_hold(customer, placed, placed_hold(&body));
-                    return self.fold(body);
+                    self.fold(body)?;
+                    // Where it was set aside then, no record takes its further steps.
+                    while let Some(terms) = self.desk.transfer().filter(|_| !was_sent) {
+                        let next = terms.open.next_customer();
+                        let row = self.rows.get(&next).ok_or(Inconsistency::UnknownCustomer(next))?;
+                        let step = transfer::step(row, &terms);
+                        let mut own = Moved::default();
+                        for event in &step.events {
+                            self.after.take(event, seq, terms.open.sent.at);
+                            own.is(event);
+                        }
+                        self.differences.add(next, &own);
+                        self.fold(step)?;
+                    }
+                    self.differences.add(customer, &moved);
+                    return Ok(());
                 }
                 OperationDecision::Unchanged => None,
                 OperationDecision::Refused(rejection, _) => Some(rejection),
@@ -155,6 +190,10 @@ impl WhatIf {
             }
         }
     }
+}
+
+fn has_review(body: &Body) -> bool {
+    body.events.iter().any(|event| matches!(event, Event::ReviewOpened(_)))
 }
 
 fn placed_hold(body: &Body) -> Option<HoldId> {

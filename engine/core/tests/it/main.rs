@@ -26,6 +26,7 @@ mod property;
 mod refund;
 mod refund_property;
 mod reversals;
+mod reviews;
 mod risk;
 mod support;
 mod transfers;

@@ -142,7 +142,7 @@ impl World {
     ///
     /// Operations: `create`; `open`; `rename W`; `freeze W`, `thaw W`, `close W`; `deposit W AMOUNT`; `give W AMOUNT`,
     /// `take W AMOUNT`; `did TAG`; `redeem OFFER QUANTITY`;
-    /// `undo SEQ`; `hold W AMOUNT SECONDS PARTNER`, `settle HOLD AMOUNT`, `void HOLD`; `send W NAME W AMOUNT`; `pay W NUMBER AMOUNT`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
+    /// `undo SEQ`; `release SEQ`, `reject SEQ`; `hold W AMOUNT SECONDS PARTNER`, `settle HOLD AMOUNT`, `void HOLD`; `send W NAME W AMOUNT`; `pay W NUMBER AMOUNT`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
     /// `occurred=`, `dry`. Names that are not `create` are those of [`customer`] with `id:` in front.
     pub(crate) fn operation(&mut self, words: &[&str]) -> OperationCommand {
         let (options, words): (Vec<&str>, Vec<&str>) =
@@ -202,6 +202,8 @@ impl World {
             "pay" => Operation::PayInvoice { wallet: wallet(2), number: words[3].into(), amount: amount(4) },
             "void" => Operation::VoidHold { hold: HoldId(words[2].parse().unwrap()) },
             "undo" => Operation::Reverse { operation: Seq(words[2].parse().unwrap()), reason: "a slip".into() },
+            "release" => Operation::ReleaseReview { review: Seq(words[2].parse().unwrap()) },
+            "reject" => Operation::RejectReview { review: Seq(words[2].parse().unwrap()), reason: "not theirs".into() },
             "promote" => step(TierMove::Up),
             "demote" => step(TierMove::Down),
             other => panic!("no operation: {other}"),
@@ -211,10 +213,11 @@ impl World {
             _ if words[0].contains(':') => customer(tenant, words[0]),
             _ => customer(tenant, &format!("id:{}", words[0])),
         };
-        let original = match &operation {
-            Operation::Reverse { operation, .. } => self.records.iter().find(|record| record.seq == *operation),
-            _ => None,
+        let named = match &operation {
+            Operation::Reverse { operation, .. } => Some(*operation),
+            other => other.closes_review(),
         };
+        let original = self.records.iter().find(|record| Some(record.seq) == named);
         OperationCommand {
             tenant: TenantId(tenant),
             actor,

@@ -14,6 +14,7 @@ use kembali_core::event::{Body, DeclineReason, Event, Placed, PlacementReason, P
 use kembali_core::hold::{HoldClosed, HoldEnd};
 use kembali_core::journey::Remark;
 use kembali_core::ledger::Ledger;
+use kembali_core::operation::OperationRejection;
 use kembali_core::purchase::{Line, Purchase};
 use kembali_core::refund::RefundPolicy;
 use kembali_core::{
@@ -480,6 +481,16 @@ impl World {
                 Event::OperationDone(_) => (),
                 Event::WalletOpened(opened) => parts.push(format!("wallet {}", opened.wallet.0)),
                 Event::WalletStatusSet(set) => parts.push(format!("{:?}", set.after).to_lowercase()),
+                Event::ReviewOpened(own) => {
+                    parts.push(format!("set aside by {}", rules.risk_rule(own.rule).unwrap().name));
+                }
+                Event::ReviewClosed(own) => parts.push(format!(
+                    "{} {}",
+                    if own.released_by.is_some() { "released" } else { "rejected" },
+                    own.review.0
+                )),
+                // That of what was set aside.
+                Event::OperationRefused(own) if own.rejection == OperationRejection::ReviewRejected => (),
                 Event::CatalogueApplied(_) | Event::PurchaseRefused(_) | Event::OperationRefused(_) => {
                     panic!("nothing is decided so: {event:?}")
                 }

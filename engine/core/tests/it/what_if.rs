@@ -11,11 +11,12 @@ use kembali_core::customer::Row;
 use kembali_core::desk;
 use kembali_core::draft::{
     CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, PolicyDraft, ProgramDraft,
-    RewardDraft, RewardPaysDraft,
+    RewardDraft, RewardPaysDraft, RiskRuleDraft,
 };
 use kembali_core::event::{Event, Record};
 use kembali_core::ledger::Inconsistency;
 use kembali_core::operation::OperationCommand;
+use kembali_core::risk::{RiskAction, RiskCondition};
 use kembali_core::totals::{TenantTotals, Totals, Turnover};
 use kembali_core::upkeep::by_sweep;
 use kembali_core::what_if::{Comparison, LeftOut, RanOut, TakenBack, WhatIf};
@@ -501,6 +502,52 @@ fn reversals_are_asked_again() {
     let (seen, customers) = again(&world, &none, Seq(1));
     assert_eq!(seen.refused_operations, [("offer_not_found", 2), ("operation_not_reversible", 1)].into());
     assert_eq!(customers.into_values().next().unwrap().balance(WalletId(0)).minor_units(), 70);
+}
+
+/// What is set aside is released or rejected where that happened, if the wanted rules set it aside too.
+#[test]
+fn what_was_set_aside_is_asked_again() {
+    let above = |bound: i64| CatalogueDraft {
+        risk_rules: vec![RiskRuleDraft {
+            name: "Much".into(),
+            operations: Vec::new(),
+            condition: RiskCondition::AmountAbove(amount(bound)),
+            action: RiskAction::Review,
+        }],
+        ..reviews()
+    };
+    let mut world = World::new(&above(100), jakarta("2024-01-15 09:00:00"));
+    check(
+        &mut world,
+        "ask A create            -> new
+         ask B create            -> new
+         ask A deposit 0 100     -> safe, balance 100
+         ask A deposit 0 350     -> set aside by Much
+         ask A release 5         -> released 5, flagged Much, balance 450
+         ask A send 0 B 0 200    -> set aside by Much
+         ask A deposit 0 150     -> set aside by Much
+         ask A release 7         -> left 250
+         ask A reject 8          -> rejected 8
+         ask A deposit 0 101     -> set aside by Much",
+    );
+    let balances = |rows: BTreeMap<CustomerId, Row>| {
+        let mut all: Vec<i64> = rows.values().map(|row| row.balance(WalletId(0)).minor_units()).collect();
+        all.sort_unstable();
+        all
+    };
+    for from in 1..=world.ledger.desk.last().0 + 1 {
+        let (same, customers) = again(&world, &above(100), Seq(from));
+        assert!(same.is_same(), "from {from}: {same:?}");
+        assert_eq!(balances(customers), [200, 250], "from {from}");
+    }
+    // Nothing is set aside: the transfer goes its way at once, and nobody rejects anything.
+    let (seen, customers) = again(&world, &above(1_000), Seq(1));
+    assert!(seen.refused_operations.is_empty(), "{seen:?}");
+    assert_eq!(balances(customers), [200, 501]);
+    // More is: what nobody has released is not done.
+    let (seen, customers) = again(&world, &above(99), Seq(1));
+    assert_eq!(seen.refused_operations, [("in_review", 1)].into());
+    assert_eq!(balances(customers), [150, 200]);
 }
 
 /// Operations are asked again at their place: what they do beside other rules is what a fresh ledger would have done.

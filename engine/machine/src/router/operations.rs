@@ -25,6 +25,8 @@ pub(super) struct KeptOperation {
     campaigns: Vec<RuleId>,
     /// The invoice that is paid, or whose payment is reversed.
     invoice: Option<Box<str>>,
+    /// The review that is closed.
+    review: Option<Seq>,
     /// What the source of a transfer would do, of a dry run.
     pub(super) proposed: Option<Body>,
     /// True of a transfer, which is over only after further steps.
@@ -71,8 +73,9 @@ impl<T> Router<T> {
             creates: self.desk.last_record_of(customer) == Seq::ZERO,
             units: terms.reserved_units(),
             campaigns: terms.budgets.reserved.clone(),
-            is_transfer: operation.operation.is_transfer(),
+            is_transfer: operation.effective().is_transfer(),
             proposed: None,
+            review: operation.operation.closes_review(),
             invoice: operation.invoice().map(Into::into),
             refund: operation.operation.refund().map(|refund| (refund.key, operation.may_return())),
             catalogue: Arc::clone(&terms.catalogue),
@@ -86,6 +89,9 @@ impl<T> Router<T> {
             self.open.begin_campaigns(tenant, &kept.campaigns);
             if let Some(number) = &kept.invoice {
                 self.open.begin_payment(tenant, number);
+            }
+            if let Some(review) = kept.review {
+                self.open.begin_review(review);
             }
             if let Some((key, promo)) = kept.refund {
                 self.open.begin_refund(key, promo);
@@ -107,6 +113,9 @@ impl<T> Router<T> {
         self.open.end_campaigns(kept.catalogue.tenant, &kept.campaigns);
         if let Some(number) = &kept.invoice {
             self.open.end_payment(kept.catalogue.tenant, number);
+        }
+        if let Some(review) = kept.review {
+            self.open.end_review(review);
         }
         if let Some((key, promo)) = kept.refund {
             self.open.end_refund(key, promo);

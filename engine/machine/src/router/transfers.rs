@@ -30,25 +30,27 @@ impl<T> Router<T> {
         mut kept: Box<KeptOperation>,
         answer: Answer,
     ) -> Option<Outcome> {
-        match answer {
-            Answer::Decided(body) => {
+        let sent = match &answer {
+            Answer::Decided(body) | Answer::Proposed(body) => OpenTransfer::sent_by(body, Seq::ZERO),
+            _ => None,
+        };
+        let terms = match (answer, sent) {
+            (Answer::Decided(body), Some(_)) => {
                 self.write(body);
-                let terms = self.desk.transfer().expect("a transfer that was sent is on its way");
-                self.next_step(terms, Some(kept));
-                None
+                self.desk.transfer().expect("a transfer that was sent is on its way")
             }
-            Answer::Proposed(body) => {
-                let open = OpenTransfer::sent_by(&body, Seq::ZERO).expect("a transfer is proposed");
-                let terms = self.desk.terms_of(open).expect("a caller's tenant exists");
+            (Answer::Proposed(body), Some(open)) => {
                 kept.proposed = Some(body);
-                self.next_step(terms, Some(kept));
-                None
+                self.desk.terms_of(open).expect("a caller's tenant exists")
             }
-            refused => {
+            // It is refused, or set aside.
+            (other, _) => {
                 self.is_transferring = false;
-                Some(self.settle_operation(received_at, *kept, refused))
+                return Some(self.settle_operation(received_at, *kept, other));
             }
-        }
+        };
+        self.next_step(terms, Some(kept));
+        None
     }
 
     /// A row has taken a further step. Returns the outcome once the transfer is over and somebody waits for it.

@@ -9,6 +9,7 @@
 mod crashes;
 mod operator;
 mod refunds;
+mod reviews;
 mod rig;
 mod scenarios;
 mod schedules;

@@ -14,6 +14,7 @@ use kembali_core::draft::{
 };
 use kembali_core::event::{Body, DeclineReason, Event, Record};
 use kembali_core::ledger::Ledger;
+use kembali_core::operation::OperationRejection;
 use kembali_core::purchase::Purchase;
 use kembali_core::refund::RefundPolicy;
 use kembali_core::{
@@ -436,6 +437,10 @@ pub(crate) fn show_body(body: &Body) -> String {
             Event::InvoiceOpened(opened) => parts.push(format!("{} opened", opened.number)),
             Event::InvoiceCancelled(own) => parts.push(format!("{} cancelled", own.number)),
             Event::OperationReversed(own) => parts.push(format!("reversed {}", own.operation.0)),
+            Event::ReviewOpened(_) => parts.push("set aside".into()),
+            Event::ReviewClosed(own) => parts.push(format!("review {} closed", own.review.0)),
+            // That of what was set aside.
+            Event::OperationRefused(own) if own.rejection == OperationRejection::ReviewRejected => (),
             Event::InvoicePaid(paid) => parts.push(format!("{} paid", paid.number)),
             Event::TransferSent(sent) => parts.push(format!("sent {}", sent.amount.minor_units())),
             Event::TransferCredited(credited) => parts.push(format!("got {}", credited.amount.minor_units())),
@@ -485,6 +490,7 @@ pub(crate) fn show(outcome: &Outcome) -> String {
         Outcome::OperationKnown { seq, is_same: false } => format!("reused {}", seq.0),
         Outcome::OperationRefused(rejection) => format!("refused {}", rejection.code()),
         Outcome::RefundBooked(seq, _) => format!("booked by {}", seq.0),
+        Outcome::Reviews(reviews) => format!("{reviews:?}"),
         Outcome::Receipt(code) => code.map_or("no receipt".into(), |code| code.as_str().into()),
         Outcome::CatalogueRefused(_) => "rules refused".into(),
         Outcome::Customer(None) => "nobody".into(),

@@ -139,7 +139,7 @@ impl Sequential {
                 as_of,
             })),
             Query::Clock => Outcome::Clock { received_at: self.stamp, as_of },
-            Query::Invoice { .. } | Query::Totals { .. } | Query::Preview { .. } => {
+            Query::Invoice { .. } | Query::Reviews { .. } | Query::Totals { .. } | Query::Preview { .. } => {
                 unreachable!("neither sums nor previews are asked of the sequential driver")
             }
         }

@@ -160,6 +160,18 @@ pub(crate) enum Asked<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// To do what was set aside.
+    ReleaseReview {
+        /// The position of the record that set it aside.
+        review: u64,
+    },
+    /// To refuse what was set aside.
+    RejectReview {
+        /// The position of the record that set it aside.
+        review: u64,
+        /// Why.
+        reason: &'a str,
+    },
     /// To take a purchase back, in whole or in part.
     RefundPurchase {
         /// The id of the refund.
@@ -232,6 +244,8 @@ impl<'a> Asked<'a> {
                 Asked::PayInvoice { wallet: wallet.0, va_number: number, amount: *amount }
             }
             Operation::Reverse { operation, reason } => Asked::Reverse { operation: operation.0, reason },
+            Operation::ReleaseReview { review } => Asked::ReleaseReview { review: review.0 },
+            Operation::RejectReview { review, reason } => Asked::RejectReview { review: review.0, reason },
             Operation::RefundPurchase(refund) => Asked::RefundPurchase {
                 refund: UuidText(refund.key.0),
                 refund_id: &refund.refund_id,
@@ -273,5 +287,7 @@ pub(crate) const fn operation_name(operation: &Operation) -> &'static str {
         Operation::PayInvoice { .. } => "pay_invoice",
         Operation::RefundPurchase(_) => "refund_purchase",
         Operation::Reverse { .. } => "reverse",
+        Operation::ReleaseReview { .. } => "release_review",
+        Operation::RejectReview { .. } => "reject_review",
     }
 }

@@ -190,20 +190,20 @@ impl NewAdjustment {
     }
 }
 
-/// Why an operation is taken back.
+/// Why something is taken back or refused.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewReversal {
+pub(crate) struct NewReason {
     /// Why. No personal data.
     #[schema(min_length = 1, max_length = 128)]
     reason: String,
 }
 
-impl OperationBody for NewReversal {
+impl OperationBody for NewReason {
     const FIELDS: &'static [Field] = &[required("reason", Form::Text)];
 }
 
-impl NewReversal {
+impl NewReason {
     /// Checks the reason.
     pub(crate) fn reason(self) -> Result<Box<str>, Problem> {
         checked(self.reason, REFERENCE_CHARS_MAX, "/reason").map(String::into_boxed_str)

@@ -8,6 +8,7 @@ use kembali_core::accounts::{Direction, Entry};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::event::{Event, OfferRedeemed};
 use kembali_core::hold::{HoldClosed, HoldEnd};
+use kembali_core::review::ReviewClosed;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -79,6 +80,18 @@ pub(crate) enum OwnEffect<'a> {
     InvoicePaid(InvoiceChange),
     /// An operation was taken back.
     OperationReversed(Reversed),
+    /// The operation was set aside for a person; it has moved nothing.
+    ReviewOpened,
+    /// What was set aside is done: what it did follows.
+    ReviewReleased {
+        /// The position of the record that set it aside.
+        review: u64,
+    },
+    /// What was set aside is refused.
+    ReviewRejected {
+        /// The position of the record that set it aside.
+        review: u64,
+    },
     /// A purchase was taken back, in whole or in part.
     Refund {
         /// How much, in minor units.
@@ -141,6 +154,13 @@ pub(super) fn effect<'a>(
         // Time has done that, before the operation, and the hold may be another partner's than whoever asked.
         Event::HoldClosed(HoldClosed { end: HoldEnd::Expired, .. }) => return None,
         Event::HoldClosed(closed) => OwnEffect::HoldClosed(HoldState::closed(closed, names)),
+        Event::ReviewOpened(_) => OwnEffect::ReviewOpened,
+        Event::ReviewClosed(ReviewClosed { review, released_by: Some(_) }) => {
+            OwnEffect::ReviewReleased { review: review.0 }
+        }
+        Event::ReviewClosed(ReviewClosed { review, released_by: None }) => {
+            OwnEffect::ReviewRejected { review: review.0 }
+        }
         Event::OperationReversed(own) => OwnEffect::OperationReversed(Reversed::of(own, names)),
         Event::WalletEntry(entry) => wallet_entry(entry)?,
         Event::PurchaseRefunded(refunded) => OwnEffect::Refund {

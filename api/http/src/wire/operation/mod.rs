@@ -9,17 +9,17 @@ use std::borrow::Cow;
 
 use kembali_core::accounts::Entry;
 use kembali_core::event::{Body, Event};
-use kembali_core::operation::{Actor, OperationDone};
+use kembali_core::operation::{Actor, Operation};
 use kembali_core::transfer::TransferSettled;
 use kembali_core::wallet::WalletStatus;
-use kembali_core::{Seq, Unit};
+use kembali_core::{Instant, Seq, Unit};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use self::asked::Asked;
 use self::asked::operation_name;
 pub(crate) use self::bodies::{
-    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewRedemption, NewReversal, NewWallet, Nothing, OperationBody,
+    NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewReason, NewRedemption, NewWallet, Nothing, OperationBody,
     REFERENCE_CHARS_MAX, WalletChange, WalletPatch, checked, parse,
 };
 use self::effect::{OperationEffect, effect};
@@ -77,10 +77,22 @@ pub(crate) const fn status_text(status: WalletStatus) -> &'static str {
     }
 }
 
-/// Finds the operation that a record says was done.
-pub(crate) fn operation_of(body: &Body) -> Option<&OperationDone> {
+/// An operation as a record has it: done, or set aside.
+#[derive(Clone, Copy)]
+pub(crate) struct OperationOf<'a> {
+    /// Who asked.
+    pub(crate) actor: Actor,
+    /// The instant that the rules saw.
+    pub(crate) at: Instant,
+    /// What was asked.
+    pub(crate) operation: &'a Operation,
+}
+
+/// Finds the operation that a record says was done, or set aside.
+pub(crate) fn operation_of(body: &Body) -> Option<OperationOf<'_>> {
     body.events.iter().find_map(|event| match event {
-        Event::OperationDone(done) => Some(&**done),
+        Event::OperationDone(done) => Some(OperationOf { actor: done.actor, at: done.at, operation: &done.operation }),
+        Event::ReviewOpened(own) => Some(OperationOf { actor: own.actor, at: own.at, operation: &own.operation }),
         _ => None,
     })
 }
@@ -90,6 +102,7 @@ pub(crate) fn operation_behind(body: &Body) -> Option<&'static str> {
     body.events.iter().find_map(|event| match event {
         Event::OperationDone(done) => Some(operation_name(&done.operation)),
         Event::OperationRefused(refused) => Some(operation_name(&refused.operation)),
+        Event::ReviewOpened(own) => Some(operation_name(&own.operation)),
         Event::TransferSent(_) | Event::TransferCredited(_) | Event::TransferDeclined(_) => Some("transfer"),
         _ => None,
     })
@@ -119,7 +132,7 @@ pub(crate) fn operation_result<'a>(seq: Option<Seq>, body: &'a Body, rules: Rule
         seq: seq.map(|seq| seq.0),
         tenant: &catalogue.slug,
         customer: body.customer.map(|customer| UuidText(customer.0)),
-        operation: Asked::of(&done.operation),
+        operation: Asked::of(done.operation),
         by: by(done.actor, &names),
         at: Rfc3339(done.at),
         received_at: Rfc3339(body.received_at),

@@ -10,7 +10,7 @@ use kembali_core::points::Expiry;
 use kembali_core::totals::{Grants, TenantTotals};
 use kembali_core::upkeep::as_of;
 use kembali_core::wallet::WalletStatus;
-use kembali_core::{PurchaseKey, RuleId, Unit, WalletId};
+use kembali_core::{PurchaseKey, RuleId, Seq, Unit, WalletId};
 
 use super::driver::{TENANT, id};
 use super::model::{Account, Campaigning, InvoiceState, Model, NEVER, Paid, Person, SECOND, Status};
@@ -52,6 +52,9 @@ impl Pair {
         for (offer, redeemed) in &model.redeemed {
             assert_eq!(desk.offer_redeemed(TENANT, *offer), *redeemed, "units of {offer:?}");
         }
+        let open = model.reviews.iter().filter(|(_, own)| own.is_open);
+        let open = open.map(|(seq, own)| (Seq(*seq), id(own.ask.who)));
+        assert!(desk.reviews(TENANT, Seq::ZERO).eq(open), "what is set aside");
         assert_eq!(desk.invoices().count(), model.invoices.len());
         for own in &model.invoices {
             let invoice = desk.invoice(TENANT, &own.number).expect("the model's invoice is there");

@@ -75,6 +75,9 @@ pub(super) enum Verb {
     Void(u32),
     /// The operation of which record.
     Reverse(u64),
+    /// The review of which record.
+    Release(u64),
+    Reject(u64),
     /// Out of which wallet, to whom, which wallet, how much.
     Send(u16, u8, u16, i64),
     /// For which partner, how the number begins, how much, for how many seconds.
@@ -118,6 +121,8 @@ impl Command {
                 Verb::Settle(..) => "settle",
                 Verb::Void(_) => "void",
                 Verb::Reverse(_) => "reverse",
+                Verb::Release(_) => "release",
+                Verb::Reject(_) => "reject",
                 Verb::Send(..) => "send",
                 Verb::Bill(..) => "bill",
                 Verb::Unbill(_) => "unbill",

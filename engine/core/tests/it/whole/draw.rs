@@ -23,6 +23,8 @@ pub(super) enum Op {
     CloseHold(u8, u32, Index, Option<Settle>),
     /// Reverses one of the operations that were done, or sees to it that one cannot be.
     Reverse(Index, bool),
+    /// Releases or rejects one of what was set aside.
+    Close(Index, bool, bool),
     /// Pays the invoice of this count, its amount or another one.
     Pay(u8, u16, usize, Option<i64>),
     /// Takes the invoice of this count back.
@@ -205,6 +207,8 @@ pub(super) fn any_op() -> BoxedStrategy<Op> {
         52 => ask.prop_map(|(who, by, verb, dry)| Op::Ask(who, by, verb, dry)),
         11 => close.prop_map(|(who, by, hold, settle)| Op::CloseHold(who, by, hold, settle)),
         7 => (any::<Index>(), prop::bool::weighted(0.03)).prop_map(|(which, dry)| Op::Reverse(which, dry)),
+        10 => (any::<Index>(), prop::bool::weighted(0.7), prop::bool::weighted(0.03))
+            .prop_map(|(which, release, dry)| Op::Close(which, release, dry)),
         7 => pay.prop_map(|(who, wallet, invoice, other)| Op::Pay(who, wallet, invoice, other)),
         2 => (actor(), 0..4usize).prop_map(|(by, invoice)| Op::Unbill(by, invoice)),
         4 => any::<Index>().prop_map(Op::Again),

@@ -285,7 +285,7 @@ fn any_risk() -> BoxedStrategy<Vec<RiskRuleDraft>> {
         (100..1_500i64, seconds).prop_map(|(sum, seconds)| RiskCondition::SumAbove { sum: amount(sum), seconds }),
     ];
     let operations = prop_oneof![2 => Just(Vec::new()), 3 => subsequence(kinds, 1..=2)];
-    let action = prop_oneof![3 => Just(RiskAction::Flag), 1 => Just(RiskAction::Block)];
+    let action = prop_oneof![6 => Just(RiskAction::Flag), 2 => Just(RiskAction::Block), 3 => Just(RiskAction::Review)];
     let rules = prop::collection::vec((operations, condition, action), 1..=4);
     let rule = |(index, (operations, condition, action)): (usize, (Vec<_>, _, _))| RiskRuleDraft {
         name: format!("K{index}"),

@@ -161,7 +161,7 @@ impl Pair {
             text: None,
             dry_run,
             original: match ask.verb {
-                Verb::Reverse(seq) => Some(Arc::new(self.record(seq).clone())),
+                Verb::Reverse(seq) | Verb::Release(seq) | Verb::Reject(seq) => Some(Arc::new(self.record(seq).clone())),
                 _ => None,
             },
             other_records: Vec::new(),
@@ -173,6 +173,7 @@ impl Pair {
                 let events = self.world.records[records..].iter().flat_map(|record| &record.body.events);
                 let mut rules = events.filter_map(|event| match event {
                     Event::RiskChecked(checked) => Some(checked.rule),
+                    Event::ReviewOpened(own) => Some(Some(own.rule)),
                     _ => None,
                 });
                 rules.next().flatten()
@@ -200,6 +201,7 @@ impl Pair {
 
 fn said(operated: &Operated) -> String {
     match operated {
+        Operated::Done(record) if record.review().is_some() => "set aside".into(),
         Operated::Done(_) => "done".into(),
         Operated::WouldDo(_) => "would".into(),
         Operated::Unchanged => "unchanged".into(),
@@ -241,6 +243,8 @@ fn operation(verb: &Verb) -> Operation {
         },
         Verb::Settle(hold, amount) => Operation::SettleHold { hold: HoldId(*hold), amount: *amount },
         Verb::Void(hold) => Operation::VoidHold { hold: HoldId(*hold) },
+        Verb::Release(review) => Operation::ReleaseReview { review: Seq(*review) },
+        Verb::Reject(review) => Operation::RejectReview { review: Seq(*review), reason: "not theirs".into() },
         Verb::Reverse(seq) => Operation::Reverse { operation: Seq(*seq), reason: "a slip".into() },
         Verb::Send(wallet, target, to, amount) => Operation::Transfer {
             wallet: WalletId(*wallet),

@@ -14,7 +14,7 @@ use kembali_core::risk::RiskKind;
 use kembali_core::totals::PromoTotals;
 use kembali_core::{RuleId, Unit};
 
-use super::commands::{Ask, Buy, Refund};
+use super::commands::{Ask, Buy, Refund, Verb};
 use super::refunds::Back;
 
 pub(super) const LIMIT: i128 = 9_007_199_254_740_991;
@@ -146,6 +146,13 @@ pub(super) struct Done {
     pub(super) is_reversed: bool,
 }
 
+/// An operation that was set aside.
+#[derive(Clone, Debug)]
+pub(super) struct Review {
+    pub(super) ask: Ask,
+    pub(super) is_open: bool,
+}
+
 /// What a key of an operation was used for.
 #[derive(Clone, Debug)]
 pub(super) struct Used {
@@ -182,6 +189,8 @@ pub(super) struct Model {
     pub(super) invoices: Vec<Invoice>,
     /// The operations of customers that were done, by their records.
     pub(super) done: BTreeMap<u64, Done>,
+    /// What was set aside, by its records.
+    pub(super) reviews: BTreeMap<u64, Review>,
     pub(super) keys: BTreeMap<(u32, u32), Used>,
     pub(super) refused: BTreeMap<(u32, u16), (Code, Buy)>,
     pub(super) shortfall: i128,
@@ -368,23 +377,40 @@ impl Model {
         let before = self.clone();
         self.flagged = None;
         let said = self.operate(ask);
-        if ask.dry || !matches!(said, Said::Done { .. } | Said::Declined { .. }) {
+        if ask.dry || !matches!(said, Said::Done { .. } | Said::Declined { .. } | Said::SetAside) {
             *self = Model { flagged: self.flagged, ..before };
         }
         let (answer, records) = match said {
             Said::Done { records } => ("done".into(), records),
+            Said::SetAside => ("set aside".into(), 1),
             Said::Unchanged => ("unchanged".into(), 0),
             Said::Refused(code) => (format!("refused {code}"), 1),
             Said::Declined { code, records } => (format!("refused {code}"), records),
         };
         if 0 < records && !ask.dry {
             self.seq += records;
-            self.remember(ask, &said);
-            self.keys.insert(key, Used { asked, seq: self.seq, stamp: self.stamp });
+            if let Said::SetAside = said {
+                self.reviews.insert(self.seq, Review { ask: asked.clone(), is_open: true });
+            }
+            // The key of whoever had asked leads to the end as well.
+            let inner = match ask.verb {
+                Verb::Release(seq) | Verb::Reject(seq) if !matches!(said, Said::Refused(_)) => {
+                    let review = self.reviews.get_mut(&seq).expect("what is closed was opened");
+                    review.is_open = false;
+                    Some(review.ask.clone())
+                }
+                _ => None,
+            };
+            let is_release = matches!(ask.verb, Verb::Release(_));
+            self.remember(inner.as_ref().filter(|_| is_release).unwrap_or(ask), &said);
+            let (seq, stamp) = (self.seq, self.stamp);
+            for asked in inner.into_iter().chain([asked]) {
+                self.keys.insert((caller(asked.actor), asked.key), Used { asked, seq, stamp });
+            }
             return answer;
         }
         match said {
-            Said::Done { .. } => "would".into(),
+            Said::Done { .. } | Said::SetAside => "would".into(),
             Said::Unchanged => answer,
             Said::Refused(_) | Said::Declined { .. } => format!("{answer}, unwritten"),
         }
@@ -396,6 +422,8 @@ pub(super) enum Said {
     Done {
         records: u64,
     },
+    /// A risk rule sets it aside.
+    SetAside,
     Unchanged,
     /// That is sticky, as what is done is.
     Refused(Code),

@@ -4,7 +4,7 @@ use kembali_core::accounts::{Direction, HouseAccount};
 use kembali_core::catalogue::{FulfillmentKind, OfferGives, TierPolicy};
 use kembali_core::operation::Actor;
 use kembali_core::refund::NegativeBalance;
-use kembali_core::risk::{RiskAction, RiskCondition, RiskKind};
+use kembali_core::risk::{RiskAction, RiskCondition, RiskKind, RiskRule};
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{PartnerId, Unit};
 
@@ -44,11 +44,40 @@ impl Model {
             },
             _ => self.now(),
         };
+        let review = match ask.verb {
+            Verb::Release(seq) | Verb::Reject(seq) => {
+                let review = self.reviews[&seq].clone();
+                if !review.is_open {
+                    return Said::Refused("review_closed");
+                }
+                Some(review)
+            }
+            _ => None,
+        };
         self.catch_up(who, at);
         self.moved.clear();
-        if let Err(code) = self.look(who, &ask.verb) {
-            return Said::Refused(code);
+        if let Verb::Reject(_) = ask.verb {
+            return Said::Done { records: 1 };
         }
+        let before = self.clone();
+        // What is released is done as it was asked.
+        let asked = review.as_ref().map_or(ask, |review| &review.ask);
+        let is_set_aside = match self.look(who, &asked.verb, review.is_some()) {
+            Ok(is_set_aside) => is_set_aside,
+            Err(code) => return Said::Refused(code),
+        };
+        match self.act(asked, at) {
+            Said::Done { .. } | Said::Declined { .. } if is_set_aside => {
+                *self = Model { flagged: self.flagged, ..before };
+                Said::SetAside
+            }
+            said => said,
+        }
+    }
+
+    /// Does what no risk rule refuses.
+    fn act(&mut self, ask: &Ask, at: i64) -> Said {
+        let who = ask.who;
         if let Verb::Send(wallet, target, to, amount) = ask.verb {
             return self.send(who, wallet, (target, to), i128::from(amount), at);
         }
@@ -59,20 +88,20 @@ impl Model {
         }
     }
 
-    /// Looks at an operation by the risk rules, and remembers it.
-    fn look(&mut self, who: u8, verb: &Verb) -> Result<(), Code> {
+    /// Looks at an operation by the risk rules, and remembers it. Returns true of what is set aside.
+    fn look(&mut self, who: u8, verb: &Verb, is_released: bool) -> Result<bool, Code> {
         let (kind, amount) = match verb {
             Verb::Deposit(_, amount) => (RiskKind::Deposit, *amount),
             Verb::Hold(_, _, amount, _) => (RiskKind::Hold, *amount),
             Verb::Send(.., amount) => (RiskKind::Transfer, *amount),
             Verb::Pay(.., amount) => (RiskKind::Payment, *amount),
-            _ => return Ok(()),
+            _ => return Ok(false),
         };
         // Nobody who is looked at moves the ledger's own clock.
         let (rules, amount, at) = (self.rules(), i128::from(amount), self.stamp);
         // What is no amount is refused for that, by the operation.
         if check_amount(amount).is_err() {
-            return Ok(());
+            return Ok(false);
         }
         let seconds = |condition: &RiskCondition| match condition {
             RiskCondition::AmountAbove(_) => None,
@@ -87,7 +116,7 @@ impl Model {
         if longest.is_none() {
             of_window.push((at, kind, amount));
         }
-        let mut striking = rules.risk_rules.iter().filter(|rule| {
+        let strikes = |rule: &&RiskRule| {
             let looks_at = |kind: &RiskKind| rule.operations.is_empty() || rule.operations.contains(kind);
             let own = of_window.iter().filter(|(past, kind, _)| {
                 looks_at(kind) && seconds(&rule.condition).is_none_or(|seconds| is_within(seconds, *past))
@@ -100,19 +129,25 @@ impl Model {
                         i128::from(sum.minor_units()) < own.map(|(.., amount)| amount).sum()
                     }
                 }
-        });
-        let first = striking.clone().next();
-        if let Some(blocks) = striking.find(|rule| rule.action == RiskAction::Block) {
-            self.flagged = Some(blocks.id);
+        };
+        let striking = || rules.risk_rules.iter().filter(strikes);
+        let first = |action| striking().find(|rule| action == rule.action);
+        let (blocks, reviews) = (first(RiskAction::Block), first(RiskAction::Review));
+        let named = blocks.or(reviews).or_else(|| striking().next());
+        self.flagged = named.map(|rule| rule.id);
+        if is_released {
+            self.note("what is released is let be");
+            return Ok(false);
+        }
+        if blocks.is_some() {
             return Err("risk_blocked");
         }
-        self.flagged = first.map(|rule| rule.id);
-        self.notes.extend(first.map(|rule| match rule.condition {
+        self.notes.extend(named.filter(|_| reviews.is_none()).map(|rule| match rule.condition {
             RiskCondition::AmountAbove(_) => "flagged by amount",
             RiskCondition::CountAbove { .. } => "flagged by count",
             RiskCondition::SumAbove { .. } => "flagged by sum",
         }));
-        Ok(())
+        Ok(reviews.is_some())
     }
 
     fn effect(&mut self, ask: &Ask, at: i64) -> Result<Effect, Code> {
@@ -192,7 +227,9 @@ impl Model {
             }
             Verb::Reverse(seq) => self.reverse(who, *seq)?,
             Verb::Pay(wallet, number, amount) => self.pay_invoice(who, *wallet, number, i128::from(*amount), at)?,
-            Verb::Create | Verb::Send(..) | Verb::Bill(..) | Verb::Unbill(_) => unreachable!("decided before"),
+            Verb::Create | Verb::Send(..) | Verb::Bill(..) | Verb::Unbill(_) | Verb::Release(_) | Verb::Reject(_) => {
+                unreachable!("decided before")
+            }
         }
         Ok(Effect::Done)
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) type Answers = BTreeMap<(&'static str, String), u32>;
 
 const ACCEPTED: &str = "bill, buy, close, create, demote, deposit, did, freeze, give, hold, make active, open, pay,
-    promote, redeem, refund by amount, refund by lines, rename, reverse, send, settle, take, unbill, void";
+    promote, redeem, refund by amount, refund by lines, reject, release, rename, reverse, send, settle, take, unbill, void";
 
 /// `lines_too_many` is out of reach.
 const TO_PURCHASES: &str = "amount_not_positive, amount_too_large, balance_too_large, booked, customer_unknown, known,
@@ -24,7 +24,7 @@ const TO_REFUNDS: &str = "amount_not_positive, amount_too_large, done, known, li
 const TO_OPERATIONS: &str = "amount_not_positive, amount_too_large, balance_held, balance_too_large,
     balance_too_small, customer_not_found, done, hold_closed, hold_exceeded, hold_not_found, invoice_amount_differs,
     invoice_cancelled, invoice_expired, invoice_not_found, invoice_paid, invoice_reversed, known, life_out_of_range, occurred_in_future,
-    offer_closed, offer_not_found, points_too_few, points_too_large, quantity_out_of_range, reused, risk_blocked,
+    offer_closed, offer_not_found, points_too_few, points_too_large, quantity_out_of_range, reused, risk_blocked, set aside,
     stock_exhausted, target_balance_too_large, target_wallet_closed, target_wallet_frozen, target_wallet_not_found,
     tier_highest, tier_lowest, tier_none, tier_program_not_found, transfer_target_not_found, transfer_to_itself,
     unchanged, wallet_closed, wallet_frozen, wallet_is_default, wallet_not_empty, wallet_not_found, would";
@@ -32,6 +32,9 @@ const TO_OPERATIONS: &str = "amount_not_positive, amount_too_large, balance_held
 /// `reversals_too_many` is out of reach, and `balance_too_large` and `points_too_large` nearly so.
 const TO_REVERSALS: &str = "balance_held, balance_too_small, done, known, operation_not_reversible,
     operation_reversed, wallet_closed, would";
+
+/// Whatever else refuses an operation may refuse its release; most of it is rare.
+const TO_ENDS_OF_REVIEWS: &str = "balance_too_small, done, known, review_closed, would";
 
 const HAPPENS: &str = "a budget is used up, a campaign is completed, a hold expires, a hold is settled below zero,
     a hold is settled in part, a hold is settled whole, a part comes back, a payment is reversed, a promo declines, a promo pays,
@@ -41,7 +44,7 @@ const HAPPENS: &str = "a budget is used up, a campaign is completed, a hold expi
     cashback with a life, climbs by what was spent, flagged by amount, flagged by count, flagged by sum,
     placed by what was spent, placed in a journey, pending points are not spent, pending points come back, points are short, points come back by a reversal, points expire, points for a thing,
     points for money, points of another rule are taken, points that have expired are not taken twice,
-    step Downgrade, step FirstTransaction, step Maximum, step None, step Reset, step Restart, step Upgrade";
+    step Downgrade, step FirstTransaction, step Maximum, step None, step Reset, step Restart, step Upgrade, what is released is let be";
 
 fn words(text: &'static str) -> impl Iterator<Item = &'static str> {
     text.split(',').map(str::trim)
@@ -52,6 +55,7 @@ fn family(verb: &str) -> &'static str {
         "buy" => "purchases",
         "refund by amount" | "refund by lines" => "refunds",
         "reverse" => "reversals",
+        "release" | "reject" => "ends of reviews",
         _ => "operations",
     }
 }
@@ -74,6 +78,7 @@ pub(super) fn missing(answers: &Answers, notes: &BTreeSet<String>) -> Vec<String
         ("refunds", TO_REFUNDS),
         ("operations", TO_OPERATIONS),
         ("reversals", TO_REVERSALS),
+        ("ends of reviews", TO_ENDS_OF_REVIEWS),
     ] {
         let never = words(wanted).filter(|code| !seen.contains(&(family, *code)));
         missing.extend(never.map(|code| format!("{code} is never answered to {family}")));
