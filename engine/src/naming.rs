@@ -7,6 +7,7 @@ use kembali_core::accounts::Direction;
 use kembali_core::operation::{Actor, Operation, OperationKey, TierMove};
 use kembali_core::purchase::{Line, Purchase};
 use kembali_core::refund::RefundOf;
+use kembali_core::risk::DeviceId;
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{Alias, AliasKind, CustomerName, Fingerprint, Instant, PartnerId, PurchaseKey, TenantId};
 
@@ -28,6 +29,7 @@ pub(crate) struct Naming {
     operation_key: [u8; 32],
     operation_fingerprint_key: [u8; 32],
     refund_key: [u8; 32],
+    device_key: [u8; 32],
 }
 
 impl Naming {
@@ -42,6 +44,7 @@ impl Naming {
             operation_key: blake3::derive_key("kembali operation key v1", installation_key),
             operation_fingerprint_key: blake3::derive_key("kembali operation fingerprint v1", installation_key),
             refund_key: blake3::derive_key("kembali refund key v1", installation_key),
+            device_key: blake3::derive_key("kembali device v1", installation_key),
         }
     }
 
@@ -96,6 +99,14 @@ impl Naming {
         OperationKey(first_half(blake3::Hasher::new_keyed(&self.operation_key).update(&canonical)))
     }
 
+    /// Names a device.
+    #[must_use]
+    pub(crate) fn device(&self, tenant: TenantId, text: &str) -> DeviceId {
+        let mut hasher = blake3::Hasher::new_keyed(&self.device_key);
+        hasher.update(&tenant.0.to_le_bytes()).update(text.as_bytes());
+        DeviceId(first_half(&hasher))
+    }
+
     /// Hashes what an operation asks, and of whom: equal requests, however they were written, have one fingerprint.
     #[must_use]
     pub(crate) fn operation_fingerprint(
@@ -103,11 +114,16 @@ impl Naming {
         customer: CustomerName,
         operation: &Operation,
         wallet_name: Option<&str>,
+        device: Option<&str>,
     ) -> Fingerprint {
         let mut canonical = Vec::with_capacity(128);
         push_customer(customer, &mut canonical);
         push_operation(operation, &mut canonical);
         push_option(wallet_name, &mut canonical);
+        // Nothing stands where there is none, as before there were any.
+        if device.is_some() {
+            push_option(device, &mut canonical);
+        }
         let hash = first_half(blake3::Hasher::new_keyed(&self.operation_fingerprint_key).update(&canonical));
         Fingerprint { version: OPERATION_FINGERPRINT_VERSION, hash }
     }

@@ -28,6 +28,8 @@ pub struct OperationRequest {
     pub operation: Operation,
     /// The name of the wallet that is opened or renamed.
     pub wallet_name: Option<String>,
+    /// The caller's name of the device that is used.
+    pub device: Option<String>,
     /// True when the answer is wanted but not the effect.
     pub dry_run: bool,
 }
@@ -191,11 +193,12 @@ impl Engine {
     }
 
     fn operation_command(&self, request: OperationRequest) -> OperationCommand {
-        let OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name, dry_run } = request;
+        let OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name, device, dry_run } =
+            request;
         let naming = &self.inner.naming;
         let name = naming.customer(tenant, &customer);
         // Whom it is about was hashed with the name, however that was written; a wallet's name is what is asked.
-        let fingerprint = naming.operation_fingerprint(name, &operation, wallet_name.as_deref());
+        let fingerprint = naming.operation_fingerprint(name, &operation, wallet_name.as_deref(), device.as_deref());
         let text = match (customer, wallet_name) {
             (CustomerRef::Email(text) | CustomerRef::Ref(text), _) | (CustomerRef::Id(_), Some(text)) => Some(text),
             (CustomerRef::Id(_), None) => None,
@@ -207,6 +210,7 @@ impl Engine {
             fingerprint,
             customer: name,
             operation,
+            device: device.map(|text| naming.device(tenant, &text)),
             text: text.map(String::into_boxed_str),
             dry_run,
             original: None,

@@ -33,7 +33,7 @@ use crate::routes::Endpoint;
 use crate::wire::instant::UuidText;
 use crate::wire::operation::{
     NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewReason, NewRedemption, NewWallet, OperationBody,
-    OperationUnchanged, WalletChange, WalletPatch, operation_of, parse, render,
+    OperationUnchanged, REFERENCE_CHARS_MAX, WalletChange, WalletPatch, checked, operation_of, parse, render,
 };
 use crate::wire::purchase::{customer_by_email, customer_by_id, customer_by_ref};
 use crate::wire::refund::NewRefund;
@@ -111,7 +111,8 @@ pub(crate) async fn post_deposit(
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&app, identity, Endpoint::PostDeposit, request.uri(), request.headers()).await?;
     let (customer, wallet) = (customer(&id)?, wallet_id(&wallet)?);
-    let body: NewDeposit = body_of(&app, request).await?;
+    let mut body: NewDeposit = body_of(&app, request).await?;
+    let ask = ask.with_device(body.device.take())?;
     let (amount, reference) = (body.amount.0, body.reference()?);
     ask.operate(&app, customer, Operation::Deposit { wallet, amount, reference }, None).await
 }
@@ -139,7 +140,8 @@ pub(crate) async fn post_transfer(
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&app, identity, Endpoint::PostTransfer, request.uri(), request.headers()).await?;
     let (customer, wallet) = (customer(&id)?, wallet_id(&wallet)?);
-    let body: NewTransfer = body_of(&app, request).await?;
+    let mut body: NewTransfer = body_of(&app, request).await?;
+    let ask = ask.with_device(body.device.take())?;
     let to = app.engine.customer_id(ask.tenant, &body.target()?);
     let (to_wallet, amount) = (body.wallet()?, body.amount.0);
     let operation = Operation::Transfer { wallet, to, to_wallet, amount, reference: body.reference()? };
@@ -233,9 +235,18 @@ pub(crate) async fn reverse(
     operation_of(&original.body).filter(|_| original.body.tenant == ask.tenant).ok_or_else(unknown)?;
     // What no customer owns is no more reversed than other kinds are; but nobody's row can say so.
     let customer = original.body.customer.ok_or_else(|| Problem::new(&codes::OPERATION_NOT_REVERSIBLE))?;
-    let Ask { tenant, actor, key: idempotency_key, dry_run, done } = ask;
+    let Ask { tenant, actor, key: idempotency_key, dry_run, done, .. } = ask;
     let (customer, operation) = (CustomerRef::Id(customer), Operation::Reverse { operation: seq, reason });
-    let request = OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name: None, dry_run };
+    let request = OperationRequest {
+        tenant,
+        actor,
+        customer,
+        idempotency_key,
+        operation,
+        wallet_name: None,
+        device: None,
+        dry_run,
+    };
     finish(&app, app.engine.operate_on(request, original).await?, dry_run, done)
 }
 
@@ -267,6 +278,8 @@ struct Ask {
     actor: Actor,
     key: Option<String>,
     dry_run: bool,
+    /// The caller's name of the device that is used.
+    device: Option<String>,
     /// The status of what is done.
     done: StatusCode,
 }
@@ -290,7 +303,13 @@ impl Ask {
         if key.is_none() && parameters::insists_on_key(endpoint) == Some(true) {
             return Err(Problem::new(&codes::IDEMPOTENCY_KEY_MISSING));
         }
-        Ok(Ask { tenant, actor, key, dry_run, done: StatusCode::CREATED })
+        Ok(Ask { tenant, actor, key, dry_run, device: None, done: StatusCode::CREATED })
+    }
+
+    /// Names the device that is used.
+    fn with_device(self, device: Option<String>) -> Result<Ask, Problem> {
+        let device = device.map(|text| checked(text, REFERENCE_CHARS_MAX, "/device")).transpose()?;
+        Ok(Ask { device, ..self })
     }
 
     /// Changes something instead of making it.
@@ -305,8 +324,9 @@ impl Ask {
         operation: Operation,
         wallet_name: Option<String>,
     ) -> Result<Response, Problem> {
-        let Ask { tenant, actor, key: idempotency_key, dry_run, done } = self;
-        let request = OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name, dry_run };
+        let Ask { tenant, actor, key: idempotency_key, dry_run, device, done } = self;
+        let request =
+            OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name, device, dry_run };
         finish(app, app.engine.operate(request).await?, dry_run, done)
     }
 }

@@ -127,6 +127,7 @@ fn later(catalogue: &Catalogue) -> Vec<Body> {
         operation: operation.clone(),
         kind: RiskKind::Hold,
         amount: hold.amount,
+        device: None,
         rule: RuleId(7_000),
     };
     let closed = |released_by| Event::ReviewClosed(ReviewClosed { review: Seq(14), released_by });

@@ -117,6 +117,65 @@ async fn transfers_within_an_hour_are_counted() {
     harness.stop().await;
 }
 
+/// Of all customers: a device that deposits for several, and a partner that holds much.
+#[tokio::test(flavor = "multi_thread")]
+async fn partners_and_devices_are_counted() {
+    let (harness, path) = shop().await;
+    let mut rules = harness.get(PATH).await.json()["catalogue"].clone();
+    rules["risk_rules"] = json!([
+        {
+            "name": "Two deposits a device", "operations": ["deposit"], "count_above": 2, "per": "device",
+            "within_seconds": 3_600, "action": "block",
+        },
+        { "name": "100 a partner", "sum_above": 100, "per": "partner", "within_seconds": 3_600, "action": "flag" },
+    ]);
+    let applied = harness.operator("PUT", PATH, &rules.to_string()).await;
+    assert_eq!(applied.status, 200, "{}", applied.text());
+    assert_eq!(harness.get(PATH).await.json()["catalogue"], rules, "what was applied is shown");
+    let other = harness.operator("POST", "/v1/customers?tenant=journey", r#"{"ref":"C2"}"#).await.json();
+    let other = format!("/v1/customers/{}", other["customer"].as_str().unwrap());
+    let deposit = |device: &str| json!({ "amount": 500, "device": device });
+    for (key, path, device, expected) in [
+        ("1", &path, "phone-1", 201),
+        ("2", &other, "phone-1", 201),
+        ("3", &path, "phone-1", 422),
+        ("4", &path, "phone-2", 201),
+    ] {
+        let reply = post(&harness, &format!("{path}/wallets/0/deposits"), key, deposit(device)).await;
+        assert_eq!(reply.status, expected, "{key}: {}", reply.text());
+        assert!(!reply.text().contains("phone"), "the name of a device is kept nowhere");
+    }
+    // The device is part of what is asked.
+    let reused = post(&harness, &format!("{path}/wallets/0/deposits"), "1", deposit("phone-3")).await;
+    assert_eq!(reused.problem(), "422 idempotency_key_reused -");
+    for (key, amount) in [("h1", 60), ("h2", 41)] {
+        let headers = [("X-Api-Key", KEY), ("Content-Type", "application/json"), ("Idempotency-Key", key)];
+        let body = json!({ "amount": amount }).to_string();
+        let placed = harness.call("POST", &format!("{path}/wallets/0/holds"), &headers, body.as_bytes()).await;
+        assert_eq!(placed.status, 201, "{}", placed.text());
+    }
+    // After a restart it goes on.
+    let dir = harness.stop().await;
+    let harness = Harness::start_in(dir, 128 * 1024 * 1024, |_| ()).await;
+    let blocked = post(&harness, &format!("{other}/wallets/0/deposits"), "5", deposit("phone-1")).await;
+    assert_eq!(blocked.problem(), "422 risk_blocked -");
+    assert_eq!(
+        verdicts(&log(&harness, "&limit=4").await),
+        [
+            (500, "blocked", Some("Two deposits a device")),
+            (41, "suspicious", Some("100 a partner")),
+            (60, "safe", None),
+            (500, "safe", None),
+        ]
+    );
+    for (device, expected) in [(json!(""), "400 field_invalid /device"), (json!(7), "400 field_invalid /device")] {
+        let body = json!({ "amount": 1, "device": device });
+        let refused = post(&harness, &format!("{path}/wallets/0/deposits"), "6", body).await;
+        assert_eq!(refused.problem(), expected);
+    }
+    harness.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_is_for_operators_and_bad_questions_are_told() {
     let (harness, _) = shop().await;
@@ -138,6 +197,7 @@ async fn the_log_is_for_operators_and_bad_questions_are_told() {
         (json!({ "name": "R", "amount_above": 1, "within_seconds": 5, "action": "flag" }), "risk_rules[R]"),
         (json!({ "name": "R", "amount_above": 1, "count_above": 5, "action": "flag" }), "risk_rules[R]"),
         (json!({ "name": "R", "count_above": 5, "action": "flag" }), "risk_rules[R]"),
+        (json!({ "name": "R", "amount_above": 5, "per": "device", "action": "flag" }), "risk_rules[R]"),
         (json!({ "name": "R", "amount_above": -1, "action": "flag" }), "risk_rules[R].amount_above"),
         (json!({ "name": "R", "sum_above": 1, "within_seconds": 0, "action": "flag" }), "risk_rules[R].within_seconds"),
     ] {

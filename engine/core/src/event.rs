@@ -25,7 +25,7 @@ use crate::refund::PurchaseRefunded;
 use crate::rejection::RejectionCode;
 use crate::reversal::OperationReversed;
 use crate::review::{ReviewClosed, ReviewOpened};
-use crate::risk::RiskChecked;
+use crate::risk::{OperationCounted, RiskChecked};
 use crate::threshold::SpendStanding;
 use crate::transfer::{TransferCredited, TransferDeclined, TransferReturned, TransferSent, TransferSettled};
 use crate::wallet::WalletStatus;
@@ -150,6 +150,8 @@ pub enum Event {
     ReviewOpened(Box<ReviewOpened>),
     /// A review is over.
     ReviewClosed(ReviewClosed),
+    /// An operation counts for rules of partners and devices.
+    OperationCounted(OperationCounted),
 }
 
 /// See [`Event::OfferRedeemed`].

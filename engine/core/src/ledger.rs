@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::accounts::{Direction, HouseAccount};
 use crate::customer::Row;
-use crate::desk::Desk;
+use crate::desk::{CountedBy, Desk};
 use crate::event::{Body, Event, Record};
 use crate::hold::{Hold, HoldClosed, HoldEnd, HoldId};
 use crate::identity::{AliasKind, CustomerId, RuleId, TenantId, Unit, WalletId};
@@ -388,6 +388,26 @@ fn canonical_reviews(desk: &Desk, write: &mut impl FnMut(&[u8])) {
     }
 }
 
+/// Writes what rules of partners and devices ask for, by whom. Positions and times are left out.
+fn canonical_counted(desk: &Desk, write: &mut impl FnMut(&[u8])) {
+    for rules in desk.catalogues() {
+        let mut all: Vec<(CountedBy, RiskKind, Amount)> =
+            desk.counted_operations(rules.tenant).map(|(by, own)| (by, own.kind, own.amount)).collect();
+        // In order of the records within each.
+        all.sort_by_key(|(by, ..)| *by);
+        for (by, kind, amount) in all {
+            write(b"counted");
+            write(&rules.tenant.0.to_be_bytes());
+            match by {
+                CountedBy::Partner(partner) => write(&u128::from(partner.0).to_be_bytes()),
+                CountedBy::Device(device) => write(&device.0.to_be_bytes()),
+            }
+            write(&[risk_kind(kind)]);
+            write(&amount.minor_units().to_be_bytes());
+        }
+    }
+}
+
 /// Writes the transfer that is on its way, if there is one.
 fn canonical_transfer(desk: &Desk, write: &mut impl FnMut(&[u8])) {
     let Some(OpenTransfer { tenant, from, sent, answer, seq: _, received_at: _, released_by: _ }) =
@@ -559,13 +579,17 @@ fn canonical_risk(row: &Row, write: &mut impl FnMut(&[u8])) {
     write(&row.id.0.to_be_bytes());
     write(&(row.risk.len() as u64).to_be_bytes());
     for Remembered { kind, amount, at: _ } in &row.risk {
-        write(&[match kind {
-            RiskKind::Deposit => 0,
-            RiskKind::Hold => 1,
-            RiskKind::Transfer => 2,
-            RiskKind::Payment => 3,
-        }]);
+        write(&[risk_kind(*kind)]);
         write(&amount.minor_units().to_be_bytes());
+    }
+}
+
+const fn risk_kind(kind: RiskKind) -> u8 {
+    match kind {
+        RiskKind::Deposit => 0,
+        RiskKind::Hold => 1,
+        RiskKind::Transfer => 2,
+        RiskKind::Payment => 3,
     }
 }
 
@@ -633,6 +657,7 @@ pub fn canonical_rest_more(desk: &Desk, totals: &Totals, write: &mut impl FnMut(
     canonical_transfer(desk, write);
     canonical_invoices(desk, write);
     canonical_reviews(desk, write);
+    canonical_counted(desk, write);
     for (tenant, totals) in totals.tenants() {
         canonical_refund_totals(tenant, &totals.refunds, write);
         let TenantTotals { cashback, campaigns, rewards, rewarded_customers, points, offers, .. } = totals;

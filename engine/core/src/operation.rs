@@ -18,6 +18,7 @@ use crate::hold::HoldId;
 use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, RuleId, TenantId, WalletId};
 use crate::quantity::{Amount, Balance, DAY_US, Instant, Seq};
 use crate::refund::{Refund, RefundRejection};
+use crate::risk::DeviceId;
 use crate::transfer::TransferRefusal;
 use crate::wallet::WalletStatus;
 
@@ -209,6 +210,8 @@ pub struct OperationCommand {
     pub customer: CustomerName,
     /// What is asked.
     pub operation: Operation,
+    /// The device that the caller names.
+    pub device: Option<DeviceId>,
     /// A text for the profile store: that of the alias when the customer is created, or the name of a wallet. No rule
     /// looks at it and no event holds it.
     pub text: Option<Box<str>>,

@@ -13,7 +13,7 @@ use crate::event::{Event, Record};
 use crate::identity::{CustomerId, Fingerprint, RuleId};
 use crate::operation::{Actor, Operation, OperationCommand, OperationKey, OperationRefused, OperationRejection};
 use crate::quantity::{Amount, Instant, Seq};
-use crate::risk::RiskKind;
+use crate::risk::{DeviceId, RiskKind};
 
 /// Reviews of a tenant that may be open, besides those that are in flight.
 pub const REVIEWS_MAX: usize = 10_000;
@@ -35,6 +35,8 @@ pub struct ReviewOpened {
     pub kind: RiskKind,
     /// How much.
     pub amount: Amount,
+    /// The device that the caller named.
+    pub device: Option<DeviceId>,
     /// The rule that set it aside.
     pub rule: RuleId,
 }
@@ -82,21 +84,35 @@ impl Operation {
 }
 
 impl OperationCommand {
+    /// Returns what was set aside, of a release.
+    fn set_aside(&self) -> Option<&ReviewOpened> {
+        match self.operation {
+            Operation::ReleaseReview { .. } => self.original.as_deref()?.review(),
+            _ => None,
+        }
+    }
+
     /// Returns what is to be done: of a release, what was set aside.
     #[must_use]
     pub fn effective(&self) -> &Operation {
-        let set_aside = || self.original.as_deref()?.review().map(|opened| &opened.operation);
-        match self.operation {
-            Operation::ReleaseReview { .. } => set_aside().unwrap_or(&self.operation),
-            _ => &self.operation,
-        }
+        self.set_aside().map_or(&self.operation, |opened| &opened.operation)
+    }
+
+    /// Returns for whom it is to be done: of a release, for whoever had asked.
+    pub(crate) fn effective_actor(&self) -> Actor {
+        self.set_aside().map_or(self.actor, |opened| opened.actor)
+    }
+
+    /// Returns the device that is named: of a release, by whoever had asked.
+    pub(crate) fn effective_device(&self) -> Option<DeviceId> {
+        self.set_aside().map_or(self.device, |opened| opened.device)
     }
 
     /// Makes the command that was set aside, as its caller asked for it, and says who releases it. `None` of a command that
     /// releases nothing.
     pub(crate) fn released(&self) -> Option<(OperationCommand, ReviewClosed)> {
-        let Operation::ReleaseReview { review } = self.operation else { return None };
-        let opened = self.original.as_deref()?.review()?;
+        let opened = self.set_aside()?;
+        let review = self.operation.closes_review()?;
         let OperationCommand { actor, key, fingerprint, .. } = *self;
         let closed = ReviewClosed { review, released_by: Some(Releaser { actor, key, fingerprint }) };
         let command = OperationCommand {
@@ -104,6 +120,7 @@ impl OperationCommand {
             key: opened.key,
             fingerprint: opened.fingerprint,
             operation: opened.operation.clone(),
+            device: opened.device,
             original: None,
             ..self.clone()
         };

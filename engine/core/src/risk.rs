@@ -2,8 +2,9 @@
 //!
 //! A rule looks at one operation (its amount) or at those of a customer within a time (how many, how much in all), and flags
 //! it, blocks it, or sets it aside for a person ([`crate::review`]). Each check is an event of the operation's record; one that
-//! blocks is the operation's refusal. What velocity
-//! rules need is in the row: the operations of the longest window, and no more.
+//! blocks is the operation's refusal. What velocity rules of a customer need is in the row: the operations of the longest window,
+//! and no more. Rules of partners and devices ask for operations of many customers, which the desk remembers
+//! ([`crate::desk`]).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::Catalogue;
 use crate::customer::Row;
-use crate::identity::RuleId;
+use crate::identity::{PartnerId, RuleId};
 use crate::operation::{Operation, OperationRejection};
 use crate::quantity::{Amount, Instant};
 
@@ -71,7 +72,38 @@ pub enum RiskCondition {
         /// Within how many seconds.
         seconds: u32,
     },
+    /// A partner or a device has more of these operations than so many within so many seconds, of all customers.
+    CountAboveBy {
+        /// Whose operations are counted.
+        by: RiskParty,
+        /// How many there may be.
+        count: u32,
+        /// Within how many seconds.
+        seconds: u32,
+    },
+    /// Those operations of a partner or a device sum to more than this within so many seconds, of all customers.
+    SumAboveBy {
+        /// Whose operations are summed.
+        by: RiskParty,
+        /// What they may sum to.
+        sum: Amount,
+        /// Within how many seconds.
+        seconds: u32,
+    },
 }
+
+/// Whom operations are counted by, beside their customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RiskParty {
+    /// The partner that asks, or that is to be paid.
+    Partner,
+    /// The device that the caller names.
+    Device,
+}
+
+/// A device: the keyed hash of the tenant and the caller's name of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DeviceId(pub u128);
 
 /// What a rule does that strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +144,19 @@ pub struct RiskChecked {
     pub is_remembered: bool,
 }
 
+/// An operation was done that rules of partners or devices may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationCounted {
+    /// What it was.
+    pub kind: RiskKind,
+    /// How much.
+    pub amount: Amount,
+    /// The partner that had asked, or was to be paid.
+    pub partner: Option<PartnerId>,
+    /// The device that the caller named.
+    pub device: Option<DeviceId>,
+}
+
 /// An operation that is remembered for velocity rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remembered {
@@ -129,7 +174,19 @@ impl RiskCondition {
     pub const fn seconds(&self) -> Option<u32> {
         match self {
             RiskCondition::AmountAbove(_) => None,
-            RiskCondition::CountAbove { seconds, .. } | RiskCondition::SumAbove { seconds, .. } => Some(*seconds),
+            RiskCondition::CountAbove { seconds, .. }
+            | RiskCondition::SumAbove { seconds, .. }
+            | RiskCondition::CountAboveBy { seconds, .. }
+            | RiskCondition::SumAboveBy { seconds, .. } => Some(*seconds),
+        }
+    }
+
+    /// Returns whom it counts by; `None` for the customer.
+    #[must_use]
+    pub const fn party(&self) -> Option<RiskParty> {
+        match self {
+            RiskCondition::AmountAbove(_) | RiskCondition::CountAbove { .. } | RiskCondition::SumAbove { .. } => None,
+            RiskCondition::CountAboveBy { by, .. } | RiskCondition::SumAboveBy { by, .. } => Some(*by),
         }
     }
 }
@@ -149,25 +206,35 @@ impl Operation {
 }
 
 impl RiskRule {
-    fn strikes(&self, remembered: &[Remembered], own: Remembered) -> bool {
-        let looks_at = |kind: RiskKind| self.operations.is_empty() || self.operations.contains(&kind);
-        if !looks_at(own.kind) {
+    /// Returns true for a kind of operation that the rule looks at.
+    #[must_use]
+    pub fn looks_at(&self, kind: RiskKind) -> bool {
+        self.operations.is_empty() || self.operations.contains(&kind)
+    }
+
+    /// Returns true where the rule strikes at an operation beside those that are remembered, the oldest first.
+    pub(crate) fn strikes<'a, I>(&self, remembered: I, own: Remembered) -> bool
+    where
+        I: ExactSizeIterator<Item = &'a Remembered> + Clone,
+    {
+        if !self.looks_at(own.kind) {
             return false;
         }
         let is_within = |past: &Remembered, seconds: u32| {
             Instant(own.at.0.saturating_sub(i64::from(seconds) * 1_000_000)) < past.at
         };
-        let within = |seconds| remembered.iter().filter(move |past| is_within(past, seconds) && looks_at(past.kind));
+        let within =
+            |seconds| remembered.clone().filter(move |past| is_within(past, seconds) && self.looks_at(past.kind));
         let may_have_forgotten = |seconds| {
-            let oldest = remembered.first().filter(|_| REMEMBERED_MAX <= remembered.len());
+            let oldest = remembered.clone().next().filter(|_| REMEMBERED_MAX <= remembered.len());
             oldest.is_some_and(|oldest| is_within(oldest, seconds))
         };
         match self.condition {
             RiskCondition::AmountAbove(amount) => amount < own.amount,
-            RiskCondition::CountAbove { count, seconds } => {
+            RiskCondition::CountAbove { count, seconds } | RiskCondition::CountAboveBy { count, seconds, .. } => {
                 (count as usize) < within(seconds).count() + 1 || may_have_forgotten(seconds)
             }
-            RiskCondition::SumAbove { sum, seconds } => {
+            RiskCondition::SumAbove { sum, seconds } | RiskCondition::SumAboveBy { sum, seconds, .. } => {
                 let past: i128 = within(seconds).map(|past| i128::from(past.amount.minor_units())).sum();
                 let all = past + i128::from(own.amount.minor_units());
                 i128::from(sum.minor_units()) < all || may_have_forgotten(seconds)
@@ -193,7 +260,8 @@ pub(crate) enum Look {
     },
 }
 
-/// Looks at an operation that the ledger received at `at`. One that a person released is let be, whatever strikes.
+/// Looks at an operation that the ledger received at `at`. One that a person released is let be, whatever strikes. What
+/// rules of partners and devices say, the desk has found out: these strike.
 ///
 /// Windows are measured by the ledger's own clock, also for tenants whose rules follow `occurred_at`: whoever is looked at
 /// must not be able to move that time.
@@ -205,7 +273,7 @@ pub(crate) fn look(
     row: &Row,
     rules: &Catalogue,
     (operation, is_released): (&Operation, bool),
-    at: Instant,
+    (at, striking_by_party): (Instant, &[RuleId]),
 ) -> Result<Look, OperationRejection> {
     // Where the last rule is gone, what was remembered for it goes with the next operation.
     let has_part = !rules.risk_rules.is_empty() || !row.risk.is_empty();
@@ -213,12 +281,17 @@ pub(crate) fn look(
     // What is no amount is refused for that.
     let Ok(amount) = Operation::amount(asked) else { return Ok(Look::Nothing) };
     let own = Remembered { at, kind, amount };
-    let longest = rules.risk_rules.iter().filter_map(|rule| rule.condition.seconds()).max();
+    let of_customer = rules.risk_rules.iter().filter(|rule| rule.condition.party().is_none());
+    let longest = of_customer.filter_map(|rule| rule.condition.seconds()).max();
     let horizon = longest.map(|seconds| at.0.saturating_sub(i64::from(seconds) * 1_000_000));
     let is_over = |past: &&Remembered| horizon.is_none_or(|horizon| past.at.0 <= horizon);
     let forgets = row.risk.iter().take_while(is_over).count();
     let remembered = &row.risk[forgets..];
-    let striking = || rules.risk_rules.iter().filter(|rule| rule.strikes(remembered, own));
+    let strikes = |rule: &&RiskRule| match rule.condition.party() {
+        None => rule.strikes(remembered.iter(), own),
+        Some(_) => striking_by_party.contains(&rule.id),
+    };
+    let striking = || rules.risk_rules.iter().filter(strikes);
     let first_that = |action: RiskAction| striking().find(|rule| rule.action == action);
     let (blocks, reviews) = (first_that(RiskAction::Block), first_that(RiskAction::Review));
     match (blocks, reviews) {

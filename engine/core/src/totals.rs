@@ -273,7 +273,8 @@ impl TenantTotals {
             | Event::InvoicePaid(_)
             | Event::RiskChecked(_)
             | Event::ReviewOpened(_)
-            | Event::ReviewClosed(_) => (),
+            | Event::ReviewClosed(_)
+            | Event::OperationCounted(_) => (),
             Event::OperationReversed(_) => self.reversals += 1,
             Event::CampaignCompleted(completed) => {
                 *self.campaigns.entry(completed.campaign).or_default() += 1;

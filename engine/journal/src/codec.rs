@@ -77,6 +77,7 @@ mod kind {
     pub(super) const OPERATION_REVERSED: u16 = 37;
     pub(super) const REVIEW_OPENED: u16 = 38;
     pub(super) const REVIEW_CLOSED: u16 = 39;
+    pub(super) const OPERATION_COUNTED: u16 = 40;
 }
 
 /// Why bytes are no record.
@@ -201,6 +202,7 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::OperationReversed(body) => put(kind::OPERATION_REVERSED, body, out),
         Event::ReviewOpened(body) => put(kind::REVIEW_OPENED, &**body, out),
         Event::ReviewClosed(body) => put(kind::REVIEW_CLOSED, body, out),
+        Event::OperationCounted(body) => put(kind::OPERATION_COUNTED, body, out),
     }
 }
 
@@ -379,6 +381,7 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::OPERATION_REVERSED => Event::OperationReversed(get(kind, body)?),
         kind::REVIEW_OPENED => Event::ReviewOpened(Box::new(get(kind, body)?)),
         kind::REVIEW_CLOSED => Event::ReviewClosed(get(kind, body)?),
+        kind::OPERATION_COUNTED => Event::OperationCounted(get(kind, body)?),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

@@ -30,7 +30,9 @@ use kembali_core::refund::{
 };
 use kembali_core::reversal::OperationReversed;
 use kembali_core::review::{Releaser, ReviewClosed, ReviewOpened};
-use kembali_core::risk::{RiskAction, RiskChecked, RiskCondition, RiskKind, RiskRule, Verdict};
+use kembali_core::risk::{
+    DeviceId, OperationCounted, RiskAction, RiskChecked, RiskCondition, RiskKind, RiskParty, RiskRule, Verdict,
+};
 use kembali_core::threshold::SpendStanding;
 use kembali_core::transfer::{
     TransferCredited, TransferDeclined, TransferRefusal, TransferReturned, TransferSent, TransferSettled,
@@ -597,6 +599,7 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
                 operation,
                 kind,
                 amount: amount(500),
+                device: Some(DeviceId(0x77)),
                 rule,
             };
             body(customer, vec![Event::ReviewOpened(Box::new(opened))])
@@ -607,6 +610,20 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
         }),
         ("review_rejected", {
             body(customer, vec![Event::ReviewClosed(ReviewClosed { review: Seq(41), released_by: None })])
+        }),
+        ("operation_counted", {
+            let (partner, device) = (Some(partner), Some(DeviceId(0x77)));
+            let counted = OperationCounted { kind: RiskKind::Hold, amount: amount(500), partner, device };
+            body(customer, vec![Event::OperationCounted(counted)])
+        }),
+        ("catalogue_that_counts_by_parties", {
+            let (mut full, seconds) = (full_catalogue(), 60);
+            let by = |by| RiskCondition::CountAboveBy { by, count: 5, seconds };
+            full.risk_rules[0].condition = by(RiskParty::Partner);
+            full.risk_rules[1].condition = by(RiskParty::Device);
+            full.risk_rules[2].condition =
+                RiskCondition::SumAboveBy { by: RiskParty::Device, sum: amount(20_000_000), seconds };
+            body(None, vec![Event::CatalogueApplied(Arc::new(full))])
         }),
         ("refused_review_rejected", refused(OperationRejection::ReviewRejected)),
         ("refused_review_closed", refused(OperationRejection::ReviewClosed)),

@@ -127,6 +127,7 @@ pub(crate) async fn operate(engine: &Engine, index: usize, state: &mut u64) {
             idempotency_key: Some(key),
             operation,
             wallet_name: None,
+            device: None,
             dry_run: false,
         };
         let is_deposit = matches!(operation, Operation::Deposit { .. });

@@ -101,6 +101,7 @@ fn r16_a_transfer_goes_on_after_a_start() {
                 idempotency_key: Some(key.into()),
                 operation,
                 wallet_name: None,
+                device: None,
                 dry_run: false,
             };
             engine.operate(request).await

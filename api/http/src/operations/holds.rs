@@ -27,7 +27,8 @@ pub(crate) async fn post(
     let ask = Ask::read(&app, identity, Endpoint::PostHold, request.uri(), request.headers()).await?;
     let Actor::Partner(partner) = ask.actor else { return Err(Problem::new(&codes::ROLE_INSUFFICIENT)) };
     let (customer, wallet) = (customer(&id)?, wallet_id(&wallet)?);
-    let body: NewHold = body_of(&app, request).await?;
+    let mut body: NewHold = body_of(&app, request).await?;
+    let ask = ask.with_device(body.device.take())?;
     let (amount, life_seconds) = (body.amount.0, body.expires_in_seconds.map(|seconds| seconds.0));
     let operation = Operation::PlaceHold { wallet, partner, amount, life_seconds, reference: body.reference()? };
     ask.operate(&app, customer, operation, None).await

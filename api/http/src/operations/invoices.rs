@@ -57,7 +57,8 @@ pub(crate) async fn pay(
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&app, identity, Endpoint::PostPayment, request.uri(), request.headers()).await?;
     let (customer, wallet) = (customer(&id)?, wallet_id(&wallet)?);
-    let body: NewPayment = body_of(&app, request).await?;
+    let mut body: NewPayment = body_of(&app, request).await?;
+    let ask = ask.with_device(body.device.take())?;
     let amount = body.amount.0;
     let operation = Operation::PayInvoice { wallet, number: body.number()?, amount };
     ask.operate(&app, customer, operation, None).await
@@ -87,7 +88,7 @@ pub(crate) async fn show(
 
 impl Ask {
     async fn invoice(self, app: &App, operation: Operation) -> Result<Response, Problem> {
-        let Ask { tenant, actor, key: idempotency_key, dry_run, done } = self;
+        let Ask { tenant, actor, key: idempotency_key, dry_run, done, .. } = self;
         let request = InvoiceRequest { tenant, actor, idempotency_key, operation, dry_run };
         finish(app, app.engine.invoice(request).await?, dry_run, done)
     }

@@ -53,10 +53,18 @@ impl Ask {
         let (original, _) = app.engine.record(review).await?.ok_or_else(unknown)?;
         let is_review = original.body.tenant == self.tenant && original.review().is_some();
         let customer = original.body.customer.filter(|_| is_review).ok_or_else(unknown)?;
-        let Ask { tenant, actor, key: idempotency_key, dry_run, done } = self;
+        let Ask { tenant, actor, key: idempotency_key, dry_run, done, .. } = self;
         let customer = CustomerRef::Id(customer);
-        let request =
-            OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name: None, dry_run };
+        let request = OperationRequest {
+            tenant,
+            actor,
+            customer,
+            idempotency_key,
+            operation,
+            wallet_name: None,
+            device: None,
+            dry_run,
+        };
         finish(app, app.engine.operate_on(request, original).await?, dry_run, done)
     }
 }

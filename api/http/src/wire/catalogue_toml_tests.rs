@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::wire::catalogue::*;
 use crate::wire::catalogue_draft::zone_of;
 use crate::wire::catalogue_view::{file_of, period_text};
-use crate::wire::risk::{RiskActionFile, RiskKindFile, RiskRuleFile};
+use crate::wire::risk::{RiskActionFile, RiskKindFile, RiskPartyFile, RiskRuleFile};
 
 const ZONES: [&str; 4] = ["Asia/Jakarta", "Europe/Berlin", "America/St_Johns", "UTC"];
 
@@ -189,17 +189,21 @@ fn refunds() -> impl Strategy<Value = RefundsFile> {
 /// A risk rule without its name.
 fn risk() -> impl Strategy<Value = RiskRuleFile> {
     let every = [RiskKindFile::Deposit, RiskKindFile::Hold, RiskKindFile::Transfer, RiskKindFile::Payment];
-    let action = prop_oneof![Just(RiskActionFile::Flag), Just(RiskActionFile::Block)];
-    (proptest::sample::subsequence(every.to_vec(), 0..=4), 0..3u8, money(), 0..=1_000u32, 1..=2_678_400u32, action)
-        .prop_map(|(operations, which, money, count, seconds, action)| RiskRuleFile {
+    let action = prop_oneof![Just(RiskActionFile::Flag), Just(RiskActionFile::Block), Just(RiskActionFile::Review)];
+    let per = option::of(prop_oneof![Just(RiskPartyFile::Partner), Just(RiskPartyFile::Device)]);
+    let operations = proptest::sample::subsequence(every.to_vec(), 0..=4);
+    (operations, 0..3u8, money(), 0..=1_000u32, 1..=2_678_400u32, (per, action)).prop_map(
+        |(operations, which, money, count, seconds, (per, action))| RiskRuleFile {
             name: String::new(),
             operations,
             amount_above: (which == 0).then_some(money),
             count_above: (which == 1).then_some(count),
             sum_above: (which == 2).then_some(money),
+            per: per.filter(|_| which != 0),
             within_seconds: (which != 0).then_some(seconds),
             action,
-        })
+        },
+    )
 }
 
 /// What an offer costs, credits and has in stock, whether it is active, and two instants between which it runs.

@@ -25,6 +25,10 @@ pub(crate) struct NewHold {
     #[serde(default)]
     #[schema(min_length = 1, max_length = 128)]
     reference: Option<String>,
+    /// The caller's own name of the device that is used, which risk rules may count by. It is kept as a keyed hash alone.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 128)]
+    pub(crate) device: Option<String>,
 }
 
 impl OperationBody for NewHold {
@@ -32,6 +36,7 @@ impl OperationBody for NewHold {
         required("amount", Form::Whole),
         optional("expires_in_seconds", Form::Whole),
         optional("reference", Form::Text),
+        optional("device", Form::Text),
     ];
 }
 

@@ -70,10 +70,15 @@ pub(crate) struct NewPayment {
     va_number: String,
     /// How much, in minor units: what the invoice is for.
     pub(crate) amount: Whole,
+    /// The caller's own name of the device that is used, which risk rules may count by. It is kept as a keyed hash alone.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 128)]
+    pub(crate) device: Option<String>,
 }
 
 impl OperationBody for NewPayment {
-    const FIELDS: &'static [Field] = &[required("va_number", Form::Text), required("amount", Form::Whole)];
+    const FIELDS: &'static [Field] =
+        &[required("va_number", Form::Text), required("amount", Form::Whole), optional("device", Form::Text)];
 }
 
 impl NewPayment {

@@ -585,6 +585,7 @@ impl<'a> Names<'a> {
             | Event::OperationReversed(_)
             | Event::ReviewOpened(_)
             | Event::ReviewClosed(_)
+            | Event::OperationCounted(_)
             | Event::RiskChecked(_) => return None,
         })
     }

@@ -2,7 +2,7 @@
 
 use kembali_core::catalogue::Catalogue;
 use kembali_core::draft::RiskRuleDraft;
-use kembali_core::risk::{RiskAction, RiskCondition, RiskKind, RiskRule, Verdict};
+use kembali_core::risk::{RiskAction, RiskCondition, RiskKind, RiskParty, RiskRule, Verdict};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -23,12 +23,16 @@ pub struct RiskRuleFile {
     /// It strikes above this amount, in minor units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_above: Option<Money>,
-    /// It strikes where a customer has more of these operations than so many.
+    /// It strikes where there are more of these operations than so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count_above: Option<u32>,
-    /// It strikes where these operations of a customer sum to more than this, in minor units.
+    /// It strikes where these operations sum to more than this, in minor units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sum_above: Option<Money>,
+    /// Whose operations are counted or summed: without it those of the customer, else those of a partner or of a device, of all
+    /// customers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<RiskPartyFile>,
     /// Within how many seconds, up to 31 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within_seconds: Option<u32>,
@@ -48,6 +52,16 @@ pub enum RiskKindFile {
     Transfer,
     /// An invoice is paid.
     Payment,
+}
+
+/// Whose operations a rule counts, of all customers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RiskPartyFile {
+    /// Those that one partner asks for, or is to be paid by.
+    Partner,
+    /// Those of one device, as callers name it.
+    Device,
 }
 
 /// What a rule does that strikes.
@@ -90,15 +104,28 @@ pub(super) fn risk_drafts(file: &CatalogueFile) -> Result<Vec<RiskRuleDraft>, Ca
 impl RiskRuleFile {
     fn to_draft(&self) -> Result<RiskRuleDraft, CatalogueFault> {
         let place = |member: &str| format!("risk_rules[{}].{member}", self.name);
+        let by = self.per.map(|per| match per {
+            RiskPartyFile::Partner => RiskParty::Partner,
+            RiskPartyFile::Device => RiskParty::Device,
+        });
         let condition = match (self.amount_above, self.count_above, self.sum_above, self.within_seconds) {
-            (Some(limit), None, None, None) => RiskCondition::AmountAbove(amount(limit, || place("amount_above"))?),
-            (None, Some(count), None, Some(seconds)) => RiskCondition::CountAbove { count, seconds },
+            (Some(limit), None, None, None) if by.is_none() => {
+                RiskCondition::AmountAbove(amount(limit, || place("amount_above"))?)
+            }
+            (None, Some(count), None, Some(seconds)) => match by {
+                None => RiskCondition::CountAbove { count, seconds },
+                Some(by) => RiskCondition::CountAboveBy { by, count, seconds },
+            },
             (None, None, Some(sum), Some(seconds)) => {
-                RiskCondition::SumAbove { sum: amount(sum, || place("sum_above"))?, seconds }
+                let sum = amount(sum, || place("sum_above"))?;
+                match by {
+                    None => RiskCondition::SumAbove { sum, seconds },
+                    Some(by) => RiskCondition::SumAboveBy { by, sum, seconds },
+                }
             }
             _ => {
                 let form = "must have exactly one of amount_above, count_above and sum_above; the last two, and only \
-                            they, with within_seconds";
+                            they, with within_seconds, and with per or without";
                 return Err(fault(format!("risk_rules[{}]", self.name), form));
             }
         };
@@ -124,8 +151,10 @@ fn risk_file(rule: &RiskRule) -> RiskRuleFile {
     let money = |amount: kembali_core::Amount| Some(Money(amount.minor_units()));
     let (amount_above, count_above, sum_above) = match rule.condition {
         RiskCondition::AmountAbove(amount) => (money(amount), None, None),
-        RiskCondition::CountAbove { count, .. } => (None, Some(count), None),
-        RiskCondition::SumAbove { sum, .. } => (None, None, money(sum)),
+        RiskCondition::CountAbove { count, .. } | RiskCondition::CountAboveBy { count, .. } => {
+            (None, Some(count), None)
+        }
+        RiskCondition::SumAbove { sum, .. } | RiskCondition::SumAboveBy { sum, .. } => (None, None, money(sum)),
     };
     RiskRuleFile {
         name: rule.name.clone(),
@@ -133,6 +162,10 @@ fn risk_file(rule: &RiskRule) -> RiskRuleFile {
         amount_above,
         count_above,
         sum_above,
+        per: rule.condition.party().map(|by| match by {
+            RiskParty::Partner => RiskPartyFile::Partner,
+            RiskParty::Device => RiskPartyFile::Device,
+        }),
         within_seconds: rule.condition.seconds(),
         action: match rule.action {
             RiskAction::Flag => RiskActionFile::Flag,

@@ -31,6 +31,10 @@ pub(crate) struct NewTransfer {
     #[serde(default)]
     #[schema(min_length = 1, max_length = 128)]
     reference: Option<String>,
+    /// The caller's own name of the device that is used, which risk rules may count by. It is kept as a keyed hash alone.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 128)]
+    pub(crate) device: Option<String>,
 }
 
 /// Whose wallet gets it: exactly one of `id`, `email` and `ref`.
@@ -57,6 +61,7 @@ impl OperationBody for NewTransfer {
         optional("to_wallet", Form::Whole),
         required("amount", Form::Whole),
         optional("reference", Form::Text),
+        optional("device", Form::Text),
     ];
 }
 

@@ -134,7 +134,8 @@ impl Row {
                 | Event::InvoiceCancelled(_)
                 | Event::InvoicePaid(_)
                 | Event::ReviewOpened(_)
-                | Event::ReviewClosed(_) => (),
+                | Event::ReviewClosed(_)
+                | Event::OperationCounted(_) => (),
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::quantity::{Amount, Seq};
 use crate::refund::{Original, refund};
 use crate::reversal::reverse;
 use crate::review::{REVIEWS_MAX, ReviewOpened, reject};
-use crate::risk::{self, Look};
+use crate::risk::{self, Look, OperationCounted};
 use crate::tier_move::move_tier;
 use crate::transfer;
 use crate::upkeep;
@@ -68,9 +68,17 @@ fn decide(
 ) -> Result<Option<Body>, OperationRejection> {
     // What a person released is done for whoever had asked.
     let released = command.released();
+    if let (Some(_), Some(record)) = (&released, &command.original) {
+        assert_eq!(record.body.customer, Some(terms.customer), "what is released is the customer's");
+    }
     let (command, closed) =
         released.map_or((Cow::Borrowed(command), None), |(own, closed)| (Cow::Owned(own), Some(closed)));
-    let look = risk::look(row, &terms.catalogue, (&command.operation, closed.is_some()), terms.received_at)?;
+    let look = risk::look(
+        row,
+        &terms.catalogue,
+        (&command.operation, closed.is_some()),
+        (terms.received_at, &terms.parties.striking),
+    )?;
     let Some(effects) = effects(row, terms, &command)? else { return Ok(None) };
     let checked = match look {
         Look::Nothing => None,
@@ -80,14 +88,23 @@ fn decide(
             return Err(OperationRejection::ReviewsTooMany { reviews_max: REVIEWS_MAX as u32 });
         }
         Look::SetAside { kind, amount, rule } => {
-            let OperationCommand { actor, key, fingerprint, operation, .. } = command.into_owned();
-            let opened = ReviewOpened { actor, key, fingerprint, at: terms.at, operation, kind, amount, rule };
+            let OperationCommand { actor, key, fingerprint, operation, device, .. } = command.into_owned();
+            let opened = ReviewOpened { actor, key, fingerprint, at: terms.at, operation, kind, amount, device, rule };
             events.push(Event::ReviewOpened(Box::new(opened)));
             return Ok(Some(body_of(terms, events)));
         }
     };
     events.extend(closed.map(Event::ReviewClosed));
-    Ok(Some(body(terms, command.into_owned(), events, checked.into_iter().chain(effects))))
+    let counted = counted(&command.operation, terms).map(Event::OperationCounted);
+    let effects = checked.into_iter().chain(counted).chain(effects);
+    Ok(Some(body(terms, command.into_owned(), events, effects)))
+}
+
+/// Says what rules of partners and devices will ask for.
+fn counted(operation: &Operation, terms: &OperationTerms) -> Option<OperationCounted> {
+    let (kind, asked) = operation.at_risk().filter(|_| terms.parties.is_counted)?;
+    let (amount, partner, device) = (Operation::amount(asked).ok()?, terms.parties.partner, terms.parties.device);
+    Some(OperationCounted { kind, amount, partner, device })
 }
 
 fn body(

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use super::admit::{Named, name_customer, rule_time};
 use super::budgets::budgets;
+use super::counted::{PartyTerms, party_terms};
 use super::invoices::invoice_terms;
 use super::{Desk, Reservations};
 use crate::campaign::{Activity, Budgets};
@@ -61,6 +62,8 @@ pub struct OperationTerms {
     pub budgets: Budgets,
     /// What there is of the invoice that is paid.
     pub invoice: InvoiceTerms,
+    /// What rules of partners and devices say.
+    pub parties: PartyTerms,
     /// True while one more operation of the tenant may be set aside.
     pub has_room_for_review: bool,
 }
@@ -172,6 +175,8 @@ pub fn admit_operation(
     };
     let Some(budgets) = budgets else { return OperationAdmission::Wait };
     let Some(invoice) = invoice_terms(desk, open, command) else { return OperationAdmission::Wait };
+    let looked_at = (&**catalogue, received_at);
+    let Some(parties) = party_terms(desk, open, looked_at, command) else { return OperationAdmission::Wait };
     let recorded = command.original.as_deref().map(|record| record.body.catalogue_version);
     let recorded = recorded.and_then(|version| desk.catalogue_at(command.tenant, version)).cloned();
     let removals = desk.removals(command.tenant).cloned().unwrap_or_default();
@@ -185,6 +190,7 @@ pub fn admit_operation(
         offer,
         budgets,
         invoice,
+        parties,
         has_room_for_review: desk.has_room_for_review(command.tenant),
     })
 }

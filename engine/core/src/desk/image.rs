@@ -11,12 +11,14 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::counted::{Counted, CountedBy};
 use super::{Desk, Known, KnownOperation, Receipt, TenantDesk};
 use crate::catalogue::Catalogue;
 use crate::identity::{CustomerId, PurchaseKey, RuleId, TenantId};
 use crate::invoice::Invoice;
 use crate::operation::OperationKey;
 use crate::quantity::{Instant, Seq};
+use crate::risk::Remembered;
 use crate::totals::{TenantTotals, Totals};
 use crate::transfer::OpenTransfer;
 
@@ -92,6 +94,15 @@ pub enum DeskPiece {
         /// Whose operation.
         customer: CustomerId,
     },
+    /// An operation of the tenant that rules of partners or devices may ask for, the oldest first.
+    Counted {
+        /// Its record.
+        seq: Seq,
+        /// Whose it is.
+        by: CountedBy,
+        /// What it was.
+        operation: Remembered,
+    },
 }
 
 /// Why a piece has no place: the pieces are not those of one desk, or not in order.
@@ -144,6 +155,7 @@ impl Desk {
                     completions: BTreeMap::new(),
                     invoices: BTreeMap::new(),
                     reviews: BTreeMap::new(),
+                    counted: Counted::default(),
                     watermark,
                     has_entries,
                 });
@@ -189,6 +201,10 @@ impl Desk {
                 if tenant.reviews.insert(review, customer).is_some() {
                     return Err(Misfit("a review is there twice"));
                 }
+            }
+            DeskPiece::Counted { seq, by, operation } => {
+                let tenant = self.tenants.last_mut().ok_or(Misfit("an operation is counted before its tenant"))?;
+                tenant.counted.push(seq, by, operation);
             }
             DeskPiece::Transfer(open) => {
                 if self.transfer.replace(*open).is_some() {
@@ -241,8 +257,9 @@ impl TenantDesk {
             .map(|(number, invoice)| DeskPiece::Invoice { number: number.clone(), invoice: *invoice });
         let reviews =
             (self.reviews.iter()).map(|(review, customer)| DeskPiece::Review { review: *review, customer: *customer });
+        let counted = self.counted.iter().map(|(seq, by, operation)| DeskPiece::Counted { seq, by, operation });
         let counts = promos.chain(offers).chain(completions);
-        core::iter::once(head).chain(versions).chain(counts).chain(invoices).chain(reviews)
+        core::iter::once(head).chain(versions).chain(counts).chain(invoices).chain(reviews).chain(counted)
     }
 }
 

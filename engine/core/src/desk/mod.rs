@@ -8,6 +8,7 @@
 mod admit;
 mod admit_operation;
 mod budgets;
+mod counted;
 mod image;
 mod invoices;
 mod keys;
@@ -22,6 +23,7 @@ use alloc::vec::Vec;
 
 pub use admit::{Admission, PromoTerms, Terms, admit, apply, refuse};
 pub use admit_operation::{OfferTerms, OperationAdmission, OperationTerms, admit_operation};
+pub use counted::{COUNTED_MAX, CountedBy, PartyTerms};
 pub use image::{DeskPiece, Misfit};
 pub use invoices::{InvoiceDecision, decide_invoice};
 pub use keys::{KeyIndex, Receipt};
@@ -37,7 +39,9 @@ use crate::operation::OperationKey;
 use crate::placement::Removal;
 use crate::quantity::{Instant, Seq};
 use crate::review::REVIEWS_MAX;
+use crate::risk::Remembered;
 use crate::transfer::{OpenTransfer, TransferRefusal, TransferTerms};
+use counted::Counted;
 use operations::Operations;
 
 /// What no single customer owns.
@@ -91,6 +95,8 @@ struct TenantDesk {
     invoices: BTreeMap<Box<str>, Invoice>,
     /// The reviews that are open, by their records, and whose they are.
     reviews: BTreeMap<Seq, CustomerId>,
+    /// What rules of partners and devices ask for.
+    counted: Counted,
     /// The highest accepted `occurred_at`.
     watermark: Option<Instant>,
     /// True once a wallet was moved.
@@ -185,6 +191,10 @@ impl Desk {
                     self.remember(releaser.key, releaser.fingerprint, record);
                 }
             }
+            Event::OperationCounted(own) => {
+                let received_at = record.body.received_at;
+                self.tenant_mut(tenant).counted.evolve(record.seq, received_at, own);
+            }
             Event::ReviewOpened(own) => {
                 let customer = record.body.customer.expect("what is set aside is a customer's");
                 self.tenant_mut(tenant).reviews.insert(record.seq, customer);
@@ -248,6 +258,7 @@ impl Desk {
                 completions: BTreeMap::new(),
                 invoices: BTreeMap::new(),
                 reviews: BTreeMap::new(),
+                counted: Counted::default(),
                 watermark: None,
                 has_entries: false,
             });
@@ -286,6 +297,15 @@ impl Desk {
     #[must_use]
     pub fn review(&self, tenant: TenantId, review: Seq) -> Option<CustomerId> {
         self.tenant(tenant)?.reviews.get(&review).copied()
+    }
+
+    fn counted(&self, tenant: TenantId) -> Option<&Counted> {
+        self.tenant(tenant).map(|desk| &desk.counted)
+    }
+
+    /// Lists what rules of partners and devices ask for, in the order of its records.
+    pub fn counted_operations(&self, tenant: TenantId) -> impl Iterator<Item = (CountedBy, Remembered)> {
+        self.counted(tenant).into_iter().flat_map(Counted::iter).map(|(_, party, own)| (party, own))
     }
 
     /// Returns true while one more review may be opened.

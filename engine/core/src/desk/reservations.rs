@@ -5,6 +5,7 @@
 
 use alloc::boxed::Box;
 
+use super::counted::CountedBy;
 use crate::identity::{CustomerId, PurchaseKey, RuleId, TenantId};
 use crate::maps::{Map, Set};
 use crate::operation::OperationKey;
@@ -29,6 +30,8 @@ pub struct Reservations {
     invoices: Set<(TenantId, Box<str>)>,
     /// Reviews that are being closed.
     reviews: Set<Seq>,
+    /// Partners and devices whose rules look at an operation.
+    parties: Set<(TenantId, CountedBy)>,
 }
 
 impl Reservations {
@@ -174,6 +177,28 @@ impl Reservations {
     /// If it was not begun.
     pub fn end_review(&mut self, review: Seq) {
         assert!(self.reviews.remove(&review), "the end of a review ends that was not begun");
+    }
+
+    /// Keeps partners and devices for one operation that their rules look at.
+    pub fn begin_parties(&mut self, tenant: TenantId, parties: &[CountedBy]) {
+        self.parties.extend(parties.iter().map(|party| (tenant, *party)));
+    }
+
+    /// Ends what [`Reservations::begin_parties`] began.
+    ///
+    /// # Panics
+    ///
+    /// If it was not begun.
+    pub fn end_parties(&mut self, tenant: TenantId, parties: &[CountedBy]) {
+        for party in parties {
+            assert!(self.parties.remove(&(tenant, *party)), "an operation of a party ends that was not begun");
+        }
+    }
+
+    /// Returns true while an operation of a partner or a device is in flight that their rules look at.
+    #[must_use]
+    pub fn has_party(&self, tenant: TenantId, party: CountedBy) -> bool {
+        self.parties.contains(&(tenant, party))
     }
 
     /// Returns true while a review is being closed.

@@ -54,13 +54,15 @@ impl RiskRuleDraft {
         };
         match self.condition {
             RiskCondition::AmountAbove(_) => (),
-            RiskCondition::CountAbove { count, seconds } => {
+            RiskCondition::CountAbove { count, seconds } | RiskCondition::CountAboveBy { count, seconds, .. } => {
                 check_seconds(seconds)?;
                 if COUNT_MAX < count {
                     return Err(invalid(place("count_above"), format!("must be at most {COUNT_MAX}")));
                 }
             }
-            RiskCondition::SumAbove { seconds, .. } => check_seconds(seconds)?,
+            RiskCondition::SumAbove { seconds, .. } | RiskCondition::SumAboveBy { seconds, .. } => {
+                check_seconds(seconds)?
+            }
         }
         let mut operations = self.operations.clone();
         operations.sort_unstable();

@@ -30,10 +30,16 @@ impl WhatIf {
         let received_at = body.received_at;
         let placed = placed_hold(&body);
         let (mut name, mut done, mut released) = (CustomerName::Id(customer), None, None);
+        // Where rules looked at it, the record says the device.
+        let mut device = None;
         let (was_set_aside, was_sent) = (has_review(&body), OpenTransfer::sent_by(&body, seq).is_some());
         for event in body.events {
             match event {
-                Event::ReviewOpened(own) => done = Some((own.actor, own.fingerprint, own.operation)),
+                Event::OperationCounted(own) => device = own.device,
+                Event::ReviewOpened(own) => {
+                    device = own.device;
+                    done = Some((own.actor, own.fingerprint, own.operation));
+                }
                 Event::ReviewClosed(ReviewClosed { review, released_by: Some(by) }) => {
                     released = Some((by.actor, by.fingerprint, Operation::ReleaseReview { review }));
                 }
@@ -86,6 +92,7 @@ impl WhatIf {
             fingerprint,
             customer: name,
             operation,
+            device,
             text: None,
             dry_run: false,
             original,

@@ -9,6 +9,7 @@ use kembali_core::desk::{self, InvoiceDecision, OperationAdmission, OperationTer
 use kembali_core::event::{Body, Event, Record};
 use kembali_core::hold::HoldId;
 use kembali_core::operation::{Actor, Operation, OperationCommand, OperationKey, OperationRejection, TierMove};
+use kembali_core::risk::DeviceId;
 use kembali_core::transfer::{self, OpenTransfer};
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{CustomerId, CustomerName, Fingerprint, Instant, PartnerId, Seq, TenantId, WalletId};
@@ -142,19 +143,20 @@ impl World {
     ///
     /// Operations: `create`; `open`; `rename W`; `freeze W`, `thaw W`, `close W`; `deposit W AMOUNT`; `give W AMOUNT`,
     /// `take W AMOUNT`; `did TAG`; `redeem OFFER QUANTITY`;
-    /// `undo SEQ`; `release SEQ`, `reject SEQ`; `hold W AMOUNT SECONDS PARTNER`, `settle HOLD AMOUNT`, `void HOLD`; `send W NAME W AMOUNT`; `pay W NUMBER AMOUNT`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner,
+    /// `undo SEQ`; `release SEQ`, `reject SEQ`; `hold W AMOUNT SECONDS PARTNER`, `settle HOLD AMOUNT`, `void HOLD`; `send W NAME W AMOUNT`; `pay W NUMBER AMOUNT`; `promote PROGRAM`, `demote PROGRAM`. Options: `key=`, `tenant=`, `by=` a partner, `dev=` a device,
     /// `occurred=`, `dry`. Names that are not `create` are those of [`customer`] with `id:` in front.
     pub(crate) fn operation(&mut self, words: &[&str]) -> OperationCommand {
         let (options, words): (Vec<&str>, Vec<&str>) =
             words.iter().partition(|word| word.contains('=') || **word == "dry");
         let (mut tenant, mut actor, mut dry_run) = (1, Actor::Operator, false);
         self.keys += 1;
-        let (mut key, mut occurred_at) = (format!("operation {}", self.keys), None);
+        let (mut key, mut occurred_at, mut device) = (format!("operation {}", self.keys), None, None);
         for option in options {
             match option.split_once('=').unwrap_or((option, "")) {
                 ("key", value) => key = value.into(),
                 ("tenant", value) => tenant = value.parse().unwrap(),
                 ("by", value) => actor = Actor::Partner(PartnerId(value.parse().unwrap())),
+                ("dev", value) => device = Some(DeviceId(hash(value))),
                 ("occurred", value) => occurred_at = Some(Instant(self.now.0 + duration_us(value))),
                 ("dry", _) => dry_run = true,
                 other => panic!("no option: {other:?}"),
@@ -225,6 +227,7 @@ impl World {
             fingerprint: fingerprint(name, &operation),
             customer: name,
             operation,
+            device,
             text: None,
             dry_run,
             original: original.cloned().map(Arc::new),

@@ -153,6 +153,7 @@ fn asked(original: &Record, id: &str, of: RefundOf) -> OperationCommand {
         fingerprint: Fingerprint { version: 1, hash: hash(&format!("{operation:?}")) },
         customer: CustomerName::Id(original.body.customer.unwrap()),
         operation,
+        device: None,
         text: None,
         dry_run: false,
         original: Some(Arc::new(original.clone())),

@@ -1,10 +1,11 @@
 //! Risk rules: Dompet Digital Sawit's two thresholds, and what a customer does within a time.
 
 use kembali_core::catalogue::RuleClock;
+use kembali_core::desk::{self, CountedBy, Desk, OperationAdmission};
 use kembali_core::draft::{CatalogueDraft, RISK_RULES_MAX, RiskRuleDraft};
 use kembali_core::operation::OperationRejection;
-use kembali_core::risk::{REMEMBERED_MAX, RiskAction, RiskCondition, RiskKind};
-use kembali_core::{AMOUNT_MAX, CatalogueRejection};
+use kembali_core::risk::{REMEMBERED_MAX, RiskAction, RiskCondition, RiskKind, RiskParty, WINDOW_SECONDS_MAX};
+use kembali_core::{AMOUNT_MAX, CatalogueRejection, TenantId};
 
 use crate::operations::reviews;
 use crate::operator::Operated;
@@ -218,4 +219,84 @@ fn rules_that_make_no_sense_are_refused() {
     rules[0].condition = RiskCondition::AmountAbove(amount(60_000_000));
     world.apply(&with(rules), None).unwrap();
     assert_eq!(world.ledger.desk.catalogues().next().unwrap().risk_rules[0].id, before);
+}
+
+/// Rules of partners and devices count over all customers, and wait for what is in flight.
+#[test]
+fn partners_and_devices_are_counted_over_all_customers() {
+    let by = |by, count| RiskCondition::CountAboveBy { by, count, seconds: 3_600 };
+    let sum = RiskCondition::SumAboveBy { by: RiskParty::Partner, sum: amount(100), seconds: 3_600 };
+    let mut world = world(vec![
+        rule("Device", &[RiskKind::Deposit], by(RiskParty::Device, 2), RiskAction::Block),
+        rule("Partner", &[RiskKind::Hold, RiskKind::Payment], sum, RiskAction::Flag),
+    ]);
+    check(
+        &mut world,
+        "ask A deposit 0 500             -> safe, balance 500
+         ask A deposit 0 5 dev=x         -> safe, for device, balance 505
+         ask B deposit 0 5 dev=x         -> safe, for device, balance 5
+         ask B deposit 0 5 dev=x         -> refused risk_blocked
+         ask A deposit 0 5 dev=x dry     -> refused risk_blocked, unwritten
+         ask A deposit 0 5 dev=y         -> safe, for device, balance 510
+         ask A deposit 0 5 dev=x by=1    -> refused risk_blocked
+         ask A deposit 0 5 by=1          -> safe, for partner, balance 515
+         ask A hold 0 60 60 1            -> safe, for partner, hold 1 of 60
+         ask A hold 0 60 60 2 dev=x      -> safe, for partner+device, hold 2 of 60
+         ask A hold 0 41 60 1            -> flagged Partner, for partner, hold 3 of 41
+         invoice open 10                 -> VA-1000000000 for 10
+         ask A pay 0 VA-1000000000 10    -> flagged Partner, for partner, VA-1000000000 paid, balance 505
+         ask A pay 0 VA-1 10 by=1        -> refused invoice_not_found
+         after 1h
+         ask B deposit 0 5 dev=x         -> safe, for device, balance 10
+         ask A hold 0 100 60 1           -> hold 1 expired, hold 2 expired, hold 3 expired, safe, for partner, hold 4 of 100",
+    );
+    let own = world.operation(&["A", "deposit", "0", "5", "dev=x"]);
+    let other = world.operation(&["B", "deposit", "0", "5", "dev=y"]);
+    world.open.begin_parties(TenantId(1), &[CountedBy::Device(own.device.unwrap())]);
+    for (command, waits) in [(&own, true), (&other, false)] {
+        let admission = desk::admit_operation(&world.ledger.desk, &world.open, world.now, command);
+        assert_eq!(matches!(admission, OperationAdmission::Wait), waits, "{admission:?}");
+    }
+    // A desk is made of its pieces, this too.
+    let mut restored = Desk::default();
+    world.ledger.desk.pieces().for_each(|piece| restored.restore(piece).unwrap());
+    let counted = |desk: &Desk| desk.counted_operations(TenantId(1)).collect::<Vec<_>>();
+    assert_eq!(counted(&restored), counted(&world.ledger.desk));
+    assert_eq!(counted(&restored).len(), 11, "an operation of both counts for each");
+}
+
+/// Of one partner or device the latest are remembered, and where these lie in the window the rule strikes.
+#[test]
+fn what_is_remembered_of_a_device_is_bounded() {
+    let sum = RiskCondition::SumAboveBy { by: RiskParty::Device, sum: amount(1_000_000), seconds: WINDOW_SECONDS_MAX };
+    let mut world = world(vec![rule("Sum", &[], sum, RiskAction::Block)]);
+    for _ in 0..REMEMBERED_MAX {
+        let command = world.operation(&["A", "deposit", "0", "1", "dev=x"]);
+        assert!(matches!(world.operate(command), Operated::Done(_)));
+    }
+    check(
+        &mut world,
+        "ask A deposit 0 1 dev=x         -> refused risk_blocked
+         ask A deposit 0 1 dev=y         -> safe, for device, balance 1025
+         after 31d
+         ask A deposit 0 1 dev=x         -> safe, for device, balance 1026",
+    );
+    assert_eq!(world.ledger.desk.counted_operations(TenantId(1)).count(), 1, "what no window reaches is forgotten");
+}
+
+/// What a device did counts once it is released, for the device that was named then.
+#[test]
+fn what_is_released_counts_for_its_device() {
+    let by = RiskCondition::CountAboveBy { by: RiskParty::Device, count: 1, seconds: 3_600 };
+    check(
+        &mut world(vec![rule("Device", &[], by, RiskAction::Review)]),
+        "ask A deposit 0 5 dev=x         -> safe, for device, balance 5
+         ask B deposit 0 5 dev=x         -> set aside by Device
+         after 1h
+         ask B deposit 0 6 dev=x         -> safe, for device, balance 6
+         after 1800s
+         ask B release 5                 -> released 5, flagged Device, for device, balance 11
+         after 1860s
+         ask B deposit 0 5 dev=x         -> set aside by Device",
+    );
 }

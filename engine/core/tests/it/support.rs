@@ -489,6 +489,10 @@ impl World {
                     if own.released_by.is_some() { "released" } else { "rejected" },
                     own.review.0
                 )),
+                Event::OperationCounted(own) => {
+                    let parties = [own.partner.map(|_| "partner"), own.device.map(|_| "device")];
+                    parts.push(format!("for {}", parties.into_iter().flatten().collect::<Vec<_>>().join("+")));
+                }
                 // That of what was set aside.
                 Event::OperationRefused(own) if own.rejection == OperationRejection::ReviewRejected => (),
                 Event::CatalogueApplied(_) | Event::PurchaseRefused(_) | Event::OperationRefused(_) => {

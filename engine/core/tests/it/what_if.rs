@@ -98,6 +98,7 @@ fn fresh(world: &World, draft: &CatalogueDraft, from: Seq) -> (World, Totals) {
                 fingerprint,
                 customer: created.map_or(CustomerName::Id(record.body.customer.unwrap()), CustomerName::Alias),
                 operation,
+                device: None,
                 text: None,
                 dry_run: false,
                 original: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kembali_core::catalogue::Catalogue;
 use kembali_core::command::InvoiceCommand;
-use kembali_core::desk::{self, InvoiceDecision, OperationAdmission, OperationTerms};
+use kembali_core::desk::{self, CountedBy, InvoiceDecision, OperationAdmission, OperationTerms};
 use kembali_core::event::{Body, Event};
 use kembali_core::operation::{Operation, OperationCommand, OperationKey, OperationRejection};
 use kembali_core::{CustomerId, Instant, PurchaseKey, RuleId, Seq, TenantId, Ticket};
@@ -27,6 +27,8 @@ pub(super) struct KeptOperation {
     invoice: Option<Box<str>>,
     /// The review that is closed.
     review: Option<Seq>,
+    /// Partners and devices of which nothing else is looked at meanwhile.
+    parties: Vec<CountedBy>,
     /// What the source of a transfer would do, of a dry run.
     pub(super) proposed: Option<Body>,
     /// True of a transfer, which is over only after further steps.
@@ -76,6 +78,7 @@ impl<T> Router<T> {
             is_transfer: operation.effective().is_transfer(),
             proposed: None,
             review: operation.operation.closes_review(),
+            parties: terms.parties.looked_at.clone(),
             invoice: operation.invoice().map(Into::into),
             refund: operation.operation.refund().map(|refund| (refund.key, operation.may_return())),
             catalogue: Arc::clone(&terms.catalogue),
@@ -93,6 +96,7 @@ impl<T> Router<T> {
             if let Some(review) = kept.review {
                 self.open.begin_review(review);
             }
+            self.open.begin_parties(tenant, &kept.parties);
             if let Some((key, promo)) = kept.refund {
                 self.open.begin_refund(key, promo);
             }
@@ -117,6 +121,7 @@ impl<T> Router<T> {
         if let Some(review) = kept.review {
             self.open.end_review(review);
         }
+        self.open.end_parties(kept.catalogue.tenant, &kept.parties);
         if let Some((key, promo)) = kept.refund {
             self.open.end_refund(key, promo);
         }

@@ -72,6 +72,7 @@ pub(crate) fn operation(text: &str) -> OperationCommand {
         fingerprint: Fingerprint { version: 1, hash: hash(&format!("{name} {operation:?}")) },
         customer,
         operation,
+        device: None,
         text: Some(name.into()),
         dry_run,
         original: None,

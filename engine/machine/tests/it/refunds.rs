@@ -34,6 +34,7 @@ fn refund(disk: &[Arc<Record>], key: &str, refund_id: &str, amount: i64) -> Comm
         fingerprint: Fingerprint { version: 1, hash: hash(&format!("{operation:?}")) },
         customer: CustomerName::Id(original.body.customer.unwrap()),
         operation,
+        device: None,
         text: None,
         dry_run: false,
         original: Some(Arc::clone(original)),

@@ -21,6 +21,7 @@ fn close(rig: &Rig, seq: u64, operation: Operation) -> Command {
         fingerprint,
         customer: CustomerName::Id(record.body.customer.unwrap()),
         operation,
+        device: None,
         text: None,
         dry_run: false,
         original: Some(record),

@@ -439,6 +439,7 @@ pub(crate) fn show_body(body: &Body) -> String {
             Event::OperationReversed(own) => parts.push(format!("reversed {}", own.operation.0)),
             Event::ReviewOpened(_) => parts.push("set aside".into()),
             Event::ReviewClosed(own) => parts.push(format!("review {} closed", own.review.0)),
+            Event::OperationCounted(_) => parts.push("counted".into()),
             // That of what was set aside.
             Event::OperationRefused(own) if own.rejection == OperationRejection::ReviewRejected => (),
             Event::InvoicePaid(paid) => parts.push(format!("{} paid", paid.number)),

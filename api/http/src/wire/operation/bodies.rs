@@ -131,10 +131,15 @@ pub(crate) struct NewDeposit {
     #[serde(default)]
     #[schema(min_length = 1, max_length = 128)]
     reference: Option<String>,
+    /// The caller's own name of the device that is used, which risk rules may count by. It is kept as a keyed hash alone.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 128)]
+    pub(crate) device: Option<String>,
 }
 
 impl OperationBody for NewDeposit {
-    const FIELDS: &'static [Field] = &[required("amount", Form::Whole), optional("reference", Form::Text)];
+    const FIELDS: &'static [Field] =
+        &[required("amount", Form::Whole), optional("reference", Form::Text), optional("device", Form::Text)];
 }
 
 impl NewDeposit {

@@ -52,6 +52,7 @@ pub(super) struct Ask {
     pub(super) who: u8,
     pub(super) actor: Actor,
     pub(super) key: u32,
+    pub(super) device: Option<u8>,
     pub(super) verb: Verb,
     pub(super) dry: bool,
 }

@@ -207,7 +207,7 @@ pub(super) fn any_op() -> BoxedStrategy<Op> {
         52 => ask.prop_map(|(who, by, verb, dry)| Op::Ask(who, by, verb, dry)),
         11 => close.prop_map(|(who, by, hold, settle)| Op::CloseHold(who, by, hold, settle)),
         7 => (any::<Index>(), prop::bool::weighted(0.03)).prop_map(|(which, dry)| Op::Reverse(which, dry)),
-        10 => (any::<Index>(), prop::bool::weighted(0.7), prop::bool::weighted(0.03))
+        10 => (any::<Index>(), prop::bool::weighted(0.7), prop::bool::weighted(0.2))
             .prop_map(|(which, release, dry)| Op::Close(which, release, dry)),
         7 => pay.prop_map(|(who, wallet, invoice, other)| Op::Pay(who, wallet, invoice, other)),
         2 => (actor(), 0..4usize).prop_map(|(by, invoice)| Op::Unbill(by, invoice)),

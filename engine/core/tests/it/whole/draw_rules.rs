@@ -8,7 +8,7 @@ use kembali_core::draft::{
     OfferDraft, PolicyDraft, ProgramDraft, PromoDraft, RewardDraft, RewardPaysDraft, RiskRuleDraft,
 };
 use kembali_core::refund::{NegativeBalance, RefundPolicy, RefundedQuota, RefundedRewards, RefundedTier};
-use kembali_core::risk::{RiskAction, RiskCondition, RiskKind};
+use kembali_core::risk::{RiskAction, RiskCondition, RiskKind, RiskParty};
 use kembali_core::{AMOUNT_MAX, DAY_US, Instant, Percent, Rate};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -279,10 +279,22 @@ pub(super) fn any_policy() -> impl Strategy<Value = RefundPolicy> {
 fn any_risk() -> BoxedStrategy<Vec<RiskRuleDraft>> {
     let kinds = vec![RiskKind::Deposit, RiskKind::Hold, RiskKind::Transfer, RiskKind::Payment];
     let seconds = select(&SECONDS[..]).prop_map(|seconds| seconds as u32);
+    let party = select(&[RiskParty::Partner, RiskParty::Device][..]);
     let condition = prop_oneof![
         (200..600i64).prop_map(|own| RiskCondition::AmountAbove(amount(own))),
         (0..3u32, seconds.clone()).prop_map(|(count, seconds)| RiskCondition::CountAbove { count, seconds }),
-        (100..1_500i64, seconds).prop_map(|(sum, seconds)| RiskCondition::SumAbove { sum: amount(sum), seconds }),
+        (100..1_500i64, seconds.clone())
+            .prop_map(|(sum, seconds)| RiskCondition::SumAbove { sum: amount(sum), seconds }),
+        (party.clone(), 0..3u32, seconds.clone()).prop_map(|(by, count, seconds)| RiskCondition::CountAboveBy {
+            by,
+            count,
+            seconds
+        }),
+        (party, 100..1_500i64, seconds).prop_map(|(by, sum, seconds)| RiskCondition::SumAboveBy {
+            by,
+            sum: amount(sum),
+            seconds
+        }),
     ];
     let operations = prop_oneof![2 => Just(Vec::new()), 3 => subsequence(kinds, 1..=2)];
     let action = prop_oneof![6 => Just(RiskAction::Flag), 2 => Just(RiskAction::Block), 3 => Just(RiskAction::Review)];

@@ -10,6 +10,7 @@ use kembali_core::hold::HoldId;
 use kembali_core::operation::{Actor, Operation, OperationCommand, OperationKey, OperationRejection, TierMove};
 use kembali_core::purchase::Line as CoreLine;
 use kembali_core::refund::{Refund as CoreRefund, RefundOf};
+use kembali_core::risk::DeviceId;
 use kembali_core::upkeep::by_sweep;
 use kembali_core::{
     Alias, AliasKind, CustomerId, CustomerName, Fingerprint, Instant, PartnerId, PurchaseKey, Seq, TenantId, WalletId,
@@ -111,6 +112,7 @@ impl Pair {
             fingerprint: asked,
             customer: CustomerName::Id(id(who)),
             operation,
+            device: None,
             text: None,
             dry_run: refund.dry,
             original: Some(Arc::new(original)),
@@ -158,6 +160,7 @@ impl Pair {
             fingerprint,
             customer,
             operation,
+            device: ask.device.map(|device| DeviceId(device.into())),
             text: None,
             dry_run,
             original: match ask.verb {

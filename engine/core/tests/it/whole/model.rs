@@ -146,6 +146,13 @@ pub(super) struct Done {
     pub(super) is_reversed: bool,
 }
 
+/// Whose operations are counted, of all customers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Party {
+    Partner(u32),
+    Device(u8),
+}
+
 /// An operation that was set aside.
 #[derive(Clone, Debug)]
 pub(super) struct Review {
@@ -189,6 +196,8 @@ pub(super) struct Model {
     pub(super) invoices: Vec<Invoice>,
     /// The operations of customers that were done, by their records.
     pub(super) done: BTreeMap<u64, Done>,
+    /// What rules of partners and devices ask for: whose, when, what, how much.
+    pub(super) counted: Vec<(Party, i64, RiskKind, i128)>,
     /// What was set aside, by its records.
     pub(super) reviews: BTreeMap<u64, Review>,
     pub(super) keys: BTreeMap<(u32, u32), Used>,

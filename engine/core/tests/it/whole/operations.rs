@@ -4,12 +4,14 @@ use kembali_core::accounts::{Direction, HouseAccount};
 use kembali_core::catalogue::{FulfillmentKind, OfferGives, TierPolicy};
 use kembali_core::operation::Actor;
 use kembali_core::refund::NegativeBalance;
-use kembali_core::risk::{RiskAction, RiskCondition, RiskKind, RiskRule};
+use kembali_core::risk::{RiskAction, RiskCondition, RiskKind, RiskParty, RiskRule};
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{PartnerId, Unit};
 
 use super::commands::{Ask, Verb};
-use super::model::{Account, Code, DAY, Done, Held, Invoice, InvoiceState, LIMIT, Model, SECOND, Said, Status, add};
+use super::model::{
+    Account, Code, DAY, Done, Held, Invoice, InvoiceState, LIMIT, Model, Party, SECOND, Said, Status, add,
+};
 use super::purchases::Earned;
 
 /// What an operation did, if it was not refused.
@@ -62,7 +64,7 @@ impl Model {
         let before = self.clone();
         // What is released is done as it was asked.
         let asked = review.as_ref().map_or(ask, |review| &review.ask);
-        let is_set_aside = match self.look(who, &asked.verb, review.is_some()) {
+        let is_set_aside = match self.look(asked, review.is_some()) {
             Ok(is_set_aside) => is_set_aside,
             Err(code) => return Said::Refused(code),
         };
@@ -89,8 +91,8 @@ impl Model {
     }
 
     /// Looks at an operation by the risk rules, and remembers it. Returns true of what is set aside.
-    fn look(&mut self, who: u8, verb: &Verb, is_released: bool) -> Result<bool, Code> {
-        let (kind, amount) = match verb {
+    fn look(&mut self, ask: &Ask, is_released: bool) -> Result<bool, Code> {
+        let (kind, amount) = match &ask.verb {
             Verb::Deposit(_, amount) => (RiskKind::Deposit, *amount),
             Verb::Hold(_, _, amount, _) => (RiskKind::Hold, *amount),
             Verb::Send(.., amount) => (RiskKind::Transfer, *amount),
@@ -103,30 +105,38 @@ impl Model {
         if check_amount(amount).is_err() {
             return Ok(false);
         }
-        let seconds = |condition: &RiskCondition| match condition {
-            RiskCondition::AmountAbove(_) => None,
-            RiskCondition::CountAbove { seconds, .. } | RiskCondition::SumAbove { seconds, .. } => Some(*seconds),
+        let parties: Vec<Party> = [self.payee(ask), ask.device.map(Party::Device)].into_iter().flatten().collect();
+        let of = |by: RiskParty| {
+            parties.iter().copied().find(|party| matches!(party, Party::Partner(_)) == (by == RiskParty::Partner))
         };
-        let longest = rules.risk_rules.iter().filter_map(|rule| seconds(&rule.condition)).max();
+        let longest = rules.risk_rules.iter().filter(|rule| rule.condition.party().is_none());
+        let longest = longest.filter_map(|rule| rule.condition.seconds()).max();
         let is_within = |seconds: u32, past: i64| at - i64::from(seconds) * SECOND < past;
-        let risky = &mut self.person(who).risky;
+        let risky = &mut self.person(ask.who).risky;
         risky.retain(|(past, ..)| longest.is_some_and(|seconds| is_within(seconds, *past)));
+        let own_past = risky.clone();
         risky.extend(longest.map(|_| (at, kind, amount)));
-        let mut of_window = risky.clone();
-        if longest.is_none() {
-            of_window.push((at, kind, amount));
-        }
         let strikes = |rule: &&RiskRule| {
             let looks_at = |kind: &RiskKind| rule.operations.is_empty() || rule.operations.contains(kind);
-            let own = of_window.iter().filter(|(past, kind, _)| {
-                looks_at(kind) && seconds(&rule.condition).is_none_or(|seconds| is_within(seconds, *past))
-            });
+            let past: Vec<_> = match rule.condition.party() {
+                None => own_past.clone(),
+                Some(by) => {
+                    let Some(party) = of(by) else { return false };
+                    let own = self.counted.iter().filter(|(own, ..)| *own == party);
+                    own.map(|(_, at, kind, amount)| (*at, *kind, *amount)).collect()
+                }
+            };
+            let within = |seconds: u32| {
+                let past = past.iter().filter(move |(past, kind, _)| looks_at(kind) && is_within(seconds, *past));
+                past.map(|(.., amount)| *amount).chain([amount])
+            };
             looks_at(&kind)
                 && match rule.condition {
                     RiskCondition::AmountAbove(bound) => i128::from(bound.minor_units()) < amount,
-                    RiskCondition::CountAbove { count, .. } => (count as usize) < own.count(),
-                    RiskCondition::SumAbove { sum, .. } => {
-                        i128::from(sum.minor_units()) < own.map(|(.., amount)| amount).sum()
+                    RiskCondition::CountAbove { count, seconds }
+                    | RiskCondition::CountAboveBy { count, seconds, .. } => (count as usize) < within(seconds).count(),
+                    RiskCondition::SumAbove { sum, seconds } | RiskCondition::SumAboveBy { sum, seconds, .. } => {
+                        i128::from(sum.minor_units()) < within(seconds).sum()
                     }
                 }
         };
@@ -135,6 +145,11 @@ impl Model {
         let (blocks, reviews) = (first(RiskAction::Block), first(RiskAction::Review));
         let named = blocks.or(reviews).or_else(|| striking().next());
         self.flagged = named.map(|rule| rule.id);
+        let is_asked_for =
+            rules.risk_rules.iter().any(|rule| rule.condition.party().is_some_and(|by| of(by).is_some()));
+        if ask.device.is_some() || is_asked_for {
+            self.counted.extend(parties.into_iter().map(|party| (party, at, kind, amount)));
+        }
         if is_released {
             self.note("what is released is let be");
             return Ok(false);
@@ -146,8 +161,25 @@ impl Model {
             RiskCondition::AmountAbove(_) => "flagged by amount",
             RiskCondition::CountAbove { .. } => "flagged by count",
             RiskCondition::SumAbove { .. } => "flagged by sum",
+            RiskCondition::CountAboveBy { by: RiskParty::Partner, .. } => "flagged by count of a partner",
+            RiskCondition::CountAboveBy { by: RiskParty::Device, .. } => "flagged by count of a device",
+            RiskCondition::SumAboveBy { by: RiskParty::Partner, .. } => "flagged by sum of a partner",
+            RiskCondition::SumAboveBy { by: RiskParty::Device, .. } => "flagged by sum of a device",
         }));
         Ok(reviews.is_some())
+    }
+
+    /// The partner that is to be paid, or else that asks.
+    fn payee(&self, ask: &Ask) -> Option<Party> {
+        let own = match (&ask.verb, ask.actor) {
+            (Verb::Hold(_, partner, ..), _) => Some(*partner),
+            (Verb::Pay(_, number, _), _) => {
+                self.invoices.iter().find(|own| own.number == *number).map(|own| own.partner)
+            }
+            (_, Actor::Partner(partner)) => Some(partner.0),
+            (_, Actor::Operator) => None,
+        };
+        own.map(Party::Partner)
     }
 
     fn effect(&mut self, ask: &Ask, at: i64) -> Result<Effect, Code> {

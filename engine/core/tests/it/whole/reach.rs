@@ -41,7 +41,9 @@ const HAPPENS: &str = "a budget is used up, a campaign is completed, a hold expi
     a quota is exhausted, a refund falls short, a refund places lower, a reward in money comes back,
     a reward in points comes back, a sweep writes, a transfer comes back, a unit is returned,
     a wallet goes below zero, all comes back, an activity completes a campaign, cashback for ever,
-    cashback with a life, climbs by what was spent, flagged by amount, flagged by count, flagged by sum,
+    cashback with a life, climbs by what was spent, flagged by amount, flagged by count,
+    flagged by count of a device, flagged by count of a partner, flagged by sum, flagged by sum of a device,
+    flagged by sum of a partner,
     placed by what was spent, placed in a journey, pending points are not spent, pending points come back, points are short, points come back by a reversal, points expire, points for a thing,
     points for money, points of another rule are taken, points that have expired are not taken twice,
     step Downgrade, step FirstTransaction, step Maximum, step None, step Reset, step Restart, step Upgrade, what is released is let be";

@@ -1,0 +1,217 @@
+//! What rules of partners and devices ask for: operations of all customers of a tenant, by the partner that asked or was to
+//! be paid, and by the device that the caller named.
+//!
+//! Of one partner or device the latest [`REMEMBERED_MAX`] are remembered, of a tenant the latest [`COUNTED_MAX`], and none for
+//! longer than the longest window. What is remembered hangs on the records alone.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Desk, Reservations};
+use crate::catalogue::Catalogue;
+use crate::identity::{PartnerId, RuleId};
+use crate::maps::Map;
+use crate::operation::{Actor, Operation, OperationCommand};
+use crate::quantity::{Instant, Seq};
+use crate::risk::{DeviceId, OperationCounted, REMEMBERED_MAX, Remembered, RiskParty, WINDOW_SECONDS_MAX};
+
+/// Operations of a tenant that are remembered at most, once for a partner and once for a device; the oldest makes room, also
+/// within a window.
+pub const COUNTED_MAX: usize = 262_144;
+
+/// Whose operations are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum CountedBy {
+    /// A partner's.
+    Partner(PartnerId),
+    /// A device's.
+    Device(DeviceId),
+}
+
+/// What rules of partners and devices say to an operation.
+#[derive(Clone, Debug, Default)]
+pub struct PartyTerms {
+    /// The partner that asks, or that is to be paid.
+    pub partner: Option<PartnerId>,
+    /// The device that the caller named.
+    pub device: Option<DeviceId>,
+    /// Those of which nothing else is looked at until this operation is settled.
+    pub looked_at: Vec<CountedBy>,
+    /// The rules of partners and devices that strike.
+    pub striking: Vec<RuleId>,
+    /// True when the operation is to be counted, once it is done.
+    pub is_counted: bool,
+}
+
+/// The operations that are remembered of a tenant.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counted {
+    by: Map<CountedBy, VecDeque<(Seq, Remembered)>>,
+    /// How many there are.
+    len: usize,
+    /// All of them in the order of their records, and among them some that are forgotten since.
+    order: VecDeque<(Seq, CountedBy)>,
+}
+
+impl OperationCounted {
+    fn parties(&self) -> impl Iterator<Item = CountedBy> {
+        let partner = self.partner.map(CountedBy::Partner);
+        partner.into_iter().chain(self.device.map(CountedBy::Device))
+    }
+}
+
+impl Counted {
+    /// Remembers an operation of the record at `seq`.
+    pub(super) fn evolve(&mut self, seq: Seq, at: Instant, own: &OperationCounted) {
+        for party in own.parties() {
+            self.push(seq, party, Remembered { at, kind: own.kind, amount: own.amount });
+        }
+        let horizon = at.0.saturating_sub(i64::from(WINDOW_SECONDS_MAX) * 1_000_000);
+        while let Some((seq, party)) = self.order.front().copied() {
+            if let Some(oldest) = self.find(seq, party) {
+                if horizon < oldest.at.0 && self.len <= COUNTED_MAX {
+                    break;
+                }
+                self.forget_oldest(party);
+            }
+            self.order.pop_front();
+        }
+    }
+
+    /// Puts an operation behind the others.
+    pub(super) fn push(&mut self, seq: Seq, party: CountedBy, own: Remembered) {
+        if self.by.get(&party).is_some_and(|own| REMEMBERED_MAX <= own.len()) {
+            self.forget_oldest(party);
+        }
+        self.by.entry(party).or_default().push_back((seq, own));
+        self.len += 1;
+        self.order.push_back((seq, party));
+        // Of what is forgotten not much may lie behind the oldest that is not.
+        if 2 * COUNTED_MAX < self.order.len() {
+            let mut order = core::mem::take(&mut self.order);
+            order.retain(|(seq, party)| self.find(*seq, *party).is_some());
+            self.order = order;
+        }
+    }
+
+    fn find(&self, seq: Seq, party: CountedBy) -> Option<Remembered> {
+        let of_party = self.by.get(&party)?;
+        let at = of_party.binary_search_by_key(&seq, |(seq, _)| *seq).ok()?;
+        Some(of_party[at].1)
+    }
+
+    fn forget_oldest(&mut self, party: CountedBy) {
+        if let Some(own) = self.by.get_mut(&party) {
+            self.len -= usize::from(own.pop_front().is_some());
+            if own.is_empty() {
+                self.by.remove(&party);
+            }
+        }
+    }
+
+    /// Lists what is remembered of all, in the order of the records.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Seq, CountedBy, Remembered)> {
+        self.order.iter().filter_map(|(seq, party)| Some((*seq, *party, self.find(*seq, *party)?)))
+    }
+
+    fn of(&self, party: CountedBy) -> impl ExactSizeIterator<Item = &Remembered> + Clone {
+        const NONE: &VecDeque<(Seq, Remembered)> = &VecDeque::new();
+        self.by.get(&party).unwrap_or(NONE).iter().map(|(_, own)| own)
+    }
+}
+
+/// Says what rules of partners and devices say to an operation, or `None` while that hangs on one that is in flight.
+pub(super) fn party_terms(
+    desk: &Desk,
+    open: &Reservations,
+    (rules, received_at): (&Catalogue, Instant),
+    command: &OperationCommand,
+) -> Option<PartyTerms> {
+    let operation = command.effective();
+    let Some((kind, asked)) = operation.at_risk() else { return Some(PartyTerms::default()) };
+    // What is no amount is refused for that.
+    let Ok(amount) = Operation::amount(asked) else { return Some(PartyTerms::default()) };
+    let (partner, device) = (partner_of(desk, command), command.effective_device());
+    let mut terms = PartyTerms { partner, device, is_counted: device.is_some(), ..PartyTerms::default() };
+    let own = Remembered { at: received_at, kind, amount };
+    for rule in &rules.risk_rules {
+        let party = match rule.condition.party() {
+            Some(RiskParty::Partner) => partner.map(CountedBy::Partner),
+            Some(RiskParty::Device) => device.map(CountedBy::Device),
+            None => None,
+        };
+        let Some(party) = party else { continue };
+        terms.is_counted = true;
+        if !rule.looks_at(kind) {
+            continue;
+        }
+        if open.has_party(command.tenant, party) && !command.dry_run {
+            return None;
+        }
+        if !terms.looked_at.contains(&party) {
+            terms.looked_at.push(party);
+        }
+        let remembered = desk.counted(command.tenant);
+        if remembered.is_some_and(|counted| rule.strikes(counted.of(party), own)) {
+            terms.striking.push(rule.id);
+        }
+    }
+    Some(terms)
+}
+
+/// Finds the partner that is to be paid, or else that asks.
+fn partner_of(desk: &Desk, command: &OperationCommand) -> Option<PartnerId> {
+    match command.effective() {
+        Operation::PlaceHold { partner, .. } => return Some(*partner),
+        Operation::PayInvoice { number, .. } => return desk.invoice(command.tenant, number).map(|own| own.partner),
+        _ => (),
+    }
+    match command.effective_actor() {
+        Actor::Partner(partner) => Some(partner),
+        Actor::Operator => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantity::Amount;
+    use crate::risk::RiskKind;
+
+    fn own(device: u128) -> OperationCounted {
+        let (kind, amount) = (RiskKind::Deposit, Amount::new(1).expect("an amount"));
+        OperationCounted { kind, amount, partner: None, device: Some(DeviceId(device)) }
+    }
+
+    /// Also where one device has forgotten its own oldest before, what is forgotten is the oldest of all.
+    #[test]
+    fn the_latest_of_all_are_remembered() {
+        let mut counted = Counted::default();
+        let last = 3 * COUNTED_MAX as u64 + 3_000;
+        for seq in 1..=last {
+            // Every second one is of one device.
+            let device = if seq % 2 == 0 { 0 } else { u128::from(seq) + 10 };
+            counted.evolve(Seq(seq), Instant(0), &own(device));
+        }
+        let left: usize = counted.by.values().map(VecDeque::len).sum();
+        assert_eq!((left, counted.len, counted.iter().count()), (COUNTED_MAX, COUNTED_MAX, COUNTED_MAX));
+        let of_one = counted.of(CountedBy::Device(DeviceId(0))).len();
+        assert_eq!(of_one, REMEMBERED_MAX);
+        let oldest = last - 2 * (COUNTED_MAX - REMEMBERED_MAX) as u64 + 1;
+        assert_eq!(counted.iter().next().map(|(seq, ..)| seq), Some(Seq(oldest)));
+        assert!(counted.order.len() <= 2 * COUNTED_MAX);
+        // What is restored goes on as what was never stopped.
+        let mut restored = counted.iter().fold(Counted::default(), |mut restored, (seq, party, own)| {
+            restored.push(seq, party, own);
+            restored
+        });
+        for seq in last + 1..=last + 5_000 {
+            counted.evolve(Seq(seq), Instant(0), &own(u128::from(seq % 7)));
+            restored.evolve(Seq(seq), Instant(0), &own(u128::from(seq % 7)));
+        }
+        assert!(restored.iter().eq(counted.iter()));
+        assert_eq!(restored.len, counted.len);
+    }
+}
