@@ -213,7 +213,7 @@ impl RiskRule {
     }
 
     /// Returns true where the rule strikes at an operation beside those that are remembered, the oldest first.
-    pub(crate) fn strikes<'a, I>(&self, remembered: I, own: Remembered) -> bool
+    pub(crate) fn strikes<'a, I>(&self, remembered: &I, own: Remembered) -> bool
     where
         I: ExactSizeIterator<Item = &'a Remembered> + Clone,
     {
@@ -288,7 +288,7 @@ pub(crate) fn look(
     let forgets = row.risk.iter().take_while(is_over).count();
     let remembered = &row.risk[forgets..];
     let strikes = |rule: &&RiskRule| match rule.condition.party() {
-        None => rule.strikes(remembered.iter(), own),
+        None => rule.strikes(&remembered.iter(), own),
         Some(_) => striking_by_party.contains(&rule.id),
     };
     let striking = || rules.risk_rules.iter().filter(strikes);

@@ -1,5 +1,6 @@
 //! The desk's decision on an operation: was it asked before, is its customer known, and which rules hold?
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use super::admit::{Named, name_customer, rule_time};
@@ -20,7 +21,7 @@ use crate::quantity::{Instant, Seq};
 #[derive(Clone, Debug)]
 pub enum OperationAdmission {
     /// It goes to the customer's row on these terms.
-    Admitted(OperationTerms),
+    Admitted(Box<OperationTerms>),
     /// Its key was used before.
     Known {
         /// The record that says what became of it.
@@ -180,7 +181,7 @@ pub fn admit_operation(
     let recorded = command.original.as_deref().map(|record| record.body.catalogue_version);
     let recorded = recorded.and_then(|version| desk.catalogue_at(command.tenant, version)).cloned();
     let removals = desk.removals(command.tenant).cloned().unwrap_or_default();
-    OperationAdmission::Admitted(OperationTerms {
+    OperationAdmission::Admitted(Box::new(OperationTerms {
         received_at,
         catalogue: Arc::clone(catalogue),
         recorded,
@@ -192,7 +193,7 @@ pub fn admit_operation(
         invoice,
         parties,
         has_room_for_review: desk.has_room_for_review(command.tenant),
-    })
+    }))
 }
 
 /// Says what there is of an offer, or `None` when that hangs on reservations that are still open: only settled units can

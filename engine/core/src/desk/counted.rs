@@ -154,7 +154,7 @@ pub(super) fn party_terms(
             terms.looked_at.push(party);
         }
         let remembered = desk.counted(command.tenant);
-        if remembered.is_some_and(|counted| rule.strikes(counted.of(party), own)) {
+        if remembered.is_some_and(|counted| rule.strikes(&counted.of(party), own)) {
             terms.striking.push(rule.id);
         }
     }

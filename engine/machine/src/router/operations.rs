@@ -66,7 +66,7 @@ impl<T> Router<T> {
         &mut self,
         ticket: Ticket,
         mut operation: Box<OperationCommand>,
-        terms: OperationTerms,
+        terms: Box<OperationTerms>,
     ) -> Content {
         let (tenant, customer) = (operation.tenant, terms.customer);
         let kept = Box::new(KeptOperation {
@@ -104,7 +104,7 @@ impl<T> Router<T> {
                 self.open.begin_creation(tenant, customer);
             }
         }
-        self.assign(ticket, tenant, customer, Work::Operate(Box::new((terms, operation))));
+        self.assign(ticket, tenant, customer, Work::Operate(Box::new((*terms, operation))));
         Content::Awaited(Awaited::Operation(kept))
     }
 
