@@ -37,7 +37,7 @@ pub use handle::{Engine, IN_FLIGHT_UNITS, Pause};
 pub use installation::KeyError;
 pub use journal_thread::Fault;
 pub use kembali_machine::{CustomerView, InvoiceView, PromoUse, TotalsView};
-pub use operate::{InvoiceRequest, OperateError, Operated, OperationRequest};
+pub use operate::{DeskRequest, OperateError, Operated, OperationRequest};
 pub use preview::Previewed;
 pub use recovery::{FoldError, Verified, VerifyError, verify};
 pub use refund::{RefundRequest, Refunded};

@@ -128,9 +128,9 @@ impl Naming {
         Fingerprint { version: OPERATION_FINGERPRINT_VERSION, hash }
     }
 
-    /// Hashes what is asked of an invoice, which is no customer's.
+    /// Hashes what is asked that no customer has a part in.
     #[must_use]
-    pub(crate) fn invoice_fingerprint(&self, operation: &Operation) -> Fingerprint {
+    pub(crate) fn desk_fingerprint(&self, operation: &Operation) -> Fingerprint {
         // Stands where a customer would, and is the mark of none.
         let mut canonical = Vec::from([u8::MAX]);
         push_operation(operation, &mut canonical);
@@ -292,6 +292,10 @@ fn push_operation(operation: &Operation, out: &mut Vec<u8>) {
         Operation::ReleaseReview { review } => {
             out.push(18);
             out.extend_from_slice(&review.0.to_le_bytes());
+        }
+        Operation::ArchiveRiskCheck { check } => {
+            out.push(20);
+            out.extend_from_slice(&check.0.to_le_bytes());
         }
         Operation::RejectReview { review, reason } => {
             out.push(19);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kembali_core::catalogue::Catalogue;
-use kembali_core::command::{Command, InvoiceCommand, Query};
+use kembali_core::command::{Command, DeskCommand, Query};
 use kembali_core::event::{Body, Event, Record};
 use kembali_core::operation::{Actor, Operation, OperationCommand, OperationKey, OperationRejection};
 use kembali_core::{CustomerId, Seq, TenantId};
@@ -34,16 +34,16 @@ pub struct OperationRequest {
     pub dry_run: bool,
 }
 
-/// An invoice to open or cancel.
+/// Something that no customer has a part in.
 #[derive(Clone, Debug)]
-pub struct InvoiceRequest {
+pub struct DeskRequest {
     /// Whose tenant.
     pub tenant: TenantId,
     /// Who asks.
     pub actor: Actor,
     /// The caller's key, of a request that has one.
     pub idempotency_key: Option<String>,
-    /// [`Operation::OpenInvoice`] or [`Operation::CancelInvoice`].
+    /// [`Operation::OpenInvoice`], [`Operation::CancelInvoice`] or [`Operation::ArchiveRiskCheck`].
     pub operation: Operation,
     /// True when the answer is wanted but not the effect.
     pub dry_run: bool,
@@ -124,23 +124,23 @@ impl Engine {
         self.do_operation(Command::Operation(Box::new(command)), dry_run).await
     }
 
-    /// Opens or cancels an invoice, or refuses at once when too much is in flight or the disk is nearly full.
+    /// Does what no customer has a part in, or refuses at once when too much is in flight or the disk is nearly full.
     ///
     /// # Errors
     ///
     /// [`OperateError`].
-    pub async fn invoice(&self, request: InvoiceRequest) -> Result<Operated, OperateError> {
-        let InvoiceRequest { tenant, actor, idempotency_key, operation, dry_run } = request;
+    pub async fn operate_alone(&self, request: DeskRequest) -> Result<Operated, OperateError> {
+        let DeskRequest { tenant, actor, idempotency_key, operation, dry_run } = request;
         let naming = &self.inner.naming;
-        let command = InvoiceCommand {
+        let command = DeskCommand {
             tenant,
             actor,
             key: idempotency_key.map(|text| naming.operation(tenant, actor, &text)),
-            fingerprint: naming.invoice_fingerprint(&operation),
+            fingerprint: naming.desk_fingerprint(&operation),
             operation,
             dry_run,
         };
-        self.do_operation(Command::Invoice(Box::new(command)), dry_run).await
+        self.do_operation(Command::Desk(Box::new(command)), dry_run).await
     }
 
     /// Lists the records of reviews that are open and lie behind `after`, the oldest first.
@@ -152,6 +152,18 @@ impl Engine {
         match self.ask(Query::Reviews { tenant, after, limit }).await? {
             Outcome::Reviews(reviews) => Ok(reviews),
             other => unreachable!("a list of reviews cannot end as {other:?}"),
+        }
+    }
+
+    /// Lists the records, from `first` to `last`, of checks that are archived.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn archived_checks(&self, tenant: TenantId, first: Seq, last: Seq) -> Result<Vec<Seq>, Stopped> {
+        match self.ask(Query::ArchivedChecks { tenant, first, last }).await? {
+            Outcome::ArchivedChecks(checks) => Ok(checks),
+            other => unreachable!("a list of checks cannot end as {other:?}"),
         }
     }
 
@@ -178,7 +190,7 @@ impl Engine {
         };
         let key = match &command {
             Command::Operation(own) => own.key,
-            Command::Invoice(own) => own.key,
+            Command::Desk(own) => own.key,
             _ => None,
         };
         match self.submit_one(permit, command).await? {
@@ -223,6 +235,8 @@ impl Engine {
         let (record, catalogue) = self.durable_record(seq).await?;
         let refused = record.body.events.iter().find_map(|event| match event {
             Event::OperationRefused(refused) => Some(refused.rejection.clone()),
+            // Where the transfer has no key, the refusal is not kept apart.
+            Event::TransferReturned(returned) => Some(OperationRejection::TransferDeclined(returned.reason)),
             _ => None,
         });
         // Whoever rejects what was set aside has done that; whoever had asked for it is refused.

@@ -175,6 +175,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::PostPayment => on(MethodFilter::POST, operations::invoices::pay),
         Endpoint::Payments => get(reads::payments::list),
         Endpoint::RiskChecks => get(reads::risk::list),
+        Endpoint::ArchiveRiskCheck => on(MethodFilter::POST, operations::risk::archive),
         Endpoint::PostTransfer => on(MethodFilter::POST, operations::post_transfer),
         Endpoint::Holds => get(reads::customers::holds),
         Endpoint::Offers => get(reads::offers::list),

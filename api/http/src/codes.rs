@@ -253,6 +253,10 @@ registry! {
         "Nothing is left to do."
     REVERSALS_TOO_MANY 422 "reversals_too_many" final "As many operations of the customer are reversed as may be"
         "Put the wallet right by an adjustment: at most `reversals_max` operations of a customer are reversed."
+    RISK_CHECK_NOT_FOUND 404 "risk_check_not_found" final "The record holds no check of risk rules"
+        "Take the `seq` of a check, as `GET /v1/risk-checks` lists them."
+    RISK_CHECK_ARCHIVED 422 "risk_check_archived" final "The check is archived already"
+        "Nothing is left to do: it is listed with `archived=true`."
     REVIEW_NOT_FOUND 404 "review_not_found" final "The tenant has set nothing aside in this record"
         "Take the `review` of an open review, as `GET /v1/reviews` lists them."
     REVIEW_CLOSED 422 "review_closed" final "The review is over"
@@ -369,6 +373,7 @@ pub(crate) fn of_operation_rejection(rejection: &OperationRejection) -> &'static
         OperationRejection::InvoiceUnknown => &INVOICE_NOT_FOUND,
         OperationRejection::InvoicePaid => &INVOICE_PAID,
         OperationRejection::InvoiceReversed => &INVOICE_REVERSED,
+        OperationRejection::RiskCheckArchived => &RISK_CHECK_ARCHIVED,
         OperationRejection::ReviewRejected => &REVIEW_REJECTED,
         OperationRejection::ReviewClosed => &REVIEW_CLOSED,
         OperationRejection::ReviewsTooMany { .. } => &REVIEWS_TOO_MANY,

@@ -5,6 +5,7 @@
 pub(crate) mod holds;
 pub(crate) mod invoices;
 pub(crate) mod reviews;
+pub(crate) mod risk;
 
 use axum::Extension;
 use axum::body::{Body, HttpBody as _};
@@ -18,7 +19,7 @@ use kembali_core::event::Body as Done;
 use kembali_core::operation::{Actor, Operation, TierMove};
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{Seq, TenantId, WalletId};
-use kembali_engine::{CustomerRef, Operated, OperationRequest, Refunded};
+use kembali_engine::{CustomerRef, DeskRequest, Operated, OperationRequest, Refunded};
 
 use crate::app::App;
 use crate::auth::Identity;
@@ -328,6 +329,15 @@ impl Ask {
         let request =
             OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name, device, dry_run };
         finish(app, app.engine.operate(request).await?, dry_run, done)
+    }
+}
+
+impl Ask {
+    /// Does what no customer has a part in.
+    async fn operate_alone(self, app: &App, operation: Operation) -> Result<Response, Problem> {
+        let Ask { tenant, actor, key: idempotency_key, dry_run, done, .. } = self;
+        let request = DeskRequest { tenant, actor, idempotency_key, operation, dry_run };
+        finish(app, app.engine.operate_alone(request).await?, dry_run, done)
     }
 }
 

@@ -89,10 +89,12 @@ const CUSTOMER: Parameter = parameter("customer", Form::Uuid, "Only what is of t
 const STATE: Parameter = parameter(
     "state",
     Form::Text,
-    "Only payments that came to this: `funds_held`, `settled`, `rejected`, `failed`, `voided` or `expired`.",
+    "Only payments that came to this: `funds_held`, `settled`, `rejected`, `failed`, `voided`, `expired`, \
+     `reversed` or `in_review`.",
 );
 const VERDICT: Parameter =
-    parameter("verdict", Form::Text, "Only checks that said this: `safe`, `suspicious` or `blocked`.");
+    parameter("verdict", Form::Text, "Only checks that said this: `safe`, `suspicious`, `blocked` or `in_review`.");
+const ARCHIVED: Parameter = parameter("archived", Form::Flag, "True to be shown those too that are archived.");
 const LIMIT: Parameter = parameter(
     "limit",
     Form::Whole { min: 1, max: LIMIT_MAX as u64, default: Some(LIMIT_DEFAULT as u64) },
@@ -161,13 +163,14 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::Reverse
         | Endpoint::ReleaseReview
         | Endpoint::RejectReview
+        | Endpoint::ArchiveRiskCheck
         | Endpoint::Promote
         | Endpoint::Demote => &[TENANT, DRY_RUN],
         Endpoint::PostHold | Endpoint::PostInvoice => &[DRY_RUN],
         Endpoint::Operation | Endpoint::Invoice => &[TENANT, MIN_SEQ],
         Endpoint::Payments => &[TENANT, MIN_SEQ, CUSTOMER, STATE, LIMIT, CURSOR],
         Endpoint::Reviews => &[TENANT, MIN_SEQ, LIMIT, CURSOR],
-        Endpoint::RiskChecks => &[TENANT, MIN_SEQ, CUSTOMER, VERDICT, LIMIT, CURSOR],
+        Endpoint::RiskChecks => &[TENANT, MIN_SEQ, CUSTOMER, VERDICT, ARCHIVED, LIMIT, CURSOR],
         Endpoint::Customer
         | Endpoint::Wallets
         | Endpoint::Holds
@@ -214,6 +217,7 @@ pub(crate) const fn insists_on_key(endpoint: Endpoint) -> Option<bool> {
         | Endpoint::Reverse
         | Endpoint::ReleaseReview
         | Endpoint::RejectReview
+        | Endpoint::ArchiveRiskCheck
         | Endpoint::Promote
         | Endpoint::Demote => Some(true),
         Endpoint::PostCustomer | Endpoint::PatchWallet | Endpoint::DeleteWallet => Some(false),

@@ -163,6 +163,7 @@ impl Problem {
             | OperationRejection::InvoiceUnknown
             | OperationRejection::InvoicePaid
             | OperationRejection::InvoiceReversed
+            | OperationRejection::RiskCheckArchived
             | OperationRejection::ReviewRejected
             | OperationRejection::ReviewClosed
             | OperationRejection::NotReversible

@@ -86,6 +86,8 @@ pub enum Endpoint {
     PostRefund,
     /// Takes an operation back.
     Reverse,
+    /// Archives a check of risk rules.
+    ArchiveRiskCheck,
     /// Lists what is set aside.
     Reviews,
     /// Does what was set aside.
@@ -201,6 +203,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/payments", Operator, Endpoint::PostPayment),
     route(Method::GET, "/v1/payments", Operator, Endpoint::Payments),
     route(Method::GET, "/v1/risk-checks", Operator, Endpoint::RiskChecks),
+    route(Method::POST, "/v1/risk-checks/{seq}/archive", Operator, Endpoint::ArchiveRiskCheck),
     route(Method::GET, "/v1/offers", PartnerOrOperator, Endpoint::Offers),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/promote", Operator, Endpoint::Promote),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/demote", Operator, Endpoint::Demote),

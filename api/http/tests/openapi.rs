@@ -328,6 +328,11 @@ async fn every_operation_answers_as_described() {
     let mut rules = harness.get("/v1/catalogue?tenant=journey").await.json()["catalogue"].clone();
     rules["risk_rules"] = json!([{ "name": "All", "amount_above": 0, "action": "review" }]);
     assert_eq!(harness.operator("PUT", "/v1/catalogue?tenant=journey", &rules.to_string()).await.status, 200);
+    let path = format!("/v1/risk-checks/{}/archive", paid.json()["seq"]);
+    let headers = [("Authorization", token.as_str()), ("Idempotency-Key", "archive")];
+    let archived = harness.call("POST", &format!("{path}?tenant=journey"), &headers, b"").await;
+    assert_eq!(archived.status, 201, "{}", archived.text());
+    seen.insert((template_of(&path).unwrap(), "post"));
     for (key, verb, body) in [("r1", "release", String::new()), ("r2", "reject", why)] {
         let headers =
             [("Authorization", token.as_str()), ("Content-Type", "application/json"), ("Idempotency-Key", key)];

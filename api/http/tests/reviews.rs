@@ -191,7 +191,11 @@ async fn what_cannot_be_closed_is_told() {
     }
     let refused = harness.call("GET", "/v1/reviews", &[("X-Api-Key", KEY)], b"").await;
     assert_eq!(refused.problem(), "403 role_insufficient -");
-    assert_eq!(harness.get("/v1/reviews?tenant=journey&cursor=x").await.problem(), "400 cursor_invalid -");
+    let forged = format!("0207{:032x}{}{:08x}", 0, "f".repeat(16), 0);
+    for cursor in ["x", &forged] {
+        let refused = harness.get(&format!("/v1/reviews?tenant=journey&cursor={cursor}")).await;
+        assert_eq!(refused.problem(), "400 cursor_invalid -");
+    }
     // Another tenant's review is not there.
     let mut other = support::sample();
     other.tenant.slug = "other".to_owned();

@@ -31,7 +31,8 @@ async fn shop() -> (Harness, String) {
 async fn post(harness: &Harness, path: &str, key: &str, body: Value) -> Reply {
     let token = format!("Bearer {TOKEN}");
     let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json"), ("Idempotency-Key", key)];
-    harness.call("POST", &format!("{path}?tenant=journey"), &headers, body.to_string().as_bytes()).await
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    harness.call("POST", &format!("{path}?tenant=journey"), &headers, body.as_bytes()).await
 }
 
 async fn log(harness: &Harness, query: &str) -> Value {
@@ -93,6 +94,58 @@ async fn every_check_is_in_the_log() {
         cursor = format!("&cursor={next}");
     }
     assert_eq!(json!(paged), all["data"]);
+    harness.stop().await;
+}
+
+/// What an operator is done with is hidden from whoever does not ask for it, and there all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_is_archived_and_never_gone() {
+    let (harness, path) = shop().await;
+    let deposits = format!("{path}/wallets/0/deposits");
+    let mut checks = Vec::new();
+    for (key, amount) in [("1", 1), ("2", 10_000_001), ("3", 50_000_001)] {
+        post(&harness, &deposits, key, json!({ "amount": amount })).await;
+        checks.push(harness.engine.durable().0);
+    }
+    let archive = |seq: u64| format!("/v1/risk-checks/{seq}/archive");
+    let dry = format!("{}?dry_run=true", archive(checks[1]));
+    assert_eq!(harness.operator("POST", &format!("{dry}&tenant=journey"), "").await.status, 400, "a key is needed");
+    for seq in &checks[1..] {
+        let archived = post(&harness, &archive(*seq), &seq.to_string(), Value::Null).await;
+        let result = archived.json();
+        assert_eq!(archived.status, 201, "{result}");
+        assert_eq!(result["operation"], json!({ "type": "archive_risk_check", "check": seq }));
+        assert_eq!(result["effects"], json!([{ "type": "risk_check_archived", "check": seq }]));
+        let again = post(&harness, &archive(*seq), &seq.to_string(), Value::Null).await;
+        assert_eq!((again.text(), again.header("idempotency-replayed")), (archived.text(), Some("true")));
+        let other = post(&harness, &archive(*seq), &format!("other {seq}"), Value::Null).await;
+        assert_eq!(other.problem(), "422 risk_check_archived -");
+    }
+    // Also after a restart.
+    let dir = harness.stop().await;
+    let harness = Harness::start_in(dir, 128 * 1024 * 1024, |_| ()).await;
+    let seqs = |page: &Value| -> Vec<(u64, bool)> {
+        let data = page["data"].as_array().unwrap().iter();
+        data.map(|own| (own["seq"].as_u64().unwrap(), own["archived"].as_bool().unwrap())).collect()
+    };
+    assert_eq!(seqs(&log(&harness, "").await), [(checks[0], false)]);
+    let all = log(&harness, "&archived=true").await;
+    assert_eq!(seqs(&all), [(checks[2], true), (checks[1], true), (checks[0], false)]);
+    let first = log(&harness, "&archived=true&limit=1").await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let next = log(&harness, &format!("&archived=true&limit=1&cursor={cursor}")).await;
+    assert_eq!(seqs(&next), [(checks[1], true)]);
+    let other = harness.get(&format!("/v1/risk-checks?tenant=journey&cursor={cursor}")).await;
+    assert_eq!(other.problem(), "400 cursor_invalid -", "a cursor belongs to its question");
+    for seq in ["0", "1", "999", "x"] {
+        let refused = post(&harness, &format!("/v1/risk-checks/{seq}/archive"), seq, Value::Null).await;
+        assert_eq!(refused.problem(), "404 risk_check_not_found -", "{seq}");
+    }
+    let body = post(&harness, &archive(checks[0]), "b", json!({ "why": 1 })).await;
+    assert_eq!(body.problem(), "400 field_unknown /why");
+    let headers = [("X-Api-Key", KEY), ("Idempotency-Key", "k")];
+    let refused = harness.call("POST", &archive(checks[0]), &headers, b"").await;
+    assert_eq!(refused.problem(), "403 role_insufficient -");
     harness.stop().await;
 }
 

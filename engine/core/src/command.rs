@@ -19,8 +19,8 @@ pub enum Command {
     Purchase(Box<PurchaseCommand>),
     /// Do something with a customer's accounts.
     Operation(Box<OperationCommand>),
-    /// Open or cancel an invoice.
-    Invoice(Box<InvoiceCommand>),
+    /// Do something that no customer's row has a part in.
+    Desk(Box<DeskCommand>),
     /// Make a catalogue the tenant's next version.
     ApplyCatalogue(Box<ApplyCatalogue>),
     /// Look at something.
@@ -50,9 +50,9 @@ pub struct PurchaseCommand {
     pub other_records: Vec<Seq>,
 }
 
-/// Opens or cancels an invoice.
+/// Asks for something that no customer's row has a part in.
 #[derive(Clone, Debug)]
-pub struct InvoiceCommand {
+pub struct DeskCommand {
     /// The tenant.
     pub tenant: TenantId,
     /// Who asks.
@@ -61,7 +61,7 @@ pub struct InvoiceCommand {
     pub key: Option<OperationKey>,
     /// The keyed hash of what is asked.
     pub fingerprint: Fingerprint,
-    /// [`Operation::OpenInvoice`] or [`Operation::CancelInvoice`].
+    /// [`Operation::OpenInvoice`], [`Operation::CancelInvoice`] or [`Operation::ArchiveRiskCheck`].
     pub operation: Operation,
     /// True when the answer is wanted but not the effect.
     pub dry_run: bool,
@@ -127,6 +127,15 @@ pub enum Query {
         after: Seq,
         /// How many at most.
         limit: usize,
+    },
+    /// Checks of the log that are archived.
+    ArchivedChecks {
+        /// The tenant.
+        tenant: TenantId,
+        /// From this record on.
+        first: Seq,
+        /// To this record.
+        last: Seq,
     },
     /// The sums of a tenant.
     Totals {

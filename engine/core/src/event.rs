@@ -25,7 +25,7 @@ use crate::refund::PurchaseRefunded;
 use crate::rejection::RejectionCode;
 use crate::reversal::OperationReversed;
 use crate::review::{ReviewClosed, ReviewOpened};
-use crate::risk::{OperationCounted, RiskChecked};
+use crate::risk::{OperationCounted, RiskCheckArchived, RiskChecked};
 use crate::threshold::SpendStanding;
 use crate::transfer::{TransferCredited, TransferDeclined, TransferReturned, TransferSent, TransferSettled};
 use crate::wallet::WalletStatus;
@@ -152,6 +152,8 @@ pub enum Event {
     ReviewClosed(ReviewClosed),
     /// An operation counts for rules of partners and devices.
     OperationCounted(OperationCounted),
+    /// A check of the log is archived.
+    RiskCheckArchived(RiskCheckArchived),
 }
 
 /// See [`Event::OfferRedeemed`].

@@ -184,6 +184,11 @@ pub enum Operation {
         /// Why.
         reason: Box<str>,
     },
+    /// Says that an operator is done with a check of risk rules.
+    ArchiveRiskCheck {
+        /// The record of the check.
+        check: Seq,
+    },
 }
 
 /// Which way a customer is moved in a tier programme.
@@ -405,6 +410,8 @@ pub enum OperationRejection {
         /// How many may be.
         reviews_max: u32,
     },
+    /// The check is archived.
+    RiskCheckArchived,
 }
 
 /// An operation was done. Comes first in its record; what it did follows.
@@ -595,6 +602,7 @@ impl OperationRejection {
             OperationRejection::ReviewRejected => "review_rejected",
             OperationRejection::ReviewClosed => "review_closed",
             OperationRejection::ReviewsTooMany { .. } => "reviews_too_many",
+            OperationRejection::RiskCheckArchived => "risk_check_archived",
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::operation::{Actor, Operation, OperationCommand, OperationKey, Operati
 use crate::quantity::{Amount, Instant, Seq};
 use crate::risk::{DeviceId, RiskKind};
 
-/// Reviews of a tenant that may be open, besides those that are in flight.
+/// Reviews of a tenant that may be open.
 pub const REVIEWS_MAX: usize = 10_000;
 
 /// An operation was set aside.
@@ -39,6 +39,17 @@ pub struct ReviewOpened {
     pub device: Option<DeviceId>,
     /// The rule that set it aside.
     pub rule: RuleId,
+}
+
+/// A review that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenReview {
+    /// Whose operation.
+    pub customer: CustomerId,
+    /// Its key, if it has one, which is not forgotten as long as the review is open.
+    pub key: Option<OperationKey>,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
 }
 
 /// A review is over. What was done, or is refused, stands behind it in the same record.

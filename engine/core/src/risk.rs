@@ -15,7 +15,7 @@ use crate::catalogue::Catalogue;
 use crate::customer::Row;
 use crate::identity::{PartnerId, RuleId};
 use crate::operation::{Operation, OperationRejection};
-use crate::quantity::{Amount, Instant};
+use crate::quantity::{Amount, Instant, Seq};
 
 /// Operations of a customer that are remembered at most; the oldest makes room for the next. Where the oldest still lies in
 /// the window of a rule, something of that window may be forgotten, so the rule strikes.
@@ -142,6 +142,13 @@ pub struct RiskChecked {
     pub forgets: u32,
     /// True when a rule may ask for this one.
     pub is_remembered: bool,
+}
+
+/// An operator is done with a check of the log. It stays there, and is hidden from whoever does not ask for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RiskCheckArchived {
+    /// The record of the check.
+    pub check: Seq,
 }
 
 /// An operation was done that rules of partners or devices may ask for.

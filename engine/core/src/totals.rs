@@ -274,7 +274,8 @@ impl TenantTotals {
             | Event::RiskChecked(_)
             | Event::ReviewOpened(_)
             | Event::ReviewClosed(_)
-            | Event::OperationCounted(_) => (),
+            | Event::OperationCounted(_)
+            | Event::RiskCheckArchived(_) => (),
             Event::OperationReversed(_) => self.reversals += 1,
             Event::CampaignCompleted(completed) => {
                 *self.campaigns.entry(completed.campaign).or_default() += 1;

@@ -31,7 +31,8 @@ use kembali_core::refund::{
 use kembali_core::reversal::OperationReversed;
 use kembali_core::review::{Releaser, ReviewClosed, ReviewOpened};
 use kembali_core::risk::{
-    DeviceId, OperationCounted, RiskAction, RiskChecked, RiskCondition, RiskKind, RiskParty, RiskRule, Verdict,
+    DeviceId, OperationCounted, RiskAction, RiskCheckArchived, RiskChecked, RiskCondition, RiskKind, RiskParty,
+    RiskRule, Verdict,
 };
 use kembali_core::threshold::SpendStanding;
 use kembali_core::transfer::{
@@ -625,6 +626,9 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
                 RiskCondition::SumAboveBy { by: RiskParty::Device, sum: amount(20_000_000), seconds };
             body(None, vec![Event::CatalogueApplied(Arc::new(full))])
         }),
+        ("operation_archive_risk_check", by_operator(Operation::ArchiveRiskCheck { check: Seq(41) })),
+        ("risk_check_archived", { body(None, vec![Event::RiskCheckArchived(RiskCheckArchived { check: Seq(41) })]) }),
+        ("refused_risk_check_archived", refused(OperationRejection::RiskCheckArchived)),
         ("refused_review_rejected", refused(OperationRejection::ReviewRejected)),
         ("refused_review_closed", refused(OperationRejection::ReviewClosed)),
         ("refused_reviews_too_many", refused(OperationRejection::ReviewsTooMany { reviews_max: 10_000 })),

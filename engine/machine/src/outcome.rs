@@ -98,6 +98,8 @@ pub enum Outcome {
     Invoice(Option<InvoiceView>),
     /// Reviews that are open, by the records that opened them.
     Reviews(Vec<Seq>),
+    /// Checks of the log that are archived, by their records.
+    ArchivedChecks(Vec<Seq>),
     /// What a change of rules would do to some of a shard's customers, if there is such a shard.
     Preview(Option<PreviewView>),
     /// The ledger's clock.

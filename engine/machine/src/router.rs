@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use kembali_core::catalogue::Catalogue;
-use kembali_core::command::{ApplyCatalogue, Command, InvoiceCommand, PurchaseCommand, Query};
+use kembali_core::command::{ApplyCatalogue, Command, DeskCommand, PurchaseCommand, Query};
 use kembali_core::customer::Row;
 use kembali_core::desk::{self, Admission, Desk, OperationAdmission, Reservations, Terms};
 use kembali_core::event::{Body, Event, PurchaseRefused, Record};
@@ -104,8 +104,8 @@ enum Content {
     Apply(Box<ApplyCatalogue>),
     /// An operation that the desk refused, and whose accounts it was about.
     RefusedOperation(Box<OperationCommand>, OperationRejection, Option<CustomerId>),
-    /// An invoice to open or cancel.
-    Invoice(Box<InvoiceCommand>),
+    /// What the desk decides alone.
+    Desk(Box<DeskCommand>),
     /// A question to the desk.
     Ask(Query),
 }
@@ -419,8 +419,8 @@ impl<T> Router<T> {
                 admission => Some(Admitted::Operation(admission)),
             },
             // A change of rules, or of the desk's invoices, sees everything before it settled.
-            Command::ApplyCatalogue(_) | Command::Invoice(_) if !self.slots.is_empty() => return false,
-            Command::ApplyCatalogue(_) | Command::Invoice(_) | Command::Read(_) => None,
+            Command::ApplyCatalogue(_) | Command::Desk(_) if !self.slots.is_empty() => return false,
+            Command::ApplyCatalogue(_) | Command::Desk(_) | Command::Read(_) => None,
         };
         self.stamp = stamp;
         let Some((_, command)) = self.backlog.pop_front() else { return false };
@@ -433,7 +433,7 @@ impl<T> Router<T> {
                 self.operation_content(ticket, operation, admission)
             }
             (Command::ApplyCatalogue(apply), _) => Content::Apply(apply),
-            (Command::Invoice(invoice), _) => Content::Invoice(invoice),
+            (Command::Desk(command), _) => Content::Desk(command),
             (Command::Read(Query::Customer { tenant, customer }), _) => {
                 let id = match customer {
                     CustomerName::Id(id) => id,
@@ -548,7 +548,7 @@ impl<T> Router<T> {
                 }
                 Content::Done(outcome) => Held::Ready(outcome),
                 Content::Apply(apply) => Held::Ready(self.apply(slot.received_at, &apply)),
-                Content::Invoice(invoice) => Held::Ready(self.invoice(slot.received_at, &invoice)),
+                Content::Desk(command) => Held::Ready(self.decide_alone(slot.received_at, &command)),
                 Content::Ask(Query::Totals { tenant }) => Held::Totals(tenant),
                 Content::Ask(Query::Clock) => {
                     Held::Ready(Outcome::Clock { received_at: slot.received_at, as_of: self.desk.last() })
@@ -718,6 +718,9 @@ impl<T> Router<T> {
                     let (now, as_of) = (self.desk.now(tenant, self.stamp), self.desk.last());
                     InvoiceView { invoice, catalogue, now, as_of }
                 }))
+            }
+            Query::ArchivedChecks { tenant, first, last } => {
+                Outcome::ArchivedChecks(self.desk.archived(tenant, first, last).collect())
             }
             Query::Reviews { tenant, after, limit } => {
                 Outcome::Reviews(self.desk.reviews(tenant, after).take(limit).map(|(review, _)| review).collect())

@@ -255,6 +255,12 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
                 .takes(schemas.body::<NewReason>("Why.")),
             schemas,
         ),
+        Endpoint::ArchiveRiskCheck => operation(
+            Outline::new("archiveRiskCheck", ACCOUNTS, "Archive a check of risk rules")
+                .says("It stays in the log, and is listed with `archived=true` alone.")
+                .takes(schemas.optional_body::<Nothing>("Nothing: the path says all.")),
+            schemas,
+        ),
         Endpoint::Reviews => Outline::new("listReviews", ACCOUNTS, "List operations that are set aside")
             .says("The oldest first: what a risk rule set aside, and nobody has released or rejected yet.")
             .gives(json(StatusCode::OK, schemas.of::<ReviewPage<'static>>())),
@@ -262,7 +268,7 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             Outline::new("releaseReview", ACCOUNTS, "Do what was set aside")
                 .says(
                     "As if it were asked now, for whoever had asked, whose key leads to this from now on. Where it cannot be \
-                     done now, that is the answer, and it stays set aside.",
+                     done now, that is the answer, and it stays set aside; a transfer that its target declines is over.",
                 )
                 .takes(schemas.optional_body::<Nothing>("Nothing: the path says all.")),
             schemas,

@@ -311,6 +311,11 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::RejectReview => {
             operation_codes(&[&codes::IDEMPOTENCY_KEY_MISSING, &codes::REVIEW_NOT_FOUND, &codes::REVIEW_CLOSED])
         }
+        Endpoint::ArchiveRiskCheck => operation_codes(&[
+            &codes::IDEMPOTENCY_KEY_MISSING,
+            &codes::RISK_CHECK_NOT_FOUND,
+            &codes::RISK_CHECK_ARCHIVED,
+        ]),
         Endpoint::ReleaseReview => release_codes(),
         Endpoint::Operation => vec![&codes::OPERATION_NOT_FOUND],
         Endpoint::Purchase | Endpoint::ExplainPurchase => vec![&codes::PURCHASE_NOT_FOUND],
@@ -369,6 +374,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             | Endpoint::Reverse
             | Endpoint::ReleaseReview
             | Endpoint::RejectReview
+            | Endpoint::ArchiveRiskCheck
             | Endpoint::PostRefund
     ) {
         own.extend([&codes::FIELD_MISSING, &codes::FIELD_UNKNOWN, &codes::FIELD_INVALID]);
@@ -411,6 +417,7 @@ const fn needs_room(endpoint: Endpoint) -> bool {
             | Endpoint::Reverse
             | Endpoint::ReleaseReview
             | Endpoint::RejectReview
+            | Endpoint::ArchiveRiskCheck
             | Endpoint::Promote
             | Endpoint::Demote
             | Endpoint::PostRefund

@@ -6,9 +6,8 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use hyper::{Request, Uri};
 use kembali_core::operation::{Actor, Operation};
-use kembali_engine::InvoiceRequest;
 
-use super::{Ask, body_if_any, body_of, customer, finish, wallet_id};
+use super::{Ask, body_if_any, body_of, customer, wallet_id};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
@@ -33,7 +32,7 @@ pub(crate) async fn post(
     let (amount, life_seconds) = (body.amount.0, body.expires_in_seconds.as_ref().map(|seconds| seconds.0));
     let prefix = body.prefix()?;
     let operation = Operation::OpenInvoice { partner, prefix, amount, life_seconds, reference: body.reference()? };
-    ask.invoice(&app, operation).await
+    ask.operate_alone(&app, operation).await
 }
 
 /// Takes an invoice back.
@@ -45,7 +44,7 @@ pub(crate) async fn cancel(
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&app, identity, Endpoint::CancelInvoice, request.uri(), request.headers()).await?;
     let Nothing {} = body_if_any(&app, request).await?;
-    ask.invoice(&app, Operation::CancelInvoice { number: number(text)? }).await
+    ask.operate_alone(&app, Operation::CancelInvoice { number: number(text)? }).await
 }
 
 /// Pays an invoice out of a wallet.
@@ -84,12 +83,4 @@ pub(crate) async fn show(
     let view = view.ok_or_else(|| Problem::new(&codes::INVOICE_NOT_FOUND))?;
     let names = Names { catalogue: &view.catalogue };
     Ok(Json(InvoiceView::of(&number, &view.invoice, &names, (view.now, view.as_of))))
-}
-
-impl Ask {
-    async fn invoice(self, app: &App, operation: Operation) -> Result<Response, Problem> {
-        let Ask { tenant, actor, key: idempotency_key, dry_run, done, .. } = self;
-        let request = InvoiceRequest { tenant, actor, idempotency_key, operation, dry_run };
-        finish(app, app.engine.invoice(request).await?, dry_run, done)
-    }
 }

@@ -46,35 +46,57 @@ fn invalid(name: &'static str, form: &str) -> Problem {
     Problem::new(&codes::QUERY_INVALID).detail(format!("{name} must be {form}")).member("parameter", name)
 }
 
-/// Walks the records of a tenant back, from the newest or from where the cursor says. `filter` stands for whatever else is
-/// asked: a cursor goes on with the list that it was given for. The last record on
-/// a page is shown whole, so there may be a few more items than asked for.
-pub(super) async fn page<T, I: IntoIterator<Item = T>>(
-    app: &App,
-    query: &Query,
+/// A walk over the records of a tenant, from the newest or from where the cursor says, back.
+pub(super) struct Walk {
     tenant: TenantId,
-    (list, customer, filter): (List, Option<CustomerId>, u32),
-    items: impl Fn(&Record, &Catalogue) -> I,
-) -> Result<Page<T>, Problem> {
-    let (durable, whose) = (app.engine.durable(), customer.unwrap_or(EVERYBODY));
-    let start = match query.text("cursor") {
-        Some(text) => cursor::read(text, list, whose)?,
-        None => Start { seq: durable, skip: filter },
-    };
-    if durable < start.seq || start.skip != filter {
-        return Err(Problem::new(&codes::CURSOR_INVALID));
-    }
-    let limit = query.limit()?;
-    let (mut data, mut next) = (Vec::new(), start.seq);
-    let stop = Seq(start.seq.0.saturating_sub(PAGE_RECORDS_MAX));
-    while stop < next && data.len() < limit {
-        let found = app.engine.record(next).await?;
-        next = Seq(next.0 - 1);
-        if let Some((record, catalogue)) = found.filter(|(record, _)| record.body.tenant == tenant) {
-            data.extend(items(&record, &catalogue));
+    list: List,
+    whose: CustomerId,
+    start: Start,
+    limit: usize,
+    durable: Seq,
+}
+
+impl Walk {
+    /// Begins a walk. `filter` stands for whatever else is asked: a cursor goes on with the list that it was given for.
+    pub(super) fn of(
+        app: &App,
+        query: &Query,
+        tenant: TenantId,
+        (list, customer, filter): (List, Option<CustomerId>, u32),
+    ) -> Result<Walk, Problem> {
+        let (durable, whose) = (app.engine.durable(), customer.unwrap_or(EVERYBODY));
+        let start = match query.text("cursor") {
+            Some(text) => cursor::read(text, list, whose)?,
+            None => Start { seq: durable, skip: filter },
+        };
+        if durable < start.seq || start.skip != filter {
+            return Err(Problem::new(&codes::CURSOR_INVALID));
         }
+        Ok(Walk { tenant, list, whose, start, limit: query.limit()?, durable })
     }
-    let next = Start { seq: next, skip: filter };
-    let next_cursor = (next.seq != Seq::ZERO).then(|| cursor::write(list, whose, next));
-    Ok(Page { data, next_cursor, as_of: durable })
+
+    /// Returns the first and the last record that the page may look at.
+    pub(super) const fn span(&self) -> (Seq, Seq) {
+        (Seq(self.start.seq.0.saturating_sub(PAGE_RECORDS_MAX) + 1), self.start.seq)
+    }
+
+    /// Takes the walk. The last record on a page is shown whole, so there may be a few more items than asked for.
+    pub(super) async fn page<T, I: IntoIterator<Item = T>>(
+        self,
+        app: &App,
+        items: impl Fn(&Record, &Catalogue) -> I,
+    ) -> Result<Page<T>, Problem> {
+        let (first, last) = self.span();
+        let (mut data, mut next) = (Vec::new(), last);
+        while first <= next && data.len() < self.limit {
+            let found = app.engine.record(next).await?;
+            next = Seq(next.0 - 1);
+            if let Some((record, catalogue)) = found.filter(|(record, _)| record.body.tenant == self.tenant) {
+                data.extend(items(&record, &catalogue));
+            }
+        }
+        let next = Start { seq: next, skip: self.start.skip };
+        let next_cursor = (next.seq != Seq::ZERO).then(|| cursor::write(self.list, self.whose, next));
+        Ok(Page { data, next_cursor, as_of: self.durable })
+    }
 }

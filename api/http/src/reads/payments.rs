@@ -5,7 +5,7 @@ use axum::extract::State;
 use hyper::Uri;
 
 use super::Json;
-use super::log::{self, customer_of, one_of};
+use super::log::{self, Walk, customer_of, one_of};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::cursor::List;
@@ -43,7 +43,8 @@ pub(crate) async fn list(
             && state.is_none_or(|state| payment.state == state)
     };
     let which = state.map_or(0, |state| 1 + state as u32);
-    let page = log::page(&app, &query, tenant, (List::Payments, customer, which), |record, catalogue| {
+    let walk = Walk::of(&app, &query, tenant, (List::Payments, customer, which))?;
+    let page = walk.page(&app, |record, catalogue| {
         Payment::moved_by(record, &Names { catalogue }).into_iter().filter(is_wanted).collect::<Vec<_>>()
     });
     let log::Page { data, next_cursor, as_of } = page.await?;

@@ -13,6 +13,7 @@ use kembali_core::{CustomerId, Seq};
 use super::json_response;
 use crate::app::App;
 use crate::auth::Identity;
+use crate::codes;
 use crate::cursor::{self, List, Start};
 use crate::parameters;
 use crate::problem::Problem;
@@ -33,7 +34,14 @@ pub(crate) async fn list(
     app.reach_min_seq(&query).await?;
     let tenant = app.tenant(identity, &query).await?.tenant;
     let after = match query.text("cursor") {
-        Some(text) => cursor::read(text, List::Reviews, EVERYBODY)?.seq,
+        Some(text) => {
+            let own = cursor::read(text, List::Reviews, EVERYBODY)?.seq;
+            // No page has ended behind the last record.
+            if app.engine.durable() < own {
+                return Err(Problem::new(&codes::CURSOR_INVALID));
+            }
+            own
+        }
         None => Seq::ZERO,
     };
     let limit = query.limit()?;

@@ -1,4 +1,4 @@
-//! The log of the checks of risk rules. Nothing can be taken out of it.
+//! The log of the checks of risk rules. Nothing can be taken out of it; what is archived is shown to whoever asks for it.
 
 use axum::Extension;
 use axum::extract::State;
@@ -9,7 +9,7 @@ use kembali_core::event::{Event, Record};
 use kembali_core::operation::OperationRejection;
 
 use super::Json;
-use super::log::{self, customer_of, one_of};
+use super::log::{self, Walk, customer_of, one_of};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::cursor::List;
@@ -38,20 +38,27 @@ pub(crate) async fn list(
     app.reach_min_seq(&query).await?;
     let tenant = app.tenant(identity, &query).await?.tenant;
     let (customer, verdict) = (customer_of(&query)?, one_of(&query, "verdict", &VERDICTS)?);
+    let shows_archived = query.flag("archived")?;
+    let which = 2 * verdict.map_or(0, |verdict| 1 + verdict as u32) + u32::from(shows_archived);
+    let walk = Walk::of(&app, &query, tenant, (List::RiskChecks, customer, which))?;
+    let (first, last) = walk.span();
+    let archived = app.engine.archived_checks(tenant, first, last).await?;
     let is_wanted = |check: &RiskCheck| {
         customer.is_none_or(|customer| check.customer.0 == customer.0)
             && verdict.is_none_or(|verdict| check.verdict == verdict)
+            && (shows_archived || !check.archived)
     };
-    let which = verdict.map_or(0, |verdict| 1 + verdict as u32);
-    let page = log::page(&app, &query, tenant, (List::RiskChecks, customer, which), |record, catalogue| {
-        check_of(record, catalogue).filter(is_wanted)
+    let page = walk.page(&app, |record, catalogue| {
+        let check = check_of(record, catalogue)?;
+        let archived = archived.binary_search(&record.seq).is_ok();
+        Some(RiskCheck { archived, ..check }).filter(is_wanted)
     });
     let log::Page { data, next_cursor, as_of } = page.await?;
     Ok(Json(RiskCheckPage { data, next_cursor, as_of: as_of.0 }))
 }
 
 /// Returns the check that a record says, which has one at most.
-fn check_of(record: &Record, catalogue: &Catalogue) -> Option<RiskCheck> {
+pub(crate) fn check_of(record: &Record, catalogue: &Catalogue) -> Option<RiskCheck> {
     let names = Names { catalogue };
     let name = |rule: RuleId| names.risk_rule(rule).into_owned();
     let (seq, received_at) = (record.seq.0, Rfc3339(record.body.received_at));
@@ -64,6 +71,7 @@ fn check_of(record: &Record, catalogue: &Catalogue) -> Option<RiskCheck> {
             amount: own.amount.minor_units(),
             verdict: RiskVerdict::of(own.verdict),
             rule: own.rule.map(name),
+            archived: false,
         }),
         Event::ReviewOpened(own) => Some(RiskCheck {
             seq,
@@ -73,6 +81,7 @@ fn check_of(record: &Record, catalogue: &Catalogue) -> Option<RiskCheck> {
             amount: own.amount.minor_units(),
             verdict: RiskVerdict::InReview,
             rule: Some(name(own.rule)),
+            archived: false,
         }),
         Event::OperationRefused(own) => {
             let OperationRejection::RiskBlocked { rule } = own.rejection else { return None };
@@ -85,6 +94,7 @@ fn check_of(record: &Record, catalogue: &Catalogue) -> Option<RiskCheck> {
                 amount,
                 verdict: RiskVerdict::Blocked,
                 rule: Some(name(rule)),
+                archived: false,
             })
         }
         _ => None,

@@ -188,8 +188,9 @@ impl Payment {
                     HoldEnd::Expired => (PaymentState::Expired, hold.amount),
                 };
                 let payment = bare(PaymentKind::Hold, state, hold.unit, amount)?;
-                // It was looked at when it was placed.
-                Some(Payment { hold: Some(hold.id.0), path: vec![state], ..out(hold.wallet, payment) })
+                // It was looked at when it was placed, and its end is no part of a review.
+                let payment = Payment { path: vec![state], review: None, ..payment };
+                Some(Payment { hold: Some(hold.id.0), ..out(hold.wallet, payment) })
             }
             Event::InvoicePaid(paid) => {
                 let payment = bare(PaymentKind::Invoice, PaymentState::Settled, paid.unit, paid.amount)?;

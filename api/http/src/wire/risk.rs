@@ -204,6 +204,8 @@ pub(crate) struct RiskCheck {
     /// The name of the first rule that strikes; null where none does.
     #[schema(required)]
     pub(crate) rule: Option<String>,
+    /// True of one that an operator is done with.
+    pub(crate) archived: bool,
 }
 
 /// What a check said.

@@ -135,7 +135,8 @@ impl Row {
                 | Event::InvoicePaid(_)
                 | Event::ReviewOpened(_)
                 | Event::ReviewClosed(_)
-                | Event::OperationCounted(_) => (),
+                | Event::OperationCounted(_)
+                | Event::RiskCheckArchived(_) => (),
             }
         }
     }

@@ -11,7 +11,7 @@ use super::Row;
 use super::earned::{Earned, Unbookable};
 use crate::accounts::{Direction, Entry, HouseAccount, HouseLeg};
 use crate::campaign::Activity;
-use crate::desk::OperationTerms;
+use crate::desk::{OperationTerms, PlaceTerms};
 use crate::event::{Body, CustomerCreated, Event, WalletOpened, WalletStatusSet};
 use crate::hold;
 use crate::identity::{CustomerName, WalletId};
@@ -84,7 +84,7 @@ fn decide(
         Look::Nothing => None,
         Look::LetBe(checked) => Some(Event::RiskChecked(checked)),
         // Only what could be done is set aside: nobody is asked about what would be refused anyway.
-        Look::SetAside { .. } if !terms.has_room_for_review => {
+        Look::SetAside { .. } if terms.place == PlaceTerms::Exhausted => {
             return Err(OperationRejection::ReviewsTooMany { reviews_max: REVIEWS_MAX as u32 });
         }
         Look::SetAside { kind, amount, rule } => {
@@ -192,7 +192,9 @@ fn effects(
         Operation::PayInvoice { wallet, number, amount } => {
             invoice::pay(row, (terms.invoice, terms.at), (*wallet, number, *amount), unit)?
         }
-        Operation::OpenInvoice { .. } | Operation::CancelInvoice { .. } => panic!("no row is asked for an invoice"),
+        Operation::OpenInvoice { .. } | Operation::CancelInvoice { .. } | Operation::ArchiveRiskCheck { .. } => {
+            panic!("the desk decides these alone")
+        }
         Operation::Transfer { .. } => transfer::send(row, command, terms.at, unit)?,
         Operation::VoidHold { hold } => Vec::from([hold::void(row, command.actor, *hold)?]),
         Operation::Redeem { offer, quantity } => redeem(row, terms, offer, *quantity)?,

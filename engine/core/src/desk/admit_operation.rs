@@ -16,6 +16,7 @@ use crate::offer;
 use crate::operation::{Operation, OperationCommand, OperationRejection};
 use crate::placement::Removal;
 use crate::quantity::{Instant, Seq};
+use crate::risk::{RiskAction, RiskRule};
 
 /// What the desk says to an operation.
 #[derive(Clone, Debug)]
@@ -65,8 +66,8 @@ pub struct OperationTerms {
     pub invoice: InvoiceTerms,
     /// What rules of partners and devices say.
     pub parties: PartyTerms,
-    /// True while one more operation of the tenant may be set aside.
-    pub has_room_for_review: bool,
+    /// Whether the operation may be set aside.
+    pub place: PlaceTerms,
 }
 
 /// What the desk says of an offer that is redeemed.
@@ -88,6 +89,17 @@ pub enum OfferTerms {
         /// How many of them are redeemed.
         redeemed: u64,
     },
+}
+
+/// What the desk says of a place for an operation that may be set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceTerms {
+    /// No rule sets it aside.
+    None,
+    /// A place is reserved.
+    Reserved,
+    /// As many operations of the tenant are set aside as may be.
+    Exhausted,
 }
 
 impl OperationTerms {
@@ -176,6 +188,7 @@ pub fn admit_operation(
     };
     let Some(budgets) = budgets else { return OperationAdmission::Wait };
     let Some(invoice) = invoice_terms(desk, open, command) else { return OperationAdmission::Wait };
+    let Some(place) = place_terms(desk, open, catalogue, command) else { return OperationAdmission::Wait };
     let looked_at = (&**catalogue, received_at);
     let Some(parties) = party_terms(desk, open, looked_at, command) else { return OperationAdmission::Wait };
     let recorded = command.original.as_deref().map(|record| record.body.catalogue_version);
@@ -192,7 +205,7 @@ pub fn admit_operation(
         budgets,
         invoice,
         parties,
-        has_room_for_review: desk.has_room_for_review(command.tenant),
+        place,
     }))
 }
 
@@ -217,4 +230,18 @@ fn offer_terms(
     }
     // Also what cannot be had any more is said with the number that is settled.
     if 0 < reserved { None } else { Some(OfferTerms::Exhausted { stock, redeemed }) }
+}
+
+/// Says whether there is a place for an operation that may be set aside, or `None` while that hangs on others in flight.
+fn place_terms(desk: &Desk, open: &Reservations, rules: &Catalogue, command: &OperationCommand) -> Option<PlaceTerms> {
+    let Some((kind, _)) = command.operation.at_risk() else { return Some(PlaceTerms::None) };
+    let sets_aside = |rule: &RiskRule| rule.action == RiskAction::Review && rule.looks_at(kind);
+    if !rules.risk_rules.iter().any(sets_aside) {
+        return Some(PlaceTerms::None);
+    }
+    match desk.reviews_left(command.tenant) {
+        0 => Some(PlaceTerms::Exhausted),
+        left if left <= open.places(command.tenant) && !command.dry_run => None,
+        _ => Some(PlaceTerms::Reserved),
+    }
 }

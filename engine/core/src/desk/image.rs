@@ -4,7 +4,7 @@
 //! there are millions of them, and whoever keeps them does it in runs and tables of its own.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -18,6 +18,7 @@ use crate::identity::{CustomerId, PurchaseKey, RuleId, TenantId};
 use crate::invoice::Invoice;
 use crate::operation::OperationKey;
 use crate::quantity::{Instant, Seq};
+use crate::review::OpenReview;
 use crate::risk::Remembered;
 use crate::totals::{TenantTotals, Totals};
 use crate::transfer::OpenTransfer;
@@ -91,8 +92,13 @@ pub enum DeskPiece {
     Review {
         /// The record that opened it.
         review: Seq,
-        /// Whose operation.
-        customer: CustomerId,
+        /// What is known of it.
+        open: OpenReview,
+    },
+    /// A check of the tenant that is archived.
+    Archived {
+        /// The record of the check.
+        check: Seq,
     },
     /// An operation of the tenant that rules of partners or devices may ask for, the oldest first.
     Counted {
@@ -155,6 +161,7 @@ impl Desk {
                     completions: BTreeMap::new(),
                     invoices: BTreeMap::new(),
                     reviews: BTreeMap::new(),
+                    archived: BTreeSet::new(),
                     counted: Counted::default(),
                     watermark,
                     has_entries,
@@ -196,10 +203,17 @@ impl Desk {
                     return Err(Misfit("an invoice is there twice"));
                 }
             }
-            DeskPiece::Review { review, customer } => {
-                let tenant = self.tenants.last_mut().ok_or(Misfit("a review comes before its tenant"))?;
-                if tenant.reviews.insert(review, customer).is_some() {
+            DeskPiece::Review { review, open } => {
+                let tenant = self.tenants.last().ok_or(Misfit("a review comes before its tenant"))?;
+                if tenant.reviews.contains_key(&review) {
                     return Err(Misfit("a review is there twice"));
+                }
+                self.open_review(TenantId(self.tenants.len() as u32), review, open);
+            }
+            DeskPiece::Archived { check } => {
+                let tenant = self.tenants.last_mut().ok_or(Misfit("a check is archived before its tenant"))?;
+                if !tenant.archived.insert(check) {
+                    return Err(Misfit("a check is archived twice"));
                 }
             }
             DeskPiece::Counted { seq, by, operation } => {
@@ -255,11 +269,17 @@ impl TenantDesk {
             .map(|(campaign, count)| DeskPiece::Completions { campaign: *campaign, completions: *count });
         let invoices = (self.invoices.iter())
             .map(|(number, invoice)| DeskPiece::Invoice { number: number.clone(), invoice: *invoice });
-        let reviews =
-            (self.reviews.iter()).map(|(review, customer)| DeskPiece::Review { review: *review, customer: *customer });
+        let reviews = self.reviews.iter().map(|(review, open)| DeskPiece::Review { review: *review, open: *open });
         let counted = self.counted.iter().map(|(seq, by, operation)| DeskPiece::Counted { seq, by, operation });
+        let archived = self.archived.iter().map(|check| DeskPiece::Archived { check: *check });
         let counts = promos.chain(offers).chain(completions);
-        core::iter::once(head).chain(versions).chain(counts).chain(invoices).chain(reviews).chain(counted)
+        core::iter::once(head)
+            .chain(versions)
+            .chain(counts)
+            .chain(invoices)
+            .chain(reviews)
+            .chain(archived)
+            .chain(counted)
     }
 }
 

@@ -2,106 +2,60 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::vec::Vec;
 
 use super::{Desk, Reservations};
-use crate::command::InvoiceCommand;
-use crate::event::{Body, Event};
-use crate::identity::TenantId;
+use crate::event::Event;
+use crate::identity::{PartnerId, TenantId};
 use crate::invoice::{
     FIRST_NUMBER, Invoice, InvoiceCancelled, InvoiceOpened, InvoiceState, InvoiceTerms, LIFE_SECONDS_DEFAULT,
     LIFE_SECONDS_MAX, PREFIX_DEFAULT,
 };
-use crate::operation::{Actor, Operation, OperationCommand, OperationDone, OperationRefused, OperationRejection};
+use crate::operation::{Actor, Operation, OperationCommand, OperationRejection};
 use crate::quantity::{Instant, Seq};
 
-/// What the desk says to an invoice that is to be opened or cancelled.
-#[derive(Debug)]
-pub enum InvoiceDecision {
-    /// Its key was used before.
-    Known {
-        /// The record that says what became of it.
-        seq: Seq,
-        /// True when the same was asked.
-        is_same: bool,
-    },
-    /// All that happens.
-    Decided(Body),
-    /// It is refused. `record` keeps it under its key, if it has one.
-    Refused {
-        /// Why.
-        rejection: OperationRejection,
-        /// What is written.
-        record: Option<Body>,
-    },
-}
-
-/// Decides an invoice command. Nothing may be in flight: it sees everything before it settled.
+/// Opens an invoice.
 ///
-/// # Panics
+/// # Errors
 ///
-/// If the command names a tenant that does not exist: its caller was identified by that tenant's rules.
-#[must_use]
-pub fn decide_invoice(desk: &Desk, received_at: Instant, command: &InvoiceCommand) -> InvoiceDecision {
-    if let Some(known) = command.key.and_then(|key| desk.operations.find(key, received_at)) {
-        return InvoiceDecision::Known { seq: known.seq, is_same: known.fingerprint == command.fingerprint };
+/// In this order: the amount, how long it can be paid.
+pub(super) fn open(
+    desk: &Desk,
+    tenant: TenantId,
+    (partner, prefix): (PartnerId, Option<&str>),
+    (amount, life_seconds): (i64, Option<i64>),
+    at: Instant,
+) -> Result<Event, OperationRejection> {
+    let amount = Operation::amount(amount)?;
+    let seconds = life_seconds.unwrap_or(LIFE_SECONDS_DEFAULT);
+    if !(1..=LIFE_SECONDS_MAX).contains(&seconds) {
+        return Err(OperationRejection::LifeOutOfRange { seconds, seconds_max: LIFE_SECONDS_MAX });
     }
-    let rules = desk.catalogue(command.tenant).expect("a caller's tenant exists");
-    let at = desk.now(command.tenant, received_at);
-    let InvoiceCommand { tenant, actor, key, fingerprint, operation, dry_run } = command.clone();
-    let effect = match effect(desk, command, at) {
-        Ok(effect) => effect,
-        Err(rejection) => {
-            let record = key.filter(|_| !dry_run).map(|key| {
-                let rejection = rejection.clone();
-                let refused = OperationRefused { actor, key, fingerprint, customer: None, operation, rejection };
-                refused.record(tenant, received_at, rules.version)
-            });
-            return InvoiceDecision::Refused { rejection, record };
-        }
-    };
-    let done = OperationDone { actor, key, fingerprint, at, operation };
-    InvoiceDecision::Decided(Body {
-        received_at,
-        tenant: rules.tenant,
-        catalogue_version: rules.version,
-        customer: None,
-        previous: Seq::ZERO,
-        events: Vec::from([Event::OperationDone(Box::new(done)), effect]),
-    })
+    let unit = desk.catalogue(tenant).expect("a caller's tenant exists").unit();
+    let number = desk.next_invoice_number(tenant, prefix.unwrap_or(PREFIX_DEFAULT));
+    let expires_at = Instant(at.0.saturating_add(seconds * 1_000_000));
+    Ok(Event::InvoiceOpened(Box::new(InvoiceOpened { number, partner, unit, amount, expires_at })))
 }
 
-fn effect(desk: &Desk, command: &InvoiceCommand, at: Instant) -> Result<Event, OperationRejection> {
-    match &command.operation {
-        Operation::OpenInvoice { partner, prefix, amount, life_seconds, .. } => {
-            let amount = Operation::amount(*amount)?;
-            let seconds = life_seconds.unwrap_or(LIFE_SECONDS_DEFAULT);
-            if !(1..=LIFE_SECONDS_MAX).contains(&seconds) {
-                return Err(OperationRejection::LifeOutOfRange { seconds, seconds_max: LIFE_SECONDS_MAX });
-            }
-            let unit = desk.catalogue(command.tenant).expect("a caller's tenant exists").unit();
-            let number = desk.next_invoice_number(command.tenant, prefix.as_deref().unwrap_or(PREFIX_DEFAULT));
-            let expires_at = Instant(at.0.saturating_add(seconds * 1_000_000));
-            Ok(Event::InvoiceOpened(Box::new(InvoiceOpened { number, partner: *partner, unit, amount, expires_at })))
+/// Takes an invoice back that is open. A partner names its own.
+///
+/// # Errors
+///
+/// What became of it, or that there is none.
+pub(super) fn cancel(desk: &Desk, tenant: TenantId, actor: Actor, number: &str) -> Result<Event, OperationRejection> {
+    let invoice = desk.invoice(tenant, number).ok_or(OperationRejection::InvoiceUnknown)?;
+    let is_own = match actor {
+        Actor::Operator => true,
+        Actor::Partner(partner) => partner == invoice.partner,
+    };
+    match invoice.state {
+        _ if !is_own => Err(OperationRejection::InvoiceUnknown),
+        InvoiceState::Paid(_) => Err(OperationRejection::InvoicePaid),
+        InvoiceState::Cancelled(_) => Err(OperationRejection::InvoiceCancelled),
+        InvoiceState::Reversed(_) => Err(OperationRejection::InvoiceReversed),
+        InvoiceState::Open => {
+            let (number, partner) = (number.into(), invoice.partner);
+            Ok(Event::InvoiceCancelled(Box::new(InvoiceCancelled { number, partner })))
         }
-        Operation::CancelInvoice { number } => {
-            let invoice = desk.invoice(command.tenant, number).ok_or(OperationRejection::InvoiceUnknown)?;
-            let is_own = match command.actor {
-                Actor::Operator => true,
-                Actor::Partner(partner) => partner == invoice.partner,
-            };
-            match invoice.state {
-                _ if !is_own => Err(OperationRejection::InvoiceUnknown),
-                InvoiceState::Paid(_) => Err(OperationRejection::InvoicePaid),
-                InvoiceState::Cancelled(_) => Err(OperationRejection::InvoiceCancelled),
-                InvoiceState::Reversed(_) => Err(OperationRejection::InvoiceReversed),
-                InvoiceState::Open => {
-                    let (number, partner) = (number.clone(), invoice.partner);
-                    Ok(Event::InvoiceCancelled(Box::new(InvoiceCancelled { number, partner })))
-                }
-            }
-        }
-        _ => panic!("the desk alone decides invoices alone"),
     }
 }
 

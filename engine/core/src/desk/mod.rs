@@ -7,6 +7,7 @@
 
 mod admit;
 mod admit_operation;
+mod alone;
 mod budgets;
 mod counted;
 mod image;
@@ -16,16 +17,17 @@ mod operations;
 mod reservations;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 pub use admit::{Admission, PromoTerms, Terms, admit, apply, refuse};
-pub use admit_operation::{OfferTerms, OperationAdmission, OperationTerms, admit_operation};
+pub use admit_operation::{OfferTerms, OperationAdmission, OperationTerms, PlaceTerms, admit_operation};
+pub use alone::{DeskDecision, decide_alone};
 pub use counted::{COUNTED_MAX, CountedBy, PartyTerms};
 pub use image::{DeskPiece, Misfit};
-pub use invoices::{InvoiceDecision, decide_invoice};
 pub use keys::{KeyIndex, Receipt};
 pub use operations::KnownOperation;
 pub use reservations::Reservations;
@@ -38,7 +40,7 @@ use crate::maps::Map;
 use crate::operation::OperationKey;
 use crate::placement::Removal;
 use crate::quantity::{Instant, Seq};
-use crate::review::REVIEWS_MAX;
+use crate::review::{OpenReview, REVIEWS_MAX};
 use crate::risk::Remembered;
 use crate::transfer::{OpenTransfer, TransferRefusal, TransferTerms};
 use counted::Counted;
@@ -93,8 +95,10 @@ struct TenantDesk {
     completions: BTreeMap<RuleId, u64>,
     /// Every invoice, by its number.
     invoices: BTreeMap<Box<str>, Invoice>,
-    /// The reviews that are open, by their records, and whose they are.
-    reviews: BTreeMap<Seq, CustomerId>,
+    /// The reviews that are open, by their records.
+    reviews: BTreeMap<Seq, OpenReview>,
+    /// The checks of the log that are archived, by their records.
+    archived: BTreeSet<Seq>,
     /// What rules of partners and devices ask for.
     counted: Counted,
     /// The highest accepted `occurred_at`.
@@ -191,17 +195,23 @@ impl Desk {
                     self.remember(releaser.key, releaser.fingerprint, record);
                 }
             }
+            Event::RiskCheckArchived(own) => drop(self.tenant_mut(tenant).archived.insert(own.check)),
             Event::OperationCounted(own) => {
                 let received_at = record.body.received_at;
                 self.tenant_mut(tenant).counted.evolve(record.seq, received_at, own);
             }
             Event::ReviewOpened(own) => {
-                let customer = record.body.customer.expect("what is set aside is a customer's");
-                self.tenant_mut(tenant).reviews.insert(record.seq, customer);
-                self.remember(own.key, own.fingerprint, record);
+                // Nobody's is refused by whoever checks records.
+                if let Some(customer) = record.body.customer {
+                    let (key, fingerprint) = (own.key, own.fingerprint);
+                    self.open_review(tenant, record.seq, OpenReview { customer, key, fingerprint });
+                }
             }
             Event::ReviewClosed(own) => {
-                self.tenant_mut(tenant).reviews.remove(&own.review);
+                let over = self.tenant_mut(tenant).reviews.remove(&own.review);
+                if let Some(key) = over.and_then(|over| over.key) {
+                    self.operations.end_waiting(key);
+                }
                 // A transfer is answered once it is over.
                 let releaser = own.released_by.filter(|_| OpenTransfer::sent_by(&record.body, record.seq).is_none());
                 if let Some(releaser) = releaser {
@@ -258,12 +268,21 @@ impl Desk {
                 completions: BTreeMap::new(),
                 invoices: BTreeMap::new(),
                 reviews: BTreeMap::new(),
+                archived: BTreeSet::new(),
                 counted: Counted::default(),
                 watermark: None,
                 has_entries: false,
             });
         }
         self.tenant_mut(catalogue.tenant).push_version(Arc::clone(catalogue));
+    }
+
+    /// Keeps a review that is open, and its key as long as it is.
+    fn open_review(&mut self, tenant: TenantId, seq: Seq, own: OpenReview) {
+        if let Some(key) = own.key {
+            self.operations.begin_waiting(key, own.fingerprint, seq);
+        }
+        self.tenant_mut(tenant).reviews.insert(seq, own);
     }
 
     fn tenant(&self, id: TenantId) -> Option<&TenantDesk> {
@@ -290,13 +309,24 @@ impl Desk {
     /// Lists the reviews of a tenant that are open and lie behind `after`, the oldest first, and whose they are.
     pub fn reviews(&self, tenant: TenantId, after: Seq) -> impl Iterator<Item = (Seq, CustomerId)> {
         let own = self.tenant(tenant).into_iter();
-        own.flat_map(move |desk| desk.reviews.range(after.next()..).map(|(seq, customer)| (*seq, *customer)))
+        let behind = (Bound::Excluded(after), Bound::Unbounded);
+        own.flat_map(move |desk| desk.reviews.range(behind).map(|(seq, own)| (*seq, own.customer)))
     }
 
     /// Says whose operation a review is of, if it is open.
     #[must_use]
     pub fn review(&self, tenant: TenantId, review: Seq) -> Option<CustomerId> {
-        self.tenant(tenant)?.reviews.get(&review).copied()
+        self.tenant(tenant)?.reviews.get(&review).map(|own| own.customer)
+    }
+
+    /// Lists the checks of a tenant that are archived, by their records, from `first` to `last`.
+    pub fn archived(&self, tenant: TenantId, first: Seq, last: Seq) -> impl Iterator<Item = Seq> {
+        let own = self.tenant(tenant).filter(|_| first <= last).into_iter();
+        own.flat_map(move |desk| desk.archived.range(first..=last).copied())
+    }
+
+    fn is_archived(&self, tenant: TenantId, check: Seq) -> bool {
+        self.tenant(tenant).is_some_and(|desk| desk.archived.contains(&check))
     }
 
     fn counted(&self, tenant: TenantId) -> Option<&Counted> {
@@ -308,9 +338,9 @@ impl Desk {
         self.counted(tenant).into_iter().flat_map(Counted::iter).map(|(_, party, own)| (party, own))
     }
 
-    /// Returns true while one more review may be opened.
-    fn has_room_for_review(&self, tenant: TenantId) -> bool {
-        self.tenant(tenant).is_none_or(|desk| desk.reviews.len() < REVIEWS_MAX)
+    /// Returns how many more reviews may be opened.
+    fn reviews_left(&self, tenant: TenantId) -> u64 {
+        self.tenant(tenant).map_or(0, |desk| REVIEWS_MAX.saturating_sub(desk.reviews.len()) as u64)
     }
 
     /// Returns the transfer that is on its way, with the terms of its next step.

@@ -1,7 +1,7 @@
 //! The keys of operations, with where it is written what became of each.
 //!
 //! Keys are forgotten [`KEY_LIFE_US`] after their record, by the stamps of the records that follow: what is remembered
-//! hangs on the records alone.
+//! hangs on the records alone. The key of what is set aside is kept as long as it waits.
 
 use alloc::collections::VecDeque;
 
@@ -27,9 +27,11 @@ pub struct KnownOperation {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Operations {
     known: Map<OperationKey, KnownOperation>,
-    /// The keys by age, the oldest first, each with the record that it led to then. Where a key leads to a later one since,
-    /// the earlier place says nothing.
+    /// The keys by age, the oldest first, each with the record that it led to then. Where a key was used again since it was
+    /// over, the earlier place says nothing.
     ages: VecDeque<(OperationKey, Seq)>,
+    /// The keys of operations that are set aside: not forgotten as long as they wait.
+    waiting: Map<OperationKey, KnownOperation>,
 }
 
 impl KnownOperation {
@@ -39,15 +41,27 @@ impl KnownOperation {
 }
 
 impl Operations {
-    /// Remembers what became of a key, be it for the first time or since it was set aside. Records come in the order of their
-    /// stamps.
+    /// Remembers what became of a key. Records come in the order of their stamps.
     pub(super) fn insert(&mut self, key: OperationKey, known: KnownOperation) {
         self.known.insert(key, known);
         self.ages.push_back((key, known.seq));
     }
 
+    /// Keeps the key of an operation that is set aside.
+    pub(super) fn begin_waiting(&mut self, key: OperationKey, fingerprint: Fingerprint, seq: Seq) {
+        self.waiting.insert(key, KnownOperation { fingerprint, seq, received_at: Instant(i64::MAX) });
+    }
+
+    /// Gives the key of an operation free that waits no longer.
+    pub(super) fn end_waiting(&mut self, key: OperationKey) {
+        self.waiting.remove(&key);
+    }
+
     /// Finds what is known of a key at `now`.
     pub(super) fn find(&self, key: OperationKey, now: Instant) -> Option<KnownOperation> {
+        if let Some(waiting) = self.waiting.get(&key) {
+            return Some(*waiting);
+        }
         self.known.get(&key).copied().filter(|known| !known.is_over(now))
     }
 

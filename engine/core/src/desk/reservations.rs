@@ -30,6 +30,8 @@ pub struct Reservations {
     invoices: Set<(TenantId, Box<str>)>,
     /// Reviews that are being closed.
     reviews: Set<Seq>,
+    /// Operations that may be set aside.
+    may_wait: Map<TenantId, u64>,
     /// Partners and devices whose rules look at an operation.
     parties: Set<(TenantId, CountedBy)>,
 }
@@ -177,6 +179,30 @@ impl Reservations {
     /// If it was not begun.
     pub fn end_review(&mut self, review: Seq) {
         assert!(self.reviews.remove(&review), "the end of a review ends that was not begun");
+    }
+
+    /// Reserves a place for an operation that may be set aside.
+    pub fn begin_place(&mut self, tenant: TenantId) {
+        *self.may_wait.entry(tenant).or_default() += 1;
+    }
+
+    /// Ends what [`Reservations::begin_place`] began.
+    ///
+    /// # Panics
+    ///
+    /// If it was not begun.
+    pub fn end_place(&mut self, tenant: TenantId) {
+        let open = self.may_wait.get_mut(&tenant).expect("a place is given free that was not reserved");
+        *open -= 1;
+        if *open == 0 {
+            self.may_wait.remove(&tenant);
+        }
+    }
+
+    /// Returns how many places are reserved for operations that may be set aside.
+    #[must_use]
+    pub fn places(&self, tenant: TenantId) -> u64 {
+        self.may_wait.get(&tenant).copied().unwrap_or(0)
     }
 
     /// Keeps partners and devices for one operation that their rules look at.

@@ -70,6 +70,8 @@ pub struct WhatIf {
     reversible: Map<Seq, Arc<Record>>,
     /// The second state's records of what is set aside there, by the positions in the journal of those that asked for it.
     set_aside: Map<Seq, Arc<Record>>,
+    /// The second state's records of what it did at once and was set aside then, in the same way.
+    done_at_once: Map<Seq, Arc<Record>>,
     /// The position of the record that is being taken.
     recorded_at: Seq,
     /// The numbers that holds have in the second state, of those that have another there; `None` of those that it refuses.
@@ -197,6 +199,10 @@ fn kind_of(body: &Body) -> Kind {
     };
     let is_invoice = |event: &Event| matches!(event, Event::InvoiceOpened(_) | Event::InvoiceCancelled(_));
     let is_step = |event: &Event| matches!(event, Event::TransferSettled(_) | Event::TransferReturned(_));
+    // The log is of what really happened.
+    if body.events.iter().any(|event| matches!(event, Event::RiskCheckArchived(_))) {
+        return Kind::Other;
+    }
     match body.events.iter().find_map(of_event) {
         // What is done or refused at the end of a transfer was asked at its start.
         Some(Kind::Operation | Kind::RefusedOperation) if body.events.iter().any(is_step) => Kind::TransferStep,
@@ -229,6 +235,7 @@ impl WhatIf {
             originals: Map::default(),
             reversible: Map::default(),
             set_aside: Map::default(),
+            done_at_once: Map::default(),
             recorded_at: Seq::ZERO,
             holds: Map::default(),
             transfer_refused: None,
@@ -525,7 +532,8 @@ impl WhatIf {
         if key.is_none() && !is_reversed {
             return;
         }
-        let record = Arc::new(Record { seq: self.desk.last().next(), body: body.clone() });
+        // Named as it is in the journal: what was reversed before the range is known by that too.
+        let record = Arc::new(Record { seq: self.recorded_at, body: body.clone() });
         if is_reversed {
             self.reversible.insert(self.recorded_at, Arc::clone(&record));
         }

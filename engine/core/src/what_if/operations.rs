@@ -1,13 +1,14 @@
 //! Operations in a what-if: each is asked again as it was asked.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::people::Moved;
 use super::{Inconsistency, WhatIf};
 use crate::customer::{OperationDecision, operate};
 use crate::desk::{OperationAdmission, Reservations, admit_operation};
-use crate::event::{Body, Event};
+use crate::event::{Body, Event, Record};
 use crate::hold::HoldId;
 use crate::identity::{CustomerId, CustomerName};
 use crate::operation::{Operation, OperationCommand, OperationRejection};
@@ -50,27 +51,27 @@ impl WhatIf {
             }
         }
         let Some((actor, fingerprint, mut operation)) = released.or(done) else { return Ok(()) };
-        let is_transfer = operation.is_transfer();
         self.transfer_refused = None;
-        // A transfer counts once it is over.
-        self.operations += u64::from(!is_transfer);
+        // A transfer that is sent counts once it is over.
+        self.operations += u64::from(!was_sent);
         let is_there = self.find_hold(customer, &mut operation);
         let original = match &mut operation {
             Operation::RefundPurchase(refund) => self.originals.get(&refund.purchase).cloned(),
             Operation::ReleaseReview { review } | Operation::RejectReview { review, .. } => {
                 let Some(own) = self.set_aside.remove(review) else {
-                    // It was done at once there, or refused.
+                    // It was done at once there, or refused: whoever names what was released means that.
+                    let own = self.done_at_once.remove(review);
+                    self.note_hold(customer, placed, own.as_ref().and_then(|own| placed_hold(&own.body)));
+                    if let Some(own) = own.filter(|_| self.taken_back.operations.contains(&seq)) {
+                        self.reversible.insert(seq, Arc::new(Record { seq, body: own.body.clone() }));
+                    }
                     self.differences.add(customer, &moved);
                     return Ok(());
                 };
                 *review = own.seq;
                 Some(own)
             }
-            Operation::Reverse { operation, .. } => {
-                let own = self.reversible.get(operation).cloned();
-                *operation = own.as_ref().map_or(*operation, |own| own.seq);
-                own
-            }
+            Operation::Reverse { operation, .. } => self.reversible.get(operation).cloned(),
             _ => None,
         };
         // The wanted rules refuse the purchase, so nothing of it can be refunded; or they leave too little to be held or moved.
@@ -109,6 +110,9 @@ impl WhatIf {
                         *self.refused_operations.entry(SET_ASIDE).or_default() += 1;
                     }
                     self.note_hold(customer, placed, placed_hold(&body));
+                    if was_set_aside && !has_review(&body) {
+                        self.done_at_once.insert(seq, Arc::new(Record { seq, body: body.clone() }));
+                    }
                     self.fold(body)?;
                     // Where it was set aside then, no record takes its further steps.
                     while let Some(terms) = self.desk.transfer().filter(|_| !was_sent) {
@@ -119,6 +123,9 @@ impl WhatIf {
                         for event in &step.events {
                             self.after.take(event, seq, terms.open.sent.at);
                             own.is(event);
+                            if let Event::TransferReturned(returned) = event {
+                                *self.refused_operations.entry(returned.reason.code()).or_default() += 1;
+                            }
                         }
                         self.differences.add(next, &own);
                         self.fold(step)?;
@@ -135,7 +142,7 @@ impl WhatIf {
             }
         };
         let code = rejection.as_ref().map(OperationRejection::code);
-        if is_transfer {
+        if was_sent {
             self.transfer_refused = code;
         } else if let Some(code) = code {
             *self.refused_operations.entry(code).or_default() += 1;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use kembali_core::accounts::Direction;
-use kembali_core::command::InvoiceCommand;
+use kembali_core::command::DeskCommand;
 use kembali_core::customer::{OperationDecision, operate};
-use kembali_core::desk::{self, InvoiceDecision, OperationAdmission, OperationTerms};
+use kembali_core::desk::{self, DeskDecision, OperationAdmission, OperationTerms};
 use kembali_core::event::{Body, Event, Record};
 use kembali_core::hold::HoldId;
 use kembali_core::operation::{Actor, Operation, OperationCommand, OperationKey, OperationRejection, TierMove};
@@ -69,7 +69,7 @@ impl World {
         Operated::Refused { rejection, is_written: record.is_some() }
     }
 
-    /// Opens (`open AMOUNT SECONDS PREFIX`, for partner 1) or cancels (`cancel NUMBER`) an invoice, and says what became of it.
+    /// Opens (`open AMOUNT SECONDS PREFIX`, for partner 1) or cancels (`cancel NUMBER`) an invoice, or archives a check (`archive SEQ`), and says what became of it.
     /// Options: `key=`, `by=` a partner, `dry`.
     pub(crate) fn invoice(&mut self, words: &[&str]) -> String {
         let (options, words): (Vec<&str>, Vec<&str>) =
@@ -94,19 +94,20 @@ impl World {
                 reference: None,
             },
             "cancel" => Operation::CancelInvoice { number: words[1].into() },
+            "archive" => Operation::ArchiveRiskCheck { check: Seq(words[1].parse().unwrap()) },
             other => panic!("no operation: {other}"),
         };
         let fingerprint = Fingerprint { version: 1, hash: hash(&format!("{operation:?}")) };
         let key = Some(OperationKey(hash(&key)));
-        let command = InvoiceCommand { tenant: TenantId(1), actor, key, fingerprint, operation, dry_run };
-        let operated = match desk::decide_invoice(&self.ledger.desk, self.now, &command) {
-            InvoiceDecision::Known { seq, is_same } => Operated::Known { seq, is_same },
-            InvoiceDecision::Refused { rejection, record } => {
+        let command = DeskCommand { tenant: TenantId(1), actor, key, fingerprint, operation, dry_run };
+        let operated = match desk::decide_alone(&self.ledger.desk, self.now, &command) {
+            DeskDecision::Known { seq, is_same } => Operated::Known { seq, is_same },
+            DeskDecision::Refused { rejection, record } => {
                 let record = record.map(|record| self.write(record));
                 Operated::Refused { rejection, is_written: record.is_some() }
             }
-            InvoiceDecision::Decided(body) if dry_run => Operated::WouldDo(body),
-            InvoiceDecision::Decided(body) => Operated::Done(self.write(body)),
+            DeskDecision::Decided(body) if dry_run => Operated::WouldDo(body),
+            DeskDecision::Decided(body) => Operated::Done(self.write(body)),
         };
         self.show_operated(&operated)
     }

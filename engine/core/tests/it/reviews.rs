@@ -192,6 +192,47 @@ fn a_key_is_remembered_from_its_last_record_on() {
     check(&mut world, "ask A deposit 0 1001 key=a -> set aside by Much");
 }
 
+/// What waits for longer than keys live is still one request, whoever asks again and whoever closes it.
+#[test]
+fn the_key_of_what_waits_is_not_forgotten() {
+    let mut world = world(&draft());
+    check(&mut world, "ask A deposit 0 1001 key=a -> set aside by Much");
+    world.now.0 += KEY_LIFE_US;
+    check(
+        &mut world,
+        "ask A deposit 0 5          -> safe, balance 5
+         ask A deposit 0 1001 key=a -> known 4
+         ask A deposit 0 7 key=a    -> reused 4
+         ask A release 4 key=a      -> reused 4
+         ask A release 4 key=b      -> released 4, flagged Much, balance 1006
+         ask A deposit 0 1001 key=a -> known 6",
+    );
+    let restored = restored(&world.ledger.desk);
+    assert!(restored.pieces().eq(world.ledger.desk.pieces()));
+    world.now.0 += KEY_LIFE_US;
+    check(&mut world, "ask A deposit 0 1001 key=a -> set aside by Much");
+}
+
+/// One less than all may wait: of two that are in flight, the second one waits to be admitted.
+#[test]
+fn the_last_place_is_reserved() {
+    let mut world = world(&draft());
+    for _ in 1..REVIEWS_MAX {
+        let command = world.operation(&["A", "deposit", "0", "1001"]);
+        world.operate(command);
+    }
+    let small = world.operation(&["A", "deposit", "0", "5"]);
+    let waits = |world: &World| {
+        let admission = desk::admit_operation(&world.ledger.desk, &world.open, world.now, &small);
+        matches!(admission, OperationAdmission::Wait)
+    };
+    assert!(!waits(&world));
+    world.open.begin_place(TenantId(1));
+    assert!(waits(&world));
+    world.open.end_place(TenantId(1));
+    assert!(!waits(&world));
+}
+
 fn restored(desk: &Desk) -> Desk {
     let mut restored = Desk::default();
     desk.pieces().for_each(|piece| restored.restore(piece).unwrap());
@@ -246,6 +287,9 @@ fn a_replay_refuses_reviews_that_cannot_be_and_a_desk_is_made_of_its_pieces() {
             Event::ReviewClosed(closed);
         assert_eq!(replayed.clone().evolve(&wrong), Err(Inconsistency::WrongReview), "{review}");
     }
+    let mut double = last.clone();
+    double.body.events.push(Event::ReviewClosed(ReviewClosed { review: Seq(4), released_by: None }));
+    assert_eq!(replayed.clone().evolve(&double), Err(Inconsistency::WrongReview));
     replayed.evolve(&last).unwrap();
     assert_eq!(whole(&replayed), whole(&world.ledger));
 }

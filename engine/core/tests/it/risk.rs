@@ -3,9 +3,13 @@
 use kembali_core::catalogue::RuleClock;
 use kembali_core::desk::{self, CountedBy, Desk, OperationAdmission};
 use kembali_core::draft::{CatalogueDraft, RISK_RULES_MAX, RiskRuleDraft};
+use kembali_core::event::{Event, Record};
+use kembali_core::ledger::{Inconsistency, Ledger};
 use kembali_core::operation::OperationRejection;
-use kembali_core::risk::{REMEMBERED_MAX, RiskAction, RiskCondition, RiskKind, RiskParty, WINDOW_SECONDS_MAX};
-use kembali_core::{AMOUNT_MAX, CatalogueRejection, TenantId};
+use kembali_core::risk::{
+    REMEMBERED_MAX, RiskAction, RiskCheckArchived, RiskCondition, RiskKind, RiskParty, WINDOW_SECONDS_MAX,
+};
+use kembali_core::{AMOUNT_MAX, CatalogueRejection, Seq, TenantId};
 
 use crate::operations::reviews;
 use crate::operator::Operated;
@@ -299,4 +303,31 @@ fn what_is_released_counts_for_its_device() {
          after 1860s
          ask B deposit 0 5 dev=x         -> set aside by Device",
     );
+}
+
+/// A check is archived once, by the position of its record, and a replay refuses what cannot be.
+#[test]
+fn a_check_is_archived_once() {
+    let mut world = world(dompet());
+    check(
+        &mut world,
+        "ask A deposit 0 1              -> safe, balance 1
+         invoice archive 4 dry          -> would: check 4 archived
+         invoice archive 4 key=a        -> check 4 archived
+         invoice archive 4 key=a        -> known 5
+         invoice archive 4              -> refused risk_check_archived",
+    );
+    let archived = |desk: &Desk| desk.archived(TenantId(1), Seq::ZERO, desk.last()).collect::<Vec<_>>();
+    assert_eq!(archived(&world.ledger.desk), [Seq(4)]);
+    let mut restored = Desk::default();
+    world.ledger.desk.pieces().for_each(|piece| restored.restore(piece).unwrap());
+    assert_eq!(archived(&restored), [Seq(4)]);
+    let mut replayed = Ledger::default();
+    world.records[..4].iter().for_each(|record| replayed.evolve(record).unwrap());
+    let mut early = world.records[4].clone();
+    early.body.events[1] = Event::RiskCheckArchived(RiskCheckArchived { check: Seq(5) });
+    assert_eq!(replayed.clone().evolve(&early), Err(Inconsistency::WrongReview));
+    replayed.evolve(&world.records[4]).unwrap();
+    let twice = Record { seq: Seq(6), ..world.records[4].clone() };
+    assert_eq!(replayed.evolve(&twice), Err(Inconsistency::WrongReview));
 }

@@ -493,6 +493,7 @@ impl World {
                     let parties = [own.partner.map(|_| "partner"), own.device.map(|_| "device")];
                     parts.push(format!("for {}", parties.into_iter().flatten().collect::<Vec<_>>().join("+")));
                 }
+                Event::RiskCheckArchived(own) => parts.push(format!("check {} archived", own.check.0)),
                 // That of what was set aside.
                 Event::OperationRefused(own) if own.rejection == OperationRejection::ReviewRejected => (),
                 Event::CatalogueApplied(_) | Event::PurchaseRefused(_) | Event::OperationRefused(_) => {

@@ -551,6 +551,66 @@ fn what_was_set_aside_is_asked_again() {
     assert_eq!(balances(customers), [150, 200]);
 }
 
+/// Where the wanted rules do at once what was set aside, whatever names what was released means that: reversals, and holds by
+/// their numbers.
+#[test]
+fn what_follows_a_release_finds_what_was_done_at_once() {
+    let sets_aside = CatalogueDraft {
+        risk_rules: vec![RiskRuleDraft {
+            name: "Much".into(),
+            operations: Vec::new(),
+            condition: RiskCondition::AmountAbove(amount(100)),
+            action: RiskAction::Review,
+        }],
+        ..reviews()
+    };
+    let mut world = World::new(&sets_aside, jakarta("2024-01-15 09:00:00"));
+    check(
+        &mut world,
+        "ask A create            -> new
+         ask A give 0 9000       -> balance 9000
+         ask A deposit 0 350     -> set aside by Much
+         ask A hold 0 150        -> set aside by Much
+         ask A hold 0 50         -> safe, hold 1 of 50
+         ask A release 4         -> released 4, flagged Much, balance 9350
+         ask A release 5         -> released 5, flagged Much, hold 2 of 150
+         ask A undo 7            -> reversed 7, balance 9000
+         ask A settle 2          -> hold 2 settled 150, balance 8850
+         ask A settle 1          -> hold 1 settled 50, balance 8800",
+    );
+    let balance =
+        |rows: BTreeMap<CustomerId, Row>| rows.into_values().next().unwrap().balance(WalletId(0)).minor_units();
+    for draft in [&sets_aside, &reviews()] {
+        for from in 1..=world.ledger.desk.last().0 + 1 {
+            let (seen, customers) = again(&world, draft, Seq(from));
+            assert!(seen.refused_operations.is_empty(), "from {from}: {seen:?}");
+            assert_eq!(balance(customers), 8_800, "from {from}");
+        }
+    }
+}
+
+/// What was reversed before the range is known by its place in the journal, which others share.
+#[test]
+fn reversals_before_the_range_are_told_apart() {
+    let mut world = World::new(&reviews(), jakarta("2024-01-15 09:00:00"));
+    let other = CatalogueDraft { slug: "other".into(), ..reviews() };
+    check(&mut world, "ask A create            -> new");
+    // The second state has the tenant's records alone, so its positions lie behind those of the journal.
+    world.apply(&other, None).unwrap();
+    check(
+        &mut world,
+        "ask A deposit 0 9       -> balance 9
+         ask A deposit 0 5       -> balance 14
+         ask A deposit 0 6       -> balance 20
+         ask A undo 4            -> reversed 4, balance 11
+         ask A undo 6            -> reversed 6, balance 5",
+    );
+    for from in 1..=world.ledger.desk.last().0 + 1 {
+        let (same, _) = again(&world, &reviews(), Seq(from));
+        assert!(same.is_same(), "from {from}: {same:?}");
+    }
+}
+
 /// Operations are asked again at their place: what they do beside other rules is what a fresh ledger would have done.
 #[test]
 fn operations_are_asked_again() {

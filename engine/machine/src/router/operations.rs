@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kembali_core::catalogue::Catalogue;
-use kembali_core::command::InvoiceCommand;
-use kembali_core::desk::{self, CountedBy, InvoiceDecision, OperationAdmission, OperationTerms};
+use kembali_core::command::DeskCommand;
+use kembali_core::desk::{self, CountedBy, DeskDecision, OperationAdmission, OperationTerms, PlaceTerms};
 use kembali_core::event::{Body, Event};
 use kembali_core::operation::{Operation, OperationCommand, OperationKey, OperationRejection};
 use kembali_core::{CustomerId, Instant, PurchaseKey, RuleId, Seq, TenantId, Ticket};
@@ -27,6 +27,8 @@ pub(super) struct KeptOperation {
     invoice: Option<Box<str>>,
     /// The review that is closed.
     review: Option<Seq>,
+    /// True where a place is reserved for what may be set aside.
+    has_place: bool,
     /// Partners and devices of which nothing else is looked at meanwhile.
     parties: Vec<CountedBy>,
     /// What the source of a transfer would do, of a dry run.
@@ -78,6 +80,7 @@ impl<T> Router<T> {
             is_transfer: operation.effective().is_transfer(),
             proposed: None,
             review: operation.operation.closes_review(),
+            has_place: terms.place == PlaceTerms::Reserved,
             parties: terms.parties.looked_at.clone(),
             invoice: operation.invoice().map(Into::into),
             refund: operation.operation.refund().map(|refund| (refund.key, operation.may_return())),
@@ -95,6 +98,9 @@ impl<T> Router<T> {
             }
             if let Some(review) = kept.review {
                 self.open.begin_review(review);
+            }
+            if kept.has_place {
+                self.open.begin_place(tenant);
             }
             self.open.begin_parties(tenant, &kept.parties);
             if let Some((key, promo)) = kept.refund {
@@ -120,6 +126,9 @@ impl<T> Router<T> {
         }
         if let Some(review) = kept.review {
             self.open.end_review(review);
+        }
+        if kept.has_place {
+            self.open.end_place(kept.catalogue.tenant);
         }
         self.open.end_parties(kept.catalogue.tenant, &kept.parties);
         if let Some((key, promo)) = kept.refund {
@@ -150,15 +159,15 @@ impl<T> Router<T> {
         }
     }
 
-    /// Opens or cancels an invoice.
-    pub(super) fn invoice(&mut self, received_at: Instant, command: &InvoiceCommand) -> Outcome {
-        let body = match desk::decide_invoice(&self.desk, received_at, command) {
-            InvoiceDecision::Known { seq, is_same } => return Outcome::OperationKnown { seq, is_same },
-            InvoiceDecision::Refused { rejection, record } => {
+    /// Does what no row has a part in.
+    pub(super) fn decide_alone(&mut self, received_at: Instant, command: &DeskCommand) -> Outcome {
+        let body = match desk::decide_alone(&self.desk, received_at, command) {
+            DeskDecision::Known { seq, is_same } => return Outcome::OperationKnown { seq, is_same },
+            DeskDecision::Refused { rejection, record } => {
                 record.map(|record| self.write(record));
                 return Outcome::OperationRefused(rejection);
             }
-            InvoiceDecision::Decided(body) => body,
+            DeskDecision::Decided(body) => body,
         };
         let catalogue = Arc::clone(self.desk.catalogue(command.tenant).expect("a caller's tenant exists"));
         if command.dry_run {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use kembali_core::accounts::Direction;
-use kembali_core::command::InvoiceCommand;
+use kembali_core::command::DeskCommand;
 use kembali_core::customer::{OperationDecision, operate};
-use kembali_core::desk::{self, InvoiceDecision, OperationAdmission, Reservations};
+use kembali_core::desk::{self, DeskDecision, OperationAdmission, Reservations};
 use kembali_core::event::{Body, Event};
 use kembali_core::hold::HoldId;
 use kembali_core::operation::{Actor, Operation, OperationCommand, OperationKey, OperationRejection, TierMove};
@@ -81,7 +81,7 @@ pub(crate) fn operation(text: &str) -> OperationCommand {
 }
 
 /// Reads `open` or `cancel=N`, an invoice of 50, then `key=`, `dry`.
-pub(crate) fn invoice(text: &str) -> InvoiceCommand {
+pub(crate) fn invoice(text: &str) -> DeskCommand {
     let mut words = text.split_whitespace();
     let (mut key, mut dry_run) = (text.to_string(), false);
     let operation = match words.next().map(|verb| verb.split_once('=').unwrap_or((verb, "0"))).unwrap() {
@@ -105,7 +105,7 @@ pub(crate) fn invoice(text: &str) -> InvoiceCommand {
             other => panic!("no option: {other:?}"),
         }
     }
-    InvoiceCommand {
+    DeskCommand {
         tenant: TENANT,
         actor: Actor::Operator,
         key: Some(OperationKey(hash(&key))),
@@ -116,18 +116,16 @@ pub(crate) fn invoice(text: &str) -> InvoiceCommand {
 }
 
 impl Sequential {
-    pub(crate) fn invoice(&mut self, command: &InvoiceCommand) -> Outcome {
+    pub(crate) fn invoice(&mut self, command: &DeskCommand) -> Outcome {
         let catalogue = Arc::clone(self.ledger.desk.catalogue(command.tenant).unwrap());
-        match desk::decide_invoice(&self.ledger.desk, self.stamp, command) {
-            InvoiceDecision::Known { seq, is_same } => Outcome::OperationKnown { seq, is_same },
-            InvoiceDecision::Refused { rejection, record } => {
+        match desk::decide_alone(&self.ledger.desk, self.stamp, command) {
+            DeskDecision::Known { seq, is_same } => Outcome::OperationKnown { seq, is_same },
+            DeskDecision::Refused { rejection, record } => {
                 record.map(|record| self.write(record));
                 Outcome::OperationRefused(rejection)
             }
-            InvoiceDecision::Decided(body) if command.dry_run => {
-                Outcome::WouldOperate { body: Box::new(body), catalogue }
-            }
-            InvoiceDecision::Decided(body) => Outcome::Operated { record: self.write(body), catalogue },
+            DeskDecision::Decided(body) if command.dry_run => Outcome::WouldOperate { body: Box::new(body), catalogue },
+            DeskDecision::Decided(body) => Outcome::Operated { record: self.write(body), catalogue },
         }
     }
 

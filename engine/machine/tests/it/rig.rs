@@ -208,7 +208,7 @@ pub(crate) fn command(text: &str) -> Command {
     let tenant = TENANT;
     Command::Read(match verb {
         "buy" => return Command::Purchase(Box::new(purchase(rest))),
-        "invoice" => return Command::Invoice(Box::new(invoice(rest))),
+        "invoice" => return Command::Desk(Box::new(invoice(rest))),
         "do" => return Command::Operation(Box::new(operation(rest))),
         "quota" => return apply(draft(rest.parse().unwrap())),
         "row" => Query::Customer { tenant, customer: CustomerName::Alias(alias(rest)) },
@@ -440,6 +440,7 @@ pub(crate) fn show_body(body: &Body) -> String {
             Event::ReviewOpened(_) => parts.push("set aside".into()),
             Event::ReviewClosed(own) => parts.push(format!("review {} closed", own.review.0)),
             Event::OperationCounted(_) => parts.push("counted".into()),
+            Event::RiskCheckArchived(own) => parts.push(format!("check {} archived", own.check.0)),
             // That of what was set aside.
             Event::OperationRefused(own) if own.rejection == OperationRejection::ReviewRejected => (),
             Event::InvoicePaid(paid) => parts.push(format!("{} paid", paid.number)),
@@ -491,7 +492,7 @@ pub(crate) fn show(outcome: &Outcome) -> String {
         Outcome::OperationKnown { seq, is_same: false } => format!("reused {}", seq.0),
         Outcome::OperationRefused(rejection) => format!("refused {}", rejection.code()),
         Outcome::RefundBooked(seq, _) => format!("booked by {}", seq.0),
-        Outcome::Reviews(reviews) => format!("{reviews:?}"),
+        Outcome::Reviews(records) | Outcome::ArchivedChecks(records) => format!("{records:?}"),
         Outcome::Receipt(code) => code.map_or("no receipt".into(), |code| code.as_str().into()),
         Outcome::CatalogueRefused(_) => "rules refused".into(),
         Outcome::Customer(None) => "nobody".into(),

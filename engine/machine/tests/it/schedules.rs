@@ -90,7 +90,7 @@ fn wanted(input: &[Arrival]) -> Wanted {
             let is_dry = match &asked {
                 Command::Purchase(purchase) => purchase.dry_run,
                 Command::Operation(operation) => operation.dry_run,
-                Command::Invoice(invoice) => invoice.dry_run,
+                Command::Desk(invoice) => invoice.dry_run,
                 Command::ApplyCatalogue(_) | Command::Read(_) => false,
             };
             outcome.filter(|_| !is_dry).map(|outcome| show(&outcome))

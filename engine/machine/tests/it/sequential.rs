@@ -26,7 +26,7 @@ impl Sequential {
         Some(match command {
             Command::Purchase(purchase) => self.purchase(purchase),
             Command::Operation(operation) => self.operate(operation),
-            Command::Invoice(invoice) => self.invoice(invoice),
+            Command::Desk(invoice) => self.invoice(invoice),
             Command::ApplyCatalogue(apply) => self.apply(apply),
             Command::Read(Query::Totals { .. }) => return None,
             Command::Read(query) => self.read(query),
@@ -139,7 +139,11 @@ impl Sequential {
                 as_of,
             })),
             Query::Clock => Outcome::Clock { received_at: self.stamp, as_of },
-            Query::Invoice { .. } | Query::Reviews { .. } | Query::Totals { .. } | Query::Preview { .. } => {
+            Query::Invoice { .. }
+            | Query::Reviews { .. }
+            | Query::ArchivedChecks { .. }
+            | Query::Totals { .. }
+            | Query::Preview { .. } => {
                 unreachable!("neither sums nor previews are asked of the sequential driver")
             }
         }

@@ -172,6 +172,11 @@ pub(crate) enum Asked<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// To archive a check of risk rules.
+    ArchiveRiskCheck {
+        /// The position of its record.
+        check: u64,
+    },
     /// To take a purchase back, in whole or in part.
     RefundPurchase {
         /// The id of the refund.
@@ -246,6 +251,7 @@ impl<'a> Asked<'a> {
             Operation::Reverse { operation, reason } => Asked::Reverse { operation: operation.0, reason },
             Operation::ReleaseReview { review } => Asked::ReleaseReview { review: review.0 },
             Operation::RejectReview { review, reason } => Asked::RejectReview { review: review.0, reason },
+            Operation::ArchiveRiskCheck { check } => Asked::ArchiveRiskCheck { check: check.0 },
             Operation::RefundPurchase(refund) => Asked::RefundPurchase {
                 refund: UuidText(refund.key.0),
                 refund_id: &refund.refund_id,
@@ -289,5 +295,6 @@ pub(crate) const fn operation_name(operation: &Operation) -> &'static str {
         Operation::Reverse { .. } => "reverse",
         Operation::ReleaseReview { .. } => "release_review",
         Operation::RejectReview { .. } => "reject_review",
+        Operation::ArchiveRiskCheck { .. } => "archive_risk_check",
     }
 }

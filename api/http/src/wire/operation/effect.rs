@@ -82,6 +82,11 @@ pub(crate) enum OwnEffect<'a> {
     OperationReversed(Reversed),
     /// The operation was set aside for a person; it has moved nothing.
     ReviewOpened,
+    /// A check is archived.
+    RiskCheckArchived {
+        /// The position of its record.
+        check: u64,
+    },
     /// What was set aside is done: what it did follows.
     ReviewReleased {
         /// The position of the record that set it aside.
@@ -154,6 +159,7 @@ pub(super) fn effect<'a>(
         // Time has done that, before the operation, and the hold may be another partner's than whoever asked.
         Event::HoldClosed(HoldClosed { end: HoldEnd::Expired, .. }) => return None,
         Event::HoldClosed(closed) => OwnEffect::HoldClosed(HoldState::closed(closed, names)),
+        Event::RiskCheckArchived(own) => OwnEffect::RiskCheckArchived { check: own.check.0 },
         Event::ReviewOpened(_) => OwnEffect::ReviewOpened,
         Event::ReviewClosed(ReviewClosed { review, released_by: Some(_) }) => {
             OwnEffect::ReviewReleased { review: review.0 }

@@ -54,6 +54,8 @@ impl Pair {
         }
         let open = model.reviews.iter().filter(|(_, own)| own.is_open);
         let open = open.map(|(seq, own)| (Seq(*seq), id(own.ask.who)));
+        let archived = desk.archived(TENANT, Seq::ZERO, desk.last()).map(|check| check.0);
+        assert!(archived.eq(model.archived.iter().copied()), "what is archived");
         assert!(desk.reviews(TENANT, Seq::ZERO).eq(open), "what is set aside");
         assert_eq!(desk.invoices().count(), model.invoices.len());
         for own in &model.invoices {

@@ -76,6 +76,8 @@ pub(super) enum Verb {
     Void(u32),
     /// The operation of which record.
     Reverse(u64),
+    /// The check of which record.
+    Archive(u64),
     /// The review of which record.
     Release(u64),
     Reject(u64),
@@ -122,6 +124,7 @@ impl Command {
                 Verb::Settle(..) => "settle",
                 Verb::Void(_) => "void",
                 Verb::Reverse(_) => "reverse",
+                Verb::Archive(_) => "archive",
                 Verb::Release(_) => "release",
                 Verb::Reject(_) => "reject",
                 Verb::Send(..) => "send",

@@ -25,6 +25,8 @@ pub(super) enum Op {
     Reverse(Index, bool),
     /// Releases or rejects one of what was set aside.
     Close(Index, bool, bool),
+    /// Archives one of the last records, as if it were a check.
+    Archive(u64),
     /// Pays the invoice of this count, its amount or another one.
     Pay(u8, u16, usize, Option<i64>),
     /// Takes the invoice of this count back.
@@ -209,6 +211,7 @@ pub(super) fn any_op() -> BoxedStrategy<Op> {
         7 => (any::<Index>(), prop::bool::weighted(0.03)).prop_map(|(which, dry)| Op::Reverse(which, dry)),
         10 => (any::<Index>(), prop::bool::weighted(0.7), prop::bool::weighted(0.2))
             .prop_map(|(which, release, dry)| Op::Close(which, release, dry)),
+        2 => (0..6u64).prop_map(Op::Archive),
         7 => pay.prop_map(|(who, wallet, invoice, other)| Op::Pay(who, wallet, invoice, other)),
         2 => (actor(), 0..4usize).prop_map(|(by, invoice)| Op::Unbill(by, invoice)),
         4 => any::<Index>().prop_map(Op::Again),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use kembali_core::command::InvoiceCommand;
+use kembali_core::command::DeskCommand;
 use kembali_core::customer::Row;
-use kembali_core::desk::{self, InvoiceDecision};
+use kembali_core::desk::{self, DeskDecision};
 use kembali_core::event::{Event, Record};
 use kembali_core::hold::HoldId;
 use kembali_core::operation::{Actor, Operation, OperationCommand, OperationKey, OperationRejection, TierMove};
@@ -137,16 +137,16 @@ impl Pair {
         let operation = operation(&ask.verb);
         let fingerprint = fingerprint(&format!("{} {operation:?}", ask.who));
         let (actor, dry_run) = (ask.actor, ask.dry);
-        if matches!(ask.verb, Verb::Bill(..) | Verb::Unbill(_)) {
-            let command = InvoiceCommand { tenant: TENANT, actor, key, fingerprint, operation, dry_run };
-            return said(&match desk::decide_invoice(&self.world.ledger.desk, self.world.now, &command) {
-                InvoiceDecision::Known { seq, is_same } => Operated::Known { seq, is_same },
-                InvoiceDecision::Refused { rejection, record } => {
+        if matches!(ask.verb, Verb::Bill(..) | Verb::Unbill(_) | Verb::Archive(_)) {
+            let command = DeskCommand { tenant: TENANT, actor, key, fingerprint, operation, dry_run };
+            return said(&match desk::decide_alone(&self.world.ledger.desk, self.world.now, &command) {
+                DeskDecision::Known { seq, is_same } => Operated::Known { seq, is_same },
+                DeskDecision::Refused { rejection, record } => {
                     let record = record.map(|record| self.world.write(record));
                     Operated::Refused { rejection, is_written: record.is_some() }
                 }
-                InvoiceDecision::Decided(body) if dry_run => Operated::WouldDo(body),
-                InvoiceDecision::Decided(body) => Operated::Done(self.world.write(body)),
+                DeskDecision::Decided(body) if dry_run => Operated::WouldDo(body),
+                DeskDecision::Decided(body) => Operated::Done(self.world.write(body)),
             });
         }
         let customer = match ask.verb {
@@ -246,6 +246,7 @@ fn operation(verb: &Verb) -> Operation {
         },
         Verb::Settle(hold, amount) => Operation::SettleHold { hold: HoldId(*hold), amount: *amount },
         Verb::Void(hold) => Operation::VoidHold { hold: HoldId(*hold) },
+        Verb::Archive(check) => Operation::ArchiveRiskCheck { check: Seq(*check) },
         Verb::Release(review) => Operation::ReleaseReview { review: Seq(*review) },
         Verb::Reject(review) => Operation::RejectReview { review: Seq(*review), reason: "not theirs".into() },
         Verb::Reverse(seq) => Operation::Reverse { operation: Seq(*seq), reason: "a slip".into() },

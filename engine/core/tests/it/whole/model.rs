@@ -198,6 +198,8 @@ pub(super) struct Model {
     pub(super) done: BTreeMap<u64, Done>,
     /// What rules of partners and devices ask for: whose, when, what, how much.
     pub(super) counted: Vec<(Party, i64, RiskKind, i128)>,
+    /// The records of the checks that are archived.
+    pub(super) archived: BTreeSet<u64>,
     /// What was set aside, by its records.
     pub(super) reviews: BTreeMap<u64, Review>,
     pub(super) keys: BTreeMap<(u32, u32), Used>,

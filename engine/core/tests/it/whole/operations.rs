@@ -28,6 +28,8 @@ impl Model {
                 return self.bill(*partner, *prefix, *amount, *seconds).map_or_else(Said::Refused, done);
             }
             Verb::Unbill(number) => return self.unbill(ask.actor, number).map_or_else(Said::Refused, done),
+            Verb::Archive(check) if self.archived.insert(*check) => return Said::Done { records: 1 },
+            Verb::Archive(_) => return Said::Refused("risk_check_archived"),
             Verb::Create if self.people.contains_key(&who) => return Said::Unchanged,
             Verb::Create => {
                 self.create(who);
@@ -259,7 +261,13 @@ impl Model {
             }
             Verb::Reverse(seq) => self.reverse(who, *seq)?,
             Verb::Pay(wallet, number, amount) => self.pay_invoice(who, *wallet, number, i128::from(*amount), at)?,
-            Verb::Create | Verb::Send(..) | Verb::Bill(..) | Verb::Unbill(_) | Verb::Release(_) | Verb::Reject(_) => {
+            Verb::Create
+            | Verb::Send(..)
+            | Verb::Bill(..)
+            | Verb::Unbill(_)
+            | Verb::Archive(_)
+            | Verb::Release(_)
+            | Verb::Reject(_) => {
                 unreachable!("decided before")
             }
         }
@@ -514,7 +522,7 @@ impl Model {
     /// Keeps what was done, for whoever reverses it.
     pub(super) fn remember(&mut self, ask: &Ask, said: &Said) {
         let Said::Done { records } = said else { return };
-        if matches!(ask.verb, Verb::Bill(..) | Verb::Unbill(_)) {
+        if matches!(ask.verb, Verb::Bill(..) | Verb::Unbill(_) | Verb::Archive(_)) {
             return;
         }
         let can_be_reversed =

@@ -148,6 +148,10 @@ impl Pair {
                 let (seq, who) = if can_be.is_empty() { return None } else { *which.get(&can_be) };
                 self.ask(who, 0, Verb::Reverse(seq), *dry)
             }
+            Op::Archive(back) => {
+                let check = self.model.seq.checked_sub(*back).filter(|check| *check != 0)?;
+                self.ask(0, 0, Verb::Archive(check), false)
+            }
             Op::Close(which, release, dry) => {
                 // Mostly what is open.
                 let any = which.index(8) == 0;
@@ -339,7 +343,7 @@ fn clash(command: &Command) -> Command {
     match command {
         Command::Buy(buy) => Command::Buy(Buy { quantity: buy.quantity.saturating_add(1), ..buy.clone() }),
         Command::Refund(refund) => Command::Refund(Refund { of: Of::Amount(1), ..refund.clone() }),
-        Command::Ask(ask) if matches!(ask.verb, Verb::Bill(..) | Verb::Unbill(_)) => {
+        Command::Ask(ask) if matches!(ask.verb, Verb::Bill(..) | Verb::Unbill(_) | Verb::Archive(_)) => {
             Command::Ask(Ask { verb: Verb::Bill(1, None, 77, None), ..ask.clone() })
         }
         Command::Ask(ask) => Command::Ask(Ask { verb: Verb::Deposit(0, 77), ..ask.clone() }),

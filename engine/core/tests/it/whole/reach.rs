@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What was answered to what, and how often.
 pub(super) type Answers = BTreeMap<(&'static str, String), u32>;
 
-const ACCEPTED: &str = "bill, buy, close, create, demote, deposit, did, freeze, give, hold, make active, open, pay,
+const ACCEPTED: &str = "archive, bill, buy, close, create, demote, deposit, did, freeze, give, hold, make active, open, pay,
     promote, redeem, refund by amount, refund by lines, reject, release, rename, reverse, send, settle, take, unbill, void";
 
 /// `lines_too_many` is out of reach.
@@ -24,7 +24,8 @@ const TO_REFUNDS: &str = "amount_not_positive, amount_too_large, done, known, li
 const TO_OPERATIONS: &str = "amount_not_positive, amount_too_large, balance_held, balance_too_large,
     balance_too_small, customer_not_found, done, hold_closed, hold_exceeded, hold_not_found, invoice_amount_differs,
     invoice_cancelled, invoice_expired, invoice_not_found, invoice_paid, invoice_reversed, known, life_out_of_range, occurred_in_future,
-    offer_closed, offer_not_found, points_too_few, points_too_large, quantity_out_of_range, reused, risk_blocked, set aside,
+    offer_closed, offer_not_found, points_too_few, points_too_large, quantity_out_of_range, reused, risk_blocked,
+    risk_check_archived, set aside,
     stock_exhausted, target_balance_too_large, target_wallet_closed, target_wallet_frozen, target_wallet_not_found,
     tier_highest, tier_lowest, tier_none, tier_program_not_found, transfer_target_not_found, transfer_to_itself,
     unchanged, wallet_closed, wallet_frozen, wallet_is_default, wallet_not_empty, wallet_not_found, would";
@@ -34,7 +35,7 @@ const TO_REVERSALS: &str = "balance_held, balance_too_small, done, known, operat
     operation_reversed, wallet_closed, would";
 
 /// Whatever else refuses an operation may refuse its release; most of it is rare.
-const TO_ENDS_OF_REVIEWS: &str = "balance_too_small, done, known, review_closed, would";
+const TO_ENDS_OF_REVIEWS: &str = "balance_too_small, done, review_closed, would";
 
 const HAPPENS: &str = "a budget is used up, a campaign is completed, a hold expires, a hold is settled below zero,
     a hold is settled in part, a hold is settled whole, a part comes back, a payment is reversed, a promo declines, a promo pays,
