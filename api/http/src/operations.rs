@@ -7,6 +7,8 @@ pub(crate) mod invoices;
 pub(crate) mod reviews;
 pub(crate) mod risk;
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Path, State};
@@ -15,10 +17,10 @@ use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode, Uri};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::draft::NAME_BYTES_MAX;
-use kembali_core::event::Body as Done;
+use kembali_core::event::{Body as Done, Record};
 use kembali_core::operation::{Actor, Operation, TierMove};
 use kembali_core::wallet::WalletStatus;
-use kembali_core::{Seq, TenantId, WalletId};
+use kembali_core::{CustomerId, Seq, TenantId, WalletId};
 use kembali_engine::{CustomerRef, DeskRequest, Operated, OperationRequest, Refunded};
 
 use crate::app::App;
@@ -236,19 +238,7 @@ pub(crate) async fn reverse(
     operation_of(&original.body).filter(|_| original.body.tenant == ask.tenant).ok_or_else(unknown)?;
     // What no customer owns is no more reversed than other kinds are; but nobody's row can say so.
     let customer = original.body.customer.ok_or_else(|| Problem::new(&codes::OPERATION_NOT_REVERSIBLE))?;
-    let Ask { tenant, actor, key: idempotency_key, dry_run, done, .. } = ask;
-    let (customer, operation) = (CustomerRef::Id(customer), Operation::Reverse { operation: seq, reason });
-    let request = OperationRequest {
-        tenant,
-        actor,
-        customer,
-        idempotency_key,
-        operation,
-        wallet_name: None,
-        device: None,
-        dry_run,
-    };
-    finish(&app, app.engine.operate_on(request, original).await?, dry_run, done)
+    ask.operate_on(&app, original, customer, Operation::Reverse { operation: seq, reason }).await
 }
 
 /// Shows an operation, byte for byte as it was answered when it was done. A partner sees its own only.
@@ -333,6 +323,29 @@ impl Ask {
 }
 
 impl Ask {
+    /// Operates on what an earlier record of a customer says.
+    async fn operate_on(
+        self,
+        app: &App,
+        original: Arc<Record>,
+        customer: CustomerId,
+        operation: Operation,
+    ) -> Result<Response, Problem> {
+        let Ask { tenant, actor, key: idempotency_key, dry_run, device, done } = self;
+        let customer = CustomerRef::Id(customer);
+        let request = OperationRequest {
+            tenant,
+            actor,
+            customer,
+            idempotency_key,
+            operation,
+            wallet_name: None,
+            device,
+            dry_run,
+        };
+        finish(app, app.engine.operate_on(request, original).await?, dry_run, done)
+    }
+
     /// Does what no customer has a part in.
     async fn operate_alone(self, app: &App, operation: Operation) -> Result<Response, Problem> {
         let Ask { tenant, actor, key: idempotency_key, dry_run, done, .. } = self;

@@ -83,10 +83,7 @@ pub(crate) fn place(
     at: Instant,
 ) -> Result<Event, OperationRejection> {
     let amount = Operation::amount(amount)?;
-    let seconds = life_seconds.unwrap_or(LIFE_SECONDS_DEFAULT);
-    if !(1..=LIFE_SECONDS_MAX).contains(&seconds) {
-        return Err(OperationRejection::LifeOutOfRange { seconds, seconds_max: LIFE_SECONDS_MAX });
-    }
+    let seconds = Operation::life(life_seconds, LIFE_SECONDS_DEFAULT, LIFE_SECONDS_MAX)?;
     let own = row.wallet(wallet, unit).ok_or(OperationRejection::WalletUnknown)?;
     own.check_usable()?;
     let too_many = |holds_max: usize| OperationRejection::HoldsTooMany { holds_max: holds_max as u32 };

@@ -498,6 +498,17 @@ impl Operation {
         Amount::new(asked).ok_or(too_large)
     }
 
+    /// Checks for how many seconds something is to last.
+    ///
+    /// # Errors
+    ///
+    /// [`OperationRejection::LifeOutOfRange`].
+    pub(crate) fn life(asked: Option<i64>, usual: i64, seconds_max: i64) -> Result<i64, OperationRejection> {
+        let seconds = asked.unwrap_or(usual);
+        let is_within = (1..=seconds_max).contains(&seconds);
+        if is_within { Ok(seconds) } else { Err(OperationRejection::LifeOutOfRange { seconds, seconds_max }) }
+    }
+
     /// Returns the refund that is asked for, if it is one.
     #[must_use]
     pub fn refund(&self) -> Option<&Refund> {

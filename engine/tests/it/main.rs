@@ -13,4 +13,5 @@ mod quota;
 mod refunds;
 mod rotation;
 mod same;
+mod wallets;
 mod what_if;

@@ -7,9 +7,8 @@ use axum::response::Response;
 use hyper::Request;
 use kembali_core::Seq;
 use kembali_core::operation::Operation;
-use kembali_engine::{CustomerRef, OperationRequest};
 
-use super::{Ask, body_if_any, body_of, finish};
+use super::{Ask, body_if_any, body_of};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
@@ -53,18 +52,6 @@ impl Ask {
         let (original, _) = app.engine.record(review).await?.ok_or_else(unknown)?;
         let is_review = original.body.tenant == self.tenant && original.review().is_some();
         let customer = original.body.customer.filter(|_| is_review).ok_or_else(unknown)?;
-        let Ask { tenant, actor, key: idempotency_key, dry_run, done, .. } = self;
-        let customer = CustomerRef::Id(customer);
-        let request = OperationRequest {
-            tenant,
-            actor,
-            customer,
-            idempotency_key,
-            operation,
-            wallet_name: None,
-            device: None,
-            dry_run,
-        };
-        finish(app, app.engine.operate_on(request, original).await?, dry_run, done)
+        self.operate_on(app, original, customer, operation).await
     }
 }

@@ -26,10 +26,7 @@ pub(super) fn open(
     at: Instant,
 ) -> Result<Event, OperationRejection> {
     let amount = Operation::amount(amount)?;
-    let seconds = life_seconds.unwrap_or(LIFE_SECONDS_DEFAULT);
-    if !(1..=LIFE_SECONDS_MAX).contains(&seconds) {
-        return Err(OperationRejection::LifeOutOfRange { seconds, seconds_max: LIFE_SECONDS_MAX });
-    }
+    let seconds = Operation::life(life_seconds, LIFE_SECONDS_DEFAULT, LIFE_SECONDS_MAX)?;
     let unit = desk.catalogue(tenant).expect("a caller's tenant exists").unit();
     let number = desk.next_invoice_number(tenant, prefix.unwrap_or(PREFIX_DEFAULT));
     let expires_at = Instant(at.0.saturating_add(seconds * 1_000_000));

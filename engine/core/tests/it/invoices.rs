@@ -44,6 +44,31 @@ fn an_invoice_is_paid_once_and_in_full() {
     );
 }
 
+/// Dompet Digital Sawit: a virtual account of 20,000 takes 20,000, once, out of a wallet of one's own that is not frozen; and a
+/// transfer changes no total. Numbers are counted here, so that no two are one.
+#[test]
+fn dompet_vectors() {
+    let mut world = world();
+    check(
+        &mut world,
+        "ask B create                                -> new
+         ask A deposit 0 40000                       -> balance 45000
+         invoice open 20000 86400 DS-8800            -> DS-88001000000000 for 20000
+         ask A pay 0 DS-88001000000000 19999         -> refused invoice_amount_differs
+         ask A pay 7 DS-88001000000000 20000         -> refused wallet_not_found
+         ask A freeze 0                              -> frozen
+         ask A pay 0 DS-88001000000000 20000         -> refused wallet_frozen
+         ask A deposit 0 1                           -> refused wallet_frozen
+         ask A thaw 0                                -> active
+         ask A pay 0 DS-88001000000000 20000         -> DS-88001000000000 paid, balance 25000
+         ask A pay 0 DS-88001000000000 20000         -> refused invoice_paid
+         ask A send 0 B 0 25000                      -> left 0
+         ask A take 0 1                              -> refused balance_too_small",
+    );
+    let balances = world.ledger.rows.values().map(|row| row.balance(kembali_core::WalletId(0)).minor_units());
+    assert_eq!(balances.sum::<i64>(), 25_000);
+}
+
 #[test]
 fn an_invoice_is_over_or_cancelled() {
     check(
