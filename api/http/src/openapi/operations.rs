@@ -506,8 +506,8 @@ fn stream(schemas: &mut Schemas) -> Outline {
         .says(
             "Each text message of the server is a `StreamMessage`: `ready` first, then an `ev` for each record. \
              `{\"op\":\"ping\"}` is answered with `pong`. A subscriber that is too slow gets `lag` and is closed with \
-             4008; it goes on with `after=` the last `seq` that it saw. A partner gets its own purchases, an operator \
-             those of the tenant.",
+             4008; it goes on with `after=` the last `seq` that it saw. A partner gets its own: what it asked for, \
+             its holds, its invoices, and what becomes of them; an operator all of the tenant.",
         )
         .gives_as(101, ResponseBuilder::new().description("The connection is a WebSocket now."))
 }

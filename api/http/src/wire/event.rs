@@ -402,6 +402,10 @@ enum Data<'a> {
         by: Cow<'a, str>,
         /// The problem code.
         code: &'static str,
+        /// The position of the record that had set it aside, of one that an operator rejected; else not there.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        review: Option<u64>,
     },
     /// Something happened to a customer.
     Customer(About<'a>),
@@ -713,6 +717,10 @@ impl<'a> View<'a> {
                     operation: Asked::of(&refused.operation),
                     by: by(refused.actor, &self.names),
                     code: refused.rejection.code(),
+                    review: self.body.events.iter().find_map(|event| match event {
+                        Event::ReviewClosed(own) => Some(own.review.0),
+                        _ => None,
+                    }),
                 });
             }
             Event::WalletOpened(opened) => {

@@ -92,6 +92,22 @@ fn only_what_could_be_done_is_set_aside() {
     );
 }
 
+/// A partner's dry run says nothing of risk rules: it would find their bounds, and leave no check.
+#[test]
+fn a_partner_does_not_probe() {
+    check(
+        &mut world(&draft()),
+        "ask A give 0 9000                   -> balance 9000
+         ask A hold 0 1001 60 1 by=1 dry     -> would: hold 1 of 1001
+         ask A hold 0 5001 60 1 by=1 dry     -> would: hold 1 of 5001
+         ask A hold 0 9001 60 1 by=1 dry     -> refused balance_too_small, unwritten
+         ask A hold 0 5001 60 1 dry          -> refused risk_blocked, unwritten
+         ask A hold 0 1001 60 1 by=1         -> set aside by Much
+         ask A release 5 dry                 -> would: released 5, flagged Much, hold 1 of 1001
+         ask A hold 0 5001 60 1 by=1         -> refused risk_blocked",
+    );
+}
+
 /// A release is asked at its time: it is refused where that is, and may be tried again.
 #[test]
 fn a_release_is_refused_as_any_operation() {

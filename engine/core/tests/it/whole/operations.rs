@@ -66,7 +66,9 @@ impl Model {
         let before = self.clone();
         // What is released is done as it was asked.
         let asked = review.as_ref().map_or(ask, |review| &review.ask);
-        let is_set_aside = match self.look(asked, review.is_some()) {
+        let is_probe = ask.dry && ask.actor != Actor::Operator;
+        let looked = if is_probe { Ok(false) } else { self.look(asked, review.is_some()) };
+        let is_set_aside = match looked {
             Ok(is_set_aside) => is_set_aside,
             Err(code) => return Said::Refused(code),
         };
