@@ -1,6 +1,8 @@
 //! The query parameters of every route, in one table: a handler reads no other, and the description of the server
 //! lists exactly these.
 
+use kembali_core::points::LIFE_DAYS_MAX;
+
 use crate::routes::Endpoint;
 
 /// What the text of a parameter must be.
@@ -95,6 +97,11 @@ const STATE: Parameter = parameter(
 const VERDICT: Parameter =
     parameter("verdict", Form::Text, "Only checks that said this: `safe`, `suspicious`, `blocked` or `in_review`.");
 const ARCHIVED: Parameter = parameter("archived", Form::Flag, "True to be shown those too that are archived.");
+const EXPIRING: Parameter = parameter(
+    "expiring_within_days",
+    Form::Whole { min: 1, max: LIFE_DAYS_MAX as u64, default: None },
+    "Each kind of points says how many of them expire within so many days from now, if they are not spent.",
+);
 const LIMIT: Parameter = parameter(
     "limit",
     Form::Whole { min: 1, max: LIMIT_MAX as u64, default: Some(LIMIT_DEFAULT as u64) },
@@ -144,7 +151,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::DocsScript
         | Endpoint::DocsStyle => &[],
         Endpoint::BookPurchases | Endpoint::PostRefund => &[DRY_RUN],
-        Endpoint::FindCustomer => &[TENANT, MIN_SEQ, AT, ID, EMAIL, REF],
+        Endpoint::FindCustomer => &[TENANT, MIN_SEQ, AT, ID, EMAIL, REF, EXPIRING],
         Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => &[TENANT, MIN_SEQ, AT, LIMIT, CURSOR],
         Endpoint::Purchase => &[MIN_SEQ],
         Endpoint::PostCustomer
@@ -171,8 +178,8 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         Endpoint::Payments => &[TENANT, MIN_SEQ, CUSTOMER, STATE, LIMIT, CURSOR],
         Endpoint::Reviews => &[TENANT, MIN_SEQ, LIMIT, CURSOR],
         Endpoint::RiskChecks => &[TENANT, MIN_SEQ, CUSTOMER, VERDICT, ARCHIVED, LIMIT, CURSOR],
-        Endpoint::Customer
-        | Endpoint::Wallets
+        Endpoint::Customer => &[TENANT, MIN_SEQ, AT, EXPIRING],
+        Endpoint::Wallets
         | Endpoint::Holds
         | Endpoint::Promos
         | Endpoint::Promo

@@ -191,6 +191,17 @@ async fn points_expire_for_whoever_looks_and_in_the_books() {
     let holds = |balance: i64, lots: Value| json!([{ "kind": "cashback", "balance": balance, "available": balance, "lots": lots }]);
     let pizza = lot("Pizza 5%", json!("2017-04-01T00:00:00Z"), 4);
     assert_eq!(harness.get(&path).await.json()["points"], holds(4, json!([pizza])));
+    // They are gone a little less than 31 days from now.
+    for (days, expiring) in [(1, 0), (30, 0), (31, 4), (36_500, 4)] {
+        let shown = harness.get(&format!("{path}&expiring_within_days={days}")).await.json();
+        assert_eq!(shown["points"][0]["expiring"], expiring, "{days}");
+        let found = format!("/v1/customers?tenant=journey&ref=one&expiring_within_days={days}");
+        assert_eq!(harness.get(&found).await.json(), shown, "{days}");
+    }
+    for days in ["0", "36501", "-1", "x", "99999999999"] {
+        let refused = harness.get(&format!("{path}&expiring_within_days={days}")).await;
+        assert_eq!(refused.problem(), "400 query_invalid -", "{days}");
+    }
     // Somebody else's purchase is what says that it is April.
     let april = buy("L-2", "two", "2017-04-01T00:00:00Z").await["seq"].as_u64().unwrap();
     assert_eq!(harness.get(&path).await.json()["points"], holds(0, json!([])));

@@ -155,6 +155,13 @@ impl PointAccount {
         ripe.fold(Amount::ZERO, |sum, lot| sum.plus(lot.points).unwrap_or(sum))
     }
 
+    /// Returns how many points expire by `until`, pending or not, if they are not spent before.
+    #[must_use]
+    pub fn expiring(&self, until: Instant) -> Amount {
+        let due = self.lots.iter().take_while(|lot| lot.expires.is_due(until));
+        due.fold(Amount::ZERO, |sum, lot| sum.plus(lot.points).unwrap_or(sum))
+    }
+
     /// Takes every lot away that is due at `now`. Empty when there is none.
     #[must_use]
     pub fn expire(&self, now: Instant) -> Vec<PointEntry> {

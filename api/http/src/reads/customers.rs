@@ -7,10 +7,10 @@ use kembali_core::campaign::{CampaignStanding, Progress};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::hold::Hold;
 use kembali_core::journey::Standing;
-use kembali_core::points::Lot;
+use kembali_core::points::{LIFE_DAYS_MAX, Lot};
 use kembali_core::threshold::SpendStanding;
 use kembali_core::wallet::CASHBACK_WALLET;
-use kembali_core::{AliasKind, Unit};
+use kembali_core::{AliasKind, DAY_US, Instant, Unit};
 use kembali_engine::{CustomerRef, CustomerView};
 
 use super::Json;
@@ -46,7 +46,7 @@ pub(crate) async fn find(
     };
     let customer = customer.ok_or_else(|| Problem::new(&codes::CUSTOMER_INVALID))?;
     let view = view(&app, identity, &query, &customer).await?;
-    shown(&app, identity, &view).map(Json)
+    shown(&app, identity, &view, expiring_within(&query)?).map(Json)
 }
 
 /// Shows a customer.
@@ -59,7 +59,7 @@ pub(crate) async fn show(
     let query = Query::parse(&uri, parameters::of(Endpoint::Customer))?;
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
-    shown(&app, identity, &view).map(Json)
+    shown(&app, identity, &view, expiring_within(&query)?).map(Json)
 }
 
 /// Shows a customer's wallets.
@@ -158,7 +158,25 @@ fn point_lot(names: &Names<'_>, lot: &Lot) -> PointLot {
     }
 }
 
-fn shown(app: &App, identity: Identity, view: &CustomerView) -> Result<Customer, Problem> {
+/// Reads within how many days points are to expire that are asked for.
+fn expiring_within(query: &Query) -> Result<Option<i64>, Problem> {
+    match query.number::<u32>("expiring_within_days")? {
+        None => Ok(None),
+        Some(days) if (1..=LIFE_DAYS_MAX).contains(&days) => Ok(Some(i64::from(days))),
+        Some(_) => {
+            let detail = format!("expiring_within_days must be 1 to {LIFE_DAYS_MAX}");
+            Err(Problem::new(&codes::QUERY_INVALID).detail(detail).member("parameter", "expiring_within_days"))
+        }
+    }
+}
+
+fn shown(
+    app: &App,
+    identity: Identity,
+    view: &CustomerView,
+    expiring_within: Option<i64>,
+) -> Result<Customer, Problem> {
+    let until = expiring_within.map(|days| Instant(view.now.0.saturating_add(days.saturating_mul(DAY_US))));
     let catalogue: &Catalogue = &view.catalogue;
     let names = Names { catalogue };
     let tier = |standing: &Standing| {
@@ -195,6 +213,7 @@ fn shown(app: &App, identity: Identity, view: &CustomerView) -> Result<Customer,
                 kind: names.point_kind(own.kind).into_owned(),
                 balance: own.balance().minor_units(),
                 available: own.available(view.now).minor_units(),
+                expiring: until.map(|until| own.expiring(until).minor_units()),
                 lots: own.lots.iter().map(|lot| point_lot(&names, lot)).collect(),
             })
             .collect(),

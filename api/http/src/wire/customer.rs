@@ -66,6 +66,10 @@ pub(crate) struct PointHolding {
     pub(crate) balance: i64,
     /// How many of them can be spent; the others are pending.
     pub(crate) available: i64,
+    /// How many of them expire within as many days as was asked, if they are not spent; not there where nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) expiring: Option<i64>,
     /// What it is made of, in the order in which it is spent: the soonest expiry first.
     pub(crate) lots: Vec<PointLot>,
 }

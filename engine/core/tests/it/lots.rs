@@ -105,6 +105,8 @@ fn pending_points_are_spent_from_the_day_of_their_maturity() {
     let spent = account.spend(amount(5), HouseAccount::PointsRedeemed, last).unwrap();
     assert_eq!(spent[0].source, RuleId(7), "although the other lot expires sooner");
     assert_eq!(account.available(at(8)), amount(14));
+    let expiring = [19, 20, 29, 30].map(|day| account.expiring(at(day)).minor_units());
+    assert_eq!(expiring, [0, 9, 9, 14], "pending or not");
     let spent = account.spend(amount(10), HouseAccount::PointsRedeemed, at(8)).unwrap();
     assert_eq!(spent.iter().map(|own| own.source.0).collect::<Vec<_>>(), [8, 7]);
 }
