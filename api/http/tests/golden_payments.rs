@@ -87,22 +87,16 @@ fn samples(catalogue: &Catalogue) -> Vec<Body> {
         without_customer(done(
             by_grocer,
             open_invoice(Some("DS-8800")),
-            vec![Event::InvoiceOpened(Box::new(InvoiceOpened {
-                number: "DS-88001000000001".into(),
-                ..opened(catalogue)
-            }))],
+            vec![Event::InvoiceOpened(Box::new(InvoiceOpened { number: "DS-8800100001".into(), ..opened(catalogue) }))],
         )),
         without_customer(done(
             Actor::Operator,
-            Operation::CancelInvoice { number: "VA-1000000000".into() },
-            vec![Event::InvoiceCancelled(Box::new(InvoiceCancelled {
-                number: "VA-1000000000".into(),
-                partner: GROCER,
-            }))],
+            Operation::CancelInvoice { number: "VA-100000".into() },
+            vec![Event::InvoiceCancelled(Box::new(InvoiceCancelled { number: "VA-100000".into(), partner: GROCER }))],
         )),
         done(
             Actor::Operator,
-            Operation::PayInvoice { wallet: WalletId(0), number: "VA-1000000000".into(), amount: 1_200 },
+            Operation::PayInvoice { wallet: WalletId(0), number: "VA-100000".into(), amount: 1_200 },
             vec![Event::InvoicePaid(Box::new(paid_invoice(catalogue))), Event::WalletEntry(paid)],
         ),
     ]
@@ -178,12 +172,12 @@ fn open_invoice(prefix: Option<&str>) -> Operation {
 }
 
 fn opened(catalogue: &Catalogue) -> InvoiceOpened {
-    let (number, unit, expires_at) = ("VA-1000000000".into(), catalogue.unit(), Instant(AT.0 + 3_600_000_000));
+    let (number, unit, expires_at) = ("VA-100000".into(), catalogue.unit(), Instant(AT.0 + 3_600_000_000));
     InvoiceOpened { number, partner: GROCER, unit, amount: amount(1_200), expires_at }
 }
 
 fn paid_invoice(catalogue: &Catalogue) -> InvoicePaid {
-    let (number, wallet, unit) = ("VA-1000000000".into(), WalletId(0), catalogue.unit());
+    let (number, wallet, unit) = ("VA-100000".into(), WalletId(0), catalogue.unit());
     InvoicePaid { number, partner: GROCER, wallet, unit, amount: amount(1_200) }
 }
 

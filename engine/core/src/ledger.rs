@@ -588,7 +588,7 @@ pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
     }
 }
 
-/// Writes what is remembered of a row for risk rules. When it was received is left out, as everywhere here.
+/// Writes what is remembered of a row for risk rules.
 fn canonical_risk(row: &Row, write: &mut impl FnMut(&[u8])) {
     if row.risk.is_empty() {
         return;
@@ -596,7 +596,8 @@ fn canonical_risk(row: &Row, write: &mut impl FnMut(&[u8])) {
     write(b"risk");
     write(&row.id.0.to_be_bytes());
     write(&(row.risk.len() as u64).to_be_bytes());
-    for Remembered { kind, amount, at: _ } in &row.risk {
+    for Remembered { at, kind, amount } in &row.risk {
+        write(&at.0.to_be_bytes());
         write(&[risk_kind(*kind)]);
         write(&amount.minor_units().to_be_bytes());
     }

@@ -274,7 +274,7 @@ fn samples() -> Vec<(&'static str, Body)> {
     };
     let created = |kind| of_customer(Event::CustomerCreated(CustomerCreated { alias: Alias { kind, hash: 5 } }));
     let mut samples = vec![
-        ("catalogue_applied_v4", body(None, vec![Event::CatalogueApplied(Arc::new(full_catalogue()))])),
+        ("catalogue_applied_v5", body(None, vec![Event::CatalogueApplied(Arc::new(full_catalogue()))])),
         ("catalogue_that_sets_aside", {
             let mut full = full_catalogue();
             full.risk_rules.iter_mut().for_each(|rule| rule.action = RiskAction::Review);
@@ -821,6 +821,7 @@ fn old_samples() -> Vec<(&'static str, Body)> {
     harmless.cashback_rules.iter_mut().for_each(|rule| rule.pending_days = None);
     harmless.rewards.iter_mut().for_each(|reward| reward.pending_days = None);
     harmless.campaigns.iter_mut().for_each(|campaign| campaign.budget = None);
+    let endless = harmless.clone();
     (harmless.risk_rules, harmless.next_rule) = (Vec::new(), RuleId(20));
     let mut immortal = harmless.clone();
     immortal.cashback_rules.iter_mut().for_each(|rule| rule.life_days = None);
@@ -833,6 +834,7 @@ fn old_samples() -> Vec<(&'static str, Body)> {
         ("catalogue_applied", applied(catalogue())),
         ("catalogue_applied_v2", applied(immortal)),
         ("catalogue_applied_v3", applied(harmless)),
+        ("catalogue_applied_v4", applied(endless)),
         ("point_entry", body(customer, vec![Event::PointEntry(point_entry())])),
     ]
 }
@@ -871,6 +873,23 @@ const OLD_REFUSALS: &[&str] = &[
     "refused_refund_line_exceeds",
     "refused_refunds_too_many",
     "refused_refund_balance",
+    "refused_balance_held",
+    "refused_wallet_held",
+    "refused_hold_life",
+    "refused_holds_too_many",
+    "refused_hold_unknown",
+    "refused_hold_closed",
+    "refused_hold_exceeded",
+    "refused_transfer_target_unknown",
+    "refused_transfer_to_itself",
+    "refused_transfer_declined",
+    "refused_invoice_unknown",
+    "refused_invoice_paid",
+    "refused_invoice_cancelled",
+    "refused_invoice_expired",
+    "refused_invoice_amount_differs",
+    "refused_invoice_currency_differs",
+    "refused_risk_blocked",
 ];
 
 /// The movements of points that journals hold in version 2 of their shape.

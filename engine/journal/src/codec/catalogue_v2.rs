@@ -8,7 +8,7 @@ use kembali_core::refund::RefundPolicy;
 use kembali_core::{Instant, PartnerId, Rate, RuleId, TenantId};
 use serde::Deserialize;
 
-use super::catalogue_v3::CampaignV3;
+use super::catalogue_v4::CampaignV4;
 
 #[derive(Deserialize)]
 pub(super) struct CatalogueV2 {
@@ -28,7 +28,7 @@ pub(super) struct CatalogueV2 {
     cashback_rules: Vec<CashbackRuleV2>,
     fulfillments: Vec<Fulfillment>,
     rewards: Vec<RewardV2>,
-    campaigns: Vec<CampaignV3>,
+    campaigns: Vec<CampaignV4>,
     next_rule: RuleId,
 }
 
