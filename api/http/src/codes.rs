@@ -333,6 +333,7 @@ pub(crate) fn of_rejection(code: RejectionCode) -> &'static Code {
         RejectionCode::BalanceTooLarge => &BALANCE_TOO_LARGE,
         RejectionCode::PointsTooLarge => &POINTS_TOO_LARGE,
         RejectionCode::WalletFrozen => &WALLET_FROZEN,
+        RejectionCode::RiskBlocked => &RISK_BLOCKED,
     }
 }
 

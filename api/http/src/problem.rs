@@ -96,7 +96,8 @@ impl Problem {
                 .member("occurred_at", Rfc3339(occurred_at).to_string())
                 .member("occurred_at_max", Rfc3339(occurred_at_max).to_string()),
             Rejection::PromoUnknown => problem.pointer("/promo_code"),
-            Rejection::WalletFrozen => problem,
+            // Which rule it is helps whoever wants to get around it; operators find it in the log.
+            Rejection::WalletFrozen | Rejection::RiskBlocked(_) => problem,
             Rejection::PointsTooLarge { points } => problem.member("points", points.minor_units()),
             Rejection::BalanceTooLarge { balance } => problem.member("balance", balance.minor_units()),
         };

@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Harness, KEY, Reply, TOKEN};
+use support::{Harness, KEY, Reply, TOKEN, purchase};
 
 const PATH: &str = "/v1/catalogue?tenant=journey";
 
@@ -258,6 +258,117 @@ async fn the_log_is_for_operators_and_bad_questions_are_told() {
         file["risk_rules"] = json!([rule]);
         let refused = harness.operator("PUT", PATH, &file.to_string()).await;
         assert_eq!((refused.status, &refused.json()["place"]), (422, &json!(place)), "{rule}");
+    }
+    harness.stop().await;
+}
+
+/// Purchases are looked at by rules that name them: what flags is told to operators alone, what blocks refuses the purchase and
+/// leaves its origin id free.
+#[tokio::test(flavor = "multi_thread")]
+async fn purchases_are_flagged_and_blocked() {
+    let harness = Harness::start().await;
+    let mut rules = harness.get(PATH).await.json()["catalogue"].clone();
+    rules["risk_rules"] = json!([
+        { "name": "Huge", "operations": ["purchase"], "amount_above": 5_000_000, "action": "block" },
+        { "name": "Big", "operations": ["purchase"], "amount_above": 1_000_000 },
+        { "name": "Day", "operations": ["purchase"], "sum_above": 1_100_000, "within_seconds": 86_400, "action": "flag" },
+        {
+            "name": "Shop", "operations": ["purchase"], "count_above": 3, "within_seconds": 86_400, "per": "partner",
+            "action": "block",
+        },
+        { "name": "Wallets", "amount_above": 1, "action": "block" },
+    ]);
+    let applied = harness.operator("PUT", PATH, &rules.to_string()).await;
+    assert_eq!(applied.status, 200, "{}", applied.text());
+    rules["risk_rules"][1]["action"] = json!("flag");
+    assert_eq!(
+        harness.get(PATH).await.json()["catalogue"],
+        rules,
+        "whoever does not say what a rule of purchases does flags them"
+    );
+
+    let safe = harness.post(&purchase("R-1", 1_000_000, 1, 1)).await;
+    assert_eq!(safe.status, 201, "{}", safe.text());
+    let flagged = harness.post(&purchase("R-2", 1_000_001, 1, 2)).await;
+    assert_eq!(flagged.status, 201);
+    let blocked = harness.post(&purchase("R-3", 5_000_001, 1, 3)).await;
+    assert_eq!(blocked.problem(), "422 risk_blocked -");
+    for reply in [&safe, &flagged, &blocked] {
+        let text = reply.text();
+        assert!(["Huge", "Big", "Day", "suspicious"].iter().all(|word| !text.contains(word)), "{text}");
+    }
+    let again = harness.post(&purchase("R-3", 5_000_001, 1, 3)).await;
+    assert_eq!((again.problem(), again.header("idempotency-replayed")), (blocked.problem(), Some("true")));
+    // A dry run says nothing of risk rules: it would find their bounds and leave no check.
+    let dry = purchase("R-4", 5_000_001, 1, 3);
+    let dry = harness.post_to("/v1/purchases?dry_run=true", "application/json", &[], dry.as_bytes()).await;
+    assert_eq!(dry.status, 200, "{}", dry.text());
+    let lines = [purchase("R-3", 5_000_001, 1, 3), purchase("R-5", 10, 1, 4), purchase("R-6", 10, 1, 5)].join("\n");
+    let answers = harness.stream(&lines).await;
+    let said: Vec<_> = answers.iter().map(|own| (own["status"].as_u64(), own["problem"]["code"].as_str())).collect();
+    let is_blocked = (Some(422), Some("risk_blocked"));
+    assert_eq!(said, [is_blocked, (Some(201), None), is_blocked], "{answers:?}");
+
+    let all = log(&harness, "").await;
+    assert_eq!(
+        verdicts(&all),
+        [
+            (10, "blocked", Some("Shop")),
+            (10, "suspicious", Some("Day")),
+            (5_000_001, "blocked", Some("Huge")),
+            (1_000_001, "suspicious", Some("Big")),
+            (1_000_000, "safe", None),
+        ]
+    );
+    let customer = &safe.json()["customer"];
+    let whose = all["data"].as_array().unwrap();
+    assert!(whose.iter().all(|own| own["operation"] == "purchase" && own["customer"] == *customer), "{all}");
+    let summary = harness.get("/v1/reports/summary?tenant=journey").await.json();
+    assert_eq!(summary["rejected"], json!({ "risk_blocked": 2 }), "{summary}");
+
+    let path = format!("/v1/purchases/{}/explain?tenant=journey", flagged.json()["id"].as_str().unwrap());
+    let said = harness.get(&path).await.json();
+    let found: Vec<_> = said["risk_rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|own| (own["definition"]["name"].as_str().unwrap(), own["found"].as_i64(), own["strikes"].as_bool()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("Huge", Some(1_000_001), Some(false)),
+            ("Big", Some(1_000_001), Some(true)),
+            ("Day", Some(2_000_001), Some(true)),
+            ("Shop", None, None),
+        ]
+    );
+    // The rule is changed, and the same purchase is sent again.
+    rules["risk_rules"] = json!([]);
+    assert_eq!(harness.operator("PUT", PATH, &rules.to_string()).await.status, 200);
+    assert_eq!(harness.post(&purchase("R-3", 5_000_001, 1, 3)).await.status, 201);
+    harness.stop().await;
+}
+
+/// What a rule of purchases cannot do is refused where it is applied.
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_of_purchases_that_make_no_sense_are_refused() {
+    let harness = Harness::start().await;
+    let rules = harness.get(PATH).await.json()["catalogue"].clone();
+    let both = json!(["hold", "purchase"]);
+    for (rule, place) in [
+        (json!({ "name": "R", "operations": both, "amount_above": 1, "action": "review" }), "risk_rules[R].action"),
+        (json!({ "name": "R", "operations": both, "amount_above": 1 }), "risk_rules[R].action"),
+        (json!({ "name": "R", "amount_above": 1 }), "risk_rules[R].action"),
+        (
+            json!({ "name": "R", "operations": both, "count_above": 1, "within_seconds": 1, "per": "device", "action": "flag" }),
+            "risk_rules[R].per",
+        ),
+    ] {
+        let mut rules = rules.clone();
+        rules["risk_rules"] = json!([rule]);
+        let refused = harness.operator("PUT", PATH, &rules.to_string()).await;
+        assert_eq!((refused.status, refused.json()["place"].as_str()), (422, Some(place)), "{}", refused.text());
     }
     harness.stop().await;
 }

@@ -25,7 +25,7 @@ use crate::refund::PurchaseRefunded;
 use crate::rejection::RejectionCode;
 use crate::reversal::OperationReversed;
 use crate::review::{ReviewClosed, ReviewOpened};
-use crate::risk::{OperationCounted, RiskCheckArchived, RiskChecked};
+use crate::risk::{OperationCounted, PurchaseBlocked, RiskCheckArchived, RiskChecked};
 use crate::threshold::SpendStanding;
 use crate::transfer::{TransferCredited, TransferDeclined, TransferReturned, TransferSent, TransferSettled};
 use crate::wallet::WalletStatus;
@@ -142,7 +142,7 @@ pub enum Event {
     InvoiceCancelled(Box<InvoiceCancelled>),
     /// An invoice was paid.
     InvoicePaid(Box<InvoicePaid>),
-    /// An operation was looked at before money moves.
+    /// An operation was looked at before money moves, or a purchase before it is booked.
     RiskChecked(RiskChecked),
     /// An operation was reversed.
     OperationReversed(OperationReversed),
@@ -154,6 +154,8 @@ pub enum Event {
     OperationCounted(OperationCounted),
     /// A check of the log is archived.
     RiskCheckArchived(RiskCheckArchived),
+    /// A risk rule blocked the purchase that is refused before this event.
+    PurchaseBlocked(PurchaseBlocked),
 }
 
 /// See [`Event::OfferRedeemed`].

@@ -13,7 +13,8 @@ use crate::event::{DeclineReason, PurchaseBooked};
 use crate::identity::RuleId;
 use crate::journey::{self, Standing, Step, Unmet};
 use crate::promo::Match;
-use crate::quantity::Amount;
+use crate::quantity::{Amount, Instant};
+use crate::risk::{Finding, Remembered, RiskKind};
 use crate::threshold::{self, SpendStanding};
 
 /// What each rule says of a purchase, in the order in which they decided.
@@ -27,6 +28,17 @@ pub struct Explanation {
     pub cashback_rules: Vec<CashbackVerdict>,
     /// Each campaign.
     pub campaigns: Vec<CampaignVerdict>,
+    /// Each risk rule that looks at purchases.
+    pub risk_rules: Vec<RiskVerdict>,
+}
+
+/// What a risk rule says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RiskVerdict {
+    /// The rule.
+    pub rule: RuleId,
+    /// What it found; `None` of a rule of partners, whose purchases are not the customer's alone.
+    pub finding: Option<Finding>,
 }
 
 /// What a promo says.
@@ -108,7 +120,7 @@ pub struct CampaignVerdict {
     pub is_completed: bool,
 }
 
-/// Asks each rule of `rules` what it says of a booked purchase. `row` is the customer's row before it, `used` tells how many
+/// Asks each rule of `rules` what it says of a purchase that was booked at `received_at`. `row` is the customer's row before it, `used` tells how many
 /// units of a promo were used before it, and `completed` how often a campaign was completed.
 ///
 /// `None` when the numbers of the purchase are such that it could not have been booked.
@@ -118,7 +130,7 @@ pub fn explain(
     row: Option<&Row>,
     used: impl Fn(RuleId) -> u64,
     completed: impl Fn(RuleId) -> u64,
-    booked: &PurchaseBooked,
+    (booked, received_at): (&PurchaseBooked, Instant),
 ) -> Option<Explanation> {
     let PurchaseBooked { purchase, partner, at, .. } = booked;
     let amount = Amount::new(purchase.amount)?;
@@ -158,11 +170,18 @@ pub fn explain(
             is_completed: advance.is_some_and(|advance| advance.is_completed),
         }
     });
+    let own = Remembered { at: received_at, kind: RiskKind::Purchase, amount };
+    let remembered = row.map_or(&[][..], |row| &row.risk);
+    let risk_rules = rules.risk_rules.iter().filter(|rule| rule.looks_at(own.kind)).map(|rule| {
+        let finding = rule.find(&remembered.iter(), own).filter(|_| rule.condition.party().is_none());
+        RiskVerdict { rule: rule.id, finding }
+    });
     Some(Explanation {
         promos: promos.collect(),
         programs: programs.collect::<Option<_>>()?,
         cashback_rules: cashback_rules.collect(),
         campaigns: campaigns.collect(),
+        risk_rules: risk_rules.collect(),
     })
 }
 

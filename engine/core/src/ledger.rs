@@ -609,6 +609,7 @@ const fn risk_kind(kind: RiskKind) -> u8 {
         RiskKind::Hold => 1,
         RiskKind::Transfer => 2,
         RiskKind::Payment => 3,
+        RiskKind::Purchase => 4,
     }
 }
 

@@ -7,6 +7,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use crate::quantity::{Amount, Balance, Instant};
+use crate::risk::PurchaseBlocked;
 
 /// Why a purchase was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub enum Rejection {
     },
     /// It earns money, and the wallet that cashback goes to is frozen.
     WalletFrozen,
+    /// A risk rule blocks it.
+    RiskBlocked(PurchaseBlocked),
 }
 
 /// The kind of a [`Rejection`], as the journal keeps it. Numbers are never used again.
@@ -108,6 +111,8 @@ pub enum RejectionCode {
     PointsTooLarge,
     /// See [`Rejection::WalletFrozen`].
     WalletFrozen,
+    /// See [`Rejection::RiskBlocked`].
+    RiskBlocked,
 }
 
 impl Rejection {
@@ -128,13 +133,14 @@ impl Rejection {
             Rejection::BalanceTooLarge { .. } => RejectionCode::BalanceTooLarge,
             Rejection::PointsTooLarge { .. } => RejectionCode::PointsTooLarge,
             Rejection::WalletFrozen => RejectionCode::WalletFrozen,
+            Rejection::RiskBlocked(_) => RejectionCode::RiskBlocked,
         }
     }
 }
 
 impl RejectionCode {
     /// Every code, in order of the numbers.
-    pub const ALL: [RejectionCode; 13] = [
+    pub const ALL: [RejectionCode; 14] = [
         RejectionCode::CustomerUnknown,
         RejectionCode::AmountNotPositive,
         RejectionCode::AmountTooLarge,
@@ -148,6 +154,7 @@ impl RejectionCode {
         RejectionCode::BalanceTooLarge,
         RejectionCode::PointsTooLarge,
         RejectionCode::WalletFrozen,
+        RejectionCode::RiskBlocked,
     ];
 
     /// Returns the code that callers see.
@@ -167,6 +174,7 @@ impl RejectionCode {
             RejectionCode::BalanceTooLarge => "balance_too_large",
             RejectionCode::PointsTooLarge => "points_too_large",
             RejectionCode::WalletFrozen => "wallet_frozen",
+            RejectionCode::RiskBlocked => "risk_blocked",
         }
     }
 }

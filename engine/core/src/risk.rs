@@ -1,20 +1,22 @@
-//! Risk rules: what is looked at before money moves by an operation, and what is remembered for it.
+//! Risk rules: what is looked at before money moves by an operation or a purchase is booked, and what is remembered for it.
 //!
 //! A rule looks at one operation (its amount) or at those of a customer within a time (how many, how much in all), and flags
 //! it, blocks it, or sets it aside for a person ([`crate::review`]). Each check is an event of the operation's record; one that
 //! blocks is the operation's refusal. What velocity rules of a customer need is in the row: the operations of the longest window,
 //! and no more. Rules of partners and devices ask for operations of many customers, which the desk remembers
 //! ([`crate::desk`]).
+//!
+//! A purchase is looked at like an operation, but by rules that name purchases alone, and none of them sets it aside: it is over
+//! when it is sent.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::Catalogue;
 use crate::customer::Row;
-use crate::identity::{PartnerId, RuleId};
-use crate::operation::{Operation, OperationRejection};
+use crate::identity::{CustomerId, PartnerId, RuleId};
+use crate::operation::Operation;
 use crate::quantity::{Amount, Instant, Seq};
 
 /// Operations of a customer that are remembered at most; the oldest makes room for the next. Where the oldest still lies in
@@ -32,7 +34,7 @@ pub struct RiskRule {
     pub id: RuleId,
     /// Its name.
     pub name: String,
-    /// Which operations it looks at, in order, each once; none named means all.
+    /// Which operations it looks at, in order, each once; none named means all but purchases.
     pub operations: Vec<RiskKind>,
     /// When it strikes.
     pub condition: RiskCondition,
@@ -51,6 +53,8 @@ pub enum RiskKind {
     Transfer,
     /// An invoice is paid.
     Payment,
+    /// A purchase is booked.
+    Purchase,
 }
 
 /// When a rule strikes. The operation that is looked at counts.
@@ -144,6 +148,17 @@ pub struct RiskChecked {
     pub is_remembered: bool,
 }
 
+/// A rule blocks a purchase. It stands behind the receipt of the refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurchaseBlocked {
+    /// Whose purchase; nobody has this id whose first one it would have been.
+    pub customer: CustomerId,
+    /// What was paid.
+    pub amount: Amount,
+    /// The first rule that blocks it.
+    pub rule: RuleId,
+}
+
 /// An operator is done with a check of the log. It stays there, and is hidden from whoever does not ask for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RiskCheckArchived {
@@ -151,14 +166,14 @@ pub struct RiskCheckArchived {
     pub check: Seq,
 }
 
-/// An operation was done that rules of partners or devices may ask for.
+/// An operation was done, or a purchase booked, that rules of partners or devices may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationCounted {
     /// What it was.
     pub kind: RiskKind,
     /// How much.
     pub amount: Amount,
-    /// The partner that had asked, or was to be paid.
+    /// The partner that had asked, or was to be paid, or sent the purchase.
     pub partner: Option<PartnerId>,
     /// The device that the caller named.
     pub device: Option<DeviceId>,
@@ -210,47 +225,83 @@ impl Operation {
             _ => None,
         }
     }
+
+    /// Makes what rules look at of an operation that the ledger received at `at`. What is no amount is refused for that.
+    pub(crate) fn looked_at(&self, at: Instant) -> Option<Remembered> {
+        let (kind, asked) = self.at_risk()?;
+        Some(Remembered { at, kind, amount: Operation::amount(asked).ok()? })
+    }
+}
+
+/// What a rule finds that looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How much there is of what the rule bounds: an amount, a sum of amounts, or a number of operations. The operation that
+    /// is looked at counts.
+    pub found: i128,
+    /// What there may be of it.
+    pub bound: i128,
+    /// True where more may have been that is not remembered any more.
+    pub is_cut_off: bool,
+}
+
+impl Finding {
+    /// Returns true where the rule strikes.
+    #[must_use]
+    pub const fn strikes(&self) -> bool {
+        self.bound < self.found || self.is_cut_off
+    }
 }
 
 impl RiskRule {
     /// Returns true for a kind of operation that the rule looks at.
     #[must_use]
     pub fn looks_at(&self, kind: RiskKind) -> bool {
-        self.operations.is_empty() || self.operations.contains(&kind)
+        self.operations.contains(&kind) || (self.operations.is_empty() && kind != RiskKind::Purchase)
     }
 
-    /// Returns true where the rule strikes at an operation beside those that are remembered, the oldest first.
-    pub(crate) fn strikes<'a, I>(&self, remembered: &I, own: Remembered) -> bool
+    /// Says what the rule finds at an operation beside those that are remembered, the oldest first; `None` where it does not
+    /// look.
+    pub(crate) fn find<'a, I>(&self, remembered: &I, own: Remembered) -> Option<Finding>
     where
         I: ExactSizeIterator<Item = &'a Remembered> + Clone,
     {
         if !self.looks_at(own.kind) {
-            return false;
+            return None;
         }
         let is_within = |past: &Remembered, seconds: u32| {
             Instant(own.at.0.saturating_sub(i64::from(seconds) * 1_000_000)) < past.at
         };
         let within =
             |seconds| remembered.clone().filter(move |past| is_within(past, seconds) && self.looks_at(past.kind));
-        let may_have_forgotten = |seconds| {
+        let is_cut_off = self.condition.seconds().is_some_and(|seconds| {
             let oldest = remembered.clone().next().filter(|_| REMEMBERED_MAX <= remembered.len());
             oldest.is_some_and(|oldest| is_within(oldest, seconds))
-        };
-        match self.condition {
-            RiskCondition::AmountAbove(amount) => amount < own.amount,
+        });
+        let own_amount = i128::from(own.amount.minor_units());
+        let (found, bound) = match self.condition {
+            RiskCondition::AmountAbove(amount) => (own_amount, i128::from(amount.minor_units())),
             RiskCondition::CountAbove { count, seconds } | RiskCondition::CountAboveBy { count, seconds, .. } => {
-                (count as usize) < within(seconds).count() + 1 || may_have_forgotten(seconds)
+                (within(seconds).count() as i128 + 1, i128::from(count))
             }
             RiskCondition::SumAbove { sum, seconds } | RiskCondition::SumAboveBy { sum, seconds, .. } => {
                 let past: i128 = within(seconds).map(|past| i128::from(past.amount.minor_units())).sum();
-                let all = past + i128::from(own.amount.minor_units());
-                i128::from(sum.minor_units()) < all || may_have_forgotten(seconds)
+                (past + own_amount, i128::from(sum.minor_units()))
             }
-        }
+        };
+        Some(Finding { found, bound, is_cut_off })
+    }
+
+    /// Returns true where the rule strikes at an operation beside those that are remembered.
+    pub(crate) fn strikes<'a, I>(&self, remembered: &I, own: Remembered) -> bool
+    where
+        I: ExactSizeIterator<Item = &'a Remembered> + Clone,
+    {
+        self.find(remembered, own).is_some_and(|found| found.strikes())
     }
 }
 
-/// What comes of a look at an operation.
+/// What comes of a look at an operation or a purchase.
 pub(crate) enum Look {
     /// The tenant has no rules, or nothing of it is looked at.
     Nothing,
@@ -267,49 +318,58 @@ pub(crate) enum Look {
     },
 }
 
-/// Looks at an operation that the ledger received at `at`. One that a person released is let be, whatever strikes. What
-/// rules of partners and devices say, the desk has found out: these strike.
+/// Looks at an operation or a purchase beside what is remembered of the customer. One that a person released is let be,
+/// whatever strikes. What rules of partners and devices say, the desk has found out: these strike.
 ///
 /// Windows are measured by the ledger's own clock, also for tenants whose rules follow `occurred_at`: whoever is looked at
 /// must not be able to move that time.
 ///
 /// # Errors
 ///
-/// [`OperationRejection::RiskBlocked`] by the first rule that blocks it.
+/// The first rule that blocks it.
 pub(crate) fn look(
-    row: &Row,
-    rules: &Catalogue,
-    (operation, is_released): (&Operation, bool),
-    (at, striking_by_party): (Instant, &[RuleId]),
-) -> Result<Look, OperationRejection> {
-    // Where the last rule is gone, what was remembered for it goes with the next operation.
-    let has_part = !rules.risk_rules.is_empty() || !row.risk.is_empty();
-    let Some((kind, asked)) = operation.at_risk().filter(|_| has_part) else { return Ok(Look::Nothing) };
-    // What is no amount is refused for that.
-    let Ok(amount) = Operation::amount(asked) else { return Ok(Look::Nothing) };
-    let own = Remembered { at, kind, amount };
-    let of_customer = rules.risk_rules.iter().filter(|rule| rule.condition.party().is_none());
-    let longest = of_customer.filter_map(|rule| rule.condition.seconds()).max();
+    remembered: &[Remembered],
+    rules: &[RiskRule],
+    own: Remembered,
+    (is_released, striking_by_party): (bool, &[RuleId]),
+) -> Result<Look, RuleId> {
+    let Remembered { at, kind, amount } = own;
+    // Where the last rule is gone, what was remembered for it goes with the next that is looked at.
+    let has_part = match kind {
+        RiskKind::Purchase => {
+            rules.iter().any(|rule| rule.looks_at(kind)) || remembered.iter().any(|past| past.kind == kind)
+        }
+        _ => !rules.is_empty() || !remembered.is_empty(),
+    };
+    if !has_part {
+        return Ok(Look::Nothing);
+    }
+    let of_customer = || rules.iter().filter(|rule| rule.condition.party().is_none());
+    let longest = of_customer().filter_map(|rule| rule.condition.seconds()).max();
     let horizon = longest.map(|seconds| at.0.saturating_sub(i64::from(seconds) * 1_000_000));
     let is_over = |past: &&Remembered| horizon.is_none_or(|horizon| past.at.0 <= horizon);
-    let forgets = row.risk.iter().take_while(is_over).count();
-    let remembered = &row.risk[forgets..];
+    let forgets = remembered.iter().take_while(is_over).count();
+    let remembered = &remembered[forgets..];
     let strikes = |rule: &&RiskRule| match rule.condition.party() {
         None => rule.strikes(&remembered.iter(), own),
         Some(_) => striking_by_party.contains(&rule.id),
     };
-    let striking = || rules.risk_rules.iter().filter(strikes);
+    let striking = || rules.iter().filter(strikes);
     let first_that = |action: RiskAction| striking().find(|rule| rule.action == action);
     let (blocks, reviews) = (first_that(RiskAction::Block), first_that(RiskAction::Review));
     match (blocks, reviews) {
         _ if is_released => (),
-        (Some(rule), _) => return Err(OperationRejection::RiskBlocked { rule: rule.id }),
+        (Some(rule), _) => return Err(rule.id),
         (None, Some(rule)) => return Ok(Look::SetAside { kind, amount, rule: rule.id }),
         (None, None) => (),
     }
     let rule = blocks.or(reviews).or_else(|| striking().next()).map(|rule| rule.id);
     let verdict = if rule.is_some() { Verdict::Suspicious } else { Verdict::Safe };
-    let is_remembered = longest.is_some();
+    // There may be many more purchases than operations: they are remembered where a rule asks for them alone.
+    let is_remembered = match kind {
+        RiskKind::Purchase => of_customer().any(|rule| rule.condition.seconds().is_some() && rule.looks_at(kind)),
+        _ => longest.is_some(),
+    };
     let makes_room = is_remembered && REMEMBERED_MAX <= remembered.len();
     let forgets = u32::try_from(forgets).unwrap_or(u32::MAX).saturating_add(u32::from(makes_room));
     Ok(Look::LetBe(RiskChecked { kind, amount, at, verdict, rule, forgets, is_remembered }))

@@ -272,6 +272,7 @@ impl TenantTotals {
             | Event::InvoiceCancelled(_)
             | Event::InvoicePaid(_)
             | Event::RiskChecked(_)
+            | Event::PurchaseBlocked(_)
             | Event::ReviewOpened(_)
             | Event::ReviewClosed(_)
             | Event::OperationCounted(_)

@@ -81,6 +81,7 @@ mod kind {
     pub(super) const REVIEW_CLOSED: u16 = 39;
     pub(super) const OPERATION_COUNTED: u16 = 40;
     pub(super) const RISK_CHECK_ARCHIVED: u16 = 41;
+    pub(super) const PURCHASE_BLOCKED: u16 = 42;
 }
 
 /// Why bytes are no record.
@@ -207,6 +208,7 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::ReviewClosed(body) => put(kind::REVIEW_CLOSED, body, out),
         Event::OperationCounted(body) => put(kind::OPERATION_COUNTED, body, out),
         Event::RiskCheckArchived(body) => put(kind::RISK_CHECK_ARCHIVED, body, out),
+        Event::PurchaseBlocked(body) => put(kind::PURCHASE_BLOCKED, body, out),
     }
 }
 
@@ -391,6 +393,7 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::REVIEW_CLOSED => Event::ReviewClosed(get(kind, body)?),
         kind::OPERATION_COUNTED => Event::OperationCounted(get(kind, body)?),
         kind::RISK_CHECK_ARCHIVED => Event::RiskCheckArchived(get(kind, body)?),
+        kind::PURCHASE_BLOCKED => Event::PurchaseBlocked(get(kind, body)?),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

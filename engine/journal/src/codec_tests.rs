@@ -31,8 +31,8 @@ use kembali_core::refund::{
 use kembali_core::reversal::OperationReversed;
 use kembali_core::review::{Releaser, ReviewClosed, ReviewOpened};
 use kembali_core::risk::{
-    DeviceId, OperationCounted, RiskAction, RiskCheckArchived, RiskChecked, RiskCondition, RiskKind, RiskParty,
-    RiskRule, Verdict,
+    DeviceId, OperationCounted, PurchaseBlocked, RiskAction, RiskCheckArchived, RiskChecked, RiskCondition, RiskKind,
+    RiskParty, RiskRule, Verdict,
 };
 use kembali_core::threshold::SpendStanding;
 use kembali_core::transfer::{
@@ -626,6 +626,32 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
                 RiskCondition::SumAboveBy { by: RiskParty::Device, sum: amount(20_000_000), seconds };
             body(None, vec![Event::CatalogueApplied(Arc::new(full))])
         }),
+        (
+            "purchase_blocked",
+            body(
+                None,
+                vec![
+                    Event::PurchaseRefused(Box::new(PurchaseRefused {
+                        partner,
+                        key: PurchaseKey(0xfedc_ba98_7654_8210_8fed_cba9_8765_4321),
+                        fingerprint,
+                        origin_id: "31198570044".into(),
+                        code: RejectionCode::RiskBlocked,
+                        replaces: Some(RejectionCode::RiskBlocked),
+                    })),
+                    Event::PurchaseBlocked(PurchaseBlocked {
+                        customer: CustomerId(0x0123_4567_89ab_8cde_8f01_2345_6789_abcd),
+                        amount: amount(1_204_000),
+                        rule: RuleId(20),
+                    }),
+                ],
+            ),
+        ),
+        ("catalogue_that_looks_at_purchases", {
+            let mut full = full_catalogue();
+            full.risk_rules[0].operations = vec![RiskKind::Purchase];
+            body(None, vec![Event::CatalogueApplied(Arc::new(full))])
+        }),
         ("operation_archive_risk_check", by_operator(Operation::ArchiveRiskCheck { check: Seq(41) })),
         ("risk_check_archived", { body(None, vec![Event::RiskCheckArchived(RiskCheckArchived { check: Seq(41) })]) }),
         ("refused_risk_check_archived", refused(OperationRejection::RiskCheckArchived)),
@@ -639,6 +665,7 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
         ("risk_safe", looked_at(RiskKind::Deposit, Verdict::Safe, None)),
         ("risk_suspicious", looked_at(RiskKind::Payment, Verdict::Suspicious, Some(RuleId(20)))),
         ("risk_of_hold", looked_at(RiskKind::Hold, Verdict::Safe, None)),
+        ("risk_of_purchase", looked_at(RiskKind::Purchase, Verdict::Suspicious, Some(RuleId(20)))),
         ("risk_of_transfer", looked_at(RiskKind::Transfer, Verdict::Safe, None)),
         ("refused_risk_blocked", refused(OperationRejection::RiskBlocked { rule: RuleId(20) })),
         ("refused_invoice_unknown", refused(OperationRejection::InvoiceUnknown)),

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use kembali_core::catalogue::Catalogue;
 use kembali_core::command::{ApplyCatalogue, Command, DeskCommand, PurchaseCommand, Query};
 use kembali_core::customer::Row;
-use kembali_core::desk::{self, Admission, Desk, OperationAdmission, Reservations, Terms};
-use kembali_core::event::{Body, Event, PurchaseRefused, Record};
+use kembali_core::desk::{self, Admission, CountedBy, Desk, OperationAdmission, Reservations, Terms};
+use kembali_core::event::{Body, Event, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::operation::{OperationCommand, OperationRejection};
 use kembali_core::placement::Removal;
@@ -137,6 +137,8 @@ struct Kept {
     promo: Option<(TenantId, RuleId)>,
     /// The campaigns of which a completion is reserved.
     campaigns: Vec<RuleId>,
+    /// The partner, if its rules look at this purchase.
+    parties: Vec<CountedBy>,
     /// The customer, if this purchase would create one.
     creates: Option<CustomerId>,
     catalogue: Arc<Catalogue>,
@@ -494,6 +496,7 @@ impl<T> Router<T> {
             creates: is_new.then_some(customer),
             promo: terms.reserved_promo(),
             campaigns: std::mem::take(&mut terms.budgets.reserved),
+            parties: terms.parties.as_mut().map_or_else(Vec::new, |own| std::mem::take(&mut own.looked_at)),
             catalogue: Arc::clone(&terms.catalogue),
             alias_text: purchase.alias_text.take(),
         });
@@ -503,6 +506,7 @@ impl<T> Router<T> {
         } else {
             self.open.take(kept.key, kept.promo);
             self.open.begin_campaigns(tenant, &kept.campaigns);
+            self.open.begin_parties(tenant, &kept.parties);
             if let Some(customer) = kept.creates {
                 self.open.begin_creation(tenant, customer);
             }
@@ -615,6 +619,7 @@ impl<T> Router<T> {
     fn close(&mut self, terms: &Kept) {
         self.open.settle(terms.key, terms.promo);
         self.open.end_campaigns(terms.catalogue.tenant, &terms.campaigns);
+        self.open.end_parties(terms.catalogue.tenant, &terms.parties);
         if let Some(customer) = terms.creates {
             self.open.end_creation(terms.catalogue.tenant, customer);
         }
@@ -628,21 +633,13 @@ impl<T> Router<T> {
         replaces: Option<RejectionCode>,
     ) -> Outcome {
         let catalogue = self.desk.catalogue(command.tenant).expect("a caller's tenant exists");
-        let refused = PurchaseRefused {
-            partner: command.partner,
-            key: command.key,
-            fingerprint: command.fingerprint,
-            origin_id: command.purchase.origin_id,
-            code: rejection.code(),
-            replaces,
-        };
         let body = Body {
             received_at,
             tenant: command.tenant,
             catalogue_version: catalogue.version,
             customer: None,
             previous: Seq::ZERO,
-            events: vec![Event::PurchaseRefused(Box::new(refused))],
+            events: desk::refusal(command, &rejection, replaces),
         };
         self.write(body);
         Outcome::Refused { rejection, replayed: false }

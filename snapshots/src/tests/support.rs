@@ -12,7 +12,7 @@ use kembali_core::draft::{
     BandDraft, CatalogueDraft, EarningDraft, JourneyDraft, LevelDraft, PartnerDraft, PolicyDraft, ProgramDraft,
     PromoDraft,
 };
-use kembali_core::event::{Body, Event, PurchaseRefused, Record};
+use kembali_core::event::{Body, Event, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::purchase::Purchase;
 use kembali_core::refund::RefundPolicy;
@@ -127,12 +127,12 @@ impl World {
         let command = ApplyCatalogue { draft, expected_version: None, dry_run: false };
         let Some(catalogue) = desk::apply(&self.ledger.desk, &command).unwrap() else { return };
         let (tenant, version) = (catalogue.tenant, catalogue.version);
-        self.write_event(tenant, version, Event::CatalogueApplied(catalogue));
+        self.write_events(tenant, version, vec![Event::CatalogueApplied(catalogue)]);
     }
 
-    fn write_event(&mut self, tenant: TenantId, catalogue_version: u32, event: Event) {
+    fn write_events(&mut self, tenant: TenantId, catalogue_version: u32, events: Vec<Event>) {
         let (customer, previous, received_at) = (None, Seq::ZERO, self.now);
-        self.write(Body { received_at, tenant, catalogue_version, customer, previous, events: vec![event] });
+        self.write(Body { received_at, tenant, catalogue_version, customer, previous, events });
     }
 
     fn write(&mut self, mut body: Body) {
@@ -166,10 +166,9 @@ impl World {
             Admission::Known(_) | Admission::Refused { replayed: true, .. } => (),
             Admission::Wait => panic!("nothing is reserved"),
             Admission::Refused { rejection, replaces, .. } => {
-                let (origin_id, code) = (command.purchase.origin_id, rejection.code());
-                let refused = PurchaseRefused { partner, key, fingerprint, origin_id, code, replaces };
-                let version = self.ledger.desk.catalogue(command.tenant).unwrap().version;
-                self.write_event(command.tenant, version, Event::PurchaseRefused(Box::new(refused)));
+                let tenant = command.tenant;
+                let version = self.ledger.desk.catalogue(tenant).unwrap().version;
+                self.write_events(tenant, version, desk::refusal(command, &rejection, replaces));
             }
             Admission::Admitted(terms) => {
                 match decide(self.ledger.rows.get(&terms.customer), &terms, Box::new(command)) {

@@ -8,8 +8,8 @@ use kembali_core::cashback::Unpaid;
 use kembali_core::catalogue::{Catalogue, RewardKind, TierPolicy};
 use kembali_core::event::{DeclineReason, SpendCounted, TierStepped};
 use kembali_core::explain::{
-    CampaignVerdict, CashbackVerdict, JourneyVerdict, ProgramVerdict, PromoUnpaid, PromoVerdict, ThresholdVerdict,
-    explain,
+    CampaignVerdict, CashbackVerdict, JourneyVerdict, ProgramVerdict, PromoUnpaid, PromoVerdict, RiskVerdict,
+    ThresholdVerdict, explain,
 };
 use kembali_core::journey::Unmet;
 use kembali_core::{Amount, RuleId};
@@ -27,10 +27,12 @@ use crate::routes::Endpoint;
 use crate::wire::explanation::{
     CampaignExplained, CampaignReason, CashbackExplained, CashbackReason, FulfillmentExplained, FulfillmentReason,
     JourneyExplained, MilestoneExplained, MilestoneReason, NextLevel, PromoExplained, PromoReason, PurchaseExplanation,
-    RewardExplained, TierExplained,
+    RewardExplained, RiskExplained, TierExplained,
 };
 use crate::wire::instant::{Rfc3339, UuidText};
+use crate::wire::number::Wide;
 use crate::wire::result::{Names, purchase_of};
+use crate::wire::risk::risk_file;
 
 /// Explains a purchase by every rule of the version that decided it.
 pub(crate) async fn show(
@@ -55,7 +57,8 @@ pub(crate) async fn show(
         granted.saturating_sub(sums.refunds.promos.get(&promo).map_or(0, |promo| promo.units_returned))
     };
     let completed = |campaign: RuleId| sums.campaigns.get(&campaign).copied().unwrap_or(0);
-    let said = explain(&catalogue, before.row.as_ref(), used, completed, booked).ok_or_else(none)?;
+    let received = (booked, record.body.received_at);
+    let said = explain(&catalogue, before.row.as_ref(), used, completed, received).ok_or_else(none)?;
     let page = Explained { rules: &catalogue, names: Names { catalogue: &catalogue } };
     Ok(Json(PurchaseExplanation {
         id: UuidText(booked.key.0),
@@ -73,6 +76,7 @@ pub(crate) async fn show(
         tiers: said.programs.iter().map(|own| page.program(own)).collect(),
         cashback_rules: said.cashback_rules.iter().filter_map(|own| page.cashback(own)).collect(),
         campaigns: said.campaigns.iter().filter_map(|own| page.campaign(own)).collect(),
+        risk_rules: said.risk_rules.iter().filter_map(|own| page.risk(own)).collect(),
     }))
 }
 
@@ -239,6 +243,17 @@ impl Explained<'_> {
             budget: campaign.budget,
             fulfillments: own.verdict.iter().flatten().map(|own| self.fulfillment(own)).collect(),
             rewards: rewards.collect(),
+        })
+    }
+
+    fn risk(&self, own: &RiskVerdict) -> Option<RiskExplained> {
+        let rule = self.rules.risk_rule(own.rule)?;
+        Some(RiskExplained {
+            rule: rule.id.0,
+            version: self.rules.version,
+            found: own.finding.map(|own| Wide(own.found)),
+            strikes: own.finding.map(|own| own.strikes()),
+            definition: risk_file(rule),
         })
     }
 

@@ -7,6 +7,7 @@ use kembali_core::RuleId;
 use kembali_core::catalogue::Catalogue;
 use kembali_core::event::{Event, Record};
 use kembali_core::operation::OperationRejection;
+use kembali_core::risk::RiskKind;
 
 use super::Json;
 use super::log::{self, Walk, customer_of, one_of};
@@ -80,6 +81,16 @@ pub(crate) fn check_of(record: &Record, catalogue: &Catalogue) -> Option<RiskChe
             operation: RiskKindFile::of(own.kind),
             amount: own.amount.minor_units(),
             verdict: RiskVerdict::InReview,
+            rule: Some(name(own.rule)),
+            archived: false,
+        }),
+        Event::PurchaseBlocked(own) => Some(RiskCheck {
+            seq,
+            received_at,
+            customer: UuidText(own.customer.0),
+            operation: RiskKindFile::of(RiskKind::Purchase),
+            amount: own.amount.minor_units(),
+            verdict: RiskVerdict::Blocked,
             rule: Some(name(own.rule)),
             archived: false,
         }),

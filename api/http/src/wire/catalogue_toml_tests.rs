@@ -188,20 +188,31 @@ fn refunds() -> impl Strategy<Value = RefundsFile> {
 
 /// A risk rule without its name.
 fn risk() -> impl Strategy<Value = RiskRuleFile> {
-    let every = [RiskKindFile::Deposit, RiskKindFile::Hold, RiskKindFile::Transfer, RiskKindFile::Payment];
+    let every = [
+        RiskKindFile::Deposit,
+        RiskKindFile::Hold,
+        RiskKindFile::Transfer,
+        RiskKindFile::Payment,
+        RiskKindFile::Purchase,
+    ];
     let action = prop_oneof![Just(RiskActionFile::Flag), Just(RiskActionFile::Block), Just(RiskActionFile::Review)];
     let per = option::of(prop_oneof![Just(RiskPartyFile::Partner), Just(RiskPartyFile::Device)]);
-    let operations = proptest::sample::subsequence(every.to_vec(), 0..=4);
+    let operations = proptest::sample::subsequence(every.to_vec(), 0..=5);
     (operations, 0..3u8, money(), 0..=1_000u32, 1..=2_678_400u32, (per, action)).prop_map(
-        |(operations, which, money, count, seconds, (per, action))| RiskRuleFile {
-            name: String::new(),
-            operations,
-            amount_above: (which == 0).then_some(money),
-            count_above: (which == 1).then_some(count),
-            sum_above: (which == 2).then_some(money),
-            per: per.filter(|_| which != 0),
-            within_seconds: (which != 0).then_some(seconds),
-            action,
+        |(operations, which, money, count, seconds, (per, action))| {
+            // A purchase names no device, and waits for nobody.
+            let is_of_purchases = operations.contains(&RiskKindFile::Purchase);
+            let is_right = |action: &RiskActionFile| !is_of_purchases || *action != RiskActionFile::Review;
+            RiskRuleFile {
+                name: String::new(),
+                operations,
+                amount_above: (which == 0).then_some(money),
+                count_above: (which == 1).then_some(count),
+                sum_above: (which == 2).then_some(money),
+                per: per.filter(|per| which != 0 && !(is_of_purchases && *per == RiskPartyFile::Device)),
+                within_seconds: (which != 0).then_some(seconds),
+                action: Some(action).filter(is_right).or(Some(RiskActionFile::Flag)),
+            }
         },
     )
 }

@@ -193,8 +193,11 @@ impl Topic {
             Event::TierPlaced(placed) if is_same_level(placed) => return None,
             Event::TierPlaced(_) => Topic::TierChanged,
             Event::PurchaseRefunded(_) => Topic::PurchaseRefunded,
-            // The house's own, and what rules will ask for.
-            Event::HousePosted(_) | Event::OperationCounted(_) | Event::RiskCheckArchived(_) => return None,
+            // The house's own, and what rules ask for and the log of checks says.
+            Event::HousePosted(_)
+            | Event::OperationCounted(_)
+            | Event::PurchaseBlocked(_)
+            | Event::RiskCheckArchived(_) => return None,
             Event::OperationDone(_) => Topic::OperationAccepted,
             Event::OperationRefused(_) => Topic::OperationRejected,
             Event::WalletOpened(_) => Topic::WalletOpened,
@@ -796,7 +799,10 @@ impl<'a> View<'a> {
                 unit_returned: refunded.returned_unit.map(|promo| self.names.promo(promo)),
             },
             // It is not public.
-            Event::HousePosted(_) | Event::OperationCounted(_) | Event::RiskCheckArchived(_) => return None,
+            Event::HousePosted(_)
+            | Event::OperationCounted(_)
+            | Event::PurchaseBlocked(_)
+            | Event::RiskCheckArchived(_) => return None,
             Event::CashbackEarned(earned) => Said::Earned(self.names.cashback_rule(earned)),
             Event::FulfillmentAdvanced(advanced) => Said::Earned(self.names.fulfillment(advanced)),
             Event::RewardGranted(granted) => Said::Earned(self.names.reward(granted)),

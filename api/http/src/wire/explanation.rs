@@ -4,8 +4,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::instant::{Rfc3339, UuidText};
+use super::number::Wide;
 use super::promo::PromoBand;
 use super::result::TierStep;
+use super::risk::RiskRuleFile;
 
 /// What each rule says of a purchase.
 #[derive(Serialize, ToSchema)]
@@ -41,6 +43,26 @@ pub(crate) struct PurchaseExplanation {
     pub(crate) cashback_rules: Vec<CashbackExplained>,
     /// What each campaign says.
     pub(crate) campaigns: Vec<CampaignExplained>,
+    /// What each risk rule says that looks at purchases.
+    pub(crate) risk_rules: Vec<RiskExplained>,
+}
+
+/// What a risk rule says.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RiskExplained {
+    /// Its id.
+    pub(crate) rule: u32,
+    /// The version of the rules.
+    pub(crate) version: u32,
+    /// How much it found of what it bounds, this purchase among it; null of one with `per`, which looks at more than the
+    /// customer's.
+    #[schema(required, value_type = Option<i64>)]
+    pub(crate) found: Option<Wide>,
+    /// True where that is above its bound; null where what it found is.
+    #[schema(required)]
+    pub(crate) strikes: Option<bool>,
+    /// The rule, as the catalogue has it.
+    pub(crate) definition: RiskRuleFile,
 }
 
 /// What a promo says.

@@ -586,6 +586,7 @@ impl<'a> Names<'a> {
             | Event::ReviewOpened(_)
             | Event::ReviewClosed(_)
             | Event::OperationCounted(_)
+            | Event::PurchaseBlocked(_)
             | Event::RiskCheckArchived(_)
             | Event::RiskChecked(_) => return None,
         })

@@ -10,14 +10,14 @@ use super::catalogue::{CatalogueFile, Money};
 use super::catalogue_draft::{CatalogueFault, amount, fault};
 use super::instant::{Rfc3339, UuidText};
 
-/// A risk rule: what is looked at before money moves by an operation. Exactly one of `amount_above`, `count_above` and
+/// A risk rule: what is looked at before money moves by an operation, or a purchase is booked. Exactly one of `amount_above`, `count_above` and
 /// `sum_above` stands in it, the last two with `within_seconds`. The operation that is looked at counts.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RiskRuleFile {
     /// Its name.
     pub name: String,
-    /// The operations that it looks at; without it, all of these.
+    /// The operations that it looks at; without it, all of these but purchases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<RiskKindFile>,
     /// It strikes above this amount, in minor units.
@@ -36,8 +36,10 @@ pub struct RiskRuleFile {
     /// Within how many seconds, up to 31 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within_seconds: Option<u32>,
-    /// What it does then.
-    pub action: RiskActionFile,
+    /// What it does then; a rule of purchases alone flags them where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub action: Option<RiskActionFile>,
 }
 
 /// An operation that is looked at.
@@ -52,13 +54,15 @@ pub enum RiskKindFile {
     Transfer,
     /// An invoice is paid.
     Payment,
+    /// A purchase is booked.
+    Purchase,
 }
 
 /// Whose operations a rule counts, of all customers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RiskPartyFile {
-    /// Those that one partner asks for, or is to be paid by.
+    /// Those that one partner asks for or is to be paid by, and its purchases.
     Partner,
     /// Those of one device, as callers name it.
     Device,
@@ -70,9 +74,9 @@ pub enum RiskPartyFile {
 pub enum RiskActionFile {
     /// Says so in the log, and lets the operation be.
     Flag,
-    /// Refuses the operation.
+    /// Refuses the operation, or the purchase.
     Block,
-    /// Sets the operation aside until an operator releases or rejects it.
+    /// Sets the operation aside until an operator releases or rejects it. Not for purchases, which are over when they are sent.
     Review,
 }
 
@@ -83,6 +87,7 @@ impl RiskKindFile {
             RiskKind::Hold => RiskKindFile::Hold,
             RiskKind::Transfer => RiskKindFile::Transfer,
             RiskKind::Payment => RiskKindFile::Payment,
+            RiskKind::Purchase => RiskKindFile::Purchase,
         }
     }
 
@@ -92,6 +97,7 @@ impl RiskKindFile {
             RiskKindFile::Hold => RiskKind::Hold,
             RiskKindFile::Transfer => RiskKind::Transfer,
             RiskKindFile::Payment => RiskKind::Payment,
+            RiskKindFile::Purchase => RiskKind::Purchase,
         }
     }
 }
@@ -134,9 +140,12 @@ impl RiskRuleFile {
             operations: self.operations.iter().map(|kind| kind.kind()).collect(),
             condition,
             action: match self.action {
-                RiskActionFile::Flag => RiskAction::Flag,
-                RiskActionFile::Block => RiskAction::Block,
-                RiskActionFile::Review => RiskAction::Review,
+                Some(RiskActionFile::Flag) => RiskAction::Flag,
+                Some(RiskActionFile::Block) => RiskAction::Block,
+                Some(RiskActionFile::Review) => RiskAction::Review,
+                // Nobody loses what was bought because a word is missing.
+                None if self.operations == [RiskKindFile::Purchase] => RiskAction::Flag,
+                None => return Err(fault(place("action"), "is missing: must be flag, block or review")),
             },
         })
     }
@@ -147,7 +156,7 @@ pub(super) fn risk_files(catalogue: &Catalogue) -> Vec<RiskRuleFile> {
     catalogue.risk_rules.iter().map(risk_file).collect()
 }
 
-fn risk_file(rule: &RiskRule) -> RiskRuleFile {
+pub(crate) fn risk_file(rule: &RiskRule) -> RiskRuleFile {
     let money = |amount: kembali_core::Amount| Some(Money(amount.minor_units()));
     let (amount_above, count_above, sum_above) = match rule.condition {
         RiskCondition::AmountAbove(amount) => (money(amount), None, None),
@@ -167,11 +176,11 @@ fn risk_file(rule: &RiskRule) -> RiskRuleFile {
             RiskParty::Device => RiskPartyFile::Device,
         }),
         within_seconds: rule.condition.seconds(),
-        action: match rule.action {
+        action: Some(match rule.action {
             RiskAction::Flag => RiskActionFile::Flag,
             RiskAction::Block => RiskActionFile::Block,
             RiskAction::Review => RiskActionFile::Review,
-        },
+        }),
     }
 }
 
@@ -193,7 +202,7 @@ pub(crate) struct RiskCheck {
     pub(crate) seq: u64,
     /// When the ledger received what was looked at.
     pub(crate) received_at: Rfc3339,
-    /// Whose operation.
+    /// Whose operation or purchase. Of a purchase that is blocked it may be an id that nobody has: a first one makes nobody then.
     pub(crate) customer: UuidText,
     /// What was looked at.
     pub(crate) operation: RiskKindFile,
@@ -214,9 +223,9 @@ pub(crate) struct RiskCheck {
 pub(crate) enum RiskVerdict {
     /// No rule strikes.
     Safe,
-    /// A rule flags it; the operation was done.
+    /// A rule flags it; the operation was done, or the purchase booked.
     Suspicious,
-    /// A rule blocks it; the operation was refused.
+    /// A rule blocks it; the operation or the purchase was refused.
     Blocked,
     /// A rule sets it aside; whether it is released or rejected is said by records that follow.
     InReview,

@@ -1,7 +1,7 @@
 //! The row's decision: from an admitted purchase to all of its events.
 //!
-//! What time and changes of the rules have done comes first. Then in this order: the promo, which was decided at the desk and
-//! only finds its place here; tier steps and their milestones; cashback rules; campaigns and their rewards; then one
+//! What time and changes of the rules have done comes first. Then in this order: risk rules; the promo, which was decided at
+//! the desk and only finds its place here; tier steps and their milestones; cashback rules; campaigns and their rewards; then one
 //! wallet entry for all money that was earned, and an entry for each grant of points. All of it, or nothing.
 
 use alloc::boxed::Box;
@@ -16,6 +16,7 @@ use crate::event::{Body, CustomerCreated, Event, PurchaseBooked};
 use crate::identity::CustomerName;
 use crate::quantity::Seq;
 use crate::rejection::Rejection;
+use crate::risk::{self, Look, PurchaseBlocked, Remembered, RiskKind};
 use crate::upkeep;
 
 /// What the row says.
@@ -42,6 +43,10 @@ pub fn decide(row: Option<&Row>, terms: &Terms, command: Box<PurchaseCommand>) -
         None => (None, Vec::new()),
     };
     let row = row.as_deref();
+    let looked = match look(row, terms, &command) {
+        Ok(looked) => looked,
+        Err(blocked) => return Decision::Refused(Rejection::RiskBlocked(blocked), command),
+    };
     let mut earned = Earned::new(row, &terms.catalogue, terms.at);
     earned.events.extend(upkeep);
     if row.is_none() {
@@ -50,6 +55,7 @@ pub fn decide(row: Option<&Row>, terms: &Terms, command: Box<PurchaseCommand>) -
     }
     // The purchase stands before all that it does; its place is filled once nothing can refuse it any more.
     let booked_at = earned.events.len();
+    earned.events.extend(looked);
     earned.promo(terms.promo, command.partner);
     let bought = Activity::Purchase(&command.purchase, terms.amount);
     let all = earned
@@ -75,6 +81,30 @@ pub fn decide(row: Option<&Row>, terms: &Terms, command: Box<PurchaseCommand>) -
         previous: Seq::ZERO,
         events,
     })
+}
+
+/// Looks at a purchase by the risk rules: says what they found, and what rules of partners will ask for.
+///
+/// # Errors
+///
+/// [`PurchaseBlocked`] where a rule blocks it.
+fn look(row: Option<&Row>, terms: &Terms, command: &PurchaseCommand) -> Result<Vec<Event>, PurchaseBlocked> {
+    // A partner that could send for nothing what is looked at would find every bound.
+    if command.dry_run {
+        return Ok(Vec::new());
+    }
+    let (customer, amount) = (terms.customer, terms.amount);
+    let own = Remembered { at: terms.received_at, kind: RiskKind::Purchase, amount };
+    let remembered = row.map_or(&[][..], |row| &row.risk);
+    let striking = terms.parties.as_ref().map_or(&[][..], |parties| &parties.striking);
+    let checked = match risk::look(remembered, &terms.catalogue.risk_rules, own, (false, striking)) {
+        Ok(Look::Nothing) => None,
+        Ok(Look::LetBe(checked)) => Some(Event::RiskChecked(checked)),
+        Ok(Look::SetAside { .. }) => panic!("no rule sets a purchase aside"),
+        Err(rule) => return Err(PurchaseBlocked { customer, amount, rule }),
+    };
+    let counted = terms.parties.as_ref().and_then(|parties| parties.counts(own)).map(Event::OperationCounted);
+    Ok(checked.into_iter().chain(counted).collect())
 }
 
 impl From<Unbookable> for Rejection {

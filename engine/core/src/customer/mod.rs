@@ -119,6 +119,7 @@ impl Row {
                 | Event::OperationDone(_)
                 | Event::OperationRefused(_)
                 | Event::PurchaseRefused(_)
+                | Event::PurchaseBlocked(_)
                 | Event::PromoGranted(_)
                 | Event::PromoDeclined(_)
                 | Event::MilestoneReached(_)

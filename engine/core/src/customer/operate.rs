@@ -22,7 +22,7 @@ use crate::quantity::{Amount, Seq};
 use crate::refund::{Original, refund};
 use crate::reversal::reverse;
 use crate::review::{REVIEWS_MAX, ReviewOpened, reject};
-use crate::risk::{self, Look, OperationCounted};
+use crate::risk::{self, Look};
 use crate::tier_move::move_tier;
 use crate::transfer;
 use crate::upkeep;
@@ -75,9 +75,13 @@ fn decide(
     }
     let (command, closed) =
         released.map_or((Cow::Borrowed(command), None), |(own, closed)| (Cow::Owned(own), Some(closed)));
-    let how = (&command.operation, closed.is_some());
-    let striking = (terms.received_at, &*terms.parties.striking);
-    let look = if is_probe { Look::Nothing } else { risk::look(row, &terms.catalogue, how, striking)? };
+    let look = match command.operation.looked_at(terms.received_at).filter(|_| !is_probe) {
+        Some(own) => {
+            risk::look(&row.risk, &terms.catalogue.risk_rules, own, (closed.is_some(), &terms.parties.striking))
+                .map_err(|rule| OperationRejection::RiskBlocked { rule })?
+        }
+        None => Look::Nothing,
+    };
     let Some(effects) = effects(row, terms, &command)? else { return Ok(None) };
     let checked = match look {
         Look::Nothing => None,
@@ -94,16 +98,10 @@ fn decide(
         }
     };
     events.extend(closed.map(Event::ReviewClosed));
-    let counted = counted(&command.operation, terms).map(Event::OperationCounted);
+    let own = command.operation.looked_at(terms.received_at);
+    let counted = own.and_then(|own| terms.parties.counts(own)).map(Event::OperationCounted);
     let effects = checked.into_iter().chain(counted).chain(effects);
     Ok(Some(body(terms, command.into_owned(), events, effects)))
-}
-
-/// Says what rules of partners and devices will ask for.
-fn counted(operation: &Operation, terms: &OperationTerms) -> Option<OperationCounted> {
-    let (kind, asked) = operation.at_risk().filter(|_| terms.parties.is_counted)?;
-    let (amount, partner, device) = (Operation::amount(asked).ok()?, terms.parties.partner, terms.parties.device);
-    Some(OperationCounted { kind, amount, partner, device })
 }
 
 fn body(

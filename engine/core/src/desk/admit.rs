@@ -1,14 +1,17 @@
 //! The desk's decision: may this command go to its customer's row, and on which terms?
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::budgets::budgets;
+use super::counted::{PartyTerms, party_terms_of_purchase};
 use crate::campaign::{Activity, Budgets};
 use crate::catalogue::{Catalogue, Promo, RuleClock, UnknownCustomer, UnknownPromo};
 use crate::command::{ApplyCatalogue, PurchaseCommand};
 use crate::desk::{Desk, Reservations};
 use crate::draft::Numbering;
-use crate::event::DeclineReason;
+use crate::event::{DeclineReason, Event, PurchaseRefused};
 use crate::identity::{CustomerId, CustomerName, RuleId, TenantId};
 use crate::placement::Removal;
 use crate::quantity::{Amount, DAY_US, Instant, Seq};
@@ -54,6 +57,8 @@ pub struct Terms {
     pub promo: PromoTerms,
     /// What there is of the budgets of campaigns.
     pub budgets: Budgets,
+    /// What risk rules of partners say, where one looks at purchases.
+    pub parties: Option<Box<PartyTerms>>,
     /// The refusal that a booking replaces.
     pub replaces: Option<RejectionCode>,
 }
@@ -126,6 +131,19 @@ pub fn refuse(desk: &Desk, command: &PurchaseCommand, rejection: Rejection) -> A
     Admission::Refused { rejection, replaces: receipt.map(|receipt| receipt.code), replayed }
 }
 
+/// Says what the record of a refused purchase holds: its receipt, and behind it the rule that blocks it, if one does.
+#[must_use]
+pub fn refusal(command: PurchaseCommand, rejection: &Rejection, replaces: Option<RejectionCode>) -> Vec<Event> {
+    let PurchaseCommand { partner, key, fingerprint, purchase, .. } = command;
+    let (origin_id, code) = (purchase.origin_id, rejection.code());
+    let refused = PurchaseRefused { partner, key, fingerprint, origin_id, code, replaces };
+    let blocked = match rejection {
+        Rejection::RiskBlocked(own) => Some(Event::PurchaseBlocked(*own)),
+        _ => None,
+    };
+    [Event::PurchaseRefused(Box::new(refused))].into_iter().chain(blocked).collect()
+}
+
 fn terms(
     desk: &Desk,
     open: &Reservations,
@@ -158,10 +176,12 @@ fn terms(
     };
     let bought = (Activity::Purchase(&command.purchase, amount), at);
     let Some(budgets) = budgets(desk, open, catalogue, bought, command.dry_run) else { return Ok(None) };
+    let looked_at = (&**catalogue, received_at);
+    let Some(parties) = party_terms_of_purchase(desk, open, looked_at, command, amount) else { return Ok(None) };
     let replaces = desk.receipt(command.key).map(|receipt| receipt.code);
     let removals = desk.removals(command.tenant).cloned().unwrap_or_default();
     let catalogue = Arc::clone(catalogue);
-    Ok(Some(Terms { received_at, catalogue, removals, customer, amount, at, promo, budgets, replaces }))
+    Ok(Some(Terms { received_at, catalogue, removals, customer, amount, at, promo, budgets, parties, replaces }))
 }
 
 /// Whom a name means.

@@ -4,6 +4,7 @@
 //! Of one partner or device the latest [`REMEMBERED_MAX`] are remembered, of a tenant the latest [`COUNTED_MAX`], and none for
 //! longer than the longest window. What is remembered hangs on the records alone.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -11,11 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Desk, Reservations};
 use crate::catalogue::Catalogue;
+use crate::command::PurchaseCommand;
 use crate::identity::{PartnerId, RuleId};
 use crate::maps::Map;
 use crate::operation::{Actor, Operation, OperationCommand};
-use crate::quantity::{Instant, Seq};
-use crate::risk::{DeviceId, OperationCounted, REMEMBERED_MAX, Remembered, RiskParty, WINDOW_SECONDS_MAX};
+use crate::quantity::{Amount, Instant, Seq};
+use crate::risk::{DeviceId, OperationCounted, REMEMBERED_MAX, Remembered, RiskKind, RiskParty, WINDOW_SECONDS_MAX};
 
 /// Operations of a tenant that are remembered at most, once for a partner and once for a device; the oldest makes room, also
 /// within a window.
@@ -30,10 +32,10 @@ pub enum CountedBy {
     Device(DeviceId),
 }
 
-/// What rules of partners and devices say to an operation.
+/// What rules of partners and devices say to an operation or a purchase.
 #[derive(Clone, Debug, Default)]
 pub struct PartyTerms {
-    /// The partner that asks, or that is to be paid.
+    /// The partner that asks, that is to be paid, or that sends the purchase.
     pub partner: Option<PartnerId>,
     /// The device that the caller named.
     pub device: Option<DeviceId>,
@@ -122,6 +124,14 @@ impl Counted {
     }
 }
 
+impl PartyTerms {
+    /// Says what rules of partners and devices will ask for.
+    pub(crate) fn counts(&self, own: Remembered) -> Option<OperationCounted> {
+        let (partner, device) = (self.partner, self.device);
+        self.is_counted.then_some(OperationCounted { kind: own.kind, amount: own.amount, partner, device })
+    }
+}
+
 /// Says what rules of partners and devices say to an operation, or `None` while that hangs on one that is in flight.
 pub(super) fn party_terms(
     desk: &Desk,
@@ -129,13 +139,39 @@ pub(super) fn party_terms(
     (rules, received_at): (&Catalogue, Instant),
     command: &OperationCommand,
 ) -> Option<PartyTerms> {
-    let operation = command.effective();
-    let Some((kind, asked)) = operation.at_risk() else { return Some(PartyTerms::default()) };
-    // What is no amount is refused for that.
-    let Ok(amount) = Operation::amount(asked) else { return Some(PartyTerms::default()) };
-    let (partner, device) = (partner_of(desk, command), command.effective_device());
-    let mut terms = PartyTerms { partner, device, is_counted: device.is_some(), ..PartyTerms::default() };
+    let Some(own) = command.effective().looked_at(received_at) else { return Some(PartyTerms::default()) };
+    let parties = (partner_of(desk, command), command.effective_device());
+    terms(desk, open, rules, own, parties, command.dry_run)
+}
+
+/// Says what rules of partners say to a purchase, where one looks; or `None` while that hangs on something that is in flight.
+pub(super) fn party_terms_of_purchase(
+    desk: &Desk,
+    open: &Reservations,
+    (rules, received_at): (&Catalogue, Instant),
+    command: &PurchaseCommand,
+    amount: Amount,
+) -> Option<Option<Box<PartyTerms>>> {
+    let kind = RiskKind::Purchase;
+    // There may be many more purchases than operations: they are counted where a rule asks for them alone.
+    if !rules.risk_rules.iter().any(|rule| rule.looks_at(kind) && rule.condition.party().is_some()) {
+        return Some(None);
+    }
     let own = Remembered { at: received_at, kind, amount };
+    let terms = terms(desk, open, rules, own, (Some(command.partner), None), command.dry_run)?;
+    Some(Some(Box::new(terms)))
+}
+
+fn terms(
+    desk: &Desk,
+    open: &Reservations,
+    rules: &Catalogue,
+    own: Remembered,
+    (partner, device): (Option<PartnerId>, Option<DeviceId>),
+    dry_run: bool,
+) -> Option<PartyTerms> {
+    let tenant = rules.tenant;
+    let mut terms = PartyTerms { partner, device, is_counted: device.is_some(), ..PartyTerms::default() };
     for rule in &rules.risk_rules {
         let party = match rule.condition.party() {
             Some(RiskParty::Partner) => partner.map(CountedBy::Partner),
@@ -144,17 +180,16 @@ pub(super) fn party_terms(
         };
         let Some(party) = party else { continue };
         terms.is_counted = true;
-        if !rule.looks_at(kind) {
+        if !rule.looks_at(own.kind) {
             continue;
         }
-        if open.has_party(command.tenant, party) && !command.dry_run {
+        if open.has_party(tenant, party) && !dry_run {
             return None;
         }
         if !terms.looked_at.contains(&party) {
             terms.looked_at.push(party);
         }
-        let remembered = desk.counted(command.tenant);
-        if remembered.is_some_and(|counted| rule.strikes(&counted.of(party), own)) {
+        if desk.counted(tenant).is_some_and(|counted| rule.strikes(&counted.of(party), own)) {
             terms.striking.push(rule.id);
         }
     }
@@ -177,8 +212,6 @@ fn partner_of(desk: &Desk, command: &OperationCommand) -> Option<PartnerId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantity::Amount;
-    use crate::risk::RiskKind;
 
     fn own(device: u128) -> OperationCounted {
         let (kind, amount) = (RiskKind::Deposit, Amount::new(1).expect("an amount"));

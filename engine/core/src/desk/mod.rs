@@ -23,7 +23,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-pub use admit::{Admission, PromoTerms, Terms, admit, apply, refuse};
+pub use admit::{Admission, PromoTerms, Terms, admit, apply, refusal, refuse};
 pub use admit_operation::{OfferTerms, OperationAdmission, OperationTerms, PlaceTerms, admit_operation};
 pub use alone::{DeskDecision, decide_alone};
 pub use counted::{COUNTED_MAX, CountedBy, PartyTerms};
@@ -232,6 +232,7 @@ impl Desk {
             | Event::WalletOpened(_)
             | Event::WalletStatusSet(_)
             | Event::RiskChecked(_)
+            | Event::PurchaseBlocked(_)
             | Event::HoldPlaced(_)
             | Event::HoldClosed(_) => (),
         }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{Ids, first_twin, invalid};
 use crate::catalogue::Catalogue;
 use crate::rejection::CatalogueRejection;
-use crate::risk::{COUNT_MAX, RiskAction, RiskCondition, RiskKind, RiskRule, WINDOW_SECONDS_MAX};
+use crate::risk::{COUNT_MAX, RiskAction, RiskCondition, RiskKind, RiskParty, RiskRule, WINDOW_SECONDS_MAX};
 
 /// Risk rules that a tenant may have.
 pub const RISK_RULES_MAX: usize = 64;
@@ -68,6 +68,15 @@ impl RiskRuleDraft {
         operations.sort_unstable();
         if operations.windows(2).any(|two| two[0] == two[1]) {
             return Err(invalid(place("operations"), "names one twice"));
+        }
+        if operations.contains(&RiskKind::Purchase) {
+            if self.action == RiskAction::Review {
+                let problem = "must be flag or block: a purchase is over when it is sent, so no one can release it";
+                return Err(invalid(place("action"), problem));
+            }
+            if self.condition.party() == Some(RiskParty::Device) {
+                return Err(invalid(place("per"), "must not be device: a purchase names none"));
+            }
         }
         let kept = present.and_then(|present| present.risk_rules.iter().find(|rule| rule.name == self.name));
         let id = ids.keep_or_next(kept.map(|rule| rule.id));

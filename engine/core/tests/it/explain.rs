@@ -9,7 +9,7 @@ use kembali_core::catalogue::{AtMaximum, Catalogue, FulfillmentKind};
 use kembali_core::customer::Row;
 use kembali_core::draft::{
     CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, JourneyDraft, PolicyDraft,
-    ProgramDraft, PromoDraft, RewardDraft, RewardPaysDraft,
+    ProgramDraft, PromoDraft, RewardDraft, RewardPaysDraft, RiskRuleDraft,
 };
 use kembali_core::event::{
     CampaignCompleted, CashbackEarned, DeclineReason, Event, FulfillmentAdvanced, MilestoneReached, PromoDeclined,
@@ -17,6 +17,7 @@ use kembali_core::event::{
 };
 use kembali_core::explain::{Explanation, ProgramVerdict, PromoUnpaid, explain};
 use kembali_core::journey::Unmet;
+use kembali_core::risk::{RiskAction, RiskCondition, RiskKind, RiskParty};
 use kembali_core::upkeep::as_of;
 use kembali_core::{DAY_US, Instant, Rate, RuleId};
 use proptest::prelude::*;
@@ -76,6 +77,12 @@ fn rules() -> CatalogueDraft {
         completions_max: None,
         budget: None,
     };
+    let risk = |name: &str, kind: Option<RiskKind>, condition| RiskRuleDraft {
+        name: name.into(),
+        operations: vec![kind.unwrap_or(RiskKind::Purchase)],
+        condition,
+        action: RiskAction::Flag,
+    };
     let other = kezbek().partners[1].slug.clone();
     CatalogueDraft {
         promos: vec![
@@ -123,6 +130,12 @@ fn rules() -> CatalogueDraft {
                 CampaignDraft { starts_at: day(10), ends_at: day(30), ..campaign("Soon", &["Much"], &["Cash"]) },
             ],
         },
+        risk_rules: vec![
+            risk("Large", None, RiskCondition::AmountAbove(amount(2_000))),
+            risk("Shop", None, RiskCondition::CountAboveBy { by: RiskParty::Partner, count: 3, seconds: 86_400 }),
+            risk("Often", None, RiskCondition::CountAbove { count: 2, seconds: 3 * 86_400 }),
+            risk("Deposits", Some(RiskKind::Deposit), RiskCondition::AmountAbove(amount(1))),
+        ],
         ..kezbek()
     }
 }
@@ -231,6 +244,8 @@ fn said(record: &Record) -> Vec<Event> {
                 | Event::PurchaseBooked(_)
                 | Event::WalletEntry(_)
                 | Event::PointEntry(_)
+                | Event::RiskChecked(_)
+                | Event::OperationCounted(_)
         )
     };
     record.body.events.iter().filter(is_said).cloned().collect()
@@ -271,7 +286,31 @@ fn check_complete(explanation: &Explanation, rules: &Catalogue) {
 }
 
 /// Notes the reasons that were given.
+/// What the record says that strikes is the first that is said to find too much, unless a partner's rule came before it.
+fn check_risk(explanation: &Explanation, rules: &Catalogue, record: &Record) {
+    let spoken: Vec<RuleId> = explanation.risk_rules.iter().map(|own| own.rule).collect();
+    let of_purchases = rules.risk_rules.iter().filter(|rule| rule.name != "Deposits");
+    assert_eq!(spoken, of_purchases.map(|rule| rule.id).collect::<Vec<_>>());
+    let checked = record.body.events.iter().find_map(|event| match event {
+        Event::RiskChecked(checked) => Some(checked.rule),
+        _ => None,
+    });
+    let said = checked.expect("a purchase is looked at");
+    let shop = rules.risk_rules.iter().find(|rule| rule.name == "Shop").unwrap().id;
+    assert!(explanation.risk_rules.iter().all(|own| own.finding.is_none() == (own.rule == shop)));
+    let strikes = explanation.risk_rules.iter().filter(|own| own.finding.is_some_and(|found| found.strikes()));
+    let first = strikes.map(|own| own.rule).next();
+    match said {
+        Some(own) if own == shop => assert!(first.is_none_or(|first| shop < first)),
+        said => assert_eq!(said, first),
+    }
+}
+
 fn note(explanation: &Explanation, reasons: &mut BTreeSet<&'static str>) {
+    reasons.extend(explanation.risk_rules.iter().filter_map(|own| own.finding).map(|found| match found.strikes() {
+        true => "risk strikes",
+        false => "risk within the bound",
+    }));
     reasons.extend(explanation.promos.iter().filter_map(|own| own.verdict.err()).map(|reason| match reason {
         PromoUnpaid::NotNamed => "promo not named",
         PromoUnpaid::Declined(DeclineReason::OutsidePeriod) => "promo outside period",
@@ -337,7 +376,9 @@ fn run(buys: &[Buy], reasons: &mut BTreeSet<&'static str>) {
         let row = row.as_ref();
         let used = |promo| before.desk.promo_used(record.body.tenant, promo);
         let completed = |campaign| before.desk.completions(record.body.tenant, campaign);
-        let explanation = explain(catalogue, row, used, completed, booked(&record)).expect("it is booked");
+        let received = (booked(&record), record.body.received_at);
+        let explanation = explain(catalogue, row, used, completed, received).expect("it is booked");
+        check_risk(&explanation, catalogue, &record);
         assert_eq!(events_of(&explanation, catalogue, row), said(&record), "{words:?}");
         check_complete(&explanation, catalogue);
         note(&explanation, reasons);
@@ -384,6 +425,8 @@ fn every_reason_is_met() {
         "promo outside period",
         "promo quota",
         "promo rounds to zero",
+        "risk strikes",
+        "risk within the bound",
     ];
     assert_eq!(reasons.into_iter().collect::<Vec<_>>(), wanted);
 }

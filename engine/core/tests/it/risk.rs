@@ -1,7 +1,7 @@
 //! Risk rules: Dompet Digital Sawit's two thresholds, and what a customer does within a time.
 
 use kembali_core::catalogue::RuleClock;
-use kembali_core::desk::{self, CountedBy, Desk, OperationAdmission};
+use kembali_core::desk::{self, Admission, CountedBy, Desk, OperationAdmission};
 use kembali_core::draft::{CatalogueDraft, RISK_RULES_MAX, RiskRuleDraft};
 use kembali_core::event::{Event, Record};
 use kembali_core::ledger::{Inconsistency, Ledger};
@@ -9,11 +9,11 @@ use kembali_core::operation::OperationRejection;
 use kembali_core::risk::{
     REMEMBERED_MAX, RiskAction, RiskCheckArchived, RiskCondition, RiskKind, RiskParty, WINDOW_SECONDS_MAX,
 };
-use kembali_core::{AMOUNT_MAX, CatalogueRejection, Seq, TenantId};
+use kembali_core::{AMOUNT_MAX, CatalogueRejection, CustomerName, Seq, TenantId};
 
 use crate::operations::reviews;
 use crate::operator::Operated;
-use crate::support::{World, amount, check, jakarta};
+use crate::support::{World, amount, check, customer, jakarta, kezbek};
 
 fn rule(name: &str, operations: &[RiskKind], condition: RiskCondition, action: RiskAction) -> RiskRuleDraft {
     RiskRuleDraft { name: name.into(), operations: operations.to_vec(), condition, action }
@@ -208,6 +208,16 @@ fn rules_that_make_no_sense_are_refused() {
         (of(RiskCondition::SumAbove { sum: amount(1), seconds: 0 }), "risk_rules[R].within_seconds"),
         (vec![rule("R", &[RiskKind::Hold, RiskKind::Hold], above, RiskAction::Flag)], "risk_rules[R].operations"),
         ((0..=RISK_RULES_MAX).map(|at| rule(&at.to_string(), &[], above, RiskAction::Flag)).collect(), "risk_rules"),
+        (vec![rule("R", &[RiskKind::Hold, RiskKind::Purchase], above, RiskAction::Review)], "risk_rules[R].action"),
+        (
+            vec![rule(
+                "R",
+                &[RiskKind::Purchase],
+                RiskCondition::CountAboveBy { by: RiskParty::Device, count: 1, seconds: 1 },
+                RiskAction::Flag,
+            )],
+            "risk_rules[R].per",
+        ),
         (vec![rule(&"x".repeat(300), &[], above, RiskAction::Flag)], &format!("risk_rules[{}]", "x".repeat(300))),
     ] {
         let mut world = World::new(&reviews(), jakarta("2024-01-15 09:00:00"));
@@ -267,6 +277,149 @@ fn partners_and_devices_are_counted_over_all_customers() {
     let counted = |desk: &Desk| desk.counted_operations(TenantId(1)).collect::<Vec<_>>();
     assert_eq!(counted(&restored), counted(&world.ledger.desk));
     assert_eq!(counted(&restored).len(), 11, "an operation of both counts for each");
+}
+
+/// Purchases are looked at by rules that name them, and by no others: those of Dompet are of the four operations.
+#[test]
+fn purchases_are_looked_at_by_rules_that_name_them() {
+    let mut rules = dompet();
+    rules.push(rule("Big", &[RiskKind::Purchase], RiskCondition::AmountAbove(amount(10_000_000)), RiskAction::Flag));
+    rules.push(rule("Huge", &[RiskKind::Purchase], RiskCondition::AmountAbove(amount(60_000_000)), RiskAction::Block));
+    let mut world = world(rules);
+    let customers = world.ledger.rows.len();
+    check(
+        &mut world,
+        "buy A 10000000           -> safe
+         buy A 10000001           -> flagged Big
+         buy A 50000001           -> flagged Big
+         buy A 60000001 key=k     -> refused risk_blocked
+         buy A 60000001 key=k     -> refused risk_blocked, replayed
+         receipt k                -> risk_blocked
+         buy C 60000001           -> refused risk_blocked
+         buy C 60000001 dry       -> would: new
+         buy A 0                  -> refused amount_not_positive
+         ask A deposit 0 50000001 -> refused risk_blocked",
+    );
+    assert_eq!(world.ledger.rows.len(), customers, "a purchase that is blocked makes nobody");
+    // The first rule that blocks is named behind the receipt, with whom and how much it was about.
+    let blocked = world.records.iter().filter_map(|record| match &record.body.events[..] {
+        [Event::PurchaseRefused(refused), Event::PurchaseBlocked(own)] => {
+            let rules = world.ledger.desk.catalogues().next().unwrap();
+            assert_eq!((record.body.customer, refused.code.as_str()), (None, "risk_blocked"));
+            Some((own.customer, own.amount.minor_units(), rules.risk_rule(own.rule).unwrap().name.clone()))
+        }
+        _ => None,
+    });
+    let blocked: Vec<_> = blocked.collect();
+    let [a, c] = ["A", "C"].map(|name| match customer(1, name) {
+        CustomerName::Alias(alias) => alias.first_customer_id(),
+        CustomerName::Id(id) => id,
+    });
+    assert_eq!(blocked, [(a, 60_000_001, "Huge".into()), (c, 60_000_001, "Huge".into())]);
+    // A refusal of a purchase leaves its key free.
+    world.apply(&with(dompet()), None).unwrap();
+    check(
+        &mut world,
+        "buy A 60000001 key=k     -> replaces risk_blocked
+         buy C 60000001           -> new",
+    );
+}
+
+/// A unit that was reserved for a purchase that is blocked is free again.
+#[test]
+fn a_block_comes_before_the_promo() {
+    let block = rule("Huge", &[RiskKind::Purchase], RiskCondition::AmountAbove(amount(1_000)), RiskAction::Block);
+    let draft = CatalogueDraft { risk_rules: vec![block], ..kezbek() };
+    let mut world = World::new(&draft, jakarta("2017-01-15 09:00:00"));
+    check(
+        &mut world,
+        "buy A 1001 code=FREE       -> refused promo_unknown
+         buy A 1001 code=KEZBEK1000 -> refused risk_blocked
+         used KEZBEK1000            -> 0
+         rows                     -> 0",
+    );
+}
+
+/// What no rule asks for is not remembered, and purchases make no rule of operations strike.
+#[test]
+fn purchases_within_a_time_are_counted_apart() {
+    let count = |count, seconds| RiskCondition::CountAbove { count, seconds };
+    let hour = 3_600;
+    let operations = rule("Operations", &[], count(1, 2 * hour), RiskAction::Block);
+    let purchases = rule("Purchases", &[RiskKind::Purchase], count(2, hour), RiskAction::Block);
+    let sum = RiskCondition::SumAbove { sum: amount(100), seconds: hour };
+    let both = rule("Both", &[RiskKind::Deposit, RiskKind::Purchase], sum, RiskAction::Flag);
+    let mut world = world(vec![operations.clone()]);
+    check(
+        &mut world,
+        "ask A deposit 0 1       -> safe, balance 1
+         buy A 10",
+    );
+    let remembered = |world: &World| world.ledger.rows.values().map(|row| row.risk.len()).sum::<usize>();
+    assert_eq!(remembered(&world), 1, "no rule asks for purchases");
+    world.apply(&with(vec![operations.clone(), purchases, both]), None).unwrap();
+    check(
+        &mut world,
+        "buy A 10                -> safe
+         buy A 90                -> flagged Both
+         buy A 10                -> refused risk_blocked
+         buy B 101               -> flagged Both
+         ask B deposit 0 1       -> flagged Both, balance 1
+         ask B deposit 0 1       -> refused risk_blocked
+         after 3599s
+         buy A 10                -> refused risk_blocked
+         after 1s
+         buy A 91                -> safe
+         ask A deposit 0 10      -> refused risk_blocked
+         after 1h
+         ask A deposit 0 101     -> flagged Both, balance 102",
+    );
+    // The longest window is that of operations, and keeps what a purchase does not ask for.
+    assert_eq!(remembered(&world), 1 + 1 + 2);
+    // Where no rule asks for purchases any more, these go.
+    world.apply(&with(vec![operations]), None).unwrap();
+    world.now.0 += 3 * 3_600_000_000;
+    check(
+        &mut world,
+        "buy A 10                -> safe
+         buy A 10
+         buy B 10                -> safe",
+    );
+    assert_eq!(remembered(&world), 0);
+}
+
+/// A partner's purchases are counted over all customers, and one waits for the other.
+#[test]
+fn purchases_of_a_partner_are_counted_over_all_customers() {
+    let by = RiskCondition::CountAboveBy { by: RiskParty::Partner, count: 2, seconds: 3_600 };
+    let holds = rule("Holds", &[], by, RiskAction::Block);
+    let mut world = world(vec![holds.clone()]);
+    check(&mut world, "buy A 10");
+    assert_eq!(world.ledger.desk.counted_operations(TenantId(1)).count(), 0, "no rule asks for purchases");
+    let own = rule("Shop", &[RiskKind::Purchase, RiskKind::Hold], by, RiskAction::Block);
+    world.apply(&with(vec![holds, own]), None).unwrap();
+    check(
+        &mut world,
+        "buy A 10                 -> safe, for partner
+         buy B 10 by=2            -> safe, for partner
+         ask A deposit 0 5        -> safe, balance 5
+         ask A hold 0 1 60 1      -> safe, for partner, hold 1 of 1
+         buy B 10                 -> refused risk_blocked
+         buy C 10                 -> refused risk_blocked
+         ask A hold 0 1 60 1      -> refused risk_blocked
+         buy B 10 by=2            -> safe, for partner
+         buy B 10 by=2            -> refused risk_blocked
+         after 1h
+         buy B 10                 -> safe, for partner",
+    );
+    let (own, other) = (world.command(&["A", "10"]), world.command(&["A", "10", "by=2"]));
+    world.open.begin_parties(TenantId(1), &[CountedBy::Partner(own.partner)]);
+    for (command, waits) in [(&own, true), (&other, false)] {
+        let admission = world.admit(command);
+        assert_eq!(matches!(admission, Admission::Wait), waits, "{admission:?}");
+    }
+    let dry = world.command(&["A", "10", "dry"]);
+    assert!(matches!(world.admit(&dry), Admission::Admitted(_)));
 }
 
 /// Of one partner or device the latest are remembered, and where these lie in the window the rule strikes.

@@ -10,7 +10,7 @@ use kembali_core::draft::{
     BandDraft, CatalogueDraft, EarningDraft, JourneyDraft, LevelDraft, PartnerDraft, PolicyDraft, ProgramDraft,
     PromoDraft,
 };
-use kembali_core::event::{Body, DeclineReason, Event, Placed, PlacementReason, PurchaseRefused, Record, TierPlaced};
+use kembali_core::event::{Body, DeclineReason, Event, Placed, PlacementReason, Record, TierPlaced};
 use kembali_core::hold::{HoldClosed, HoldEnd};
 use kembali_core::journey::Remark;
 use kembali_core::ledger::Ledger;
@@ -189,13 +189,13 @@ impl World {
         let command = ApplyCatalogue { draft: draft.clone(), expected_version, dry_run: false };
         let Some(catalogue) = desk::apply(&self.ledger.desk, &command)? else { return Ok(None) };
         let event = Event::CatalogueApplied(Arc::clone(&catalogue));
-        self.write(self.desk_body(catalogue.tenant, catalogue.version, event));
+        self.write(self.desk_body(catalogue.tenant, catalogue.version, vec![event]));
         Ok(Some(catalogue))
     }
 
-    pub(crate) fn desk_body(&self, tenant: TenantId, catalogue_version: u32, event: Event) -> Body {
+    pub(crate) fn desk_body(&self, tenant: TenantId, catalogue_version: u32, events: Vec<Event>) -> Body {
         let (customer, previous) = (None, Seq::ZERO);
-        Body { received_at: self.now, tenant, catalogue_version, customer, previous, events: vec![event] }
+        Body { received_at: self.now, tenant, catalogue_version, customer, previous, events }
     }
 
     pub(crate) fn write(&mut self, mut body: Body) -> Record {
@@ -242,11 +242,10 @@ impl World {
 
     fn refuse(&mut self, command: PurchaseCommand, rejection: Rejection, replaces: Option<RejectionCode>) -> Seen {
         if !command.dry_run {
-            let PurchaseCommand { tenant, partner, key, fingerprint, purchase, .. } = command;
-            let (origin_id, code) = (purchase.origin_id, rejection.code());
-            let refused = PurchaseRefused { partner, key, fingerprint, origin_id, code, replaces };
+            let tenant = command.tenant;
             let version = self.ledger.desk.catalogue(tenant).unwrap().version;
-            self.write(self.desk_body(tenant, version, Event::PurchaseRefused(Box::new(refused))));
+            let events = desk::refusal(command, &rejection, replaces);
+            self.write(self.desk_body(tenant, version, events));
         }
         Seen::Refused { rejection, replayed: false }
     }
@@ -496,7 +495,10 @@ impl World {
                 Event::RiskCheckArchived(own) => parts.push(format!("check {} archived", own.check.0)),
                 // That of what was set aside.
                 Event::OperationRefused(own) if own.rejection == OperationRejection::ReviewRejected => (),
-                Event::CatalogueApplied(_) | Event::PurchaseRefused(_) | Event::OperationRefused(_) => {
+                Event::CatalogueApplied(_)
+                | Event::PurchaseRefused(_)
+                | Event::PurchaseBlocked(_)
+                | Event::OperationRefused(_) => {
                     panic!("nothing is decided so: {event:?}")
                 }
             }

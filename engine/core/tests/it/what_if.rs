@@ -16,7 +16,7 @@ use kembali_core::draft::{
 use kembali_core::event::{Event, Record};
 use kembali_core::ledger::Inconsistency;
 use kembali_core::operation::OperationCommand;
-use kembali_core::risk::{RiskAction, RiskCondition};
+use kembali_core::risk::{RiskAction, RiskCondition, RiskKind, RiskParty};
 use kembali_core::totals::{TenantTotals, Totals, Turnover};
 use kembali_core::upkeep::by_sweep;
 use kembali_core::what_if::{Comparison, LeftOut, RanOut, TakenBack, WhatIf};
@@ -706,6 +706,38 @@ fn every_kind_of_rule_gives_what_a_fresh_ledger_would() {
     };
     assert_eq!((expense(before, 1), expense(after, 2) > 0), (0, true), "another partner pays");
     assert_eq!(people.len(), 2, "money and points");
+}
+
+/// What the second state remembers and counts is its own: a purchase that is blocked there makes room for the next.
+#[test]
+fn purchases_are_looked_at_again() {
+    let rule = |name: &str, condition, action| RiskRuleDraft {
+        name: name.into(),
+        operations: vec![RiskKind::Purchase],
+        condition,
+        action,
+    };
+    let day = 86_400;
+    let rules = |most, action| {
+        let of_partner = RiskCondition::CountAboveBy { by: RiskParty::Partner, count: 5, seconds: day };
+        let of_customer = RiskCondition::SumAbove { sum: amount(most), seconds: 7 * day };
+        let much = rule("Much", of_customer, action);
+        CatalogueDraft { risk_rules: vec![much, rule("Shop", of_partner, RiskAction::Block)], ..everything() }
+    };
+    let flags = rules(9_000, RiskAction::Flag);
+    let world = baskets(&flags);
+    let blocked = world.ledger.totals.tenant(TENANT).unwrap().rejected.get(&RejectionCode::RiskBlocked).copied();
+    assert!(blocked.is_some_and(|blocked| 0 < blocked), "the history blocks some");
+    let last = world.ledger.desk.last().0;
+    for from in [1, 2, last / 2, last].map(Seq) {
+        assert!(compare(&world, &flags, from).is_same(), "from {}", from.0);
+    }
+    for from in [1, last / 2].map(Seq) {
+        let comparison = compare(&world, &rules(12_000, RiskAction::Block), from);
+        let refused = &comparison.refused;
+        assert!(refused.keys().eq([&RejectionCode::RiskBlocked]) && 10 < refused[&RejectionCode::RiskBlocked]);
+        assert!(refused[&RejectionCode::RiskBlocked] < comparison.purchases, "{refused:?}");
+    }
 }
 
 #[test]

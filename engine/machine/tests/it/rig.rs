@@ -10,13 +10,14 @@ use kembali_core::catalogue::{
 use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
 use kembali_core::draft::{
     BandDraft, CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, JourneyDraft, LevelDraft,
-    OfferDraft, PartnerDraft, PolicyDraft, ProgramDraft, PromoDraft, RewardDraft, RewardPaysDraft,
+    OfferDraft, PartnerDraft, PolicyDraft, ProgramDraft, PromoDraft, RewardDraft, RewardPaysDraft, RiskRuleDraft,
 };
 use kembali_core::event::{Body, DeclineReason, Event, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::operation::OperationRejection;
 use kembali_core::purchase::Purchase;
 use kembali_core::refund::RefundPolicy;
+use kembali_core::risk::{RiskAction, RiskCondition, RiskKind, RiskParty};
 use kembali_core::{
     Alias, AliasKind, Amount, CurrencyCode, CustomerId, CustomerName, Fingerprint, Instant, PartnerId, Percent,
     PurchaseKey, Rate, RuleId, TenantId, WalletId,
@@ -201,6 +202,22 @@ pub(crate) fn purchase(text: &str) -> PurchaseCommand {
     }
 }
 
+/// Rules that look at one operation, at a customer's, and at a partner's.
+pub(crate) fn risk_rules() -> Vec<RiskRuleDraft> {
+    let amount = |minor_units| Amount::new(minor_units).unwrap();
+    let rule = |name: &str, operations: &[RiskKind], condition, action| {
+        let (name, operations) = (name.into(), operations.to_vec());
+        RiskRuleDraft { name, operations, condition, action }
+    };
+    let count = RiskCondition::CountAboveBy { by: RiskParty::Partner, count: 8, seconds: 1 };
+    let sum = RiskCondition::SumAbove { sum: amount(400), seconds: 60 };
+    vec![
+        rule("Shop", &[RiskKind::Purchase], count, RiskAction::Block),
+        rule("Customer", &[RiskKind::Purchase, RiskKind::Deposit], sum, RiskAction::Flag),
+        rule("Large", &[], RiskCondition::AmountAbove(amount(150)), RiskAction::Review),
+    ]
+}
+
 /// Reads one command: `buy ...` (see [`purchase`]), `do ...` (see [`operation`]), `invoice ...` (see [`invoice`]), `quota N`, `row NAME`, `use`,
 /// `find KEY`, `rules`, `totals`, `time`.
 pub(crate) fn command(text: &str) -> Command {
@@ -211,6 +228,7 @@ pub(crate) fn command(text: &str) -> Command {
         "invoice" => return Command::Desk(Box::new(invoice(rest))),
         "do" => return Command::Operation(Box::new(operation(rest))),
         "quota" => return apply(draft(rest.parse().unwrap())),
+        "risk" => return apply(CatalogueDraft { risk_rules: risk_rules(), ..draft(rest.parse().unwrap()) }),
         "row" => Query::Customer { tenant, customer: CustomerName::Alias(alias(rest)) },
         "use" => Query::PromoUse { tenant, promo: RuleId(1) },
         "find" => Query::Purchase { key: PurchaseKey::from_hash(hash(rest)) },
@@ -459,7 +477,10 @@ pub(crate) fn show_body(body: &Body) -> String {
             Event::WalletOpened(opened) => parts.push(format!("wallet {}", opened.wallet.0)),
             Event::WalletStatusSet(set) => parts.push(format!("{:?}", set.after).to_lowercase()),
             Event::TierPlaced(placed) => parts.push(format!("placed on {}", placed.placed.to().0)),
-            Event::CatalogueApplied(_) | Event::PurchaseRefused(_) | Event::OperationRefused(_) => {
+            Event::CatalogueApplied(_)
+            | Event::PurchaseRefused(_)
+            | Event::PurchaseBlocked(_)
+            | Event::OperationRefused(_) => {
                 panic!("nothing is decided so: {event:?}")
             }
         }

@@ -61,6 +61,7 @@ fn any_command() -> impl Strategy<Value = String> {
         1 => Just("time".to_string()),
         1 => Just("rules".to_string()),
         1 => (0..12u64).prop_map(|quota| format!("quota {quota}")),
+        1 => (0..12u64).prop_map(|quota| format!("risk {quota}")),
     ]
 }
 

@@ -6,7 +6,7 @@ use kembali_core::catalogue::Catalogue;
 use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
 use kembali_core::customer::{Decision, decide};
 use kembali_core::desk::{self, Admission, Reservations};
-use kembali_core::event::{Body, Event, PurchaseRefused, Record};
+use kembali_core::event::{Body, Event, Record};
 use kembali_core::ledger::Ledger;
 use kembali_core::{Instant, Rejection, RejectionCode, Seq, upkeep};
 use kembali_machine::{CustomerView, Outcome, PromoUse};
@@ -47,10 +47,10 @@ impl Sequential {
         record
     }
 
-    pub(crate) fn desk_body(&self, rules: &Catalogue, event: Event) -> Body {
+    pub(crate) fn desk_body(&self, rules: &Catalogue, events: Vec<Event>) -> Body {
         let (received_at, customer, previous) = (self.stamp, None, Seq::ZERO);
         let (tenant, catalogue_version) = (rules.tenant, rules.version);
-        Body { received_at, tenant, catalogue_version, customer, previous, events: vec![event] }
+        Body { received_at, tenant, catalogue_version, customer, previous, events }
     }
 
     fn purchase(&mut self, command: &PurchaseCommand) -> Outcome {
@@ -84,16 +84,9 @@ impl Sequential {
         replayed: bool,
     ) -> Outcome {
         if !replayed && !command.dry_run {
-            let refused = PurchaseRefused {
-                partner: command.partner,
-                key: command.key,
-                fingerprint: command.fingerprint,
-                origin_id: command.purchase.origin_id.clone(),
-                code: rejection.code(),
-                replaces,
-            };
             let rules = Arc::clone(self.ledger.desk.catalogue(command.tenant).unwrap());
-            self.write(self.desk_body(&rules, Event::PurchaseRefused(Box::new(refused))));
+            let events = desk::refusal(command.clone(), &rejection, replaces);
+            self.write(self.desk_body(&rules, events));
         }
         Outcome::Refused { rejection, replayed }
     }
@@ -104,7 +97,8 @@ impl Sequential {
             Err(rejection) => Outcome::CatalogueRefused(rejection),
             Ok(None) => Outcome::Applied { catalogue: before.clone().unwrap(), before, seq: None },
             Ok(Some(catalogue)) => {
-                let record = self.write(self.desk_body(&catalogue, Event::CatalogueApplied(Arc::clone(&catalogue))));
+                let record =
+                    self.write(self.desk_body(&catalogue, vec![Event::CatalogueApplied(Arc::clone(&catalogue))]));
                 Outcome::Applied { catalogue, before, seq: Some(record.seq) }
             }
         }

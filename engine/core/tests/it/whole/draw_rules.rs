@@ -277,7 +277,7 @@ pub(super) fn any_policy() -> impl Strategy<Value = RefundPolicy> {
 }
 
 fn any_risk() -> BoxedStrategy<Vec<RiskRuleDraft>> {
-    let kinds = vec![RiskKind::Deposit, RiskKind::Hold, RiskKind::Transfer, RiskKind::Payment];
+    let kinds = vec![RiskKind::Deposit, RiskKind::Hold, RiskKind::Transfer, RiskKind::Payment, RiskKind::Purchase];
     let seconds = select(&SECONDS[..]).prop_map(|seconds| seconds as u32);
     let party = select(&[RiskParty::Partner, RiskParty::Device][..]);
     let condition = prop_oneof![
@@ -299,11 +299,20 @@ fn any_risk() -> BoxedStrategy<Vec<RiskRuleDraft>> {
     let operations = prop_oneof![2 => Just(Vec::new()), 3 => subsequence(kinds, 1..=2)];
     let action = prop_oneof![6 => Just(RiskAction::Flag), 2 => Just(RiskAction::Block), 3 => Just(RiskAction::Review)];
     let rules = prop::collection::vec((operations, condition, action), 1..=4);
-    let rule = |(index, (operations, condition, action)): (usize, (Vec<_>, _, _))| RiskRuleDraft {
-        name: format!("K{index}"),
-        operations,
-        condition,
-        action,
+    let rule = |(index, (operations, condition, action)): (usize, (Vec<_>, _, _))| {
+        // A purchase names no device, and waits for nobody.
+        let is_of_purchases = operations.contains(&RiskKind::Purchase);
+        let condition = match condition {
+            RiskCondition::CountAboveBy { count, seconds, .. } if is_of_purchases => {
+                RiskCondition::CountAboveBy { by: RiskParty::Partner, count, seconds }
+            }
+            RiskCondition::SumAboveBy { sum, seconds, .. } if is_of_purchases => {
+                RiskCondition::SumAboveBy { by: RiskParty::Partner, sum, seconds }
+            }
+            condition => condition,
+        };
+        let action = if is_of_purchases && action == RiskAction::Review { RiskAction::Flag } else { action };
+        RiskRuleDraft { name: format!("K{index}"), operations, condition, action }
     };
     prop_oneof![
         1 => Just(Vec::new()),

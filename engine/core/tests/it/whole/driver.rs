@@ -13,7 +13,8 @@ use kembali_core::refund::{Refund as CoreRefund, RefundOf};
 use kembali_core::risk::DeviceId;
 use kembali_core::upkeep::by_sweep;
 use kembali_core::{
-    Alias, AliasKind, CustomerId, CustomerName, Fingerprint, Instant, PartnerId, PurchaseKey, Seq, TenantId, WalletId,
+    Alias, AliasKind, CustomerId, CustomerName, Fingerprint, Instant, PartnerId, PurchaseKey, Rejection, Seq, TenantId,
+    WalletId,
 };
 
 use super::commands::{Ask, Buy, Line, Of, Refund, TAG, Verb};
@@ -67,7 +68,22 @@ impl Pair {
         command.fingerprint = fingerprint(&format!("{} {:?}", words[0], command.purchase));
         command.dry_run = buy.dry;
         let asked = command.fingerprint;
-        match self.world.purchase(command) {
+        let seen = self.world.purchase(command);
+        // Which rule flags or blocks is said in the record and nowhere else.
+        match &seen {
+            Seen::Booked(record) => {
+                let checked = record.body.events.iter().find_map(|event| match event {
+                    Event::RiskChecked(checked) => checked.rule,
+                    _ => None,
+                });
+                assert_eq!(checked, self.model.flagged, "another risk rule strikes: {buy:?}");
+            }
+            Seen::Refused { rejection: Rejection::RiskBlocked(own), .. } => {
+                assert_eq!((own.customer, Some(own.rule)), (id(buy.who), self.model.flagged), "{buy:?}");
+            }
+            _ => (),
+        }
+        match seen {
             Seen::Booked(_) => "booked".into(),
             Seen::WouldBook(_) => "would".into(),
             Seen::Wait => "wait".into(),

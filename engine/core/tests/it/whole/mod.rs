@@ -22,6 +22,7 @@ mod pair;
 mod purchases;
 mod reach;
 mod refunds;
+mod risk;
 
 use std::collections::BTreeSet;
 

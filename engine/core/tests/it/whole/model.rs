@@ -382,7 +382,9 @@ impl Model {
     pub(super) fn ask(&mut self, ask: &Ask) -> String {
         let asked = Ask { dry: false, ..ask.clone() };
         let key = (caller(ask.actor), ask.key);
-        if let Some(used) = self.keys.get(&key).filter(|used| self.stamp < used.stamp + 30 * DAY) {
+        let mut open = self.reviews.values().filter(|review| review.is_open);
+        let waits = open.any(|review| (caller(review.ask.actor), review.ask.key) == key);
+        if let Some(used) = self.keys.get(&key).filter(|used| waits || self.stamp < used.stamp + 30 * DAY) {
             return format!("{} {}", if used.asked == asked { "known" } else { "reused" }, used.seq);
         }
         let before = self.clone();

@@ -4,15 +4,14 @@ use kembali_core::accounts::{Direction, HouseAccount};
 use kembali_core::catalogue::{FulfillmentKind, OfferGives, TierPolicy};
 use kembali_core::operation::Actor;
 use kembali_core::refund::NegativeBalance;
-use kembali_core::risk::{RiskAction, RiskCondition, RiskKind, RiskParty, RiskRule};
+use kembali_core::risk::RiskKind;
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{PartnerId, Unit};
 
 use super::commands::{Ask, Verb};
-use super::model::{
-    Account, Code, DAY, Done, Held, Invoice, InvoiceState, LIMIT, Model, Party, SECOND, Said, Status, add,
-};
+use super::model::{Account, Code, DAY, Done, Held, Invoice, InvoiceState, LIMIT, Model, SECOND, Said, Status, add};
 use super::purchases::Earned;
+use super::risk::Looked;
 
 /// What an operation did, if it was not refused.
 enum Effect {
@@ -67,7 +66,7 @@ impl Model {
         // What is released is done as it was asked.
         let asked = review.as_ref().map_or(ask, |review| &review.ask);
         let is_probe = ask.dry && ask.actor != Actor::Operator;
-        let looked = if is_probe { Ok(false) } else { self.look(asked, review.is_some()) };
+        let looked = if is_probe { Ok(false) } else { self.look_at(asked, review.is_some()) };
         let is_set_aside = match looked {
             Ok(is_set_aside) => is_set_aside,
             Err(code) => return Said::Refused(code),
@@ -94,8 +93,8 @@ impl Model {
         }
     }
 
-    /// Looks at an operation by the risk rules, and remembers it. Returns true of what is set aside.
-    fn look(&mut self, ask: &Ask, is_released: bool) -> Result<bool, Code> {
+    /// Looks at an operation by the risk rules. Returns true of what is set aside.
+    fn look_at(&mut self, ask: &Ask, is_released: bool) -> Result<bool, Code> {
         let (kind, amount) = match &ask.verb {
             Verb::Deposit(_, amount) => (RiskKind::Deposit, *amount),
             Verb::Hold(_, _, amount, _) => (RiskKind::Hold, *amount),
@@ -103,87 +102,25 @@ impl Model {
             Verb::Pay(.., amount) => (RiskKind::Payment, *amount),
             _ => return Ok(false),
         };
-        // Nobody who is looked at moves the ledger's own clock.
-        let (rules, amount, at) = (self.rules(), i128::from(amount), self.stamp);
+        let amount = i128::from(amount);
         // What is no amount is refused for that, by the operation.
         if check_amount(amount).is_err() {
             return Ok(false);
         }
-        let parties: Vec<Party> = [self.payee(ask), ask.device.map(Party::Device)].into_iter().flatten().collect();
-        let of = |by: RiskParty| {
-            parties.iter().copied().find(|party| matches!(party, Party::Partner(_)) == (by == RiskParty::Partner))
-        };
-        let longest = rules.risk_rules.iter().filter(|rule| rule.condition.party().is_none());
-        let longest = longest.filter_map(|rule| rule.condition.seconds()).max();
-        let is_within = |seconds: u32, past: i64| at - i64::from(seconds) * SECOND < past;
-        let risky = &mut self.person(ask.who).risky;
-        risky.retain(|(past, ..)| longest.is_some_and(|seconds| is_within(seconds, *past)));
-        let own_past = risky.clone();
-        risky.extend(longest.map(|_| (at, kind, amount)));
-        let strikes = |rule: &&RiskRule| {
-            let looks_at = |kind: &RiskKind| rule.operations.is_empty() || rule.operations.contains(kind);
-            let past: Vec<_> = match rule.condition.party() {
-                None => own_past.clone(),
-                Some(by) => {
-                    let Some(party) = of(by) else { return false };
-                    let own = self.counted.iter().filter(|(own, ..)| *own == party);
-                    own.map(|(_, at, kind, amount)| (*at, *kind, *amount)).collect()
-                }
-            };
-            let within = |seconds: u32| {
-                let past = past.iter().filter(move |(past, kind, _)| looks_at(kind) && is_within(seconds, *past));
-                past.map(|(.., amount)| *amount).chain([amount])
-            };
-            looks_at(&kind)
-                && match rule.condition {
-                    RiskCondition::AmountAbove(bound) => i128::from(bound.minor_units()) < amount,
-                    RiskCondition::CountAbove { count, seconds }
-                    | RiskCondition::CountAboveBy { count, seconds, .. } => (count as usize) < within(seconds).count(),
-                    RiskCondition::SumAbove { sum, seconds } | RiskCondition::SumAboveBy { sum, seconds, .. } => {
-                        i128::from(sum.minor_units()) < within(seconds).sum()
-                    }
-                }
-        };
-        let striking = || rules.risk_rules.iter().filter(strikes);
-        let first = |action| striking().find(|rule| action == rule.action);
-        let (blocks, reviews) = (first(RiskAction::Block), first(RiskAction::Review));
-        let named = blocks.or(reviews).or_else(|| striking().next());
-        self.flagged = named.map(|rule| rule.id);
-        let is_asked_for =
-            rules.risk_rules.iter().any(|rule| rule.condition.party().is_some_and(|by| of(by).is_some()));
-        if ask.device.is_some() || is_asked_for {
-            self.counted.extend(parties.into_iter().map(|party| (party, at, kind, amount)));
-        }
-        if is_released {
-            self.note("what is released is let be");
-            return Ok(false);
-        }
-        if blocks.is_some() {
-            return Err("risk_blocked");
-        }
-        self.notes.extend(named.filter(|_| reviews.is_none()).map(|rule| match rule.condition {
-            RiskCondition::AmountAbove(_) => "flagged by amount",
-            RiskCondition::CountAbove { .. } => "flagged by count",
-            RiskCondition::SumAbove { .. } => "flagged by sum",
-            RiskCondition::CountAboveBy { by: RiskParty::Partner, .. } => "flagged by count of a partner",
-            RiskCondition::CountAboveBy { by: RiskParty::Device, .. } => "flagged by count of a device",
-            RiskCondition::SumAboveBy { by: RiskParty::Partner, .. } => "flagged by sum of a partner",
-            RiskCondition::SumAboveBy { by: RiskParty::Device, .. } => "flagged by sum of a device",
-        }));
-        Ok(reviews.is_some())
+        let (who, partner, device) = (ask.who, self.payee(ask), ask.device);
+        self.look(&Looked { who, kind, amount, partner, device, is_released })
     }
 
     /// The partner that is to be paid, or else that asks.
-    fn payee(&self, ask: &Ask) -> Option<Party> {
-        let own = match (&ask.verb, ask.actor) {
+    fn payee(&self, ask: &Ask) -> Option<u32> {
+        match (&ask.verb, ask.actor) {
             (Verb::Hold(_, partner, ..), _) => Some(*partner),
             (Verb::Pay(_, number, _), _) => {
                 self.invoices.iter().find(|own| own.number == *number).map(|own| own.partner)
             }
             (_, Actor::Partner(partner)) => Some(partner.0),
             (_, Actor::Operator) => None,
-        };
-        own.map(Party::Partner)
+        }
     }
 
     fn effect(&mut self, ask: &Ask, at: i64) -> Result<Effect, Code> {

@@ -8,6 +8,7 @@ use kembali_core::catalogue::{
     UnknownCustomer, UnknownPromo,
 };
 use kembali_core::journey::Remark;
+use kembali_core::risk::RiskKind;
 use kembali_core::{RuleId, Unit};
 
 use super::commands::{Buy, Line, TAG};
@@ -15,6 +16,7 @@ use super::model::{
     Account, Bought, Code, Completed, DAY, Granted, LIMIT, Model, NEVER, Paid, Status, add, reached, share,
 };
 use super::refunds::Back;
+use super::risk::Looked;
 
 /// What one purchase or activity earns.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +34,8 @@ impl Model {
             return format!("{} {}", if own.buy == content { "known" } else { "origin_id_conflict" }, own.seq);
         }
         let before = self.clone();
-        match self.book(&content) {
+        self.flagged = None;
+        match self.book(&content, buy.dry) {
             Ok(()) if buy.dry => {
                 *self = before;
                 "would".into()
@@ -42,7 +45,7 @@ impl Model {
                 "booked".into()
             }
             Err(code) => {
-                *self = before;
+                *self = Model { flagged: self.flagged, ..before };
                 if self.refused.get(&key) == Some(&(code, content.clone())) {
                     return format!("refused {code}, replayed");
                 }
@@ -55,7 +58,7 @@ impl Model {
         }
     }
 
-    fn book(&mut self, buy: &Buy) -> Result<(), Code> {
+    fn book(&mut self, buy: &Buy, is_dry: bool) -> Result<(), Code> {
         let (rules, who) = (self.rules(), buy.who);
         let is_known = self.people.contains_key(&who);
         if !is_known && (buy.by_id || rules.unknown_customer == UnknownCustomer::MustExist) {
@@ -73,6 +76,10 @@ impl Model {
         }
         self.catch_up(who, at);
         let amount = i128::from(buy.amount);
+        if !is_dry {
+            let (kind, partner) = (RiskKind::Purchase, Some(buy.partner));
+            self.look(&Looked { who, kind, amount, partner, device: None, is_released: false })?;
+        }
         let mut earned = Earned::default();
         earned.money.extend(promo.map(|(_, points, payer)| (payer, points)));
         let loyalty = self.tiers(who, &rules, amount, at)?;

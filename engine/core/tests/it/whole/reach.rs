@@ -12,7 +12,7 @@ const ACCEPTED: &str = "archive, bill, buy, close, create, demote, deposit, did,
 /// `lines_too_many` is out of reach.
 const TO_PURCHASES: &str = "amount_not_positive, amount_too_large, balance_too_large, booked, customer_unknown, known,
     line_out_of_range, lines_sum_mismatch, occurred_in_future, origin_id_conflict, points_too_large, promo_unknown,
-    quantity_not_positive, quantity_too_large, wallet_frozen, would";
+    quantity_not_positive, quantity_too_large, risk_blocked, wallet_frozen, would";
 
 /// `lines_too_many`, `refunds_too_many` and a wallet 2^53 below zero are out of reach.
 const TO_REFUNDS: &str = "amount_not_positive, amount_too_large, done, known, line_out_of_range,
@@ -39,6 +39,7 @@ const TO_ENDS_OF_REVIEWS: &str = "balance_too_small, done, review_closed, would"
 
 const HAPPENS: &str = "a budget is used up, a campaign is completed, a hold expires, a hold is settled below zero,
     a hold is settled in part, a hold is settled whole, a part comes back, a payment is reversed, a promo declines, a promo pays,
+    a purchase is flagged,
     a quota is exhausted, a refund falls short, a refund places lower, a reward in money comes back,
     a reward in points comes back, a sweep writes, a transfer comes back, a unit is returned,
     a wallet goes below zero, all comes back, an activity completes a campaign, cashback for ever,
