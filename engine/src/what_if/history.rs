@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use kembali_core::totals::Totals;
+use kembali_core::totals::{TenantTotals, Totals};
 use kembali_core::{Instant, Seq, TenantId};
 use kembali_journal::{Frame, codec};
 use kembali_snapshots::Archive;
@@ -42,8 +42,12 @@ pub(crate) trait History {
 
 /// Returns the position of the sums where they say that nothing of the tenant's was taken back, else that before all.
 pub(crate) fn untouched(sums: &Totals, tenant: TenantId) -> Seq {
-    let is_untouched = sums.tenant(tenant).is_none_or(|own| own.refunds.count == 0 && own.reversals == 0);
-    if is_untouched { sums.last } else { Seq::ZERO }
+    if sums.tenant(tenant).is_none_or(is_untouched) { sums.last } else { Seq::ZERO }
+}
+
+/// Returns true where a tenant's sums say that nothing was taken back.
+pub(crate) fn is_untouched(sums: &TenantTotals) -> bool {
+    sums.refunds.count == 0 && sums.reversals == 0
 }
 
 /// What is durable in a running engine at one moment.
@@ -52,12 +56,19 @@ pub(crate) struct Live {
     /// As it was then; what was archived later is still found.
     archive: Arc<Archive>,
     end: Seq,
+    /// True where sums from the end or behind it say that nothing of the tenant's was taken back.
+    is_untouched: bool,
 }
 
 impl Live {
     pub(crate) fn new(shared: Arc<Shared>) -> Live {
         let (end, archive) = (shared.durable(), shared.archive());
-        Live { shared, archive, end }
+        Live { shared, archive, end, is_untouched: false }
+    }
+
+    /// Takes the tenant's sums, which were asked for since.
+    pub(crate) fn learn(&mut self, sums: &TenantTotals) {
+        self.is_untouched = is_untouched(sums);
     }
 }
 
@@ -94,6 +105,9 @@ impl History for Live {
     }
 
     fn untouched_through(&self, tenant: TenantId) -> Result<Seq, ReadError> {
+        if self.is_untouched {
+            return Ok(self.end);
+        }
         let sums = self.archive.sums_through(self.end).map_err(|error| read_error(self.archive.last_seq(), error))?;
         Ok(untouched(&sums, tenant))
     }

@@ -170,7 +170,10 @@ impl Engine {
         let turn = self.what_if_turn().ok_or(WhatIfError::Running)?;
         let WhatIfRequest { draft, from, to, largest } = request;
         // The end comes first: no version beyond it is newer than the one that the draft is laid beside.
-        let live = Live::new(self.shared());
+        let mut live = Live::new(self.shared());
+        if let Some(sums) = self.totals(&draft.slug).await? {
+            live.learn(&sums.totals);
+        }
         let wanted = self.wanted(draft).await?;
         let engine = self.clone();
         let looked = move || {

@@ -109,7 +109,8 @@ pub(crate) fn run<H: History>(
 
 /// Finds what is taken back in the range, so that what it would have done is kept for it. `None` when it was told not to go on.
 ///
-/// Records are only glanced at, and none where the sums at the end of the archive say that nothing was taken back.
+/// Records are only glanced at, and none where sums say that nothing was taken back: those of a running engine, or those at
+/// the end of the archive.
 fn taken_back<H: History>(
     history: &H,
     tenant: TenantId,

@@ -59,6 +59,8 @@ pub struct WhatIf {
     is_switched: bool,
     /// What the second state holds beside rows. Purchase keys and receipts are not kept: the journal books a key once.
     desk: Desk,
+    /// Nothing is ever in flight here.
+    nothing_open: Reservations,
     rows: Map<CustomerId, Row>,
     /// Customers whose first purchase the wanted rules refuse, as long as they refuse it.
     nameless: Map<CustomerId, Alias>,
@@ -229,6 +231,7 @@ impl WhatIf {
             from,
             is_switched: false,
             desk,
+            nothing_open: Reservations::default(),
             rows: Map::default(),
             nameless: Map::default(),
             taken_back: TakenBack::default(),
@@ -459,7 +462,7 @@ impl WhatIf {
             dry_run: false,
             other_records: Vec::new(),
         });
-        let rejection = match admit(&self.desk, &Reservations::default(), received_at, &command) {
+        let rejection = match admit(&self.desk, &self.nothing_open, received_at, &command) {
             Admission::Admitted(terms) => match decide(self.rows.get(&terms.customer), &terms, command) {
                 Decision::Decided(body) => {
                     for event in &body.events {

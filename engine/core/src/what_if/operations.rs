@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::people::Moved;
 use super::{Inconsistency, WhatIf};
 use crate::customer::{OperationDecision, operate};
-use crate::desk::{OperationAdmission, Reservations, admit_operation};
+use crate::desk::{OperationAdmission, admit_operation};
 use crate::event::{Body, Event, Record};
 use crate::hold::HoldId;
 use crate::identity::{CustomerId, CustomerName};
@@ -99,7 +99,7 @@ impl WhatIf {
             original,
             other_records: Vec::new(),
         });
-        let rejection = match admit_operation(&self.desk, &Reservations::default(), received_at, &command) {
+        let rejection = match admit_operation(&self.desk, &self.nothing_open, received_at, &command) {
             OperationAdmission::Admitted(terms) => match operate(self.rows.get(&terms.customer), &terms, command) {
                 OperationDecision::Decided(body) => {
                     for event in &body.events {
