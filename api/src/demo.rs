@@ -21,6 +21,8 @@ const API_KEY: &str = "grocer-demo-key";
 const OPERATOR_TOKEN: &str = "demo-operator-token";
 /// Known to everybody, so that the ids and the digest of every demo are the same. No ledger of anybody's money has it.
 const INSTALLATION_KEY: &[u8; 32] = b"demo key known to all, no secret";
+/// Known to everybody too.
+const SECRETS_KEY: &[u8; 32] = b"demo key of secrets, none itself";
 /// The server is this process; what takes it longer has gone wrong.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 /// A household of the sample whose journey is worth a look.
@@ -51,6 +53,7 @@ pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<
         free_bytes_min: settings::free_bytes_min_default(settings::GENERATION_BYTES_DEFAULT),
         operator_token: Some(OPERATOR_TOKEN.to_owned()),
         installation_key: Some(*INSTALLATION_KEY),
+        secrets_key: Some(*SECRETS_KEY),
     };
     let runtime = serve::runtime()?;
     let ready = runtime.block_on(serve::open(&settings))?;

@@ -18,9 +18,9 @@ pub(crate) const GENERATION_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
 const GENERATION_BYTES_MIN: u64 = 4_096;
 const OPERATOR_TOKEN_BYTES_MIN: usize = 16;
 
-/// The names that the environment may use. The last four are not settings of a server: two are of the client commands,
+/// The names that the environment may use. The last five are not settings of a server: three are of the client commands,
 /// two of the tests.
-const ENVIRONMENT: [&str; 12] = [
+const ENVIRONMENT: [&str; 14] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
@@ -29,8 +29,10 @@ const ENVIRONMENT: [&str; 12] = [
     "KEMBALI_FREE_BYTES_MIN",
     "KEMBALI_OPERATOR_TOKEN",
     "KEMBALI_INSTALLATION_KEY",
+    "KEMBALI_SECRETS_KEY",
     "KEMBALI_URL",
     "KEMBALI_API_KEY",
+    "KEMBALI_API_SECRET",
     "KEMBALI_DEPTH",
     "KEMBALI_SEED",
 ];
@@ -39,7 +41,7 @@ const ENVIRONMENT: [&str; 12] = [
 #[derive(Args, Debug, Default)]
 pub(crate) struct Flags {
     /// A TOML file with any of: listen, data_dir, shards, generation_bytes, free_bytes_min, operator_token,
-    /// installation_key
+    /// installation_key, secrets_key
     #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -64,6 +66,10 @@ pub(crate) struct Flags {
     /// 64 hex digits to make a new ledger with; without it, one is drawn at first start
     #[arg(long, env = "KEMBALI_INSTALLATION_KEY", value_name = "HEX", hide_env_values = true)]
     installation_key: Option<String>,
+    /// 64 hex digits that the secrets of partners' API keys are sealed under; without it no key can have one. Keep it beside the
+    /// data directory, not in it
+    #[arg(long, env = "KEMBALI_SECRETS_KEY", value_name = "HEX", hide_env_values = true)]
+    secrets_key: Option<String>,
 }
 
 /// What the file may hold.
@@ -77,6 +83,7 @@ struct File {
     free_bytes_min: Option<u64>,
     operator_token: Option<String>,
     installation_key: Option<String>,
+    secrets_key: Option<String>,
 }
 
 /// The settings of a server, checked.
@@ -89,6 +96,7 @@ pub(crate) struct Settings {
     pub(crate) free_bytes_min: u64,
     pub(crate) operator_token: Option<String>,
     pub(crate) installation_key: Option<[u8; 32]>,
+    pub(crate) secrets_key: Option<[u8; 32]>,
 }
 
 /// What is wrong with the settings.
@@ -110,6 +118,8 @@ pub(crate) enum SettingsError {
     OperatorToken,
     #[error("installation_key must have 64 hex digits")]
     InstallationKey,
+    #[error("secrets_key must have 64 hex digits")]
+    SecretsKey,
 }
 
 impl Flags {
@@ -155,6 +165,11 @@ impl Flags {
                 .or(file.installation_key)
                 .map(|hex| key_of_hex(&hex).ok_or(SettingsError::InstallationKey))
                 .transpose()?,
+            secrets_key: self
+                .secrets_key
+                .or(file.secrets_key)
+                .map(|hex| key_of_hex(&hex).ok_or(SettingsError::SecretsKey))
+                .transpose()?,
         })
     }
 }
@@ -194,7 +209,8 @@ impl fmt::Display for Settings {
         writeln!(out, "generation_bytes = {}", self.generation_bytes)?;
         writeln!(out, "free_bytes_min = {}", self.free_bytes_min)?;
         writeln!(out, "operator_token = {}", hidden(self.operator_token.is_some()))?;
-        write!(out, "installation_key = {}", hidden(self.installation_key.is_some()))
+        writeln!(out, "installation_key = {}", hidden(self.installation_key.is_some()))?;
+        write!(out, "secrets_key = {}", hidden(self.secrets_key.is_some()))
     }
 }
 
@@ -228,8 +244,12 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        let flags = Flags { operator_token: Some("a-token-of-16-bytes-or-more".into()), ..Flags::default() };
+        let (operator_token, key) = (Some("a-token-of-16-bytes-or-more".into()), "0f".repeat(32));
+        let flags = Flags { operator_token, secrets_key: Some(key), ..Flags::default() };
         let shown = flags.settings().expect("valid").to_string();
         assert!(shown.contains("operator_token = (set)") && !shown.contains("a-token"), "{shown}");
+        assert!(shown.contains("secrets_key = (set)") && !shown.contains("0f0f"), "{shown}");
+        let flags = Flags { secrets_key: Some("0f".into()), ..Flags::default() };
+        assert!(matches!(flags.settings(), Err(SettingsError::SecretsKey)));
     }
 }

@@ -30,14 +30,16 @@ use crate::free_space::FreeSpace;
 use crate::history::History;
 use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender};
 use crate::naming::Naming;
+use crate::partner_keys::{KeyHash, KeyOwner, SigningSecret, key_id};
 use crate::profile_keys::{alias_key, wallet_name_key};
 use crate::request::{
     ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, GivenKey, NotTaken,
-    PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
+    PartnerKey, PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
 };
 use crate::router_actor::{JournalReport, ReplyTo, RouterActor, Stop, Submit};
 use crate::scrub;
-use crate::shared::{KeyOwner, Shared, key_id};
+use crate::seal::Sealer;
+use crate::shared::Shared;
 use crate::tell::tell;
 
 /// Units of room: each command takes one, and one more for each KiB of its text.
@@ -48,6 +50,12 @@ const DISK_LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) const SUBMISSION_UNITS_MAX: u32 = IN_FLIGHT_UNITS / 4;
 
 const API_KEY_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
+/// Characters that the secret of an API key may have.
+const API_SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
+
+fn is_visible(text: &str, chars: std::ops::RangeInclusive<usize>) -> bool {
+    chars.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
 
 /// A handle on the running engine; cheap to clone.
 #[derive(Clone)]
@@ -59,6 +67,7 @@ pub struct Engine {
 pub(crate) struct Parts {
     pub(crate) router: Addr<RouterActor>,
     pub(crate) naming: Naming,
+    pub(crate) sealer: Option<Sealer>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) history: History,
     pub(crate) profiles: ProfileReader,
@@ -73,6 +82,8 @@ pub(crate) struct Parts {
 pub(crate) struct Inner {
     router: Addr<RouterActor>,
     pub(crate) naming: Naming,
+    /// Seals the secrets of API keys.
+    sealer: Option<Sealer>,
     shared: Arc<Shared>,
     history: Arc<History>,
     history_room: Arc<Semaphore>,
@@ -104,11 +115,12 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Engine {
-        let Parts { router, naming, shared, history, profiles, journal, space, clock, threads, scrub } = parts;
+        let Parts { router, naming, sealer, shared, history, profiles, journal, space, clock, threads, scrub } = parts;
         Engine {
             inner: Arc::new(Inner {
                 router,
                 naming,
+                sealer,
                 shared,
                 history: Arc::new(history),
                 history_room: Arc::new(Semaphore::new(HISTORY_READS_MAX)),
@@ -303,21 +315,32 @@ impl Engine {
             self.check_room_on_disk()?;
         }
         let _one_at_a_time = self.inner.keys.lock().await;
-        let (mut keys, mut given) = (Vec::new(), Vec::new());
-        for (partner, api_key) in partner_keys {
-            if !API_KEY_CHARS.contains(&api_key.len()) || !api_key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let (mut keys, mut given) = (Vec::<(KeyHash, KeyOwner, _)>::new(), Vec::new());
+        for PartnerKey { partner, api_key, secret } in partner_keys {
+            if !is_visible(&api_key, API_KEY_CHARS) {
                 return Err(ApplyError::KeyMalformed { partner });
             }
+            if secret.as_deref().is_some_and(|secret| !is_visible(secret, API_SECRET_CHARS)) {
+                return Err(ApplyError::SecretMalformed { partner });
+            }
             let hash = self.inner.naming.api_key(&api_key);
-            let owner = KeyOwner { tenant: draft.slug.clone(), partner: partner.clone(), is_revoked: false };
             let present = self.inner.shared.key_owner(&hash);
             given.push(GivenKey { partner: partner.clone(), id: key_id(&hash), is_new: present.is_none() });
+            let secret = secret.map(SigningSecret::new);
+            let is_same = |present: &KeyOwner| {
+                let has_secret = secret.is_none() || self.inner.shared.secret(key_id(&hash)) == secret;
+                present.tenant == draft.slug && present.partner == partner && has_secret
+            };
             match present {
                 Some(present) if present.is_revoked => return Err(ApplyError::KeyRevoked { partner }),
-                Some(present) if present != owner => return Err(ApplyError::KeyTaken { partner }),
+                Some(present) if !is_same(&present) => return Err(ApplyError::KeyTaken { partner }),
                 Some(_) => (),
-                None if keys.iter().any(|(other, _)| *other == hash) => return Err(ApplyError::KeyTaken { partner }),
-                None => keys.push((hash, owner)),
+                None if keys.iter().any(|(other, ..)| *other == hash) => return Err(ApplyError::KeyTaken { partner }),
+                None => {
+                    let sealed = secret.as_ref().map(|secret| self.seal(&hash, secret)).transpose()?;
+                    let owner = KeyOwner { tenant: draft.slug.clone(), partner, sealed, is_revoked: false };
+                    keys.push((hash, owner, secret));
+                }
             }
         }
         let applied =
@@ -339,7 +362,12 @@ impl Engine {
         }
     }
 
-    async fn put_keys(&self, keys: Vec<([u8; 32], KeyOwner)>) -> Result<(), Stopped> {
+    fn seal(&self, hash: &KeyHash, secret: &SigningSecret) -> Result<Vec<u8>, ApplyError> {
+        let sealer = self.inner.sealer.as_ref().ok_or(ApplyError::SigningDisabled)?;
+        sealer.seal(hash, secret.as_bytes()).map_err(|error| ApplyError::Unsealed(error.to_string()))
+    }
+
+    async fn put_keys(&self, keys: Vec<(KeyHash, KeyOwner, Option<SigningSecret>)>) -> Result<(), Stopped> {
         let (reply, stored) = oneshot::channel();
         let journal = self.inner.journal.clone();
         // At most one group is queued beside this, so the send does not wait.
@@ -364,8 +392,10 @@ impl Engine {
         let keys = self.inner.shared.keys_of(tenant, partner);
         let Some((hash, key)) = keys.into_iter().find(|(_, key)| key.id == id) else { return Ok(false) };
         if !key.is_revoked {
-            let owner = KeyOwner { tenant: tenant.to_owned(), partner: partner.to_owned(), is_revoked: true };
-            self.put_keys(vec![(hash, owner)]).await?;
+            // The sealed secret goes with it: nothing is to be opened any more.
+            let (tenant, partner) = (tenant.to_owned(), partner.to_owned());
+            let owner = KeyOwner { tenant, partner, sealed: None, is_revoked: true };
+            self.put_keys(vec![(hash, owner, None)]).await?;
         }
         Ok(true)
     }
@@ -543,6 +573,24 @@ impl Engine {
     #[must_use]
     pub fn partner_of_key(&self, api_key: &str) -> Option<Caller> {
         self.inner.shared.caller(&self.inner.naming.api_key(api_key))
+    }
+
+    /// Returns what the requests of a key must be signed with; `None` where the key alone opens.
+    #[must_use]
+    pub fn signing_secret(&self, key: ApiKeyId) -> Option<SigningSecret> {
+        self.inner.shared.secret(key)
+    }
+
+    /// Returns true where API keys can have secrets.
+    #[must_use]
+    pub fn can_sign(&self) -> bool {
+        self.inner.sealer.is_some()
+    }
+
+    /// Returns the time, as the next record would be stamped.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.inner.clock.now()
     }
 
     /// Reads the text of the alias that named a customer first.

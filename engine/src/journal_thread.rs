@@ -18,8 +18,9 @@ use tokio::sync::oneshot;
 
 use crate::archiver::{ArchiveSender, Order};
 use crate::free_space::FreeSpace;
+use crate::partner_keys::{KeyHash, KeyOwner, SigningSecret};
 use crate::profile_keys::{self, API_KEY_PREFIX};
-use crate::shared::{KeyHash, KeyOwner, Shared};
+use crate::shared::Shared;
 
 /// Why the engine stopped.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,7 @@ pub(crate) enum Work {
     /// Makes a group durable.
     Commit(Group),
     /// Makes durable what partners' keys are now.
-    PutKeys(Vec<(KeyHash, KeyOwner)>, oneshot::Sender<()>),
+    PutKeys(Vec<(KeyHash, KeyOwner, Option<SigningSecret>)>, oneshot::Sender<()>),
     /// Seals what there is, so that it is archived and a snapshot taken; tells where that was.
     Snapshot(oneshot::Sender<Seq>),
     /// Drops a generation that is archived.
@@ -254,17 +255,17 @@ impl Writer {
         }
     }
 
-    fn put_keys(&mut self, keys: Vec<(KeyHash, KeyOwner)>) -> Result<(), Fault> {
+    fn put_keys(&mut self, keys: Vec<(KeyHash, KeyOwner, Option<SigningSecret>)>) -> Result<(), Fault> {
         let entries: Result<Vec<_>, ProfileError> = keys
             .iter()
-            .map(|(hash, owner)| {
+            .map(|(hash, owner, _)| {
                 let key = ProfileKey::new([API_KEY_PREFIX, hash].concat())?;
                 Ok((key, owner.stored()))
             })
             .collect();
         self.profiles.put(&entries?)?;
-        for (hash, owner) in keys {
-            self.shared.set_key(hash, owner);
+        for (hash, owner, secret) in keys {
+            self.shared.set_key(hash, owner, secret);
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ mod installation;
 mod journal_thread;
 mod naming;
 mod operate;
+mod partner_keys;
 mod preview;
 mod profile_keys;
 mod recovery;
@@ -22,6 +23,7 @@ mod refund;
 mod request;
 mod router_actor;
 mod scrub;
+mod seal;
 mod shard_actor;
 mod shared;
 mod start;
@@ -38,12 +40,13 @@ pub use installation::KeyError;
 pub use journal_thread::Fault;
 pub use kembali_machine::{CustomerView, InvoiceView, PromoUse, TotalsView};
 pub use operate::{DeskRequest, OperateError, Operated, OperationRequest};
+pub use partner_keys::SigningSecret;
 pub use preview::Previewed;
 pub use recovery::{FoldError, Verified, VerifyError, verify};
 pub use refund::{RefundRequest, Refunded};
 pub use request::{
     ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, GivenKey, NotTaken,
-    PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
+    PartnerKey, PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
 };
 pub use start::{EngineConfig, StartError, StartReport};
 pub use what_if::{

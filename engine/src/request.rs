@@ -30,6 +30,8 @@ pub struct ApiKeyId(pub u128);
 pub struct ApiKey {
     /// Its id.
     pub id: ApiKeyId,
+    /// True where its requests must be signed.
+    pub is_signed: bool,
     /// True once it opens nothing any more. It never does again.
     pub is_revoked: bool,
 }
@@ -99,13 +101,38 @@ pub enum Booking {
 /// A record, and the rules that it was decided by.
 pub type RecordAndRules = (Arc<Record>, Arc<Catalogue>);
 
+/// An API key to give to a partner, in clear.
+#[derive(Clone)]
+pub struct PartnerKey {
+    /// The partner's slug.
+    pub partner: String,
+    /// The key.
+    pub api_key: String,
+    /// What its requests must be signed with; `None` where the key alone opens.
+    pub secret: Option<String>,
+}
+
+impl PartnerKey {
+    /// Makes a key that opens alone.
+    #[must_use]
+    pub fn bare(partner: impl Into<String>, api_key: impl Into<String>) -> PartnerKey {
+        PartnerKey { partner: partner.into(), api_key: api_key.into(), secret: None }
+    }
+}
+
+impl std::fmt::Debug for PartnerKey {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "PartnerKey({}, [redacted])", self.partner)
+    }
+}
+
 /// A change of a tenant's rules.
 #[derive(Clone, Debug)]
 pub struct ApplyRequest {
     /// The rules as wanted.
     pub draft: CatalogueDraft,
-    /// API keys to give to partners: the partner's slug and the key in clear.
-    pub partner_keys: Vec<(String, String)>,
+    /// API keys to give to partners.
+    pub partner_keys: Vec<PartnerKey>,
     /// The version that the caller changes; `None` to change whatever holds.
     pub expected_version: Option<u32>,
     /// True when the answer is wanted but not the effect.
@@ -154,6 +181,18 @@ pub enum ApplyError {
         /// The partner's slug.
         partner: String,
     },
+    /// A secret is too short or too long.
+    #[error("the secret of the API key given to partner {partner} must have 16 to 128 visible ASCII characters")]
+    SecretMalformed {
+        /// The partner's slug.
+        partner: String,
+    },
+    /// There is no key to seal secrets under.
+    #[error("the server has no secrets_key, so no API key can have a secret")]
+    SigningDisabled,
+    /// The system gave no random bytes.
+    #[error("the secret of an API key could not be sealed: {0}")]
+    Unsealed(String),
     /// An API key is too short or too long.
     #[error("the API key given to partner {partner} must have 8 to 128 visible ASCII characters")]
     KeyMalformed {

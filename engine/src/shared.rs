@@ -14,48 +14,8 @@ use kembali_journal::{Frame, codec};
 use kembali_snapshots::Archive;
 use tokio::sync::watch;
 
+use crate::partner_keys::{KeyHash, KeyOwner, SigningSecret, key_id};
 use crate::request::{ApiKey, ApiKeyId, Caller, ReadError};
-
-/// The hash of an API key.
-pub(crate) type KeyHash = [u8; 32];
-
-/// To whom an API key belongs, by slugs: the key may be stored before the record that creates its partner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct KeyOwner {
-    pub(crate) tenant: String,
-    pub(crate) partner: String,
-    /// It opens nothing any more. It is kept all the same: a catalogue file that still names it must not give it back.
-    pub(crate) is_revoked: bool,
-}
-
-impl KeyOwner {
-    /// Writes this down for the profile store: tenant and partner, a line each, and a third one once it is revoked.
-    pub(crate) fn stored(&self) -> Vec<u8> {
-        let mark = if self.is_revoked { REVOKED_MARK } else { "" };
-        format!("{}\n{}{mark}", self.tenant, self.partner).into_bytes()
-    }
-
-    /// Reads what [`KeyOwner::stored`] wrote.
-    pub(crate) fn parse(stored: &[u8]) -> Option<KeyOwner> {
-        let text = std::str::from_utf8(stored).ok()?;
-        let (text, is_revoked) = match text.strip_suffix(REVOKED_MARK) {
-            Some(text) => (text, true),
-            None => (text, false),
-        };
-        let (tenant, partner) = text.split_once('\n')?;
-        Some(KeyOwner { tenant: tenant.to_owned(), partner: partner.to_owned(), is_revoked })
-    }
-}
-
-/// No slug has a line feed.
-const REVOKED_MARK: &str = "\nrevoked";
-
-/// Returns the id under which an API key may be shown.
-pub(crate) fn key_id(hash: &KeyHash) -> ApiKeyId {
-    let mut half = [0; 16];
-    half.copy_from_slice(&hash[..16]);
-    ApiKeyId(u128::from_be_bytes(half))
-}
 
 /// What is durable.
 pub(crate) struct Shared {
@@ -77,6 +37,8 @@ struct Rules {
     key_owners: HashMap<KeyHash, KeyOwner>,
     /// Who may come in, by the ids of the keys that are not revoked; each with the whole hash.
     callers: HashMap<ApiKeyId, (KeyHash, Caller)>,
+    /// What the requests of those keys are signed with that have a secret.
+    secrets: HashMap<ApiKeyId, SigningSecret>,
 }
 
 impl Rules {
@@ -97,6 +59,7 @@ impl Rules {
         let Some(owner) = self.key_owners.get(&hash) else { return };
         if owner.is_revoked {
             self.callers.remove(&key_id(&hash));
+            self.secrets.remove(&key_id(&hash));
             return;
         }
         let Some(catalogue) = self.present.get(&owner.tenant) else { return };
@@ -176,10 +139,13 @@ impl Shared {
         tail.iter().filter(fits).cloned().collect()
     }
 
-    /// Shows what an API key is now that this is durable.
-    pub(crate) fn set_key(&self, hash: KeyHash, owner: KeyOwner) {
+    /// Shows what an API key is now that this is durable, and what its requests are signed with.
+    pub(crate) fn set_key(&self, hash: KeyHash, owner: KeyOwner, secret: Option<SigningSecret>) {
         let mut rules = write(&self.rules);
         rules.key_owners.insert(hash, owner);
+        if let Some(secret) = secret {
+            rules.secrets.insert(key_id(&hash), secret);
+        }
         rules.resolve(hash);
     }
 
@@ -191,8 +157,10 @@ impl Shared {
     pub(crate) fn keys_of(&self, tenant: &str, partner: &str) -> Vec<(KeyHash, ApiKey)> {
         let rules = read(&self.rules);
         let owned = rules.key_owners.iter().filter(|(_, owner)| owner.tenant == tenant && owner.partner == partner);
-        let key =
-            |(hash, owner): (&KeyHash, &KeyOwner)| (*hash, ApiKey { id: key_id(hash), is_revoked: owner.is_revoked });
+        let key = |(hash, owner): (&KeyHash, &KeyOwner)| {
+            let (is_signed, is_revoked) = (owner.sealed.is_some(), owner.is_revoked);
+            (*hash, ApiKey { id: key_id(hash), is_signed, is_revoked })
+        };
         let mut keys: Vec<(KeyHash, ApiKey)> = owned.map(key).collect();
         keys.sort_unstable_by_key(|(hash, _)| *hash);
         keys
@@ -200,6 +168,11 @@ impl Shared {
 
     pub(crate) fn is_admitted(&self, caller: Caller) -> bool {
         read(&self.rules).callers.contains_key(&caller.key)
+    }
+
+    /// Returns what the requests of a key are signed with, if they are.
+    pub(crate) fn secret(&self, key: ApiKeyId) -> Option<SigningSecret> {
+        read(&self.rules).secrets.get(&key).cloned()
     }
 
     pub(crate) fn caller(&self, hash: &KeyHash) -> Option<Caller> {

@@ -22,14 +22,16 @@ use crate::history::History;
 use crate::installation::{InstallationKey, KeyError};
 use crate::journal_thread::{self, Fault, Stores};
 use crate::naming::Naming;
+use crate::partner_keys::{KeyOwner, Unopened};
 use crate::profile_keys::API_KEY_PREFIX;
 use crate::recovery::{
     ARCHIVE_DIR, FoldError, JOURNAL_DIR, PROFILES_HEAD, Recovered, SNAPSHOTS_DIR, parts_of, recover,
 };
 use crate::router_actor::{JournalReport, RouterActor, Shards};
 use crate::scrub;
+use crate::seal::Sealer;
 use crate::shard_actor::ShardActor;
-use crate::shared::{KeyOwner, Shared};
+use crate::shared::Shared;
 use crate::tell::tell;
 
 /// Slots that customers hash to; slots are spread over the shards at start.
@@ -47,6 +49,8 @@ pub struct EngineConfig {
     pub generation_bytes_max: u64,
     /// A key to make a new ledger with, or to insist on; `None` draws one.
     pub installation_key: Option<[u8; 32]>,
+    /// What the secrets of API keys are sealed under; `None` where no key has one.
+    pub secrets_key: Option<[u8; 32]>,
     /// What says how many bytes are free on the disk; see [`crate::free_bytes_of`].
     pub free_bytes: FreeBytes,
     /// With fewer bytes free the ledger is read-only; 0 to go on until the disk is full.
@@ -89,6 +93,14 @@ pub enum StartError {
     /// The installation's key is not to be had.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Secrets of API keys were sealed under another key than the one that is configured.
+    #[error(
+        "{keys} API keys have secrets that cannot be opened: start with the secrets_key that they were sealed under"
+    )]
+    Sealed {
+        /// How many keys.
+        keys: usize,
+    },
     /// The journal's records are no ledger.
     #[error(transparent)]
     Fold(#[from] FoldError),
@@ -120,9 +132,11 @@ impl StartError {
             StartError::Key(error) => error.is_damage(),
             StartError::Fold(error) => error.is_damage(),
             StartError::Profiles(error) => matches!(error, ProfileError::Damage(_)),
-            StartError::DataDir { .. } | StartError::Thread { .. } | StartError::Snapshots(_) | StartError::Trim(_) => {
-                false
-            }
+            StartError::DataDir { .. }
+            | StartError::Sealed { .. }
+            | StartError::Thread { .. }
+            | StartError::Snapshots(_)
+            | StartError::Trim(_) => false,
         }
     }
 }
@@ -191,11 +205,19 @@ impl Engine {
         mended.extend(bad_snapshots);
         let shared = Arc::new(Shared::new(archive, tail));
         ledger.desk.catalogue_versions().for_each(|catalogue| shared.publish_rules(catalogue));
+        let sealer = config.secrets_key.as_ref().map(Sealer::new);
+        let mut unopened = 0;
         for (key, owner) in profiles.list(API_KEY_PREFIX)? {
             let hash = key.as_bytes().get(API_KEY_PREFIX.len()..).and_then(|hash| hash.try_into().ok());
             if let (Some(hash), Some(owner)) = (hash, KeyOwner::parse(&owner)) {
-                shared.set_key(hash, owner);
+                match owner.secret(&hash, sealer.as_ref()) {
+                    Ok(secret) => shared.set_key(hash, owner, secret),
+                    Err(Unopened) => unopened += 1,
+                }
             }
+        }
+        if 0 < unopened {
+            return Err(StartError::Sealed { keys: unopened });
         }
         let report = StartReport {
             last: ledger.desk.last(),
@@ -235,6 +257,7 @@ impl Engine {
         let engine = Engine::new(Parts {
             router,
             naming: Naming::new(&key.bytes),
+            sealer,
             history: History::new(Arc::clone(&shared), &snapshots_dir),
             shared,
             profiles: profile_reader,

@@ -90,6 +90,12 @@ pub(crate) async fn read_json(
     read.await.unwrap_or_else(|_| Err(Problem::new(&codes::REQUEST_TIMEOUT)))
 }
 
+/// Reads a whole body as it was sent, of at most `bytes_max`.
+pub(crate) async fn read_raw(body: Body, bytes_max: usize, time_max: Duration) -> Result<Vec<u8>, Problem> {
+    let read = tokio::time::timeout(time_max, read_limited(body, Unpacker::Plain, bytes_max));
+    read.await.unwrap_or_else(|_| Err(Problem::new(&codes::REQUEST_TIMEOUT)))
+}
+
 async fn read_limited(mut body: Body, mut unpacker: Unpacker, bytes_max: usize) -> Result<Vec<u8>, Problem> {
     let too_large = || Problem::new(&codes::BODY_TOO_LARGE).member("bytes_max", bytes_max);
     let damaged = |error: io::Error| Problem::new(&codes::CONTENT_ENCODING_INVALID).detail(error.to_string());

@@ -25,6 +25,7 @@ mod request_id;
 pub mod routes;
 mod server;
 mod service;
+pub mod signature;
 mod snapshots;
 mod what_if;
 pub mod wire;

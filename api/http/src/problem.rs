@@ -347,6 +347,11 @@ impl From<ApplyError> for Problem {
             ApplyError::Refused(rejection) => rejection.into(),
             ApplyError::KeyRevoked { partner } => Problem::new(&codes::API_KEY_REVOKED).member("partner", partner),
             ApplyError::KeyTaken { partner } => Problem::new(&codes::API_KEY_TAKEN).member("partner", partner),
+            ApplyError::SecretMalformed { partner } => {
+                Problem::new(&codes::API_SECRET_MALFORMED).member("partner", partner)
+            }
+            ApplyError::SigningDisabled => Problem::new(&codes::SIGNING_DISABLED),
+            ApplyError::Unsealed(error) => Problem::internal(&error),
             ApplyError::KeyMalformed { partner } => Problem::new(&codes::API_KEY_MALFORMED).member("partner", partner),
             ApplyError::ReadOnly(read_only) => read_only.into(),
             ApplyError::Stopped(stopped) => stopped.into(),

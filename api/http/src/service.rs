@@ -16,6 +16,7 @@ use crate::problem::Problem;
 use crate::reads::Json;
 use crate::request_id::{self, RequestId};
 use crate::routes::{self, Endpoint, Found};
+use crate::signature;
 use crate::wire::health::{Health, Status};
 
 /// Serves one request.
@@ -50,6 +51,12 @@ async fn dispatch(
     };
     let partner_of_key = |key: &str| app.engine.partner_of_key(key);
     let identity = identify(request.headers(), route.role, app.operator_token.as_deref(), partner_of_key)?;
+    if let Identity::Partner(caller) = identity {
+        request = match app.engine.signing_secret(caller.key) {
+            Some(secret) => signature::check(request, secret.as_bytes(), app.engine.now(), &app.limits).await?,
+            None => signature::check_none(request.headers()).map(|()| request)?,
+        };
+    }
     match (route.endpoint, identity) {
         (Endpoint::BookPurchases, Identity::Partner(caller)) => {
             ingest::purchases(app, caller, request, request_id).await

@@ -17,7 +17,7 @@ use kembali_core::draft::{
 use kembali_core::refund::RefundOf;
 use kembali_core::risk::{RiskAction, RiskCondition};
 use kembali_core::{Amount, Rate};
-use kembali_engine::{ApplyRequest, RefundRequest, verify};
+use kembali_engine::{ApplyRequest, PartnerKey, RefundRequest, verify};
 
 use crate::as_of::operate;
 use crate::lab::{API_KEY, Lab, book, open_shop, rules, runtime, word};
@@ -45,7 +45,7 @@ fn make(archive: &Path) {
         let (requests, mut state) = (input(shop), 5);
         for (index, chunk) in requests[..PURCHASES].chunks(50).enumerate() {
             if index == 7 {
-                let partner_keys = vec![("shop".into(), "a-key-to-be-revoked".into())];
+                let partner_keys = vec![PartnerKey::bare("shop", "a-key-to-be-revoked")];
                 let draft = every_rule(rules(300));
                 let request = ApplyRequest { draft, partner_keys, expected_version: None, dry_run: false };
                 engine.apply(request).await.expect("the rules are applied");

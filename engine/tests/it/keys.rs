@@ -1,7 +1,7 @@
 //! API keys: who they belong to, and that nobody gets another's.
 
 use kembali_core::draft::PartnerDraft;
-use kembali_engine::{ApplyError, ApplyRequest};
+use kembali_engine::{ApplyError, ApplyRequest, Engine, EngineConfig, PartnerKey, StartError};
 
 use crate::lab::{API_KEY, Lab, open_shop, rules, runtime};
 
@@ -15,7 +15,7 @@ fn a_key_belongs_to_one_partner() {
         draft.partners.push(PartnerDraft { slug: "other".into(), name: "Other".into() });
         let apply = |partner_keys: &[(&str, &str)]| ApplyRequest {
             draft: draft.clone(),
-            partner_keys: partner_keys.iter().map(|(slug, key)| ((*slug).into(), (*key).into())).collect(),
+            partner_keys: partner_keys.iter().map(|(slug, key)| PartnerKey::bare(*slug, *key)).collect(),
             expected_version: None,
             dry_run: false,
         };
@@ -34,6 +34,48 @@ fn a_key_belongs_to_one_partner() {
         assert_eq!(engine.partner_of_key(API_KEY), Some(shop));
         assert_eq!(engine.partner_of_key("a-key-of-its-own"), Some(other));
         assert_eq!(engine.partner_of_key("nobody-has-this-key"), None);
+        engine.stop().await.expect("it stops well");
+    });
+}
+
+/// A server that cannot open the secrets that there are does not start: it would refuse every signed request, or ask for none.
+#[test]
+fn secrets_are_opened_under_their_own_key_alone() {
+    let lab = Lab::new();
+    let config =
+        |secrets_key| EngineConfig { secrets_key, ..lab.config(1, |fault| panic!("no fault is planned: {fault:?}")) };
+    let signed = PartnerKey { secret: Some("a-secret-of-16-chars".into()), ..PartnerKey::bare("shop", "a-signed-key") };
+    let request = |keys: Vec<PartnerKey>| ApplyRequest {
+        draft: rules(10),
+        partner_keys: keys,
+        expected_version: None,
+        dry_run: false,
+    };
+    runtime().block_on(async {
+        let (engine, _) = Engine::start(config(Some([3; 32]))).expect("it starts");
+        engine.apply(request(vec![signed.clone(), PartnerKey::bare("shop", API_KEY)])).await.expect("applied");
+        // Again it changes nothing, and with another secret it is another's.
+        engine.apply(request(vec![signed.clone()])).await.expect("applied");
+        let other = PartnerKey { secret: Some("another-secret-of-16".into()), ..signed.clone() };
+        assert!(matches!(engine.apply(request(vec![other])).await, Err(ApplyError::KeyTaken { .. })));
+        engine.stop().await.expect("it stops well");
+        for wrong in [None, Some([4; 32])] {
+            let refused = Engine::start(config(wrong)).map(|_| ());
+            assert!(matches!(refused, Err(StartError::Sealed { keys: 1 })), "{refused:?}");
+        }
+        let (engine, _) = Engine::start(config(Some([3; 32]))).expect("it starts");
+        let caller = engine.partner_of_key("a-signed-key").expect("the key is known");
+        let secret = engine.signing_secret(caller.key).expect("it has a secret");
+        assert_eq!(secret.as_bytes(), b"a-secret-of-16-chars");
+        let bare = engine.partner_of_key(API_KEY).expect("the key is known");
+        assert_eq!(engine.signing_secret(bare.key), None);
+        // Once the key is revoked, nothing needs to be opened any more.
+        assert!(engine.revoke_api_key("shops", "shop", caller.key).await.expect("it is there"));
+        assert_eq!(engine.signing_secret(caller.key), None);
+        engine.stop().await.expect("it stops well");
+        let (engine, _) = Engine::start(config(None)).expect("it starts");
+        let refused = engine.apply(request(vec![PartnerKey { api_key: "one-more-key".into(), ..signed }])).await;
+        assert!(matches!(refused, Err(ApplyError::SigningDisabled)), "{refused:?}");
         engine.stop().await.expect("it stops well");
     });
 }

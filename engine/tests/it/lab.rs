@@ -14,7 +14,8 @@ use kembali_core::purchase::Purchase;
 use kembali_core::refund::RefundPolicy;
 use kembali_core::{Amount, CurrencyCode, Instant, Percent};
 use kembali_engine::{
-    ApplyRequest, Booking, Caller, CustomerRef, Engine, EngineConfig, Fault, PurchaseRequest, Verified, verify,
+    ApplyRequest, Booking, Caller, CustomerRef, Engine, EngineConfig, Fault, PartnerKey, PurchaseRequest, Verified,
+    verify,
 };
 use tempfile::TempDir;
 
@@ -42,6 +43,7 @@ impl Lab {
 
     pub(crate) fn config(&self, shards: usize, on_fault: impl FnOnce(Fault) + Send + 'static) -> EngineConfig {
         EngineConfig {
+            secrets_key: None,
             data_dir: self.dir.path().to_path_buf(),
             shards: NonZeroUsize::new(shards).expect("at least one shard"),
             installation_key: Some(INSTALLATION_KEY),
@@ -147,7 +149,7 @@ pub(crate) fn rules(quota: u64) -> CatalogueDraft {
 pub(crate) async fn open_shop(engine: &Engine, quota: u64) -> Caller {
     let request = ApplyRequest {
         draft: rules(quota),
-        partner_keys: vec![("shop".into(), API_KEY.into())],
+        partner_keys: vec![PartnerKey::bare("shop", API_KEY)],
         expected_version: None,
         dry_run: false,
     };

@@ -9,8 +9,8 @@ use kembali_core::event::{Event, Record};
 use kembali_core::what_if::Comparison;
 use kembali_core::{CatalogueRejection, Instant, RejectionCode, Seq};
 use kembali_engine::{
-    ApplyRequest, Bound, Engine, Fault, Stopped, VerifyError, WhatIfError, WhatIfOfflineError, WhatIfRefused,
-    WhatIfReport, WhatIfRequest, WhatIfUpdate, what_if_offline,
+    ApplyRequest, Bound, Engine, Fault, PartnerKey, Stopped, VerifyError, WhatIfError, WhatIfOfflineError,
+    WhatIfRefused, WhatIfReport, WhatIfRequest, WhatIfUpdate, what_if_offline,
 };
 
 use crate::lab::{Lab, MIDDLE, book, open_shop, purchase, rules, runtime, word};
@@ -305,7 +305,7 @@ fn another_tenant_makes_no_difference() {
         for slug in ["one", "two", "three"] {
             let key = format!("{slug}-test-key");
             let draft = CatalogueDraft { slug: slug.into(), ..rules(10) };
-            let partner_keys = vec![("shop".into(), key.clone())];
+            let partner_keys = vec![PartnerKey::bare("shop", key.clone())];
             let apply = ApplyRequest { draft, partner_keys, expected_version: None, dry_run: false };
             engine.apply(apply).await.expect("the rules are applied");
             shops.push(engine.partner_of_key(&key).expect("the key is known"));

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use hyper::{Request, StatusCode, Uri};
 use kembali_core::catalogue::Catalogue;
-use kembali_engine::{ApiKey, ApiKeyId};
+use kembali_engine::{ApiKey, ApiKeyId, PartnerKey};
 
 use super::{change, read_body};
 use crate::app::App;
@@ -45,16 +45,16 @@ pub(crate) async fn post(
     let query = Query::parse(request.uri(), parameters::of(Endpoint::PostApiKey))?;
     let dry_run = query.flag("dry_run")?;
     let (head, body) = request.into_parts();
-    let NewApiKey { api_key } = read_body(&app, &head.headers, body).await?;
-    let api_key = api_key.map_or_else(draw, Ok)?;
-    let given = vec![(slug.clone(), api_key.clone())];
-    change(&app, identity, &query, given, |present, _| check_partner(present, &slug)).await?;
+    let NewApiKey { api_key, api_secret, signed } = read_body(&app, &head.headers, body).await?;
+    let key = new_key(&app, &slug, api_key, (api_secret, signed))?;
+    change(&app, identity, &query, vec![key.clone()], |present, _| check_partner(present, &slug)).await?;
     if dry_run {
-        let given = ApiKeyGiven { partner: slug, id: None, api_key: None, dry_run: Some(true) };
+        let given = ApiKeyGiven { partner: slug, id: None, api_key: None, api_secret: None, dry_run: Some(true) };
         return Ok((StatusCode::OK, Json(given)));
     }
-    let id = app.engine.partner_of_key(&api_key).map(|caller| shown_id(caller.key));
-    Ok((StatusCode::CREATED, Json(ApiKeyGiven { partner: slug, id, api_key: Some(api_key), dry_run: None })))
+    let id = app.engine.partner_of_key(&key.api_key).map(|caller| shown_id(caller.key));
+    let (api_key, api_secret) = (Some(key.api_key), key.secret);
+    Ok((StatusCode::CREATED, Json(ApiKeyGiven { partner: slug, id, api_key, api_secret, dry_run: None })))
 }
 
 /// Revokes a key. Doing it again changes nothing.
@@ -75,13 +75,30 @@ pub(crate) async fn delete(
     Ok(Json(ApiKeyRevoked { partner: slug, id: shown_id(key), revoked: true }))
 }
 
+/// Makes the key that is to be given: what is not said is drawn.
+pub(super) fn new_key(
+    app: &App,
+    partner: &str,
+    api_key: Option<String>,
+    (api_secret, signed): (Option<String>, Option<bool>),
+) -> Result<PartnerKey, Problem> {
+    let api_key = api_key.map_or_else(draw, Ok)?;
+    if api_secret.is_some() && signed == Some(false) {
+        let detail = "A key that is not signed has no secret: leave out `api_secret`, or `signed`.";
+        return Err(Problem::new(&codes::API_SECRET_MALFORMED).member("partner", partner).detail(detail));
+    }
+    let is_signed = signed.unwrap_or(api_secret.is_some() || app.engine.can_sign());
+    let secret = if is_signed { Some(api_secret.map_or_else(draw, Ok)?) } else { None };
+    Ok(PartnerKey { partner: partner.to_owned(), api_key, secret })
+}
+
 fn check_partner(tenant: &Catalogue, slug: &str) -> Result<(), Problem> {
     let unknown = || Problem::new(&codes::PARTNER_NOT_FOUND).member("partner", slug);
     tenant.partner_by_slug(slug).map(|_| ()).ok_or_else(unknown)
 }
 
 fn shown(key: &ApiKey) -> ApiKeyEntry {
-    ApiKeyEntry { id: shown_id(key.id), revoked: key.is_revoked }
+    ApiKeyEntry { id: shown_id(key.id), signed: key.is_signed, revoked: key.is_revoked }
 }
 
 pub(super) fn shown_id(ApiKeyId(id): ApiKeyId) -> String {
@@ -94,7 +111,7 @@ fn parse_id(text: &str) -> Option<ApiKeyId> {
 }
 
 /// Makes a key: 32 random bytes in hexadecimal.
-pub(super) fn draw() -> Result<String, Problem> {
+fn draw() -> Result<String, Problem> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| Problem::internal(&error))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

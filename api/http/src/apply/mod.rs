@@ -15,7 +15,7 @@ pub(crate) mod tier_programs;
 use kembali_core::catalogue::Catalogue;
 use kembali_core::draft::CatalogueDraft;
 use kembali_core::{CatalogueRejection, Seq};
-use kembali_engine::{Applied, ApplyError, ApplyRequest, GivenKey};
+use kembali_engine::{Applied, ApplyError, ApplyRequest, GivenKey, PartnerKey};
 use serde::de::DeserializeOwned;
 
 use axum::body::Body;
@@ -50,16 +50,13 @@ pub(crate) async fn read_body<T: DeserializeOwned>(app: &App, headers: &HeaderMa
     })
 }
 
-/// What a change of one part gives the partners.
-type PartnerKeys = Vec<(String, String)>;
-
 /// Reads the rules, changes a part and applies them. One part after the other; again when a whole catalogue came
 /// between.
 async fn change(
     app: &App,
     identity: Identity,
     query: &Query,
-    partner_keys: PartnerKeys,
+    partner_keys: Vec<PartnerKey>,
     edit: impl Fn(&Catalogue, &mut CatalogueDraft) -> Result<(), Problem>,
 ) -> Result<Applied, Problem> {
     let expected_version = query.number::<u32>("expected_version")?;

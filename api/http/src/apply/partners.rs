@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::extract::State;
 use hyper::{Request, StatusCode};
 use kembali_core::draft::PartnerDraft;
+use kembali_engine::PartnerKey;
 
 use super::{api_keys, change, read_body, report};
 use crate::app::App;
@@ -26,9 +27,9 @@ pub(crate) async fn post(
     let query = Query::parse(request.uri(), parameters::of(Endpoint::PostPartner))?;
     let dry_run = query.flag("dry_run")?;
     let (head, body) = request.into_parts();
-    let NewPartner { slug, name, api_key } = read_body(&app, &head.headers, body).await?;
-    let api_key = api_key.map_or_else(api_keys::draw, Ok)?;
-    let applied = change(&app, identity, &query, vec![(slug.clone(), api_key.clone())], |present, draft| {
+    let NewPartner { slug, name, api_key, api_secret, signed } = read_body(&app, &head.headers, body).await?;
+    let key = api_keys::new_key(&app, &slug, api_key, (api_secret, signed))?;
+    let applied = change(&app, identity, &query, vec![key.clone()], |present, draft| {
         if present.partner_by_slug(&slug).is_some() {
             return Err(Problem::new(&codes::PARTNER_EXISTS).member("partner", slug.as_str()));
         }
@@ -37,5 +38,7 @@ pub(crate) async fn post(
     });
     let report = report(&applied.await?, dry_run);
     let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Json(PartnerCreated { report, partner: slug, api_key: (!dry_run).then_some(api_key) })))
+    let PartnerKey { api_key, secret, .. } = key;
+    let (api_key, api_secret) = if dry_run { (None, None) } else { (Some(api_key), secret) };
+    Ok((status, Json(PartnerCreated { report, partner: slug, api_key, api_secret })))
 }

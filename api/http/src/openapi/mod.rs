@@ -35,6 +35,11 @@ use crate::routes::{Endpoint, ROUTES, Role, Route};
 
 /// The scheme of partners.
 const API_KEY: &str = "ApiKey";
+const PARTNER_SCHEME: &str = "A partner's key. Of a key that has a secret, each request is signed as well: `X-Timestamp` holds \
+    the seconds since 1970, at most five minutes from the server's clock, and `X-Signature` the HMAC-SHA256 under the secret, in \
+    lower-case hexadecimal, of these lines with a line feed between them: the method; the path with its query; the timestamp; the \
+    SHA-256 of the body as sent, in lower-case hexadecimal; and the `Idempotency-Key`, where the request has one. A signed body \
+    has at most 1 MiB as sent, a stream too.";
 /// The scheme of operators.
 const BEARER: &str = "Bearer";
 
@@ -131,7 +136,7 @@ fn securities(role: Role) -> Vec<SecurityRequirement> {
 }
 
 fn partner_scheme() -> SecurityScheme {
-    SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("X-Api-Key", "A partner's key.")))
+    SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("X-Api-Key", PARTNER_SCHEME)))
 }
 
 fn operator_scheme() -> SecurityScheme {

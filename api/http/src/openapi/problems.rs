@@ -143,10 +143,23 @@ static OF_BODIES: [&Code; 7] = [
     &codes::REQUEST_TIMEOUT,
 ];
 
+/// Of keys whose requests are signed, and of those whose are not.
+const SIGNED: [&Code; 7] = [
+    &codes::SIGNATURE_MISSING,
+    &codes::SIGNATURE_INVALID,
+    &codes::SIGNATURE_UNEXPECTED,
+    &codes::TIMESTAMP_OFF,
+    &codes::BODY_INCOMPLETE,
+    &codes::BODY_TOO_LARGE,
+    &codes::REQUEST_TIMEOUT,
+];
+
 fn of_role(role: Role) -> Vec<&'static Code> {
     match role {
         Role::Public => Vec::new(),
-        Role::Partner => vec![&codes::API_KEY_MISSING, &codes::API_KEY_UNKNOWN, &codes::ROLE_INSUFFICIENT],
+        Role::Partner => {
+            [&[&codes::API_KEY_MISSING, &codes::API_KEY_UNKNOWN, &codes::ROLE_INSUFFICIENT][..], &SIGNED].concat()
+        }
         Role::Operator => vec![
             &codes::OPERATOR_TOKEN_MISSING,
             &codes::OPERATOR_TOKEN_UNKNOWN,
@@ -154,14 +167,27 @@ fn of_role(role: Role) -> Vec<&'static Code> {
             &codes::OPERATOR_ACCESS_DISABLED,
             &codes::ROLE_INSUFFICIENT,
         ],
-        Role::PartnerOrOperator => vec![
-            &codes::CREDENTIALS_MISSING,
-            &codes::API_KEY_UNKNOWN,
-            &codes::OPERATOR_TOKEN_UNKNOWN,
-            &codes::OPERATOR_ACCESS_DISABLED,
-        ],
+        Role::PartnerOrOperator => [
+            &[
+                &codes::CREDENTIALS_MISSING,
+                &codes::API_KEY_UNKNOWN,
+                &codes::OPERATOR_TOKEN_UNKNOWN,
+                &codes::OPERATOR_ACCESS_DISABLED,
+            ][..],
+            &SIGNED,
+        ]
+        .concat(),
     }
 }
+
+/// Of a key that is given to a partner.
+const GIVEN: [&Code; 5] = [
+    &codes::API_KEY_TAKEN,
+    &codes::API_KEY_REVOKED,
+    &codes::API_KEY_MALFORMED,
+    &codes::API_SECRET_MALFORMED,
+    &codes::SIGNING_DISABLED,
+];
 
 /// What is beside role, path, body and parameters.
 fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
@@ -320,12 +346,8 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::Operation => vec![&codes::OPERATION_NOT_FOUND],
         Endpoint::Purchase | Endpoint::ExplainPurchase => vec![&codes::PURCHASE_NOT_FOUND],
         Endpoint::Promo | Endpoint::PatchPromo => vec![&codes::PROMO_NOT_FOUND],
-        Endpoint::PostPartner => {
-            vec![&codes::PARTNER_EXISTS, &codes::API_KEY_TAKEN, &codes::API_KEY_REVOKED, &codes::API_KEY_MALFORMED]
-        }
-        Endpoint::PostApiKey => {
-            vec![&codes::PARTNER_NOT_FOUND, &codes::API_KEY_TAKEN, &codes::API_KEY_REVOKED, &codes::API_KEY_MALFORMED]
-        }
+        Endpoint::PostPartner => [&[&codes::PARTNER_EXISTS][..], &GIVEN].concat(),
+        Endpoint::PostApiKey => [&[&codes::PARTNER_NOT_FOUND][..], &GIVEN].concat(),
         Endpoint::ApiKeys => vec![&codes::PARTNER_NOT_FOUND],
         Endpoint::DeleteApiKey => vec![&codes::PARTNER_NOT_FOUND, &codes::API_KEY_NOT_FOUND],
         Endpoint::WhatIf => vec![&codes::CATALOGUE_INVALID, &codes::RANGE_EMPTY, &codes::WHAT_IF_RUNNING],

@@ -18,6 +18,8 @@ pub(crate) struct ApiKeyList {
 pub(crate) struct ApiKeyEntry {
     /// Its id, 32 digits in hexadecimal.
     pub(crate) id: String,
+    /// True when its requests must be signed.
+    pub(crate) signed: bool,
     /// True when it opens nothing any more.
     pub(crate) revoked: bool,
 }
@@ -29,6 +31,12 @@ pub(crate) struct NewApiKey {
     /// The key, of 8 to 128 visible ASCII characters; without one the server makes one.
     #[serde(default)]
     pub(crate) api_key: Option<String>,
+    /// The secret that its requests are signed with, of 16 to 128 visible ASCII characters; without one the server makes one.
+    #[serde(default)]
+    pub(crate) api_secret: Option<String>,
+    /// Whether its requests must be signed; without it they must, where the server can keep secrets.
+    #[serde(default)]
+    pub(crate) signed: Option<bool>,
 }
 
 /// A key that was given.
@@ -44,6 +52,10 @@ pub(crate) struct ApiKeyGiven {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) api_key: Option<String>,
+    /// What its requests must be signed with, shown this once; not there of a key that opens alone, nor in a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) api_secret: Option<String>,
     /// True of a dry run; else not there.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

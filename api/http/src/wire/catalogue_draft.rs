@@ -10,6 +10,7 @@ use kembali_core::draft::{
     PromoDraft,
 };
 use kembali_core::{Amount, CurrencyCode, Instant, Percent};
+use kembali_engine::PartnerKey;
 
 use super::catalogue::{
     AtMaximumFile, BandFile, CatalogueFile, ClockFile, LevelFile, Money, PolicyFile, PromoFile, TenantFile,
@@ -79,10 +80,10 @@ impl CatalogueFile {
         })
     }
 
-    /// Returns the API keys to give: each partner's slug and its key in clear.
+    /// Returns the API keys to give. Those of a file open alone: a secret is shown once, and in no file.
     #[must_use]
-    pub fn partner_keys(&self) -> Vec<(String, String)> {
-        let key = |partner: &super::catalogue::PartnerFile| Some((partner.slug.clone(), partner.api_key.clone()?));
+    pub fn partner_keys(&self) -> Vec<PartnerKey> {
+        let key = |own: &super::catalogue::PartnerFile| Some(PartnerKey::bare(&own.slug, own.api_key.clone()?));
         self.partners.iter().filter_map(key).collect()
     }
 }

@@ -60,6 +60,10 @@ pub(crate) struct PartnerCreated {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) api_key: Option<String>,
+    /// What its requests must be signed with, shown this once; not there of a key that opens alone, nor in a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) api_secret: Option<String>,
 }
 
 /// A partner to create.
@@ -73,6 +77,12 @@ pub(crate) struct NewPartner {
     /// A key to give to it, of 8 to 128 visible ASCII characters; without one the server makes one.
     #[serde(default)]
     pub(crate) api_key: Option<String>,
+    /// The secret that its requests are signed with, of 16 to 128 visible ASCII characters; without one the server makes one.
+    #[serde(default)]
+    pub(crate) api_secret: Option<String>,
+    /// Whether its requests must be signed; without it they must, where the server can keep secrets.
+    #[serde(default)]
+    pub(crate) signed: Option<bool>,
 }
 
 /// The parts of a promo that can be changed alone; what is left out stays.

@@ -74,12 +74,23 @@ impl Harness {
         generation_bytes_max: u64,
         configure: impl FnOnce(&mut ServerConfig),
     ) -> Harness {
+        Harness::start_on(dir, generation_bytes_max, None, configure).await
+    }
+
+    /// The same, with something to seal the secrets of API keys under.
+    pub async fn start_on(
+        dir: tempfile::TempDir,
+        generation_bytes_max: u64,
+        secrets_key: Option<[u8; 32]>,
+        configure: impl FnOnce(&mut ServerConfig),
+    ) -> Harness {
         let now = AtomicI64::new(NOW_US);
         let clock_error_us = Arc::new(AtomicI64::new(0));
         let error = Arc::clone(&clock_error_us);
         let free_bytes = Arc::new(AtomicU64::new(u64::MAX));
         let seen = Arc::clone(&free_bytes);
         let config = EngineConfig {
+            secrets_key,
             data_dir: dir.path().to_path_buf(),
             shards: NonZeroUsize::MIN,
             installation_key: Some([7; 32]),
