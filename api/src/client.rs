@@ -15,6 +15,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_A
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use kembali_http::signature::{SIGNATURE_HEADER, Signed, TIMESTAMP_HEADER};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -24,7 +25,17 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// How often an overloaded server is asked again.
 const OVERLOAD_RETRIES_MAX: u32 = 60;
 
+const PURCHASES: &str = "/v1/purchases";
+
 type Body = Full<Bytes>;
+
+/// A partner's key.
+#[derive(Clone, Copy)]
+pub(crate) struct PartnerKey<'a> {
+    pub(crate) api_key: &'a str,
+    /// What the requests are signed with, if they are.
+    pub(crate) secret: Option<&'a str>,
+}
 
 /// Where a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,10 +162,10 @@ impl Client {
         self.read_lines(response, see).await
     }
 
-    /// Sends lines of purchases, and hands each answered line to `see` as it comes. An overloaded server is asked again.
+    /// Sends lines of purchases, signed where the key has a secret, and hands each answered line to `see` as it comes. An overloaded server is asked again.
     pub(crate) async fn send_lines(
         &mut self,
-        api_key: &str,
+        key: PartnerKey<'_>,
         lines: Bytes,
         gzipped: bool,
         see: impl FnMut(&[u8]) -> Result<(), ClientError>,
@@ -162,9 +173,17 @@ impl Client {
         let mut retries = 0;
         let response = loop {
             let mut request = self
-                .request(Method::POST, "/v1/purchases")
-                .header("X-Api-Key", api_key)
+                .request(Method::POST, PURCHASES)
+                .header("X-Api-Key", key.api_key)
                 .header(CONTENT_TYPE, "application/x-ndjson");
+            if let Some(secret) = key.secret {
+                // Signed anew each time: an overloaded server may be asked again for longer than a signature holds.
+                let timestamp = (kembali_engine::now().0 / 1_000_000).to_string();
+                let (method, path_and_query, timestamp) = ("POST", PURCHASES, timestamp.as_str());
+                let signed = Signed { method, path_and_query, timestamp, idempotency_key: None };
+                let signature = signed.sign(secret.as_bytes(), &lines);
+                request = request.header(TIMESTAMP_HEADER, timestamp).header(SIGNATURE_HEADER, signature);
+            }
             if gzipped {
                 request = request.header(CONTENT_ENCODING, "gzip");
             }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::apply::{self, ApplyError};
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, PartnerKey};
 use crate::send::{self, Plan, SendError, Source, Summary};
 use crate::serve::{self, ServeError};
 use crate::settings::{self, Settings};
@@ -86,7 +86,7 @@ async fn fill_and_show(mut client: Client, url: &str, data_dir: &Path, out: &mut
     writeln!(out, "\nStreaming real purchases, half a year of 344 households")?;
     out.flush()?;
     let source = Source::of_bytes("purchases.ndjson.gz", PURCHASES)?;
-    let plan = Plan { api_key: API_KEY, batch: 1_000, gzip: false, failures_max: 0 };
+    let plan = Plan { key: PartnerKey { api_key: API_KEY, secret: None }, batch: 1_000, gzip: false, failures_max: 0 };
     let summary = send::send(&mut client, source, &plan).await?;
     let report = client.get("/v1/reports/summary?tenant=journey", OPERATOR_TOKEN).await?;
     let customer = client.get(&format!("/v1/customers?tenant=journey&ref={SHOWN_CUSTOMER}"), OPERATOR_TOKEN).await?;

@@ -20,7 +20,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::apply::ApplyError;
-use crate::client::{Client, ClientError, ServerUrl};
+use crate::client::{Client, ClientError, PartnerKey, ServerUrl};
 use crate::demo::DemoError;
 use crate::exit::Exit;
 use crate::export::ExportError;
@@ -120,6 +120,9 @@ enum Command {
         /// The partner's API key
         #[arg(long, env = "KEMBALI_API_KEY", hide_env_values = true)]
         api_key: String,
+        /// The secret of the key, of one whose requests must be signed; a signed request has at most 1 MiB
+        #[arg(long, env = "KEMBALI_API_SECRET", hide_env_values = true)]
+        api_secret: Option<String>,
         /// Lines a request; one request is under way at a time
         #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         batch: u32,
@@ -276,7 +279,7 @@ fn exit_of_send(error: &SendError) -> Exit {
     match error {
         SendError::Server { source, .. } => exit_of_client(source),
         SendError::Short { .. } => Exit::Unreachable,
-        SendError::Read { .. } | SendError::Cut { .. } => Exit::Failed,
+        SendError::Read { .. } | SendError::Cut { .. } | SendError::TooLarge { .. } => Exit::Failed,
     }
 }
 
@@ -340,8 +343,9 @@ fn run(command: Command) -> Result<Exit, Failure> {
             });
             exported.map_err(|error| Failure::new(exit_of_export(&error), &error))?;
         }
-        Command::Send { file, server, api_key, batch, gzip, show } => {
-            let plan = Plan { api_key: &api_key, batch: batch as usize, gzip, failures_max: show };
+        Command::Send { file, server, api_key, api_secret, batch, gzip, show } => {
+            let key = PartnerKey { api_key: &api_key, secret: api_secret.as_deref() };
+            let plan = Plan { key, batch: batch as usize, gzip, failures_max: show };
             let sent =
                 runtime()?.block_on(async { send::send(&mut server.client(), Source::open(&file)?, &plan).await });
             let summary = sent.map_err(|error| Failure::new(exit_of_send(&error), &error))?;

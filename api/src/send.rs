@@ -12,13 +12,14 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use indicatif::{ProgressBar, ProgressStyle};
+use kembali_http::signature::BODY_BYTES_MAX;
 use serde::Deserialize;
 
-use crate::client::{Client, ClientError, Problem};
+use crate::client::{Client, ClientError, PartnerKey, Problem};
 
 /// How a file is sent.
 pub(crate) struct Plan<'a> {
-    pub(crate) api_key: &'a str,
+    pub(crate) key: PartnerKey<'a>,
     /// Lines a request.
     pub(crate) batch: usize,
     /// Whether requests are compressed.
@@ -52,6 +53,11 @@ pub(crate) enum SendError {
     Cut { path: PathBuf, answered: u64 },
     #[error("{source}{}", so_far(*answered))]
     Server { source: ClientError, answered: u64 },
+    #[error(
+        "a signed request has at most {BODY_BYTES_MAX} bytes, and {lines} lines make {bytes}: take a smaller --batch, or --gzip{}",
+        so_far(*answered)
+    )]
+    TooLarge { bytes: usize, lines: usize, answered: u64 },
     #[error("the server answered {answers} of {lines} lines of a request; send the file again")]
     Short { answers: usize, lines: usize },
 }
@@ -128,8 +134,11 @@ pub(crate) async fn send(client: &mut Client, mut source: Source, plan: &Plan<'_
         } else {
             body.clone()
         };
+        if plan.key.secret.is_some() && BODY_BYTES_MAX < sent.len() {
+            return Err(SendError::TooLarge { bytes: sent.len(), lines: lines.len(), answered: summary.lines });
+        }
         let mut answers = 0;
-        let outcome = client.send_lines(plan.api_key, sent.into(), plan.gzip, |line| {
+        let outcome = client.send_lines(plan.key, sent.into(), plan.gzip, |line| {
             let answer: Answer = serde_json::from_slice(line)
                 .map_err(|error| ClientError::Unexpected(format!("{error}: {}", String::from_utf8_lossy(line))))?;
             let number = lines.get(answers).copied().unwrap_or_default();

@@ -6,19 +6,24 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
 
 use crate::answer::Problem;
 
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 const RETRY_AFTER_MAX: u64 = 30;
+
+const PURCHASES: &str = "/v1/purchases";
 
 type Body = Full<Bytes>;
 
@@ -28,6 +33,37 @@ pub(crate) struct Address {
     /// The host and port.
     authority: String,
     is_loopback: bool,
+}
+
+/// A partner's key.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    api_key: HeaderValue,
+    /// What the requests are signed with, if they are.
+    secret: Option<String>,
+}
+
+impl Key {
+    /// Takes a key, and its secret if it has one.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Secret`].
+    pub(crate) fn new(api_key: &str, secret: Option<String>) -> Result<Key, ClientError> {
+        let mut api_key = HeaderValue::try_from(api_key).map_err(|_| ClientError::Secret)?;
+        api_key.set_sensitive(true);
+        Ok(Key { api_key, secret })
+    }
+}
+
+/// Signs purchases as the server's description asks for it.
+fn sign(secret: &str, timestamp: &str, body: &[u8]) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
+        unreachable!("HMAC takes keys of any length")
+    };
+    mac.update(format!("POST\n{PURCHASES}\n{timestamp}\n{}", hex(&Sha256::digest(body))).as_bytes());
+    hex(&mac.finalize().into_bytes())
 }
 
 /// What a purchase or a stream of them is sent as.
@@ -107,7 +143,7 @@ impl Client {
     /// Sends purchases and returns the head of the answer as soon as it is there.
     pub(crate) async fn purchases(
         &mut self,
-        api_key: &HeaderValue,
+        key: &Key,
         media: Media,
         body: Bytes,
     ) -> Result<Response<Incoming>, ClientError> {
@@ -115,12 +151,13 @@ impl Client {
             Media::Json => "application/json",
             Media::NdJson => "application/x-ndjson",
         };
-        let request = self
-            .request(Method::POST, "/v1/purchases")
-            .header("X-Api-Key", api_key)
-            .header(CONTENT_TYPE, media)
-            .body(Body::new(body))?;
-        self.exchange(request).await
+        let mut request =
+            self.request(Method::POST, PURCHASES).header("X-Api-Key", &key.api_key).header(CONTENT_TYPE, media);
+        if let Some(secret) = &key.secret {
+            let timestamp = Timestamp::now().as_second().to_string();
+            request = request.header("X-Signature", sign(secret, &timestamp, &body)).header("X-Timestamp", timestamp);
+        }
+        self.exchange(request.body(Body::new(body))?).await
     }
 
     /// Gives the connection up: what is under way on it is not read to its end.
@@ -188,6 +225,13 @@ pub(crate) async fn refused(response: Response<Incoming>) -> ClientError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Computed with another program: `openssl dgst -sha256 -hmac`.
+    #[test]
+    fn a_signature_is_that_of_others() {
+        let signature = sign("a-secret-of-16-chars", "1483228800", br#"{"origin_id":"A-1"}"#);
+        assert_eq!(signature, "abc05322148e95dca5f95d2ec74ac53d410a4f7cc1196ec5ed2b4c0aea65b8b4");
+    }
 
     #[test]
     fn addresses_are_read_and_loopback_is_told() {

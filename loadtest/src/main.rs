@@ -22,7 +22,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
-use crate::client::{Address, Client, ClientError};
+use crate::client::{Address, Client, ClientError, Key};
 use crate::report::Report;
 use crate::run::{Plan, RunError};
 use crate::totals::{Totals, TotalsError};
@@ -63,6 +63,9 @@ struct Generate {
     /// The partner's API key
     #[arg(long, env = "KEMBALI_API_KEY", hide_env_values = true, required_unless_present = "write")]
     api_key: Option<String>,
+    /// The secret of the key, of one whose requests must be signed
+    #[arg(long, env = "KEMBALI_API_SECRET", hide_env_values = true)]
+    api_secret: Option<String>,
     /// The operator's token, for the totals
     #[arg(long, env = "KEMBALI_OPERATOR_TOKEN", hide_env_values = true, required_unless_present = "write")]
     operator_token: Option<String>,
@@ -190,7 +193,7 @@ impl Generate {
         };
         let plan = Plan {
             address,
-            api_key,
+            key: Key::new(&api_key, self.api_secret).map_err(RunError::from)?,
             connections: NonZeroU32::new(self.connections).unwrap_or(NonZeroU32::MIN),
             batch: NonZeroU32::new(self.batch).unwrap_or(NonZeroU32::MIN),
             time_max: Duration::from_secs(u64::from(self.timeout_seconds)),

@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinSet;
 
 use crate::answer::{self, BadAnswer, Problem};
-use crate::client::{Address, Client, ClientError, Media, refused, retry_after, whole};
+use crate::client::{Address, Client, ClientError, Key, Media, refused, retry_after, whole};
 use crate::tally::{Sent, Tally};
 use crate::workload::{Order, Workload, Writer};
 
@@ -29,7 +28,7 @@ const REPLAYED_HEADER: &str = "idempotency-replayed";
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) address: Address,
-    pub(crate) api_key: String,
+    pub(crate) key: Key,
     pub(crate) connections: NonZeroU32,
     /// Purchases a request.
     pub(crate) batch: NonZeroU32,
@@ -70,7 +69,7 @@ pub(crate) enum RunError {
 struct Shared {
     workload: Workload,
     batch: usize,
-    api_key: HeaderValue,
+    key: Key,
     began: Instant,
     ends: Instant,
     answered: AtomicU64,
@@ -90,13 +89,11 @@ impl Shared {
 pub(crate) async fn run(workload: Workload, plan: &Plan) -> Result<Outcome, RunError> {
     let shares = workload.shares(plan.connections);
     let count = shares.iter().map(|share| share.len() as u64).sum();
-    let mut api_key = HeaderValue::try_from(&plan.api_key).map_err(|_| ClientError::Secret)?;
-    api_key.set_sensitive(true);
     let began = Instant::now();
     let shared = Arc::new(Shared {
         workload,
         batch: plan.batch.get() as usize,
-        api_key,
+        key: plan.key.clone(),
         began,
         ends: began + plan.time_max,
         answered: AtomicU64::new(0),
@@ -182,7 +179,7 @@ async fn request(
     count: &mut impl FnMut(Order, &answer::Answer<'_>, &mut Tally),
 ) -> Result<(), RunError> {
     let response = loop {
-        let response = client.purchases(&shared.api_key, media, body.clone()).await?;
+        let response = client.purchases(&shared.key, media, body.clone()).await?;
         let Some(pause) = retry_after(&response) else { break response };
         tally.retries += 1;
         match media {

@@ -60,7 +60,7 @@ async fn outcome(count: u64, batch: u32, responses: Vec<String>) -> Result<Outco
     });
     let plan = Plan {
         address,
-        api_key: "key".to_owned(),
+        key: Key::new("key", None).unwrap(),
         connections: NonZeroU32::MIN,
         batch: NonZeroU32::new(batch).unwrap(),
         time_max: Duration::from_secs(20),

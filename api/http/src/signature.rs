@@ -24,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::body::read_raw;
 use crate::codes;
-use crate::config::{BODY_BYTES_MAX, Limits};
+use crate::config::Limits;
 use crate::operations::KEY_HEADER;
 use crate::problem::Problem;
 
@@ -32,6 +32,8 @@ use crate::problem::Problem;
 pub const TIMESTAMP_HEADER: &str = "x-timestamp";
 /// What it is signed with.
 pub const SIGNATURE_HEADER: &str = "x-signature";
+/// Bytes that the body of a signed request may have, as sent.
+pub const BODY_BYTES_MAX: usize = crate::config::BODY_BYTES_MAX;
 /// How far a timestamp may lie from the server's clock, before or behind it.
 pub const WINDOW_SECONDS: i64 = 5 * 60;
 

@@ -11,5 +11,6 @@ mod kills;
 mod model;
 mod program;
 mod refused_files;
+mod signed;
 mod slice;
 mod what_if;
