@@ -38,7 +38,7 @@ const ENVIRONMENT: [&str; 14] = [
 ];
 
 /// Flags and environment.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Default)]
 pub(crate) struct Flags {
     /// A TOML file with any of: listen, data_dir, shards, generation_bytes, free_bytes_min, operator_token,
     /// installation_key, secrets_key
@@ -73,7 +73,7 @@ pub(crate) struct Flags {
 }
 
 /// What the file may hold.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     listen: Option<String>,

@@ -47,6 +47,11 @@ impl ClockGuard {
         ClockGuard { wall, monotonic, first: OnceLock::new(), last_stamp, is_off: AtomicBool::new(false) }
     }
 
+    /// Says what the clock of the wall says.
+    pub(crate) fn wall(&self) -> Instant {
+        (self.wall)()
+    }
+
     /// Says which instant it is.
     pub(crate) fn now(&self) -> Instant {
         let (wall, passed) = ((self.wall)(), (self.monotonic)());

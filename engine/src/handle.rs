@@ -320,20 +320,24 @@ impl Engine {
             if !is_visible(&api_key, API_KEY_CHARS) {
                 return Err(ApplyError::KeyMalformed { partner });
             }
-            if secret.as_deref().is_some_and(|secret| !is_visible(secret, API_SECRET_CHARS)) {
+            // Whoever has seen the key would know the secret.
+            if secret.as_deref().is_some_and(|secret| !is_visible(secret, API_SECRET_CHARS) || secret == api_key) {
                 return Err(ApplyError::SecretMalformed { partner });
             }
             let hash = self.inner.naming.api_key(&api_key);
             let present = self.inner.shared.key_owner(&hash);
             given.push(GivenKey { partner: partner.clone(), id: key_id(&hash), is_new: present.is_none() });
             let secret = secret.map(SigningSecret::new);
-            let is_same = |present: &KeyOwner| {
-                let has_secret = secret.is_none() || self.inner.shared.secret(key_id(&hash)) == secret;
-                present.tenant == draft.slug && present.partner == partner && has_secret
-            };
+            let is_of = |present: &KeyOwner| present.tenant == draft.slug && present.partner == partner;
             match present {
                 Some(present) if present.is_revoked => return Err(ApplyError::KeyRevoked { partner }),
-                Some(present) if !is_same(&present) => return Err(ApplyError::KeyTaken { partner }),
+                Some(present) if !is_of(&present) => return Err(ApplyError::KeyTaken { partner }),
+                Some(present)
+                    if present.sealed.is_some() != secret.is_some()
+                        || self.inner.shared.secret(key_id(&hash)) != secret =>
+                {
+                    return Err(ApplyError::KeyExists { partner });
+                }
                 Some(_) => (),
                 None if keys.iter().any(|(other, ..)| *other == hash) => return Err(ApplyError::KeyTaken { partner }),
                 None => {
@@ -587,10 +591,10 @@ impl Engine {
         self.inner.sealer.is_some()
     }
 
-    /// Returns the time, as the next record would be stamped.
+    /// Returns what the clock of the wall says, also where stamps do not follow it.
     #[must_use]
-    pub fn now(&self) -> Instant {
-        self.inner.clock.now()
+    pub fn wall(&self) -> Instant {
+        self.inner.clock.wall()
     }
 
     /// Reads the text of the alias that named a customer first.

@@ -30,7 +30,7 @@ pub struct ApiKeyId(pub u128);
 pub struct ApiKey {
     /// Its id.
     pub id: ApiKeyId,
-    /// True where its requests must be signed.
+    /// True where its requests must be signed. One that is revoked has no secret any more.
     pub is_signed: bool,
     /// True once it opens nothing any more. It never does again.
     pub is_revoked: bool,
@@ -175,6 +175,12 @@ pub enum ApplyError {
         /// The partner's slug.
         partner: String,
     },
+    /// The partner has the API key already, with another secret, or one of both has none.
+    #[error("the partner {partner} has that API key already, with another secret or without one")]
+    KeyExists {
+        /// The partner's slug.
+        partner: String,
+    },
     /// An API key was revoked. It never opens anything again, for anybody.
     #[error("the API key given to partner {partner} was revoked")]
     KeyRevoked {
@@ -182,7 +188,9 @@ pub enum ApplyError {
         partner: String,
     },
     /// A secret is too short or too long.
-    #[error("the secret of the API key given to partner {partner} must have 16 to 128 visible ASCII characters")]
+    #[error(
+        "the secret of the API key given to partner {partner} must have 16 to 128 visible ASCII characters, and not be the key"
+    )]
     SecretMalformed {
         /// The partner's slug.
         partner: String,

@@ -57,7 +57,8 @@ impl Rules {
 
     fn resolve(&mut self, hash: KeyHash) {
         let Some(owner) = self.key_owners.get(&hash) else { return };
-        if owner.is_revoked {
+        let is_closed = owner.sealed.is_some() && !self.secrets.contains_key(&key_id(&hash));
+        if owner.is_revoked || is_closed {
             self.callers.remove(&key_id(&hash));
             self.secrets.remove(&key_id(&hash));
             return;

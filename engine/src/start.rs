@@ -95,12 +95,17 @@ pub enum StartError {
     Key(#[from] KeyError),
     /// Secrets of API keys were sealed under another key than the one that is configured.
     #[error(
-        "{keys} API keys have secrets that cannot be opened: start with the secrets_key that they were sealed under"
+        "API keys of {} have secrets that cannot be opened: start with the secrets_key that they were sealed under, or, where it \
+         is lost, without one, and revoke them",
+        partners.join(", ")
     )]
     Sealed {
-        /// How many keys.
-        keys: usize,
+        /// The tenant and the partner of each key.
+        partners: Vec<String>,
     },
+    /// An entry of an API key is not what was written.
+    #[error("the entry of an API key is damaged; restore the profile store from a backup")]
+    KeyEntry,
     /// The journal's records are no ledger.
     #[error(transparent)]
     Fold(#[from] FoldError),
@@ -131,6 +136,7 @@ impl StartError {
             StartError::Open(error) => matches!(error, OpenError::Damage { .. }),
             StartError::Key(error) => error.is_damage(),
             StartError::Fold(error) => error.is_damage(),
+            StartError::KeyEntry => true,
             StartError::Profiles(error) => matches!(error, ProfileError::Damage(_)),
             StartError::DataDir { .. }
             | StartError::Sealed { .. }
@@ -206,18 +212,27 @@ impl Engine {
         let shared = Arc::new(Shared::new(archive, tail));
         ledger.desk.catalogue_versions().for_each(|catalogue| shared.publish_rules(catalogue));
         let sealer = config.secrets_key.as_ref().map(Sealer::new);
-        let mut unopened = 0;
+        let mut unopened = Vec::new();
         for (key, owner) in profiles.list(API_KEY_PREFIX)? {
             let hash = key.as_bytes().get(API_KEY_PREFIX.len()..).and_then(|hash| hash.try_into().ok());
-            if let (Some(hash), Some(owner)) = (hash, KeyOwner::parse(&owner)) {
-                match owner.secret(&hash, sealer.as_ref()) {
-                    Ok(secret) => shared.set_key(hash, owner, secret),
-                    Err(Unopened) => unopened += 1,
+            let (Some(hash), Some(owner)) = (hash, KeyOwner::parse(&owner)) else { return Err(StartError::KeyEntry) };
+            match owner.secret(&hash, sealer.as_ref()) {
+                Ok(secret) => shared.set_key(hash, owner, secret),
+                Err(Unopened) => {
+                    unopened.push(format!("{}/{}", owner.tenant, owner.partner));
+                    // It opens nothing without its secret, and can be revoked.
+                    shared.set_key(hash, owner, None);
                 }
             }
         }
-        if 0 < unopened {
-            return Err(StartError::Sealed { keys: unopened });
+        if !unopened.is_empty() {
+            if sealer.is_some() {
+                return Err(StartError::Sealed { partners: unopened });
+            }
+            tracing::warn!(
+                partners = unopened.join(", "),
+                "there is no secrets_key: API keys that have a secret are closed"
+            );
         }
         let report = StartReport {
             last: ledger.desk.last(),

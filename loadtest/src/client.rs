@@ -35,12 +35,18 @@ pub(crate) struct Address {
     is_loopback: bool,
 }
 
-/// A partner's key.
-#[derive(Clone, Debug)]
+/// A partner's key. No log shows it.
+#[derive(Clone)]
 pub(crate) struct Key {
     api_key: HeaderValue,
     /// What the requests are signed with, if they are.
     secret: Option<String>,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("[redacted]")
+    }
 }
 
 impl Key {

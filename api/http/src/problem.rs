@@ -347,6 +347,7 @@ impl From<ApplyError> for Problem {
             ApplyError::Refused(rejection) => rejection.into(),
             ApplyError::KeyRevoked { partner } => Problem::new(&codes::API_KEY_REVOKED).member("partner", partner),
             ApplyError::KeyTaken { partner } => Problem::new(&codes::API_KEY_TAKEN).member("partner", partner),
+            ApplyError::KeyExists { partner } => Problem::new(&codes::API_KEY_EXISTS).member("partner", partner),
             ApplyError::SecretMalformed { partner } => {
                 Problem::new(&codes::API_SECRET_MALFORMED).member("partner", partner)
             }

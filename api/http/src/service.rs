@@ -53,9 +53,13 @@ async fn dispatch(
     let identity = identify(request.headers(), route.role, app.operator_token.as_deref(), partner_of_key)?;
     if let Identity::Partner(caller) = identity {
         request = match app.engine.signing_secret(caller.key) {
-            Some(secret) => signature::check(request, secret.as_bytes(), app.engine.now(), &app.limits).await?,
+            Some(secret) => signature::check(request, secret.as_bytes(), app.engine.wall(), &app.limits).await?,
             None => signature::check_none(request.headers()).map(|()| request)?,
         };
+        // The key may be revoked since it was found: then its secret is gone, and a body may have taken its time.
+        if !app.engine.is_admitted(caller) {
+            return Err(Problem::new(&codes::API_KEY_UNKNOWN));
+        }
     }
     match (route.endpoint, identity) {
         (Endpoint::BookPurchases, Identity::Partner(caller)) => {

@@ -248,6 +248,29 @@ async fn a_stream_of_blank_lines_is_refused_or_broken_off() {
     harness.stop().await;
 }
 
+/// What is booked before a fault is answered, also where fault and lines arrive together.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_takes_no_answer_with_it() {
+    let harness = Harness::start().await;
+    let (path, ndjson) = ("/v1/purchases", "application/x-ndjson");
+    let lines = |prefix: &str, count: usize| -> Vec<u8> {
+        (0..count).flat_map(|n| (purchase(&format!("{prefix}-{n}"), 1_000, 1, 1) + "\n").into_bytes()).collect()
+    };
+    for (prefix, count) in [("X", 3), ("Y", 200), ("Z", 1_500)] {
+        let body = [lines(prefix, count), vec![b' '; 70_000]].concat();
+        let broken = harness.post_to(path, ndjson, &[], &body).await;
+        assert_eq!((broken.text().lines().count(), broken.whole), (count, false), "{prefix}");
+    }
+    let mut cut = gzip(&lines("G", 5_000));
+    cut.truncate(cut.len() - 8);
+    let broken = harness.post_to(path, ndjson, &[("Content-Encoding", "gzip")], &cut).await;
+    let answered = broken.text().lines().count();
+    let summary = harness.get("/v1/reports/summary?tenant=journey").await.json();
+    assert_eq!(summary["accepted"], 3 + 200 + 1_500 + answered, "{answered}");
+    assert!(4_000 < answered && !broken.whole, "{answered} {}", broken.whole);
+    harness.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_are_not_taken() {
     let harness = Harness::start().await;

@@ -8,9 +8,16 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::StreamExt as _;
+use hyper::header::HeaderName;
+use kembali_http::routes::{ROUTES, Role};
 use kembali_http::signature::{SIGNATURE_HEADER, Signed, TIMESTAMP_HEADER};
 use serde_json::{Value, json};
 use support::{Harness, KEY, Reply, purchase};
+use tokio::net::TcpStream;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 const KEYS: &str = "/v1/partners/grocer/api-keys?tenant=journey";
 const SECRETS_KEY: [u8; 32] = [9; 32];
@@ -97,6 +104,59 @@ async fn what_is_signed_is_served() {
     harness.stop().await;
 }
 
+/// No route of partners is served to whoever shows the key alone, or with the signature of another request.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_of_partners_wants_a_signature() {
+    let (harness, signer) = shop().await;
+    let of_partners = ROUTES.iter().filter(|route| matches!(route.role, Role::Partner | Role::PartnerOrOperator));
+    let mut count = 0;
+    for route in of_partners {
+        let path: Vec<&str> =
+            route.path.split('/').map(|part| if part.starts_with('{') { "1" } else { part }).collect();
+        let path = path.join("/");
+        let alone = [("X-Api-Key".to_owned(), signer.key.clone()), (JSON.0.to_owned(), JSON.1.to_owned())];
+        let other = signer.sign("POST", "/v1/elsewhere", &[JSON], b"{}");
+        let methods = if route.method == "GET" { vec!["GET", "HEAD"] } else { vec![route.method.as_str()] };
+        for method in methods {
+            for (headers, code) in [(&alone[..], "signature_missing"), (&other, "signature_invalid")] {
+                let refused = call(&harness, method, &path, headers, b"{}").await;
+                let body = if method == "HEAD" { String::new() } else { refused.json()["code"].to_string() };
+                assert_eq!(refused.status, 401, "{method} {path}: {}", refused.text());
+                assert!(method == "HEAD" || body.contains(code), "{method} {path}: {body}");
+            }
+            count += 1;
+        }
+    }
+    assert!(20 < count, "{count} routes");
+    harness.stop().await;
+}
+
+/// A subscriber signs the request that opens the stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_signs_too() {
+    let (harness, signer) = shop().await;
+    let path = "/v1/stream?after=0";
+    for (headers, is_right) in [
+        (signer.sign("GET", path, &[], b""), true),
+        (signer.sign("GET", "/v1/stream", &[], b""), false),
+        (vec![("X-Api-Key".to_owned(), signer.key.clone())], false),
+    ] {
+        let mut request = format!("ws://test{path}").into_client_request().unwrap();
+        for (name, value) in &headers {
+            request.headers_mut().insert(HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+        }
+        let stream = TcpStream::connect(harness.address).await.unwrap();
+        match client_async(request, stream).await {
+            Ok((mut subscriber, _)) => {
+                assert!(is_right && matches!(subscriber.next().await, Some(Ok(Message::Text(_)))), "{headers:?}");
+            }
+            Err(Error::Http(refused)) => assert!(!is_right && refused.status() == 401, "{refused:?}"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    harness.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_else_is_served() {
     let (harness, signer) = shop().await;
@@ -179,13 +239,21 @@ async fn a_secret_is_shown_once_and_lives_as_long_as_its_key() {
     assert_eq!(harness.operator("POST", KEYS, &own.to_string()).await.status, 201);
     let imported = Signer { key: "kezbek-partner-key".into(), secret: "kezbek-partner-secret".into(), at: NOW };
     assert_eq!(imported.call(&harness, "POST", "/v1/purchases", &[JSON], body.as_bytes()).await.status, 201);
+    // The same again changes nothing, of a key that opens alone too.
+    assert_eq!(harness.operator("POST", KEYS, &own.to_string()).await.status, 201);
+    let again = harness.operator("POST", KEYS, r#"{"api_key":"grocer-demo-key"}"#).await;
+    assert_eq!((again.status, again.json().get("api_secret")), (201, None));
     let bare = harness.operator("POST", KEYS, r#"{"signed":false}"#).await.json();
     assert_eq!(bare.get("api_secret"), None);
     let baker = r#"{"slug":"baker","name":"The Baker"}"#;
     let made = harness.operator("POST", "/v1/partners?tenant=journey", baker).await.json();
     assert_eq!(made["api_secret"].as_str().map(str::len), Some(64), "{made}");
     for (body, expected) in [
-        (r#"{"api_key":"kezbek-partner-key","api_secret":"another-partners-secret"}"#, "409 api_key_taken -"),
+        (r#"{"api_key":"kezbek-partner-key","api_secret":"another-partners-secret"}"#, "409 api_key_exists -"),
+        (r#"{"api_key":"kezbek-partner-key"}"#, "409 api_key_exists -"),
+        (r#"{"api_key":"kezbek-partner-key","signed":false}"#, "409 api_key_exists -"),
+        (r#"{"api_key":"grocer-demo-key","signed":true}"#, "409 api_key_exists -"),
+        (r#"{"api_key":"one-key-and-secret","api_secret":"one-key-and-secret"}"#, "422 api_secret_malformed -"),
         (r#"{"api_secret":"short"}"#, "422 api_secret_malformed -"),
         (r#"{"api_secret":"with a blank in it!"}"#, "422 api_secret_malformed -"),
         (r#"{"api_secret":"kezbek-partner-secret","signed":false}"#, "422 api_secret_malformed -"),
@@ -219,7 +287,7 @@ async fn a_secret_is_shown_once_and_lives_as_long_as_its_key() {
     harness.stop().await;
 }
 
-/// Without something to seal secrets under no key has one, and a server that cannot open those that there are does not start.
+/// Without something to seal secrets under no key has one.
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_need_their_key() {
     let harness = Harness::start().await;

@@ -84,7 +84,9 @@ fn in_member(index: usize, member: &Spanned<DeValue<'_>>, place: &str) -> Option
 /// Lists the bytes of every API key in a file, which are never shown.
 pub(super) fn keys(file: &DeTable<'_>) -> Vec<Range<usize>> {
     let partners = file.get("partners").and_then(|partners| partners.get_ref().as_array()).into_iter().flatten();
-    partners.filter_map(|partner| Some(partner.get_ref().as_table()?.get("api_key")?.span())).collect()
+    // There is no api_secret in a file: whoever writes one there must not find it in a log.
+    let secrets = |partner: &DeTable<'_>| ["api_key", "api_secret"].map(|name| Some(partner.get(name)?.span()));
+    partners.filter_map(|partner| Some(secrets(partner.get_ref().as_table()?))).flatten().flatten().collect()
 }
 
 /// Lists the bytes that may be API keys in a file that cannot be read: what follows on a line that speaks of a key.
@@ -92,7 +94,7 @@ pub(super) fn perhaps_keys(text: &str) -> Vec<Range<usize>> {
     let mut start = 0;
     let lines = text.split_inclusive('\n').map(|line| {
         let end = start + line.len();
-        let value = line.find('=').filter(|_| line.to_lowercase().contains("key"));
+        let value = line.find('=').filter(|_| ["key", "secret"].iter().any(|word| line.to_lowercase().contains(word)));
         let hidden = value.map_or(end..end, |equals| start + equals + 1..end);
         start = end;
         hidden

@@ -50,8 +50,10 @@ fn a_signed_file_is_booked_and_another_one_is_not() {
     assert!(refused.keys().eq(["amount_not_positive", "quantity_not_positive"]), "{refused:?}");
     server.stop();
 
-    // Without the key that the secret is sealed under it does not start, and says what to do.
-    let refused = run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &dir.path().to_string_lossy()]);
+    // Under another key it does not start, and says what to do.
+    let other = "a5".repeat(32);
+    let dir = dir.path().to_string_lossy();
+    let refused = run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &dir, "--secrets-key", &other]);
     let text = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{text}");
     assert!(text.contains("start with the secrets_key that they were sealed under"), "{text}");

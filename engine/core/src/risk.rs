@@ -19,8 +19,8 @@ use crate::identity::{CustomerId, PartnerId, RuleId};
 use crate::operation::Operation;
 use crate::quantity::{Amount, Instant, Seq};
 
-/// Operations of a customer that are remembered at most; the oldest makes room for the next. Where the oldest still lies in
-/// the window of a rule, something of that window may be forgotten, so the rule strikes.
+/// Operations of a customer that are remembered at most, and as many purchases; the oldest of its class makes room for the next.
+/// Where the oldest still lies in the window of a rule, something of that window may be forgotten, so the rule strikes.
 pub const REMEMBERED_MAX: usize = 1_024;
 /// The longest window, in seconds: thirty-one days.
 pub const WINDOW_SECONDS_MAX: u32 = 31 * 86_400;
@@ -55,6 +55,22 @@ pub enum RiskKind {
     Payment,
     /// A purchase is booked.
     Purchase,
+}
+
+/// What is remembered together: there may be many more purchases than operations, and neither may push the other out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RiskClass {
+    Operation,
+    Purchase,
+}
+
+impl RiskKind {
+    pub(crate) const fn class(self) -> RiskClass {
+        match self {
+            RiskKind::Purchase => RiskClass::Purchase,
+            RiskKind::Deposit | RiskKind::Hold | RiskKind::Transfer | RiskKind::Payment => RiskClass::Operation,
+        }
+    }
 }
 
 /// When a rule strikes. The operation that is looked at counts.
@@ -260,11 +276,21 @@ impl RiskRule {
         self.operations.contains(&kind) || (self.operations.is_empty() && kind != RiskKind::Purchase)
     }
 
-    /// Says what the rule finds at an operation beside those that are remembered, the oldest first; `None` where it does not
-    /// look.
+    /// Returns true for a rule that looks at something of a class.
+    fn looks_at_any(&self, class: RiskClass) -> bool {
+        match class {
+            RiskClass::Purchase => self.looks_at(RiskKind::Purchase),
+            RiskClass::Operation => {
+                self.operations.is_empty() || self.operations.iter().any(|kind| kind.class() == class)
+            }
+        }
+    }
+
+    /// Says what the rule finds at an operation beside those that are remembered, the oldest of each class first; `None` where it
+    /// does not look.
     pub(crate) fn find<'a, I>(&self, remembered: &I, own: Remembered) -> Option<Finding>
     where
-        I: ExactSizeIterator<Item = &'a Remembered> + Clone,
+        I: Iterator<Item = &'a Remembered> + Clone,
     {
         if !self.looks_at(own.kind) {
             return None;
@@ -275,8 +301,13 @@ impl RiskRule {
         let within =
             |seconds| remembered.clone().filter(move |past| is_within(past, seconds) && self.looks_at(past.kind));
         let is_cut_off = self.condition.seconds().is_some_and(|seconds| {
-            let oldest = remembered.clone().next().filter(|_| REMEMBERED_MAX <= remembered.len());
-            oldest.is_some_and(|oldest| is_within(oldest, seconds))
+            [RiskClass::Operation, RiskClass::Purchase].into_iter().filter(|class| self.looks_at_any(*class)).any(
+                |class| {
+                    let mut own = remembered.clone().filter(|past| past.kind.class() == class);
+                    let oldest = own.next();
+                    REMEMBERED_MAX <= own.count() + 1 && oldest.is_some_and(|oldest| is_within(oldest, seconds))
+                },
+            )
         });
         let own_amount = i128::from(own.amount.minor_units());
         let (found, bound) = match self.condition {
@@ -295,7 +326,7 @@ impl RiskRule {
     /// Returns true where the rule strikes at an operation beside those that are remembered.
     pub(crate) fn strikes<'a, I>(&self, remembered: &I, own: Remembered) -> bool
     where
-        I: ExactSizeIterator<Item = &'a Remembered> + Clone,
+        I: Iterator<Item = &'a Remembered> + Clone,
     {
         self.find(remembered, own).is_some_and(|found| found.strikes())
     }
@@ -334,13 +365,10 @@ pub(crate) fn look(
     (is_released, striking_by_party): (bool, &[RuleId]),
 ) -> Result<Look, RuleId> {
     let Remembered { at, kind, amount } = own;
+    let class = kind.class();
+    let of_class = |rule: &&RiskRule| rule.looks_at_any(class);
     // Where the last rule is gone, what was remembered for it goes with the next that is looked at.
-    let has_part = match kind {
-        RiskKind::Purchase => {
-            rules.iter().any(|rule| rule.looks_at(kind)) || remembered.iter().any(|past| past.kind == kind)
-        }
-        _ => !rules.is_empty() || !remembered.is_empty(),
-    };
+    let has_part = rules.iter().any(|rule| of_class(&rule)) || remembered.iter().any(|past| past.kind.class() == class);
     if !has_part {
         return Ok(Look::Nothing);
     }
@@ -365,13 +393,8 @@ pub(crate) fn look(
     }
     let rule = blocks.or(reviews).or_else(|| striking().next()).map(|rule| rule.id);
     let verdict = if rule.is_some() { Verdict::Suspicious } else { Verdict::Safe };
-    // There may be many more purchases than operations: they are remembered where a rule asks for them alone.
-    let is_remembered = match kind {
-        RiskKind::Purchase => of_customer().any(|rule| rule.condition.seconds().is_some() && rule.looks_at(kind)),
-        _ => longest.is_some(),
-    };
-    let makes_room = is_remembered && REMEMBERED_MAX <= remembered.len();
-    let forgets = u32::try_from(forgets).unwrap_or(u32::MAX).saturating_add(u32::from(makes_room));
+    let is_remembered = of_customer().filter(of_class).any(|rule| rule.condition.seconds().is_some());
+    let forgets = u32::try_from(forgets).unwrap_or(u32::MAX);
     Ok(Look::LetBe(RiskChecked { kind, amount, at, verdict, rule, forgets, is_remembered }))
 }
 
@@ -380,6 +403,13 @@ impl Row {
         let RiskChecked { kind, amount, at, forgets, is_remembered, .. } = *checked;
         self.risk.drain(..(forgets as usize).min(self.risk.len()));
         if is_remembered {
+            // Records of earlier builds count the one that makes room among those that are forgotten.
+            let is_own = |past: &Remembered| past.kind.class() == kind.class();
+            if REMEMBERED_MAX <= self.risk.iter().filter(|past| is_own(past)).count()
+                && let Some(oldest) = self.risk.iter().position(is_own)
+            {
+                self.risk.remove(oldest);
+            }
             self.risk.push(Remembered { at, kind, amount });
         }
     }

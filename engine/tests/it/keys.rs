@@ -38,7 +38,7 @@ fn a_key_belongs_to_one_partner() {
     });
 }
 
-/// A server that cannot open the secrets that there are does not start: it would refuse every signed request, or ask for none.
+/// Under another key the server does not start: it would refuse every signed request. Without one those keys are closed.
 #[test]
 fn secrets_are_opened_under_their_own_key_alone() {
     let lab = Lab::new();
@@ -54,15 +54,22 @@ fn secrets_are_opened_under_their_own_key_alone() {
     runtime().block_on(async {
         let (engine, _) = Engine::start(config(Some([3; 32]))).expect("it starts");
         engine.apply(request(vec![signed.clone(), PartnerKey::bare("shop", API_KEY)])).await.expect("applied");
-        // Again it changes nothing, and with another secret it is another's.
+        // Again it changes nothing; with another secret, or without one, it is another key.
         engine.apply(request(vec![signed.clone()])).await.expect("applied");
-        let other = PartnerKey { secret: Some("another-secret-of-16".into()), ..signed.clone() };
-        assert!(matches!(engine.apply(request(vec![other])).await, Err(ApplyError::KeyTaken { .. })));
-        engine.stop().await.expect("it stops well");
-        for wrong in [None, Some([4; 32])] {
-            let refused = Engine::start(config(wrong)).map(|_| ());
-            assert!(matches!(refused, Err(StartError::Sealed { keys: 1 })), "{refused:?}");
+        for secret in [Some("another-secret-of-16".into()), None] {
+            let refused = engine.apply(request(vec![PartnerKey { secret, ..signed.clone() }])).await;
+            assert!(matches!(refused, Err(ApplyError::KeyExists { .. })), "{refused:?}");
         }
+        engine.stop().await.expect("it stops well");
+        let refused = Engine::start(config(Some([4; 32]))).map(|_| ());
+        assert!(matches!(&refused, Err(StartError::Sealed { partners }) if *partners == ["shops/shop"]), "{refused:?}");
+        // Without one the ledger is served, and whoever has a secret stays outside.
+        let (engine, _) = Engine::start(config(None)).expect("it starts");
+        assert_eq!(engine.partner_of_key("a-signed-key"), None);
+        assert!(engine.partner_of_key(API_KEY).is_some());
+        let refused = engine.apply(request(vec![PartnerKey::bare("shop", "a-signed-key")])).await;
+        assert!(matches!(refused, Err(ApplyError::KeyExists { .. })), "{refused:?}");
+        engine.stop().await.expect("it stops well");
         let (engine, _) = Engine::start(config(Some([3; 32]))).expect("it starts");
         let caller = engine.partner_of_key("a-signed-key").expect("the key is known");
         let secret = engine.signing_secret(caller.key).expect("it has a secret");

@@ -82,12 +82,14 @@ pub(super) fn new_key(
     api_key: Option<String>,
     (api_secret, signed): (Option<String>, Option<bool>),
 ) -> Result<PartnerKey, Problem> {
+    // A key that opens alone goes on doing so where nothing else is said; nothing is drawn for a key that is there.
+    let is_there = api_key.as_deref().is_some_and(|key| app.engine.partner_of_key(key).is_some());
     let api_key = api_key.map_or_else(draw, Ok)?;
     if api_secret.is_some() && signed == Some(false) {
         let detail = "A key that is not signed has no secret: leave out `api_secret`, or `signed`.";
         return Err(Problem::new(&codes::API_SECRET_MALFORMED).member("partner", partner).detail(detail));
     }
-    let is_signed = signed.unwrap_or(api_secret.is_some() || app.engine.can_sign());
+    let is_signed = signed.unwrap_or(api_secret.is_some() || (app.engine.can_sign() && !is_there));
     let secret = if is_signed { Some(api_secret.map_or_else(draw, Ok)?) } else { None };
     Ok(PartnerKey { partner: partner.to_owned(), api_key, secret })
 }

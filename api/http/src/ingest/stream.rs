@@ -69,6 +69,9 @@ pub(super) async fn book(
             Ok(None) => None,
             Err(fault) => {
                 tracing::warn!(%fault, request_id = stream.request_id.as_str(), "a stream is broken off");
+                // The connection writes what it was given whenever nothing more is there: else answers of what is booked
+                // would be lost with the fault.
+                tokio::task::yield_now().await;
                 // The body ends without its end: the caller sees that the rest is unanswered.
                 Some((Err(fault), None))
             }

@@ -181,8 +181,9 @@ fn of_role(role: Role) -> Vec<&'static Code> {
 }
 
 /// Of a key that is given to a partner.
-const GIVEN: [&Code; 5] = [
+const GIVEN: [&Code; 6] = [
     &codes::API_KEY_TAKEN,
+    &codes::API_KEY_EXISTS,
     &codes::API_KEY_REVOKED,
     &codes::API_KEY_MALFORMED,
     &codes::API_SECRET_MALFORMED,
@@ -353,7 +354,9 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::WhatIf => vec![&codes::CATALOGUE_INVALID, &codes::RANGE_EMPTY, &codes::WHAT_IF_RUNNING],
         // It takes no parameter, and says so.
         Endpoint::PostSnapshot => vec![&codes::QUERY_INVALID],
-        Endpoint::PutCatalogue => vec![&codes::API_KEY_TAKEN, &codes::API_KEY_REVOKED, &codes::API_KEY_MALFORMED],
+        Endpoint::PutCatalogue => {
+            vec![&codes::API_KEY_EXISTS, &codes::API_KEY_TAKEN, &codes::API_KEY_REVOKED, &codes::API_KEY_MALFORMED]
+        }
         Endpoint::Stream => vec![
             &codes::WEBSOCKET_HANDSHAKE_INVALID,
             &codes::UPGRADE_REQUIRED,

@@ -18,7 +18,7 @@ pub(crate) struct ApiKeyList {
 pub(crate) struct ApiKeyEntry {
     /// Its id, 32 digits in hexadecimal.
     pub(crate) id: String,
-    /// True when its requests must be signed.
+    /// True when its requests must be signed. One that is revoked has no secret any more.
     pub(crate) signed: bool,
     /// True when it opens nothing any more.
     pub(crate) revoked: bool,

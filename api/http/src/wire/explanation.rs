@@ -58,7 +58,8 @@ pub(crate) struct RiskExplained {
     /// customer's.
     #[schema(required, value_type = Option<i64>)]
     pub(crate) found: Option<Wide>,
-    /// True where that is above its bound; null where what it found is.
+    /// True where that is above its bound, or may be, because more lies in its window than is remembered; null where what it found
+    /// is.
     #[schema(required)]
     pub(crate) strikes: Option<bool>,
     /// The rule, as the catalogue has it.

@@ -1,8 +1,8 @@
 //! What rules of partners and devices ask for: operations of all customers of a tenant, by the partner that asked or was to
 //! be paid, and by the device that the caller named.
 //!
-//! Of one partner or device the latest [`REMEMBERED_MAX`] are remembered, of a tenant the latest [`COUNTED_MAX`], and none for
-//! longer than the longest window. What is remembered hangs on the records alone.
+//! Of one partner or device the latest [`REMEMBERED_MAX`] operations are remembered, of a tenant the latest [`COUNTED_MAX`], none
+//! for longer than the longest window, and as many purchases beside them. What is remembered hangs on the records alone.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -17,7 +17,9 @@ use crate::identity::{PartnerId, RuleId};
 use crate::maps::Map;
 use crate::operation::{Actor, Operation, OperationCommand};
 use crate::quantity::{Amount, Instant, Seq};
-use crate::risk::{DeviceId, OperationCounted, REMEMBERED_MAX, Remembered, RiskKind, RiskParty, WINDOW_SECONDS_MAX};
+use crate::risk::{
+    DeviceId, OperationCounted, REMEMBERED_MAX, Remembered, RiskClass, RiskKind, RiskParty, WINDOW_SECONDS_MAX,
+};
 
 /// Operations of a tenant that are remembered at most, once for a partner and once for a device; the oldest makes room, also
 /// within a window.
@@ -47,9 +49,16 @@ pub struct PartyTerms {
     pub is_counted: bool,
 }
 
-/// The operations that are remembered of a tenant.
+/// What is remembered of a tenant: neither pushes the other out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counted {
+    operations: Latest,
+    purchases: Latest,
+}
+
+/// The latest of one class.
+#[derive(Clone, Debug, Default)]
+struct Latest {
     by: Map<CountedBy, VecDeque<(Seq, Remembered)>>,
     /// How many there are.
     len: usize,
@@ -65,8 +74,35 @@ impl OperationCounted {
 }
 
 impl Counted {
-    /// Remembers an operation of the record at `seq`.
+    fn class_mut(&mut self, kind: RiskKind) -> &mut Latest {
+        match kind.class() {
+            RiskClass::Operation => &mut self.operations,
+            RiskClass::Purchase => &mut self.purchases,
+        }
+    }
+
+    /// Remembers an operation or a purchase of the record at `seq`.
     pub(super) fn evolve(&mut self, seq: Seq, at: Instant, own: &OperationCounted) {
+        self.class_mut(own.kind).evolve(seq, at, own);
+    }
+
+    /// Puts one behind the others of its class.
+    pub(super) fn push(&mut self, seq: Seq, party: CountedBy, own: Remembered) {
+        self.class_mut(own.kind).push(seq, party, own);
+    }
+
+    /// Lists what is remembered, the operations first, each class in the order of the records.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Seq, CountedBy, Remembered)> {
+        self.operations.iter().chain(self.purchases.iter())
+    }
+
+    fn of(&self, party: CountedBy) -> impl Iterator<Item = &Remembered> + Clone {
+        self.operations.of(party).chain(self.purchases.of(party))
+    }
+}
+
+impl Latest {
+    fn evolve(&mut self, seq: Seq, at: Instant, own: &OperationCounted) {
         for party in own.parties() {
             self.push(seq, party, Remembered { at, kind: own.kind, amount: own.amount });
         }
@@ -82,8 +118,7 @@ impl Counted {
         }
     }
 
-    /// Puts an operation behind the others.
-    pub(super) fn push(&mut self, seq: Seq, party: CountedBy, own: Remembered) {
+    fn push(&mut self, seq: Seq, party: CountedBy, own: Remembered) {
         if self.by.get(&party).is_some_and(|own| REMEMBERED_MAX <= own.len()) {
             self.forget_oldest(party);
         }
@@ -113,12 +148,11 @@ impl Counted {
         }
     }
 
-    /// Lists what is remembered of all, in the order of the records.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Seq, CountedBy, Remembered)> {
+    fn iter(&self) -> impl Iterator<Item = (Seq, CountedBy, Remembered)> {
         self.order.iter().filter_map(|(seq, party)| Some((*seq, *party, self.find(*seq, *party)?)))
     }
 
-    fn of(&self, party: CountedBy) -> impl ExactSizeIterator<Item = &Remembered> + Clone {
+    fn of(&self, party: CountedBy) -> impl Iterator<Item = &Remembered> + Clone {
         const NONE: &VecDeque<(Seq, Remembered)> = &VecDeque::new();
         self.by.get(&party).unwrap_or(NONE).iter().map(|(_, own)| own)
     }
@@ -228,13 +262,13 @@ mod tests {
             let device = if seq % 2 == 0 { 0 } else { u128::from(seq) + 10 };
             counted.evolve(Seq(seq), Instant(0), &own(device));
         }
-        let left: usize = counted.by.values().map(VecDeque::len).sum();
-        assert_eq!((left, counted.len, counted.iter().count()), (COUNTED_MAX, COUNTED_MAX, COUNTED_MAX));
-        let of_one = counted.of(CountedBy::Device(DeviceId(0))).len();
+        let left: usize = counted.operations.by.values().map(VecDeque::len).sum();
+        assert_eq!((left, counted.operations.len, counted.iter().count()), (COUNTED_MAX, COUNTED_MAX, COUNTED_MAX));
+        let of_one = counted.of(CountedBy::Device(DeviceId(0))).count();
         assert_eq!(of_one, REMEMBERED_MAX);
         let oldest = last - 2 * (COUNTED_MAX - REMEMBERED_MAX) as u64 + 1;
         assert_eq!(counted.iter().next().map(|(seq, ..)| seq), Some(Seq(oldest)));
-        assert!(counted.order.len() <= 2 * COUNTED_MAX);
+        assert!(counted.operations.order.len() <= 2 * COUNTED_MAX);
         // What is restored goes on as what was never stopped.
         let mut restored = counted.iter().fold(Counted::default(), |mut restored, (seq, party, own)| {
             restored.push(seq, party, own);
@@ -245,6 +279,6 @@ mod tests {
             restored.evolve(Seq(seq), Instant(0), &own(u128::from(seq % 7)));
         }
         assert!(restored.iter().eq(counted.iter()));
-        assert_eq!(restored.len, counted.len);
+        assert_eq!(restored.operations.len, counted.operations.len);
     }
 }

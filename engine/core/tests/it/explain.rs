@@ -285,7 +285,6 @@ fn check_complete(explanation: &Explanation, rules: &Catalogue) {
     assert_eq!(explanation.campaigns.len(), rules.campaigns.len());
 }
 
-/// Notes the reasons that were given.
 /// What the record says that strikes is the first that is said to find too much, unless a partner's rule came before it.
 fn check_risk(explanation: &Explanation, rules: &Catalogue, record: &Record) {
     let spoken: Vec<RuleId> = explanation.risk_rules.iter().map(|own| own.rule).collect();
@@ -306,6 +305,7 @@ fn check_risk(explanation: &Explanation, rules: &Catalogue, record: &Record) {
     }
 }
 
+/// Notes the reasons that were given.
 fn note(explanation: &Explanation, reasons: &mut BTreeSet<&'static str>) {
     reasons.extend(explanation.risk_rules.iter().filter_map(|own| own.finding).map(|found| match found.strikes() {
         true => "risk strikes",

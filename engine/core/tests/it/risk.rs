@@ -388,6 +388,51 @@ fn purchases_within_a_time_are_counted_apart() {
     assert_eq!(remembered(&world), 0);
 }
 
+/// Neither pushes the other out: more purchases than are remembered make no rule of operations strike, and the other way round.
+#[test]
+fn purchases_and_operations_are_remembered_apart() {
+    let count = |count, seconds| RiskCondition::CountAbove { count, seconds };
+    let by = |count, seconds| RiskCondition::CountAboveBy { by: RiskParty::Partner, count, seconds };
+    let day = 86_400;
+    let mut world = world(vec![
+        rule("Operations", &[], count(3, day), RiskAction::Block),
+        rule("Holds of a partner", &[RiskKind::Hold], by(2, day), RiskAction::Block),
+        rule("Purchases", &[RiskKind::Purchase], count(1_000, day), RiskAction::Flag),
+        rule("Purchases of a partner", &[RiskKind::Purchase], by(1_000, 60), RiskAction::Flag),
+        rule("Both", &[RiskKind::Deposit, RiskKind::Purchase], count(1_000, 60), RiskAction::Flag),
+    ]);
+    for _ in 0..REMEMBERED_MAX + 10 {
+        world.now.0 += 1_000_000;
+        let command = world.command(&["A", "1"]);
+        world.purchase(command);
+    }
+    check(
+        &mut world,
+        "after 1h
+         buy A 1                  -> flagged Purchases, for partner
+         ask A deposit 0 5        -> safe, balance 5
+         ask A hold 0 1 60 1      -> safe, for partner, hold 1 of 1
+         ask A hold 0 1 60 1      -> safe, for partner, hold 2 of 1
+         ask A hold 0 1 60 1      -> refused risk_blocked
+         ask A deposit 0 5        -> refused risk_blocked
+         ask B deposit 0 5        -> safe, balance 5",
+    );
+    let row = world.ledger.rows.values().max_by_key(|row| row.risk.len()).unwrap();
+    let purchases = row.risk.iter().filter(|own| own.kind == RiskKind::Purchase).count();
+    assert_eq!((purchases, row.risk.len()), (REMEMBERED_MAX, REMEMBERED_MAX + 3));
+    let counted: Vec<RiskKind> = world.ledger.desk.counted_operations(TenantId(1)).map(|(_, own)| own.kind).collect();
+    assert_eq!(counted.iter().filter(|kind| **kind == RiskKind::Purchase).count(), REMEMBERED_MAX);
+    assert_eq!(counted.iter().filter(|kind| **kind == RiskKind::Hold).count(), 2);
+    // A desk is made of its pieces, and a replay is equal.
+    let mut restored = Desk::default();
+    world.ledger.desk.pieces().for_each(|piece| restored.restore(piece).unwrap());
+    let list = |desk: &Desk| desk.counted_operations(TenantId(1)).collect::<Vec<_>>();
+    assert_eq!(list(&restored), list(&world.ledger.desk));
+    let mut replayed = Ledger::default();
+    world.records.iter().for_each(|record| replayed.evolve(record).unwrap());
+    assert_eq!(replayed.rows, world.ledger.rows);
+}
+
 /// A partner's purchases are counted over all customers, and one waits for the other.
 #[test]
 fn purchases_of_a_partner_are_counted_over_all_customers() {

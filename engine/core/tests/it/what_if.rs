@@ -708,7 +708,7 @@ fn every_kind_of_rule_gives_what_a_fresh_ledger_would() {
     assert_eq!(people.len(), 2, "money and points");
 }
 
-/// What the second state remembers and counts is its own: a purchase that is blocked there makes room for the next.
+/// What the second state remembers and counts is its own, as a fresh ledger's is.
 #[test]
 fn purchases_are_looked_at_again() {
     let rule = |name: &str, condition, action| RiskRuleDraft {

@@ -28,10 +28,14 @@ impl Model {
         // Nobody who is looked at moves the ledger's own clock.
         let (rules, at) = (self.rules(), self.stamp);
         let Looked { who, kind, amount, is_released, .. } = *own;
+        // Purchases and operations are two worlds, but for rules that name kinds of both.
+        let is_like = |other: RiskKind| (other == RiskKind::Purchase) == (kind == RiskKind::Purchase);
         let is_purchase = kind == RiskKind::Purchase;
-        let is_wanted = rules.risk_rules.iter().any(|rule| looks_at(rule, kind));
-        let has_bought = self.person(who).risky.iter().any(|(_, kind, _)| *kind == RiskKind::Purchase);
-        if is_purchase && !is_wanted && !has_bought {
+        let kinds = [RiskKind::Deposit, RiskKind::Hold, RiskKind::Transfer, RiskKind::Payment, RiskKind::Purchase];
+        let is_of_world = |rule: &&RiskRule| kinds.iter().any(|other| is_like(*other) && looks_at(rule, *other));
+        let is_wanted = rules.risk_rules.iter().any(|rule| is_of_world(&rule));
+        let has_past = self.person(who).risky.iter().any(|(_, kind, _)| is_like(*kind));
+        if !is_wanted && !has_past {
             return Ok(false);
         }
         let parties = [own.partner.map(Party::Partner), own.device.map(Party::Device)];
@@ -42,10 +46,7 @@ impl Model {
         let of_customer = || rules.risk_rules.iter().filter(|rule| rule.condition.party().is_none());
         let longest = of_customer().filter_map(|rule| rule.condition.seconds()).max();
         let is_within = |seconds: u32, past: i64| at - i64::from(seconds) * SECOND < past;
-        let is_remembered = match is_purchase {
-            true => of_customer().any(|rule| looks_at(rule, kind) && rule.condition.seconds().is_some()),
-            false => longest.is_some(),
-        };
+        let is_remembered = of_customer().any(|rule| is_of_world(&rule) && rule.condition.seconds().is_some());
         let risky = &mut self.person(who).risky;
         risky.retain(|(past, ..)| longest.is_some_and(|seconds| is_within(seconds, *past)));
         let own_past = risky.clone();
