@@ -1,6 +1,7 @@
 //! Where the records of a what-if come from: a running engine's durable records, or a ledger that nobody runs.
 
 use std::fmt::Display;
+use std::io;
 use std::sync::Arc;
 
 use kembali_core::totals::{TenantTotals, Totals};
@@ -27,6 +28,9 @@ pub(crate) trait History {
 
     /// Returns a position up to which nothing of the tenant's was taken back, as far as sums tell without reading records.
     fn untouched_through(&self, tenant: TenantId) -> Result<Seq, Self::Error>;
+
+    /// Says that no thread could be started to read on.
+    fn no_thread(source: io::Error) -> Self::Error;
 
     /// Says that the record at `seq` cannot be what was written.
     fn damaged(seq: Seq, what: &dyn Display) -> Self::Error;
@@ -110,6 +114,10 @@ impl History for Live {
         }
         let sums = self.archive.sums_through(self.end).map_err(|error| read_error(self.archive.last_seq(), error))?;
         Ok(untouched(&sums, tenant))
+    }
+
+    fn no_thread(source: io::Error) -> ReadError {
+        ReadError::Unreadable(Seq::ZERO, format!("starting the thread that reads: {source}"))
     }
 
     fn damaged(seq: Seq, what: &dyn Display) -> ReadError {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,6 +32,9 @@ pub enum WhatIfOfflineError {
     /// The ledger cannot be read, or is damaged.
     #[error(transparent)]
     Ledger(#[from] VerifyError),
+    /// No thread could be started.
+    #[error("starting the thread that reads")]
+    Thread(#[source] io::Error),
     /// A record cannot be what was written.
     #[error("the record at sequence number {} is damaged: {what}", seq.0)]
     Record {
@@ -61,7 +65,7 @@ impl WhatIfOfflineError {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
-            WhatIfOfflineError::Refused(_) => false,
+            WhatIfOfflineError::Refused(_) | WhatIfOfflineError::Thread(_) => false,
             WhatIfOfflineError::Ledger(error) => error.is_damage(),
             WhatIfOfflineError::Record { .. } => true,
         }
@@ -223,6 +227,10 @@ impl History for Offline {
 
     fn untouched_through(&self, tenant: TenantId) -> Result<Seq, WhatIfOfflineError> {
         Ok(untouched(&self.archive.sums_through(self.end).map_err(FoldError::from)?, tenant))
+    }
+
+    fn no_thread(source: io::Error) -> WhatIfOfflineError {
+        WhatIfOfflineError::Thread(source)
     }
 
     fn damaged(seq: Seq, what: &dyn Display) -> WhatIfOfflineError {

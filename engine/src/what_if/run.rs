@@ -1,14 +1,15 @@
 //! The range of a what-if, and the loop over its records.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant as Moment};
 
 use kembali_core::catalogue::Catalogue;
+use kembali_core::event::Record;
 use kembali_core::ledger::Inconsistency;
 use kembali_core::what_if::{TakenBack, WhatIf};
 use kembali_core::{Instant, Seq, TenantId};
-use kembali_journal::codec;
+use kembali_journal::{Frame, codec};
 
 use super::history::History;
 use super::{Bound, WhatIfProgress, WhatIfRefused, WhatIfReport};
@@ -61,14 +62,17 @@ fn first_received<H: History>(history: &H, is_late: impl Fn(Instant) -> bool) ->
 /// Runs over the records, and compares. `None` when it was told not to go on.
 ///
 /// `go_on` is asked after every frame; `tell` hears of the progress now and then, and of the start.
-pub(crate) fn run<H: History>(
+pub(crate) fn run<H: History + Sync>(
     history: &H,
     wanted: Arc<Catalogue>,
     range: Range,
     largest: usize,
     go_on: impl Fn() -> bool,
     mut tell: impl FnMut(WhatIfProgress),
-) -> Result<Option<WhatIfReport>, H::Error> {
+) -> Result<Option<WhatIfReport>, H::Error>
+where
+    H::Error: Send,
+{
     let start = Moment::now();
     let mut told = start;
     let Some(taken_back) = taken_back(history, wanted.tenant, range, &go_on)? else { return Ok(None) };
@@ -76,35 +80,72 @@ pub(crate) fn run<H: History>(
     what_if.expect(taken_back);
     let mut reached = Seq::ZERO;
     tell(WhatIfProgress { reached, to: range.last, purchases: 0 });
-    for frame in history.frames(Seq(1)) {
-        let frame = frame?;
-        for (seq, bytes) in (frame.first_seq().0..=range.last.0).map(Seq).zip(frame.records()) {
-            let head = codec::decode_head(bytes).map_err(|error| H::damaged(seq, &error))?;
-            reached = seq;
-            // Another tenant's record is not read any further.
-            if head.tenant == what_if.tenant() {
-                let record = codec::decode(seq, bytes).map_err(|error| H::damaged(seq, &error))?;
+    let tenant = what_if.tenant();
+    let is_given_up = thread::scope(|scope| {
+        // A frame is read while the one before is decided; one more waits, so what is in memory is bounded.
+        let (read, frames) = mpsc::sync_channel(1);
+        let reader = move || {
+            for frame in history.frames(Seq(1)) {
+                let records = frame.and_then(|frame| read_records::<H>(&frame, tenant, range.last));
+                let is_last = records.as_ref().map_or(true, |records| range.last <= records.last);
+                // Nobody takes it where the run was given up.
+                if read.send(records).is_err() || is_last {
+                    return;
+                }
+                // Purchases that come in go first.
+                thread::yield_now();
+            }
+        };
+        thread::Builder::new().name("what-if-read".into()).spawn_scoped(scope, reader).map_err(H::no_thread)?;
+        for records in frames {
+            let Records { last, of_tenant } = records?;
+            for record in of_tenant {
+                let seq = record.seq;
                 what_if.take(record).map_err(|what| contradiction::<H>(seq, &what))?;
             }
+            reached = last.min(range.last);
+            if range.last <= last {
+                break;
+            }
+            if !go_on() {
+                return Ok(true);
+            }
+            if PROGRESS_EVERY <= told.elapsed() {
+                told = Moment::now();
+                tell(WhatIfProgress { reached, to: range.last, purchases: what_if.purchases() });
+            }
+            thread::yield_now();
         }
-        if range.last <= frame.last_seq() {
-            break;
-        }
-        if !go_on() {
-            return Ok(None);
-        }
-        if PROGRESS_EVERY <= told.elapsed() {
-            told = Moment::now();
-            tell(WhatIfProgress { reached, to: range.last, purchases: what_if.purchases() });
-        }
-        // Purchases that come in go first.
-        thread::yield_now();
+        Ok(false)
+    });
+    if is_given_up? {
+        return Ok(None);
     }
     if reached < range.last {
         return Err(H::damaged(reached.next(), &"the ledger ends behind it, and it is not there"));
     }
     let comparison = what_if.finish(largest).map_err(|what| contradiction::<H>(reached, &what))?;
     Ok(Some(WhatIfReport { from: range.first, to: range.last, elapsed: start.elapsed(), comparison }))
+}
+
+/// The records of one frame.
+struct Records {
+    /// The last position of the frame.
+    last: Seq,
+    /// Those of the tenant, up to the end of the range.
+    of_tenant: Vec<Record>,
+}
+
+/// Reads the records of a tenant. Another one's are not read any further than whose they are.
+fn read_records<H: History>(frame: &Frame, tenant: TenantId, last: Seq) -> Result<Records, H::Error> {
+    let mut of_tenant = Vec::new();
+    for (seq, bytes) in (frame.first_seq().0..=last.0).map(Seq).zip(frame.records()) {
+        let head = codec::decode_head(bytes).map_err(|error| H::damaged(seq, &error))?;
+        if head.tenant == tenant {
+            of_tenant.push(codec::decode(seq, bytes).map_err(|error| H::damaged(seq, &error))?);
+        }
+    }
+    Ok(Records { last: frame.last_seq(), of_tenant })
 }
 
 /// Finds what is taken back in the range, so that what it would have done is kept for it. `None` when it was told not to go on.
@@ -149,6 +190,7 @@ fn contradiction<H: History>(seq: Seq, what: &Inconsistency) -> H::Error {
 mod tests {
     use std::cell::Cell;
     use std::fmt::Display;
+    use std::io;
 
     use kembali_core::catalogue::{Currency, RuleClock, UnknownCustomer, UnknownPromo};
     use kembali_core::draft::{CatalogueDraft, EarningDraft, Numbering};
@@ -183,6 +225,10 @@ mod tests {
         fn untouched_through(&self, _: TenantId) -> Result<Seq, String> {
             // As if sums said it: no frame is read for refunds then.
             Ok(self.end)
+        }
+
+        fn no_thread(source: io::Error) -> String {
+            source.to_string()
         }
 
         fn damaged(seq: Seq, what: &dyn Display) -> String {
