@@ -33,8 +33,8 @@ use crate::naming::Naming;
 use crate::partner_keys::{KeyHash, KeyOwner, SigningSecret, key_id};
 use crate::profile_keys::{alias_key, wallet_name_key};
 use crate::request::{
-    ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, GivenKey, NotTaken,
-    PartnerKey, PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
+    Admitted, ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, GivenKey,
+    NotTaken, PartnerKey, PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
 };
 use crate::router_actor::{JournalReport, ReplyTo, RouterActor, Stop, Submit};
 use crate::scrub;
@@ -330,12 +330,9 @@ impl Engine {
             let secret = secret.map(SigningSecret::new);
             let is_of = |present: &KeyOwner| present.tenant == draft.slug && present.partner == partner;
             match present {
-                Some(present) if present.is_revoked => return Err(ApplyError::KeyRevoked { partner }),
-                Some(present) if !is_of(&present) => return Err(ApplyError::KeyTaken { partner }),
-                Some(present)
-                    if present.sealed.is_some() != secret.is_some()
-                        || self.inner.shared.secret(key_id(&hash)) != secret =>
-                {
+                Some((present, _)) if present.is_revoked => return Err(ApplyError::KeyRevoked { partner }),
+                Some((present, _)) if !is_of(&present) => return Err(ApplyError::KeyTaken { partner }),
+                Some((present, own)) if present.sealed.is_some() != secret.is_some() || own != secret => {
                     return Err(ApplyError::KeyExists { partner });
                 }
                 Some(_) => (),
@@ -573,16 +570,16 @@ impl Engine {
         self.inner.shared.is_admitted(caller)
     }
 
+    /// Finds the partner that an API key belongs to, and what its requests must be signed with.
+    #[must_use]
+    pub fn admit_key(&self, api_key: &str) -> Option<Admitted> {
+        self.inner.shared.admitted(&self.inner.naming.api_key(api_key))
+    }
+
     /// Finds the partner that an API key belongs to.
     #[must_use]
     pub fn partner_of_key(&self, api_key: &str) -> Option<Caller> {
-        self.inner.shared.caller(&self.inner.naming.api_key(api_key))
-    }
-
-    /// Returns what the requests of a key must be signed with; `None` where the key alone opens.
-    #[must_use]
-    pub fn signing_secret(&self, key: ApiKeyId) -> Option<SigningSecret> {
-        self.inner.shared.secret(key)
+        self.admit_key(api_key).map(|admitted| admitted.caller)
     }
 
     /// Returns true where API keys can have secrets.

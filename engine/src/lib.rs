@@ -45,8 +45,8 @@ pub use preview::Previewed;
 pub use recovery::{FoldError, Verified, VerifyError, verify};
 pub use refund::{RefundRequest, Refunded};
 pub use request::{
-    ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, GivenKey, NotTaken,
-    PartnerKey, PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
+    Admitted, ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, GivenKey,
+    NotTaken, PartnerKey, PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
 };
 pub use start::{EngineConfig, StartError, StartReport};
 pub use what_if::{

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
+
 use crate::request::ApiKeyId;
 use crate::seal::Sealer;
 
@@ -51,7 +53,8 @@ impl KeyOwner {
     /// Writes this down for the profile store: tenant and partner, a line each; one of the sealed secret, if there is one; and a
     /// last one once it is revoked.
     pub(crate) fn stored(&self) -> Vec<u8> {
-        let sealed = self.sealed.as_deref().map(hex).map_or_else(String::new, |hex| format!("{SEALED_MARK}{hex}"));
+        let sealed =
+            self.sealed.as_ref().map_or_else(String::new, |own| format!("{SEALED_MARK}{}", HEXLOWER.encode(own)));
         let mark = if self.is_revoked { REVOKED_MARK } else { "" };
         format!("{}\n{}{sealed}{mark}", self.tenant, self.partner).into_bytes()
     }
@@ -64,7 +67,7 @@ impl KeyOwner {
             None => (text, false),
         };
         let (text, sealed) = match text.split_once(SEALED_MARK) {
-            Some((text, sealed)) => (text, Some(unhex(sealed)?)),
+            Some((text, sealed)) => (text, Some(HEXLOWER.decode(sealed.as_bytes()).ok()?)),
             None => (text, None),
         };
         let (tenant, partner) = text.split_once('\n')?;
@@ -89,17 +92,6 @@ pub(crate) fn key_id(hash: &KeyHash) -> ApiKeyId {
     let mut half = [0; 16];
     half.copy_from_slice(&hash[..16]);
     ApiKeyId(u128::from_be_bytes(half))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    let is_hex = digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
-    let byte = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok();
-    if is_hex { digits.chunks(2).map(byte).collect() } else { None }
 }
 
 #[cfg(test)]

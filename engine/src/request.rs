@@ -10,6 +10,8 @@ use kembali_core::event::{Body, Record};
 use kembali_core::purchase::Purchase;
 use kembali_core::{CatalogueRejection, CustomerId, PartnerId, Rejection, Seq, TenantId};
 
+use crate::partner_keys::SigningSecret;
+
 /// Who sends purchases: a partner, within its tenant, by one of its API keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
@@ -24,6 +26,15 @@ pub struct Caller {
 /// An API key as it may be shown to anybody: half of its keyed hash, of which the key cannot be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiKeyId(pub u128);
+
+/// Whoever shows an API key.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// Who that is.
+    pub caller: Caller,
+    /// What each request must be signed with; `None` where the key alone opens.
+    pub secret: Option<SigningSecret>,
+}
 
 /// An API key of a partner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use kembali_snapshots::Archive;
 use tokio::sync::watch;
 
 use crate::partner_keys::{KeyHash, KeyOwner, SigningSecret, key_id};
-use crate::request::{ApiKey, ApiKeyId, Caller, ReadError};
+use crate::request::{Admitted, ApiKey, ApiKeyId, Caller, ReadError};
 
 /// What is durable.
 pub(crate) struct Shared {
@@ -34,11 +34,10 @@ struct Rules {
     removals: HashMap<TenantId, Vec<Removal>>,
     /// The present rules, by slug.
     present: HashMap<String, Arc<Catalogue>>,
-    key_owners: HashMap<KeyHash, KeyOwner>,
-    /// Who may come in, by the ids of the keys that are not revoked; each with the whole hash.
-    callers: HashMap<ApiKeyId, (KeyHash, Caller)>,
-    /// What the requests of those keys are signed with that have a secret.
-    secrets: HashMap<ApiKeyId, SigningSecret>,
+    /// Whose each key is, and the secret of one that has it, where it could be opened.
+    key_owners: HashMap<KeyHash, (KeyOwner, Option<SigningSecret>)>,
+    /// Who may come in, by the ids of the keys that are not revoked; each with the whole hash, and what its requests are signed with.
+    callers: HashMap<ApiKeyId, (KeyHash, Admitted)>,
 }
 
 impl Rules {
@@ -50,23 +49,27 @@ impl Rules {
         }
         self.versions.insert((catalogue.tenant, catalogue.version), Arc::clone(catalogue));
         self.present.insert(catalogue.slug.clone(), Arc::clone(catalogue));
-        let owned: Vec<KeyHash> =
-            self.key_owners.iter().filter(|(_, owner)| owner.tenant == catalogue.slug).map(|(hash, _)| *hash).collect();
+        let owned: Vec<KeyHash> = self
+            .key_owners
+            .iter()
+            .filter(|(_, (owner, _))| owner.tenant == catalogue.slug)
+            .map(|(hash, _)| *hash)
+            .collect();
         owned.into_iter().for_each(|hash| self.resolve(hash));
     }
 
     fn resolve(&mut self, hash: KeyHash) {
-        let Some(owner) = self.key_owners.get(&hash) else { return };
-        let is_closed = owner.sealed.is_some() && !self.secrets.contains_key(&key_id(&hash));
-        if owner.is_revoked || is_closed {
-            self.callers.remove(&key_id(&hash));
-            self.secrets.remove(&key_id(&hash));
+        let Some((owner, secret)) = self.key_owners.get(&hash) else { return };
+        let key = key_id(&hash);
+        // Without its secret a key that has one opens nothing.
+        if owner.is_revoked || owner.sealed.is_some() != secret.is_some() {
+            self.callers.remove(&key);
             return;
         }
         let Some(catalogue) = self.present.get(&owner.tenant) else { return };
         if let Some(partner) = catalogue.partner_by_slug(&owner.partner) {
-            let key = key_id(&hash);
-            self.callers.insert(key, (hash, Caller { tenant: catalogue.tenant, partner: partner.id, key }));
+            let caller = Caller { tenant: catalogue.tenant, partner: partner.id, key };
+            self.callers.insert(key, (hash, Admitted { caller, secret: secret.clone() }));
         }
     }
 }
@@ -143,22 +146,20 @@ impl Shared {
     /// Shows what an API key is now that this is durable, and what its requests are signed with.
     pub(crate) fn set_key(&self, hash: KeyHash, owner: KeyOwner, secret: Option<SigningSecret>) {
         let mut rules = write(&self.rules);
-        rules.key_owners.insert(hash, owner);
-        if let Some(secret) = secret {
-            rules.secrets.insert(key_id(&hash), secret);
-        }
+        rules.key_owners.insert(hash, (owner, secret));
         rules.resolve(hash);
     }
 
-    pub(crate) fn key_owner(&self, hash: &KeyHash) -> Option<KeyOwner> {
+    pub(crate) fn key_owner(&self, hash: &KeyHash) -> Option<(KeyOwner, Option<SigningSecret>)> {
         read(&self.rules).key_owners.get(hash).cloned()
     }
 
     /// Lists the keys of a partner, in order of their ids.
     pub(crate) fn keys_of(&self, tenant: &str, partner: &str) -> Vec<(KeyHash, ApiKey)> {
         let rules = read(&self.rules);
-        let owned = rules.key_owners.iter().filter(|(_, owner)| owner.tenant == tenant && owner.partner == partner);
-        let key = |(hash, owner): (&KeyHash, &KeyOwner)| {
+        let owned =
+            rules.key_owners.iter().filter(|(_, (owner, _))| owner.tenant == tenant && owner.partner == partner);
+        let key = |(hash, (owner, _)): (&KeyHash, &(KeyOwner, _))| {
             let (is_signed, is_revoked) = (owner.sealed.is_some(), owner.is_revoked);
             (*hash, ApiKey { id: key_id(hash), is_signed, is_revoked })
         };
@@ -171,13 +172,9 @@ impl Shared {
         read(&self.rules).callers.contains_key(&caller.key)
     }
 
-    /// Returns what the requests of a key are signed with, if they are.
-    pub(crate) fn secret(&self, key: ApiKeyId) -> Option<SigningSecret> {
-        read(&self.rules).secrets.get(&key).cloned()
-    }
-
-    pub(crate) fn caller(&self, hash: &KeyHash) -> Option<Caller> {
-        read(&self.rules).callers.get(&key_id(hash)).filter(|(whole, _)| whole == hash).map(|(_, caller)| *caller)
+    pub(crate) fn admitted(&self, hash: &KeyHash) -> Option<Admitted> {
+        let rules = read(&self.rules);
+        rules.callers.get(&key_id(hash)).filter(|(whole, _)| whole == hash).map(|(_, admitted)| admitted.clone())
     }
 
     pub(crate) fn catalogue_at(&self, tenant: TenantId, version: u32) -> Option<Arc<Catalogue>> {

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -64,12 +65,11 @@ impl Key {
 
 /// Signs purchases as the server's description asks for it.
 fn sign(secret: &str, timestamp: &str, body: &[u8]) -> String {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
         unreachable!("HMAC takes keys of any length")
     };
-    mac.update(format!("POST\n{PURCHASES}\n{timestamp}\n{}", hex(&Sha256::digest(body))).as_bytes());
-    hex(&mac.finalize().into_bytes())
+    mac.update(format!("POST\n{PURCHASES}\n{timestamp}\n{}", HEXLOWER.encode(&Sha256::digest(body))).as_bytes());
+    HEXLOWER.encode(&mac.finalize().into_bytes())
 }
 
 /// What a purchase or a stream of them is sent as.

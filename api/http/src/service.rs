@@ -1,5 +1,7 @@
 //! One request: its id, its route, its caller, then whoever serves it. Every refusal is written out here.
 
+use std::cell::Cell;
+
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
@@ -49,17 +51,29 @@ async fn dispatch(
         }
         Found::Nothing => return Err(Problem::new(&codes::ROUTE_UNKNOWN)),
     };
-    let partner_of_key = |key: &str| app.engine.partner_of_key(key);
-    let identity = identify(request.headers(), route.role, app.operator_token.as_deref(), partner_of_key)?;
+    // Caller and secret are found at once: a key that is revoked in between must not be one that opens alone.
+    let (identity, secret) = {
+        let secret = Cell::new(None);
+        let partner_of_key = |key: &str| {
+            let admitted = app.engine.admit_key(key)?;
+            secret.set(admitted.secret);
+            Some(admitted.caller)
+        };
+        let identity = identify(request.headers(), route.role, app.operator_token.as_deref(), partner_of_key)?;
+        (identity, secret.take())
+    };
     if let Identity::Partner(caller) = identity {
-        request = match app.engine.signing_secret(caller.key) {
-            Some(secret) => signature::check(request, secret.as_bytes(), app.engine.wall(), &app.limits).await?,
+        request = match secret {
+            Some(secret) => {
+                let signed = signature::check(request, secret.as_bytes(), app.engine.wall(), &app.limits).await?;
+                // The body may have taken its time.
+                if !app.engine.is_admitted(caller) {
+                    return Err(Problem::new(&codes::API_KEY_UNKNOWN));
+                }
+                signed
+            }
             None => signature::check_none(request.headers()).map(|()| request)?,
         };
-        // The key may be revoked since it was found: then its secret is gone, and a body may have taken its time.
-        if !app.engine.is_admitted(caller) {
-            return Err(Problem::new(&codes::API_KEY_UNKNOWN));
-        }
     }
     match (route.endpoint, identity) {
         (Endpoint::BookPurchases, Identity::Partner(caller)) => {

@@ -16,6 +16,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use hyper::Request;
 use hyper::header::HeaderMap;
@@ -57,7 +58,7 @@ impl Signed<'_> {
             mac.update(line.as_bytes());
             mac.update(b"\n");
         }
-        mac.update(hex(&Sha256::digest(body)).as_bytes());
+        mac.update(HEXLOWER.encode(&Sha256::digest(body)).as_bytes());
         if let Some(key) = self.idempotency_key {
             mac.update(b"\n");
             mac.update(key);
@@ -68,7 +69,7 @@ impl Signed<'_> {
     /// Signs a request with this body: 64 digits in lower-case hexadecimal.
     #[must_use]
     pub fn sign(&self, secret: &[u8], body: &[u8]) -> String {
-        hex(&self.mac(secret, body).finalize().into_bytes())
+        HEXLOWER.encode(&self.mac(secret, body).finalize().into_bytes())
     }
 
     /// Compares in a time that does not tell where the signatures differ.
@@ -130,19 +131,7 @@ fn check_time(timestamp: &str, now: Instant) -> Result<(), Problem> {
 }
 
 fn digest_of(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes();
-    let is_plain = digits.len() == 64 && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    let value = |digit: u8| if digit.is_ascii_digit() { digit - b'0' } else { digit - b'a' + 10 };
-    let mut digest = [0; 32];
-    for (byte, two) in digest.iter_mut().zip(digits.chunks(2)).filter(|_| is_plain) {
-        *byte = two.iter().fold(0, |byte, digit| byte << 4 | value(*digit));
-    }
-    is_plain.then_some(digest)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -220,7 +209,7 @@ mod tests {
     #[test]
     fn digests_are_64_digits_of_lower_case() {
         let text = "00ff10a9".repeat(8);
-        assert_eq!(digest_of(&text).map(|digest| hex(&digest)), Some(text.clone()));
+        assert_eq!(digest_of(&text).map(|digest| HEXLOWER.encode(&digest)), Some(text.clone()));
         for wrong in [&text[1..], &format!("{text}0"), &text.to_uppercase(), &text.replace('a', "g"), ""] {
             assert_eq!(digest_of(wrong), None, "{wrong}");
         }

@@ -120,8 +120,8 @@ pub struct CampaignVerdict {
     pub is_completed: bool,
 }
 
-/// Asks each rule of `rules` what it says of a purchase that was booked at `received_at`. `row` is the customer's row before it, `used` tells how many
-/// units of a promo were used before it, and `completed` how often a campaign was completed.
+/// Asks each rule of `rules` what it says of a purchase that was booked at `received_at`. `row` is the customer's row before it,
+/// `used` tells how many units of a promo were used before it, and `completed` how often a campaign was completed.
 ///
 /// `None` when the numbers of the purchase are such that it could not have been booked.
 #[must_use]

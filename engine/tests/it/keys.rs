@@ -1,7 +1,7 @@
 //! API keys: who they belong to, and that nobody gets another's.
 
 use kembali_core::draft::PartnerDraft;
-use kembali_engine::{ApplyError, ApplyRequest, Engine, EngineConfig, PartnerKey, StartError};
+use kembali_engine::{Admitted, ApplyError, ApplyRequest, Engine, EngineConfig, PartnerKey, StartError};
 
 use crate::lab::{API_KEY, Lab, open_shop, rules, runtime};
 
@@ -71,14 +71,12 @@ fn secrets_are_opened_under_their_own_key_alone() {
         assert!(matches!(refused, Err(ApplyError::KeyExists { .. })), "{refused:?}");
         engine.stop().await.expect("it stops well");
         let (engine, _) = Engine::start(config(Some([3; 32]))).expect("it starts");
-        let caller = engine.partner_of_key("a-signed-key").expect("the key is known");
-        let secret = engine.signing_secret(caller.key).expect("it has a secret");
-        assert_eq!(secret.as_bytes(), b"a-secret-of-16-chars");
-        let bare = engine.partner_of_key(API_KEY).expect("the key is known");
-        assert_eq!(engine.signing_secret(bare.key), None);
+        let Admitted { caller, secret } = engine.admit_key("a-signed-key").expect("the key is known");
+        assert_eq!(secret.expect("it has a secret").as_bytes(), b"a-secret-of-16-chars");
+        assert_eq!(engine.admit_key(API_KEY).expect("the key is known").secret, None);
         // Once the key is revoked, nothing needs to be opened any more.
         assert!(engine.revoke_api_key("shops", "shop", caller.key).await.expect("it is there"));
-        assert_eq!(engine.signing_secret(caller.key), None);
+        assert_eq!(engine.partner_of_key("a-signed-key"), None);
         engine.stop().await.expect("it stops well");
         let (engine, _) = Engine::start(config(None)).expect("it starts");
         let refused = engine.apply(request(vec![PartnerKey { api_key: "one-more-key".into(), ..signed }])).await;

@@ -6,6 +6,7 @@
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
+use data_encoding::HEXLOWER;
 use hyper::{Request, StatusCode, Uri};
 use kembali_core::catalogue::Catalogue;
 use kembali_engine::{ApiKey, ApiKeyId, PartnerKey};
@@ -116,5 +117,5 @@ fn parse_id(text: &str) -> Option<ApiKeyId> {
 fn draw() -> Result<String, Problem> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| Problem::internal(&error))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(HEXLOWER.encode(&bytes))
 }

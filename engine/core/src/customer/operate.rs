@@ -75,7 +75,8 @@ fn decide(
     }
     let (command, closed) =
         released.map_or((Cow::Borrowed(command), None), |(own, closed)| (Cow::Owned(own), Some(closed)));
-    let look = match command.operation.looked_at(terms.received_at).filter(|_| !is_probe) {
+    let own = command.operation.looked_at(terms.received_at);
+    let look = match own.filter(|_| !is_probe) {
         Some(own) => {
             risk::look(&row.risk, &terms.catalogue.risk_rules, own, (closed.is_some(), &terms.parties.striking))
                 .map_err(|rule| OperationRejection::RiskBlocked { rule })?
@@ -98,7 +99,6 @@ fn decide(
         }
     };
     events.extend(closed.map(Event::ReviewClosed));
-    let own = command.operation.looked_at(terms.received_at);
     let counted = own.and_then(|own| terms.parties.counts(own)).map(Event::OperationCounted);
     let effects = checked.into_iter().chain(counted).chain(effects);
     Ok(Some(body(terms, command.into_owned(), events, effects)))
