@@ -62,7 +62,9 @@ fn machine(criterion: &mut Criterion) {
                     let mut pipeline = Pipeline::new(Ledger::default());
                     // The first frame of the journal is the change that brought the rules.
                     let apply = kembali_core::command::ApplyCatalogue {
+                        actor: None,
                         draft: rules(1 << 40),
+                        keys: Vec::new(),
                         expected_version: None,
                         dry_run: false,
                     };

@@ -12,14 +12,11 @@ use std::time::Duration;
 use actix::Addr;
 use actix::prelude::SendError;
 use kembali_core::catalogue::Catalogue;
-use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
+use kembali_core::command::{Command, PurchaseCommand, Query};
 use kembali_core::customer::Row;
-use kembali_core::draft::CatalogueDraft;
 use kembali_core::event::{Body, Event, PlacementReason, Record, TierPlaced};
 use kembali_core::purchase::Purchase;
-use kembali_core::{
-    CatalogueRejection, CustomerId, CustomerName, Instant, PurchaseKey, RuleId, Seq, TenantId, WalletId, upkeep,
-};
+use kembali_core::{CustomerId, CustomerName, Instant, PurchaseKey, RuleId, Seq, TenantId, WalletId, upkeep};
 use kembali_journal::{ProfileError, ProfileKey, ProfileReader};
 use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
@@ -30,11 +27,10 @@ use crate::free_space::FreeSpace;
 use crate::history::History;
 use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender};
 use crate::naming::Naming;
-use crate::partner_keys::{KeyHash, KeyOwner, SigningSecret, key_id};
 use crate::profile_keys::{alias_key, wallet_name_key};
 use crate::request::{
-    Admitted, ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, GivenKey,
-    NotTaken, PartnerKey, PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
+    AdministerError, BookError, Booking, CustomerRef, NotTaken, PurchaseRequest, ReadError, ReadOnly, RecordAndRules,
+    StopError, Stopped,
 };
 use crate::router_actor::{JournalReport, ReplyTo, RouterActor, Stop, Submit};
 use crate::scrub;
@@ -48,14 +44,6 @@ pub const IN_FLIGHT_UNITS: u32 = 65_536;
 const DISK_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The most units that one submission may take, so that it always fits.
 pub(crate) const SUBMISSION_UNITS_MAX: u32 = IN_FLIGHT_UNITS / 4;
-
-const API_KEY_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
-/// Characters that the secret of an API key may have.
-const API_SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
-
-fn is_visible(text: &str, chars: std::ops::RangeInclusive<usize>) -> bool {
-    chars.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
 
 /// A handle on the running engine; cheap to clone.
 #[derive(Clone)]
@@ -83,15 +71,15 @@ pub(crate) struct Inner {
     router: Addr<RouterActor>,
     pub(crate) naming: Naming,
     /// Seals the secrets of API keys.
-    sealer: Option<Sealer>,
-    shared: Arc<Shared>,
+    pub(crate) sealer: Option<Sealer>,
+    pub(crate) shared: Arc<Shared>,
     history: Arc<History>,
     history_room: Arc<Semaphore>,
     /// Gone once the engine is stopped, so that the store is closed although handles are left.
     profiles: RwLock<Option<ProfileReader>>,
     journal: WorkSender,
-    /// One change of keys at a time.
-    keys: tokio::sync::Mutex<()>,
+    /// One change of keys, partners or accounts at a time.
+    pub(crate) administration: tokio::sync::Mutex<()>,
     /// One snapshot at a time.
     snapshots: tokio::sync::Mutex<()>,
     /// One preview at a time.
@@ -126,7 +114,7 @@ impl Engine {
                 history_room: Arc::new(Semaphore::new(HISTORY_READS_MAX)),
                 profiles: RwLock::new(Some(profiles)),
                 journal,
-                keys: tokio::sync::Mutex::default(),
+                administration: tokio::sync::Mutex::default(),
                 snapshots: tokio::sync::Mutex::default(),
                 previews: tokio::sync::Mutex::default(),
                 what_if: Arc::new(Semaphore::new(1)),
@@ -302,112 +290,13 @@ impl Engine {
         former.filter_map(|version| self.inner.shared.catalogue_at(body.tenant, version)).collect()
     }
 
-    /// Makes a catalogue the tenant's next version, and gives API keys to its partners.
-    ///
-    /// The rules come first; an apply that was cut off in between is sent again, and then only gives the keys.
-    ///
-    /// # Errors
-    ///
-    /// [`ApplyError`].
-    pub async fn apply(&self, request: ApplyRequest) -> Result<Applied, ApplyError> {
-        let ApplyRequest { draft, partner_keys, expected_version, dry_run } = request;
-        if !dry_run {
-            self.check_room_on_disk()?;
-        }
-        let _one_at_a_time = self.inner.keys.lock().await;
-        let (mut keys, mut given) = (Vec::<(KeyHash, KeyOwner, _)>::new(), Vec::new());
-        for PartnerKey { partner, api_key, secret } in partner_keys {
-            if !is_visible(&api_key, API_KEY_CHARS) {
-                return Err(ApplyError::KeyMalformed { partner });
-            }
-            // Whoever has seen the key would know the secret.
-            if secret.as_deref().is_some_and(|secret| !is_visible(secret, API_SECRET_CHARS) || secret == api_key) {
-                return Err(ApplyError::SecretMalformed { partner });
-            }
-            let hash = self.inner.naming.api_key(&api_key);
-            let present = self.inner.shared.key_owner(&hash);
-            given.push(GivenKey { partner: partner.clone(), id: key_id(&hash), is_new: present.is_none() });
-            let secret = secret.map(SigningSecret::new);
-            let is_of = |present: &KeyOwner| present.tenant == draft.slug && present.partner == partner;
-            match present {
-                Some((present, _)) if present.is_revoked => return Err(ApplyError::KeyRevoked { partner }),
-                Some((present, _)) if !is_of(&present) => return Err(ApplyError::KeyTaken { partner }),
-                Some((present, own)) if present.sealed.is_some() != secret.is_some() || own != secret => {
-                    return Err(ApplyError::KeyExists { partner });
-                }
-                Some(_) => (),
-                None if keys.iter().any(|(other, ..)| *other == hash) => return Err(ApplyError::KeyTaken { partner }),
-                None => {
-                    let sealed = secret.as_ref().map(|secret| self.seal(&hash, secret)).transpose()?;
-                    let owner = KeyOwner { tenant: draft.slug.clone(), partner, sealed, is_revoked: false };
-                    keys.push((hash, owner, secret));
-                }
-            }
-        }
-        let applied =
-            self.apply_once(Command::ApplyCatalogue(Box::new(ApplyCatalogue { draft, expected_version, dry_run })));
-        let applied = Applied { keys: given, ..applied.await? };
-        // After the rules, since what is refused must leave no key behind. Whoever sees neither sends both again.
-        if !dry_run && !keys.is_empty() {
-            self.put_keys(keys).await?;
-        }
-        Ok(applied)
-    }
-
-    async fn apply_once(&self, command: Command) -> Result<Applied, ApplyError> {
-        let permit = self.room_for(1).await?;
-        match self.submit_one(permit, command).await? {
-            Outcome::Applied { catalogue, before, seq } => Ok(Applied { catalogue, before, seq, keys: Vec::new() }),
-            Outcome::CatalogueRefused(rejection) => Err(ApplyError::Refused(rejection)),
-            other => unreachable!("a change of rules cannot end as {other:?}"),
-        }
-    }
-
-    fn seal(&self, hash: &KeyHash, secret: &SigningSecret) -> Result<Vec<u8>, ApplyError> {
-        let sealer = self.inner.sealer.as_ref().ok_or(ApplyError::SigningDisabled)?;
-        sealer.seal(hash, secret.as_bytes()).map_err(|error| ApplyError::Unsealed(error.to_string()))
-    }
-
-    async fn put_keys(&self, keys: Vec<(KeyHash, KeyOwner, Option<SigningSecret>)>) -> Result<(), Stopped> {
-        let (reply, stored) = oneshot::channel();
-        let journal = self.inner.journal.clone();
-        // At most one group is queued beside this, so the send does not wait.
-        journal.send(Work::PutKeys(keys, reply)).map_err(|_| Stopped)?;
-        stored.await.map_err(|_| Stopped)
-    }
-
-    /// Lists the API keys of a partner, the revoked ones too, in order of their ids.
-    #[must_use]
-    pub fn api_keys(&self, tenant: &str, partner: &str) -> Vec<ApiKey> {
-        self.inner.shared.keys_of(tenant, partner).into_iter().map(|(_, key)| key).collect()
-    }
-
-    /// Revokes an API key of a partner, for ever: it opens nothing from the moment that this is durable. What is in
-    /// flight is finished. Returns false when the partner has no such key.
-    ///
-    /// # Errors
-    ///
-    /// [`Stopped`].
-    pub async fn revoke_api_key(&self, tenant: &str, partner: &str, id: ApiKeyId) -> Result<bool, Stopped> {
-        let _one_at_a_time = self.inner.keys.lock().await;
-        let keys = self.inner.shared.keys_of(tenant, partner);
-        let Some((hash, key)) = keys.into_iter().find(|(_, key)| key.id == id) else { return Ok(false) };
-        if !key.is_revoked {
-            // The sealed secret goes with it: nothing is to be opened any more.
-            let (tenant, partner) = (tenant.to_owned(), partner.to_owned());
-            let owner = KeyOwner { tenant, partner, sealed: None, is_revoked: true };
-            self.put_keys(vec![(hash, owner, None)]).await?;
-        }
-        Ok(true)
-    }
-
     /// Archives all that is durable now, takes a snapshot of it, and returns its position. Nobody waits for it but the
     /// caller.
     ///
     /// # Errors
     ///
-    /// [`SnapshotError`].
-    pub async fn snapshot(&self) -> Result<Seq, SnapshotError> {
+    /// [`AdministerError`].
+    pub async fn snapshot(&self) -> Result<Seq, AdministerError> {
         self.check_room_on_disk()?;
         let _one_at_a_time = self.inner.snapshots.lock().await;
         let (asked, taken) = oneshot::channel();
@@ -472,17 +361,6 @@ impl Engine {
         if let ReadError::Damaged(..) = error {
             // One message a read, and the first one ends it all.
             tell(&self.inner.router, JournalReport(Report::Failed(Fault::Damage { message: error.to_string() })));
-        }
-    }
-
-    /// Tells what a change of rules would come to.
-    pub(crate) async fn propose(&self, draft: CatalogueDraft) -> Result<Result<Applied, CatalogueRejection>, Stopped> {
-        let command = ApplyCatalogue { draft, expected_version: None, dry_run: true };
-        match self.apply_once(Command::ApplyCatalogue(Box::new(command))).await {
-            Ok(applied) => Ok(Ok(applied)),
-            Err(ApplyError::Refused(rejection)) => Ok(Err(rejection)),
-            Err(ApplyError::Stopped(stopped)) => Err(stopped),
-            Err(other) => unreachable!("rules without keys cannot fail by {other}"),
         }
     }
 
@@ -564,28 +442,11 @@ impl Engine {
         }
     }
 
-    /// Returns true while the key that a caller showed is not revoked: for connections that live long.
-    #[must_use]
-    pub fn is_admitted(&self, caller: Caller) -> bool {
-        self.inner.shared.is_admitted(caller)
-    }
-
-    /// Finds the partner that an API key belongs to, and what its requests must be signed with.
-    #[must_use]
-    pub fn admit_key(&self, api_key: &str) -> Option<Admitted> {
-        self.inner.shared.admitted(&self.inner.naming.api_key(api_key))
-    }
-
-    /// Finds the partner that an API key belongs to.
-    #[must_use]
-    pub fn partner_of_key(&self, api_key: &str) -> Option<Caller> {
-        self.admit_key(api_key).map(|admitted| admitted.caller)
-    }
-
-    /// Returns true where API keys can have secrets.
-    #[must_use]
-    pub fn can_sign(&self) -> bool {
-        self.inner.sealer.is_some()
+    /// Makes texts of the profile store durable.
+    pub(crate) async fn store(&self, entries: Vec<(ProfileKey, Vec<u8>)>) -> Result<(), Stopped> {
+        let (reply, stored) = oneshot::channel();
+        self.inner.journal.send(Work::Store(entries, reply)).map_err(|_| Stopped)?;
+        stored.await.map_err(|_| Stopped)
     }
 
     /// Returns what the clock of the wall says, also where stamps do not follow it.

@@ -18,8 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::archiver::{ArchiveSender, Order};
 use crate::free_space::FreeSpace;
-use crate::partner_keys::{KeyHash, KeyOwner, SigningSecret};
-use crate::profile_keys::{self, API_KEY_PREFIX};
+use crate::profile_keys;
 use crate::shared::Shared;
 
 /// Why the engine stopped.
@@ -75,8 +74,8 @@ fn archiving(generation: Option<u64>) -> String {
 pub(crate) enum Work {
     /// Makes a group durable.
     Commit(Group),
-    /// Makes durable what partners' keys are now.
-    PutKeys(Vec<(KeyHash, KeyOwner, Option<SigningSecret>)>, oneshot::Sender<()>),
+    /// Makes texts of the profile store durable.
+    Store(Vec<(ProfileKey, Vec<u8>)>, oneshot::Sender<()>),
     /// Seals what there is, so that it is archived and a snapshot taken; tells where that was.
     Snapshot(oneshot::Sender<Seq>),
     /// Drops a generation that is archived.
@@ -107,8 +106,8 @@ pub(crate) enum Report {
 
 /// A way to the thread. A send never waits, so that nobody who owes the thread something can be held up by it.
 ///
-/// What is under way is bounded by who sends: one group of the router, one put and one snapshot at a time, one order to
-/// close, and one trim for each generation that the thread itself handed to the archiver.
+/// What is under way is bounded by who sends: one group of the router, one put of an administrator's and one snapshot at a time, one
+/// order to close, and one trim for each generation that the thread itself handed to the archiver.
 pub(crate) type WorkSender = Sender<Work>;
 
 /// What the thread writes to, and where it shows that.
@@ -146,8 +145,8 @@ pub(crate) fn start(
                 Work::Snapshot(asked) => writer.snapshot(asked),
                 Work::Trim(generation) => writer.journal.trim(generation).map_err(Fault::from),
                 Work::Commit(group) => writer.commit(&group).map(|()| report(Report::Committed)),
-                Work::PutKeys(keys, reply) => writer.put_keys(keys).map(|()| {
-                    // Whoever asked may be gone; the keys stay.
+                Work::Store(entries, reply) => writer.profiles.put(&entries).map_err(Fault::from).map(|()| {
+                    // Whoever asked may be gone; what is stored stays.
                     let _ = reply.send(());
                 }),
             };
@@ -253,20 +252,5 @@ impl Writer {
             // It ends only after it reported why; the report stops the engine.
             tracing::error!("the archiver is gone");
         }
-    }
-
-    fn put_keys(&mut self, keys: Vec<(KeyHash, KeyOwner, Option<SigningSecret>)>) -> Result<(), Fault> {
-        let entries: Result<Vec<_>, ProfileError> = keys
-            .iter()
-            .map(|(hash, owner, _)| {
-                let key = ProfileKey::new([API_KEY_PREFIX, hash].concat())?;
-                Ok((key, owner.stored()))
-            })
-            .collect();
-        self.profiles.put(&entries?)?;
-        for (hash, owner, secret) in keys {
-            self.shared.set_key(hash, owner, secret);
-        }
-        Ok(())
     }
 }

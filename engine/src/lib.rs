@@ -16,6 +16,7 @@ mod journal_thread;
 mod naming;
 mod operate;
 mod partner_keys;
+mod partners;
 mod preview;
 mod profile_keys;
 mod recovery;
@@ -45,8 +46,9 @@ pub use preview::Previewed;
 pub use recovery::{FoldError, Verified, VerifyError, verify};
 pub use refund::{RefundRequest, Refunded};
 pub use request::{
-    Admitted, ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller, CustomerRef, GivenKey,
-    NotTaken, PartnerKey, PurchaseRequest, ReadError, ReadOnly, RecordAndRules, SnapshotError, StopError, Stopped,
+    AdministerError, Admitted, ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, BookError, Booking, Caller,
+    CustomerRef, GivenKey, NotTaken, PartnerKey, PurchaseRequest, ReadError, ReadOnly, RecordAndRules, StopError,
+    Stopped,
 };
 pub use start::{EngineConfig, StartError, StartReport};
 pub use what_if::{

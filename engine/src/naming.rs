@@ -94,6 +94,12 @@ impl Naming {
                 canonical.push(1);
                 canonical.extend_from_slice(&partner.0.to_le_bytes());
             }
+            // Whatever its role is by then: the account asks.
+            Actor::Person(account, _) => {
+                canonical.push(2);
+                canonical.extend_from_slice(&account.0.to_le_bytes());
+            }
+            Actor::Server => canonical.push(3),
         }
         canonical.extend_from_slice(text.as_bytes());
         OperationKey(first_half(blake3::Hasher::new_keyed(&self.operation_key).update(&canonical)))

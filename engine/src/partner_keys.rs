@@ -9,6 +9,9 @@ use data_encoding::HEXLOWER;
 use crate::request::ApiKeyId;
 use crate::seal::Sealer;
 
+/// The version of what is stored of a partner's standing.
+pub(crate) const PARTNER_VALUE_VERSION: u8 = 1;
+
 /// The hash of an API key.
 pub(crate) type KeyHash = [u8; 32];
 

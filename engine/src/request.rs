@@ -4,9 +4,11 @@
 
 use std::sync::Arc;
 
+use kembali_core::audit::PartnerStanding;
 use kembali_core::catalogue::Catalogue;
 use kembali_core::draft::CatalogueDraft;
 use kembali_core::event::{Body, Record};
+use kembali_core::operation::Actor;
 use kembali_core::purchase::Purchase;
 use kembali_core::{CatalogueRejection, CustomerId, PartnerId, Rejection, Seq, TenantId};
 
@@ -34,6 +36,8 @@ pub struct Admitted {
     pub caller: Caller,
     /// What each request must be signed with; `None` where the key alone opens.
     pub secret: Option<SigningSecret>,
+    /// What its partner may do.
+    pub standing: PartnerStanding,
 }
 
 /// An API key of a partner.
@@ -140,6 +144,8 @@ impl std::fmt::Debug for PartnerKey {
 /// A change of a tenant's rules.
 #[derive(Clone, Debug)]
 pub struct ApplyRequest {
+    /// Who changes them.
+    pub actor: Actor,
     /// The rules as wanted.
     pub draft: CatalogueDraft,
     /// API keys to give to partners.
@@ -253,13 +259,13 @@ pub enum NotTaken {
     ReadOnly(#[from] ReadOnly),
 }
 
-/// Why no snapshot was taken.
+/// Why an administrator's act was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SnapshotError {
+pub enum AdministerError {
     /// See [`ReadOnly`].
     #[error(transparent)]
     ReadOnly(#[from] ReadOnly),
-    /// The engine has stopped.
+    /// The engine has stopped; whether it is done is unknown.
     #[error(transparent)]
     Stopped(#[from] Stopped),
 }

@@ -6,10 +6,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use kembali_core::audit::PartnerStanding;
 use kembali_core::catalogue::Catalogue;
 use kembali_core::event::{Event, Record};
 use kembali_core::placement::Removal;
-use kembali_core::{Seq, TenantId};
+use kembali_core::{PartnerId, Seq, TenantId};
 use kembali_journal::{Frame, codec};
 use kembali_snapshots::Archive;
 use tokio::sync::watch;
@@ -37,7 +38,9 @@ struct Rules {
     /// Whose each key is, and the secret of one that has it, where it could be opened.
     key_owners: HashMap<KeyHash, (KeyOwner, Option<SigningSecret>)>,
     /// Who may come in, by the ids of the keys that are not revoked; each with the whole hash, and what its requests are signed with.
-    callers: HashMap<ApiKeyId, (KeyHash, Admitted)>,
+    callers: HashMap<ApiKeyId, (KeyHash, Caller, Option<SigningSecret>)>,
+    /// What partners may do of whom anything is said.
+    standings: HashMap<PartnerId, PartnerStanding>,
 }
 
 impl Rules {
@@ -58,6 +61,10 @@ impl Rules {
         owned.into_iter().for_each(|hash| self.resolve(hash));
     }
 
+    fn standing(&self, partner: PartnerId) -> PartnerStanding {
+        self.standings.get(&partner).copied().unwrap_or_default()
+    }
+
     fn resolve(&mut self, hash: KeyHash) {
         let Some((owner, secret)) = self.key_owners.get(&hash) else { return };
         let key = key_id(&hash);
@@ -69,7 +76,7 @@ impl Rules {
         let Some(catalogue) = self.present.get(&owner.tenant) else { return };
         if let Some(partner) = catalogue.partner_by_slug(&owner.partner) {
             let caller = Caller { tenant: catalogue.tenant, partner: partner.id, key };
-            self.callers.insert(key, (hash, Admitted { caller, secret: secret.clone() }));
+            self.callers.insert(key, (hash, caller, secret.clone()));
         }
     }
 }
@@ -169,12 +176,23 @@ impl Shared {
     }
 
     pub(crate) fn is_admitted(&self, caller: Caller) -> bool {
-        read(&self.rules).callers.contains_key(&caller.key)
+        let rules = read(&self.rules);
+        rules.callers.contains_key(&caller.key) && !rules.standing(caller.partner).is_suspended
     }
 
     pub(crate) fn admitted(&self, hash: &KeyHash) -> Option<Admitted> {
         let rules = read(&self.rules);
-        rules.callers.get(&key_id(hash)).filter(|(whole, _)| whole == hash).map(|(_, admitted)| admitted.clone())
+        let (_, caller, secret) = rules.callers.get(&key_id(hash)).filter(|(whole, ..)| whole == hash)?;
+        Some(Admitted { caller: *caller, secret: secret.clone(), standing: rules.standing(caller.partner) })
+    }
+
+    pub(crate) fn partner_standing(&self, partner: PartnerId) -> PartnerStanding {
+        read(&self.rules).standing(partner)
+    }
+
+    /// Shows what a partner may do now that this is durable.
+    pub(crate) fn set_partner_standing(&self, partner: PartnerId, standing: PartnerStanding) {
+        write(&self.rules).standings.insert(partner, standing);
     }
 
     pub(crate) fn catalogue_at(&self, tenant: TenantId, version: u32) -> Option<Arc<Catalogue>> {

@@ -9,8 +9,10 @@ use std::thread;
 
 use actix::{Actor as _, Addr, Arbiter, System};
 use kembali_core::ledger::Ledger;
-use kembali_core::{CustomerId, Seq, TenantId};
-use kembali_journal::{Journal, OpenError, Options, ProfileError, ProfileStore, SledJournal, SyncFault, TrimError};
+use kembali_core::{CustomerId, PartnerId, Seq, TenantId};
+use kembali_journal::{
+    Journal, OpenError, Options, ProfileError, ProfileStore, SledJournal, SyncFault, TrimError, profile_value,
+};
 use kembali_machine::{Router, Shard, ShardOf};
 use kembali_snapshots::{Archive, IoFault, Snapshots};
 
@@ -22,8 +24,8 @@ use crate::history::History;
 use crate::installation::{InstallationKey, KeyError};
 use crate::journal_thread::{self, Fault, Stores};
 use crate::naming::Naming;
-use crate::partner_keys::{KeyOwner, Unopened};
-use crate::profile_keys::API_KEY_PREFIX;
+use crate::partner_keys::{KeyOwner, PARTNER_VALUE_VERSION, Unopened};
+use crate::profile_keys::{API_KEY_PREFIX, PARTNER_PREFIX};
 use crate::recovery::{
     ARCHIVE_DIR, FoldError, JOURNAL_DIR, PROFILES_HEAD, Recovered, SNAPSHOTS_DIR, parts_of, recover,
 };
@@ -103,9 +105,9 @@ pub enum StartError {
         /// The tenant and the partner of each key.
         partners: Vec<String>,
     },
-    /// An entry of an API key is not what was written.
-    #[error("the entry of an API key is damaged; restore the profile store from a backup")]
-    KeyEntry,
+    /// What the profile store holds of a key or a partner is not what was written.
+    #[error("the entry of {0} is damaged; restore the profile store from a backup")]
+    Entry(&'static str),
     /// The journal's records are no ledger.
     #[error(transparent)]
     Fold(#[from] FoldError),
@@ -136,7 +138,7 @@ impl StartError {
             StartError::Open(error) => matches!(error, OpenError::Damage { .. }),
             StartError::Key(error) => error.is_damage(),
             StartError::Fold(error) => error.is_damage(),
-            StartError::KeyEntry => true,
+            StartError::Entry(_) => true,
             StartError::Profiles(error) => matches!(error, ProfileError::Damage(_)),
             StartError::DataDir { .. }
             | StartError::Sealed { .. }
@@ -211,11 +213,22 @@ impl Engine {
         mended.extend(bad_snapshots);
         let shared = Arc::new(Shared::new(archive, tail));
         ledger.desk.catalogue_versions().for_each(|catalogue| shared.publish_rules(catalogue));
+        for (key, stored) in profiles.list(PARTNER_PREFIX)? {
+            let id = key.as_bytes().get(PARTNER_PREFIX.len()..).and_then(|id| id.try_into().ok());
+            let partner = id.map(|id| PartnerId(u32::from_be_bytes(id)));
+            let standing = profile_value::decode(PARTNER_VALUE_VERSION, &stored);
+            let (Some(partner), Some(standing)) = (partner, standing) else {
+                return Err(StartError::Entry("a partner"));
+            };
+            shared.set_partner_standing(partner, standing);
+        }
         let sealer = config.secrets_key.as_ref().map(Sealer::new);
         let mut unopened = Vec::new();
         for (key, owner) in profiles.list(API_KEY_PREFIX)? {
             let hash = key.as_bytes().get(API_KEY_PREFIX.len()..).and_then(|hash| hash.try_into().ok());
-            let (Some(hash), Some(owner)) = (hash, KeyOwner::parse(&owner)) else { return Err(StartError::KeyEntry) };
+            let (Some(hash), Some(owner)) = (hash, KeyOwner::parse(&owner)) else {
+                return Err(StartError::Entry("an API key"));
+            };
             match owner.secret(&hash, sealer.as_ref()) {
                 Ok(secret) => shared.set_key(hash, owner, secret),
                 Err(Unopened) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 use kembali_core::catalogue::Catalogue;
-use kembali_core::{Seq, TenantId};
+use kembali_core::{Instant, Seq, TenantId};
 use kembali_engine::{Engine, TotalsView};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
@@ -13,8 +13,11 @@ use tokio::time::timeout;
 use crate::auth::Identity;
 use crate::codes;
 use crate::config::{Limits, Secret};
+use crate::key_usage::KeyUses;
+use crate::partner_gate::PartnerGates;
 use crate::problem::Problem;
 use crate::query::{Past, Query};
+use crate::replays::Replays;
 use crate::routes::{Endpoint, ROUTES};
 use crate::wire::instant::Rfc3339;
 use crate::{apply, docs, openapi, operations, reads, snapshots, what_if};
@@ -27,21 +30,29 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     /// Room for subscribers of the event stream.
     pub(crate) subscribers: Arc<Semaphore>,
+    /// Signatures that were seen.
+    pub(crate) replays: Arc<Replays>,
+    /// What partners may send.
+    pub(crate) partner_gates: Arc<PartnerGates>,
+    /// How their keys are used, since the server started.
+    pub(crate) key_uses: Arc<KeyUses>,
+    /// When that was.
+    pub(crate) started_at: Instant,
     /// Held while one part of the rules is read, changed and applied: parts never conflict with each other.
     pub(crate) part_change: Arc<Mutex<()>>,
 }
 
 impl App {
-    /// Finds the tenant that a request is about: a partner's own, or the one that an operator names.
+    /// Finds the tenant that a request is about: a caller's own, or the one that whoever holds the server's token names.
     pub(crate) async fn tenant(&self, identity: Identity, query: &Query) -> Result<Arc<Catalogue>, Problem> {
         let unknown = || Problem::new(&codes::TENANT_NOT_FOUND);
-        let Identity::Partner(caller) = identity else {
+        let Some(own) = identity.tenant() else {
             let slug = query.required("tenant")?;
             return self.engine.catalogue(slug, None).await?.ok_or_else(unknown);
         };
-        let own = self.tenant_by_id(caller.tenant).await?;
+        let own = self.tenant_by_id(own).await?;
         match query.text("tenant") {
-            // Other tenants do not exist for a partner.
+            // Other tenants do not exist for whoever is of one.
             Some(slug) if slug != own.slug => Err(unknown()),
             _ => Ok(own),
         }
@@ -109,7 +120,7 @@ impl App {
     /// 403 for a partner: what a customer had in the past tells of the purchases of other partners. 409 for what is not
     /// past yet.
     pub(crate) async fn past(&self, identity: Identity, query: &Query) -> Result<Option<Seq>, Problem> {
-        if query.text("at").is_some() && identity != Identity::Operator {
+        if query.text("at").is_some() && !identity.is_operator() {
             return Err(Problem::new(&codes::ROLE_INSUFFICIENT).detail("`at` is for operators alone."));
         }
         self.position(query, "at").await
@@ -202,6 +213,8 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::PutTierProgram => on(put, apply::tier_programs::put),
         Endpoint::Partners => get(reads::catalogue::partners),
         Endpoint::PostPartner => on(MethodFilter::POST, apply::partners::post),
+        Endpoint::PatchPartner => on(MethodFilter::PATCH, apply::standing::patch),
+        Endpoint::Audit => get(reads::audit::list),
         Endpoint::ApiKeys => get(apply::api_keys::list),
         Endpoint::PostApiKey => on(MethodFilter::POST, apply::api_keys::post),
         Endpoint::DeleteApiKey => on(MethodFilter::DELETE, apply::api_keys::delete),

@@ -2,6 +2,8 @@
 //! [`crate::routes`]; whether an object is the caller's own is checked where the object is read.
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
+use kembali_core::TenantId;
+use kembali_core::operation::Actor;
 use kembali_engine::Caller;
 
 use crate::codes;
@@ -16,7 +18,46 @@ const API_KEY: &str = "x-api-key";
 pub(crate) enum Identity {
     Nobody,
     Partner(Caller),
-    Operator,
+    Operator(Operator),
+}
+
+/// Whoever sees, explains and corrects what is a tenant's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Operator {
+    /// The one tenant that there is for a person; whoever holds the server's token names one.
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) actor: Actor,
+}
+
+/// Whoever holds the server's token.
+pub(crate) const TOKEN_HOLDER: Operator = Operator { tenant: None, actor: Actor::Operator };
+
+impl Identity {
+    pub(crate) const fn is_operator(self) -> bool {
+        matches!(self, Identity::Operator(_))
+    }
+
+    /// Returns the one tenant that there is for the caller; `None` of whoever may name any.
+    pub(crate) const fn tenant(self) -> Option<TenantId> {
+        match self {
+            Identity::Nobody => None,
+            Identity::Partner(caller) => Some(caller.tenant),
+            Identity::Operator(operator) => operator.tenant,
+        }
+    }
+
+    /// Returns who that is in the ledger.
+    ///
+    /// # Errors
+    ///
+    /// 403 of nobody.
+    pub(crate) fn actor(self) -> Result<Actor, Problem> {
+        match self {
+            Identity::Nobody => Err(Problem::new(&codes::ROLE_INSUFFICIENT)),
+            Identity::Partner(caller) => Ok(Actor::Partner(caller.partner)),
+            Identity::Operator(operator) => Ok(operator.actor),
+        }
+    }
 }
 
 /// Finds out who calls a route of `role`.
@@ -39,7 +80,11 @@ pub(crate) fn identify(
         let header = headers.get(AUTHORIZATION)?.as_bytes();
         let Some(secret) = operator_token else { return Some(Err(Problem::new(&codes::OPERATOR_ACCESS_DISABLED))) };
         let is_right = bearer(header).is_some_and(|token| secret.is(token));
-        Some(if is_right { Ok(Identity::Operator) } else { Err(Problem::new(&codes::OPERATOR_TOKEN_UNKNOWN)) })
+        Some(if is_right {
+            Ok(Identity::Operator(TOKEN_HOLDER))
+        } else {
+            Err(Problem::new(&codes::OPERATOR_TOKEN_UNKNOWN))
+        })
     };
     let insufficient = || Problem::new(&codes::ROLE_INSUFFICIENT);
     match role {
@@ -96,7 +141,7 @@ mod tests {
         match identify(&headers, role, with_token.then_some(&secret), find) {
             Ok(Identity::Nobody) => "nobody".to_owned(),
             Ok(Identity::Partner(_)) => "partner".to_owned(),
-            Ok(Identity::Operator) => "operator".to_owned(),
+            Ok(Identity::Operator(_)) => "operator".to_owned(),
             Err(problem) => format!("{} {}", problem.code.status, problem.code.code),
         }
     }

@@ -103,6 +103,8 @@ registry! {
         "Sign the method, the path with its query, the timestamp, the SHA-256 of the body as sent and the idempotency key, if there is one, a line each."
     SIGNATURE_UNEXPECTED 401 "signature_unexpected" final "This API key has no secret, so nobody checks the signature"
         "Leave out `X-Signature`, or have an operator give a key with a secret."
+    SIGNATURE_REPLAYED 401 "signature_replayed" final "This signature was used before"
+        "Sign each request anew. Two that are alike and of one second differ by decimals of `X-Timestamp`, of which there may be nine."
     TIMESTAMP_OFF 401 "timestamp_off" final "The request was not signed about now"
         "Set the clock and sign again: `X-Timestamp` is in seconds and at most `window_seconds` from `server_time`."
     API_KEY_UNKNOWN 401 "api_key_unknown" final "The API key belongs to nobody"
@@ -115,6 +117,8 @@ registry! {
         "Send a partner's key in `X-Api-Key`, or `Authorization: Bearer <token>`."
     OPERATOR_ACCESS_DISABLED 403 "operator_access_disabled" final "This server takes no operators"
         "Start the server with an operator token."
+    PARTNER_SUSPENDED 403 "partner_suspended" final "The partner is suspended"
+        "Nothing was done. Ask whoever runs the programme; send it again with the same ids once the partner is open."
     ROLE_INSUFFICIENT 403 "role_insufficient" final "These credentials do not open this route"
         "Use credentials of the role that the route asks for."
 
@@ -309,6 +313,12 @@ registry! {
         "Refund at most `remaining_quantity` for `remaining_amount` of the product of the line that `line` numbers, counted from 0."
     REFUNDS_TOO_MANY 422 "refunds_too_many" final "The purchase has as many refunds as there may be"
         "A purchase has at most `refunds_max` refunds."
+
+    // More than the caller may.
+    RATE_LIMITED 429 "rate_limited" retry "The partner sends more requests than it may"
+        "Nothing was done: send at most `requests_per_second`; `RateLimit` tells what is left, `Retry-After` when to go on. A stream is one request."
+    TOO_MANY_AT_ONCE 429 "too_many_at_once" retry "The partner has more requests under way than it may"
+        "Nothing was done: have at most `requests_at_once` under way, and send it again once one is answered."
 
     // The server.
     INTERNAL 500 "internal" final "Something went wrong here"

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::partner_gate::PartnerLimits;
 use subtle::ConstantTimeEq as _;
 
 /// How the server is run.
@@ -30,6 +31,10 @@ impl ServerConfig {
 pub struct Limits {
     /// Connections at one time; more wait in the system's queue.
     pub connections_max: usize,
+    /// What a partner may send that has no limits of its own.
+    pub partners: PartnerLimits,
+    /// Signatures that are remembered at one time; more signed requests are refused as overload.
+    pub signatures_max: usize,
     /// How long a connection may take to send the head of a request, and may idle between two.
     pub head_time_max: Duration,
     /// How long a single body may take. A stream may take for ever, as long as something comes.
@@ -58,6 +63,8 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections_max: 1_024,
+            partners: PartnerLimits::default(),
+            signatures_max: 4 * 1_024 * 1_024,
             head_time_max: Duration::from_secs(30),
             body_time_max: Duration::from_secs(30),
             stream_idle_max: Duration::from_secs(15 * 60),

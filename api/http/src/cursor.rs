@@ -15,6 +15,7 @@ pub(crate) enum List {
     RiskChecks = 5,
     Payments = 6,
     Reviews = 7,
+    Audit = 8,
 }
 
 const VERSION: u8 = 2;

@@ -4,6 +4,7 @@
 //! (booking purchases), `reads`, `apply` and `what_if` (everything an operator does), `feed` (the event stream). [`wire`] is what
 //! crosses the network, [`codes`] what can go wrong. [`openapi`] describes all of it, `docs` shows that to people.
 
+mod admission;
 mod app;
 mod apply;
 mod auth;
@@ -15,12 +16,15 @@ mod cursor;
 mod docs;
 mod feed;
 mod ingest;
+mod key_usage;
 pub mod openapi;
 mod operations;
 mod parameters;
+mod partner_gate;
 mod problem;
 mod query;
 mod reads;
+mod replays;
 mod request_id;
 pub mod routes;
 mod server;
@@ -31,6 +35,7 @@ mod what_if;
 pub mod wire;
 
 pub use config::{Limits, Secret, ServerConfig};
+pub use partner_gate::PartnerLimits;
 pub use server::{BindError, Server};
 pub use what_if::{BOUND_EXPECTED, document as what_if_document, parse_bound};
 pub use wire::catalogue::CatalogueFile;

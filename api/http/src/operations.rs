@@ -256,7 +256,7 @@ pub(crate) async fn show(
     let (record, catalogue) = app.engine.record(seq).await?.ok_or_else(unknown)?;
     let done = operation_of(&record.body).filter(|_| record.body.tenant == tenant.tenant).ok_or_else(unknown)?;
     match identity {
-        Identity::Operator => (),
+        Identity::Operator(_) => (),
         Identity::Partner(caller) if done.actor == Actor::Partner(caller.partner) => (),
         Identity::Partner(_) | Identity::Nobody => return Err(unknown()),
     }
@@ -284,11 +284,7 @@ impl Ask {
         headers: &HeaderMap,
     ) -> Result<Ask, Problem> {
         let query = Query::parse(uri, parameters::of(endpoint))?;
-        let actor = match identity {
-            Identity::Operator => Actor::Operator,
-            Identity::Partner(caller) => Actor::Partner(caller.partner),
-            Identity::Nobody => return Err(Problem::new(&codes::ROLE_INSUFFICIENT)),
-        };
+        let actor = identity.actor()?;
         let tenant = app.tenant(identity, &query).await?.tenant;
         let (key, dry_run) = (key_of(headers)?, query.flag("dry_run")?);
         if key.is_none() && parameters::insists_on_key(endpoint) == Some(true) {
@@ -397,7 +393,7 @@ fn answer(
     Ok(response)
 }
 
-async fn body_of<T: OperationBody>(app: &App, request: Request<Body>) -> Result<T, Problem> {
+pub(crate) async fn body_of<T: OperationBody>(app: &App, request: Request<Body>) -> Result<T, Problem> {
     let (head, body) = request.into_parts();
     let document = read_json(&head.headers, body, BODY_BYTES_MAX, app.limits.body_time_max).await?;
     parse(&document)

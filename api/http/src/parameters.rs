@@ -193,7 +193,8 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         Endpoint::Statement => &[TENANT, MIN_SEQ, STATEMENT_FROM, STATEMENT_TO, LIMIT, CURSOR],
         Endpoint::ExplainPurchase => &[TENANT, MIN_SEQ],
         Endpoint::Catalogue => &[TENANT, VERSION, MIN_SEQ, AT],
-        Endpoint::ApiKeys | Endpoint::DeleteApiKey => &[TENANT],
+        Endpoint::ApiKeys | Endpoint::DeleteApiKey | Endpoint::PatchPartner => &[TENANT],
+        Endpoint::Audit => &[TENANT, MIN_SEQ, LIMIT, CURSOR],
         Endpoint::WhatIf => &[TENANT, WHAT_IF_FROM, WHAT_IF_TO, TOP],
         Endpoint::PutPromo
         | Endpoint::PatchPromo

@@ -13,7 +13,7 @@ use hyper::header::{
 use kembali_core::operation::OperationRejection;
 use kembali_core::refund::RefundRejection;
 use kembali_core::{CatalogueRejection, Rejection};
-use kembali_engine::{ApplyError, BookError, NotTaken, OperateError, ReadError, ReadOnly, SnapshotError, Stopped};
+use kembali_engine::{AdministerError, ApplyError, BookError, NotTaken, OperateError, ReadError, ReadOnly, Stopped};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::Value;
 
@@ -201,7 +201,7 @@ impl Problem {
         *response.status_mut() = StatusCode::from_u16(self.code.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        if self.code.status == 503 {
+        if matches!(self.code.status, 429 | 503) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
         if self.code.status == 401 {
@@ -289,11 +289,11 @@ impl From<NotTaken> for Problem {
     }
 }
 
-impl From<SnapshotError> for Problem {
-    fn from(error: SnapshotError) -> Problem {
+impl From<AdministerError> for Problem {
+    fn from(error: AdministerError) -> Problem {
         match error {
-            SnapshotError::ReadOnly(read_only) => read_only.into(),
-            SnapshotError::Stopped(stopped) => stopped.into(),
+            AdministerError::ReadOnly(read_only) => read_only.into(),
+            AdministerError::Stopped(stopped) => stopped.into(),
         }
     }
 }

@@ -128,6 +128,8 @@ pub enum Endpoint {
     Partners,
     /// Creates a partner.
     PostPartner,
+    /// Suspends a partner, opens it again, or gives it limits of its own.
+    PatchPartner,
     /// Lists a partner's API keys.
     ApiKeys,
     /// Gives a partner one more API key.
@@ -148,6 +150,8 @@ pub enum Endpoint {
     TrialBalance,
     /// Decides recorded purchases again under other rules.
     WhatIf,
+    /// Lists what administrators did.
+    Audit,
     /// Archives what is durable and takes a snapshot of it.
     PostSnapshot,
     /// Upgrades to WebSocket and sends events.
@@ -229,6 +233,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::PUT, "/v1/tier-programs/{name}", Operator, Endpoint::PutTierProgram),
     route(Method::GET, "/v1/partners", Operator, Endpoint::Partners),
     route(Method::POST, "/v1/partners", Operator, Endpoint::PostPartner),
+    route(Method::PATCH, "/v1/partners/{slug}", Operator, Endpoint::PatchPartner),
     route(Method::GET, "/v1/partners/{slug}/api-keys", Operator, Endpoint::ApiKeys),
     route(Method::POST, "/v1/partners/{slug}/api-keys", Operator, Endpoint::PostApiKey),
     route(Method::DELETE, "/v1/partners/{slug}/api-keys/{id}", Operator, Endpoint::DeleteApiKey),
@@ -239,6 +244,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/reports/liability", Operator, Endpoint::Liability),
     route(Method::GET, "/v1/trial-balance", Operator, Endpoint::TrialBalance),
     route(Method::POST, "/v1/what-if", Operator, Endpoint::WhatIf),
+    route(Method::GET, "/v1/audit", Operator, Endpoint::Audit),
     route(Method::POST, "/v1/snapshots", Operator, Endpoint::PostSnapshot),
     route(Method::GET, "/v1/stream", PartnerOrOperator, Endpoint::Stream),
 ];

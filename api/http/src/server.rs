@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use axum::Router;
+use governor::clock::MonotonicClock;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,6 +20,8 @@ use tokio_io_timeout::TimeoutStream;
 use crate::app::{App, router};
 use crate::config::{Limits, ServerConfig};
 use crate::feed::Switch;
+use crate::partner_gate::PartnerGates;
+use crate::replays::Replays;
 use crate::service::serve;
 
 /// How long to wait after the system refused a connection for want of something.
@@ -78,6 +81,10 @@ impl Server {
         let Server { listener, engine, config, .. } = self;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let app = App {
+            started_at: engine.wall(),
+            replays: Arc::new(Replays::new(config.limits.signatures_max)),
+            partner_gates: Arc::new(PartnerGates::new(config.limits.partners, MonotonicClock)),
+            key_uses: Arc::default(),
             engine,
             operator_token: config.operator_token.map(Arc::new),
             limits: config.limits,

@@ -1,6 +1,4 @@
-//! One request: its id, its route, its caller, then whoever serves it. Every refusal is written out here.
-
-use std::cell::Cell;
+//! One request: its id, its route, its caller (see [`crate::admission`]), then whoever serves it. Every refusal is written out here.
 
 use axum::Router;
 use axum::body::Body;
@@ -9,22 +7,24 @@ use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use tower::ServiceExt as _;
 
+use crate::admission::{self, Entered};
 use crate::app::App;
-use crate::auth::{Identity, identify};
+use crate::auth::Identity;
 use crate::codes::{self, Code};
 use crate::feed::{self, Switch};
 use crate::ingest;
+use crate::partner_gate::{Rate, until_sent};
 use crate::problem::Problem;
 use crate::reads::Json;
 use crate::request_id::{self, RequestId};
 use crate::routes::{self, Endpoint, Found};
-use crate::signature;
 use crate::wire::health::{Health, Status};
 
 /// Serves one request.
 pub(crate) async fn serve(app: &App, router: &Router, switch: &Switch, request: Request<Incoming>) -> Response {
     let request_id = RequestId::of(request.headers());
-    let mut response = match dispatch(app, router, switch, request.map(Body::new), &request_id).await {
+    let mut rate = None;
+    let mut response = match dispatch(app, router, switch, request.map(Body::new), (&request_id, &mut rate)).await {
         Ok(response) => response,
         Err(problem) => problem.into_http(&request_id),
     };
@@ -32,6 +32,9 @@ pub(crate) async fn serve(app: &App, router: &Router, switch: &Switch, request: 
         response = problem.into_http(&request_id);
     }
     response.headers_mut().insert(request_id::HEADER, request_id.header());
+    if let Some(rate) = rate {
+        rate.write(response.headers_mut());
+    }
     response
 }
 
@@ -39,8 +42,8 @@ async fn dispatch(
     app: &App,
     router: &Router,
     switch: &Switch,
-    mut request: Request<Body>,
-    request_id: &RequestId,
+    request: Request<Body>,
+    (request_id, rate): (&RequestId, &mut Option<Rate>),
 ) -> Result<Response, Problem> {
     let route = match routes::find(request.method(), request.uri().path()) {
         Found::Route(route) => route,
@@ -51,44 +54,22 @@ async fn dispatch(
         }
         Found::Nothing => return Err(Problem::new(&codes::ROUTE_UNKNOWN)),
     };
-    // Caller and secret are found at once: a key that is revoked in between must not be one that opens alone.
-    let (identity, secret) = {
-        let secret = Cell::new(None);
-        let partner_of_key = |key: &str| {
-            let admitted = app.engine.admit_key(key)?;
-            secret.set(admitted.secret);
-            Some(admitted.caller)
-        };
-        let identity = identify(request.headers(), route.role, app.operator_token.as_deref(), partner_of_key)?;
-        (identity, secret.take())
-    };
-    if let Identity::Partner(caller) = identity {
-        request = match secret {
-            Some(secret) => {
-                let signed = signature::check(request, secret.as_bytes(), app.engine.wall(), &app.limits).await?;
-                // The body may have taken its time.
-                if !app.engine.is_admitted(caller) {
-                    return Err(Problem::new(&codes::API_KEY_UNKNOWN));
-                }
-                signed
-            }
-            None => signature::check_none(request.headers()).map(|()| request)?,
-        };
-    }
-    match (route.endpoint, identity) {
+    let Entered { identity, mut request, permit } = admission::enter(app, route.role, request, rate).await?;
+    let response = match (route.endpoint, identity) {
         (Endpoint::BookPurchases, Identity::Partner(caller)) => {
-            ingest::purchases(app, caller, request, request_id).await
+            ingest::purchases(app, caller, request, request_id).await?
         }
-        (Endpoint::BookPurchases, _) => Err(Problem::new(&codes::ROLE_INSUFFICIENT)),
-        (Endpoint::Stream, identity) => feed::open(app, identity, request, switch).await,
-        (Endpoint::Health, _) => Ok(health(Status::Ok)),
+        (Endpoint::BookPurchases, _) => return Err(Problem::new(&codes::ROLE_INSUFFICIENT)),
+        // A subscriber is under way for as long as it lives.
+        (Endpoint::Stream, identity) => return feed::open(app, identity, request, switch, permit).await,
+        (Endpoint::Health, _) => health(Status::Ok),
         (Endpoint::Ready, _) => {
             app.engine.tenants().await?;
             if app.engine.is_clock_off() {
                 return Err(Problem::new(&codes::CLOCK_OFF));
             }
             // Ready all the same: reads go on, and a balancer that turned everybody away would stop them too.
-            Ok(health(if app.engine.is_read_only() { Status::ReadOnly } else { Status::Ok }))
+            health(if app.engine.is_read_only() { Status::ReadOnly } else { Status::Ok })
         }
         _ => {
             request.extensions_mut().insert(identity);
@@ -96,9 +77,13 @@ async fn dispatch(
             if let Some(code) = unexplained(&response) {
                 response.extensions_mut().insert(Problem::new(code));
             }
-            Ok(response)
+            response
         }
-    }
+    };
+    Ok(match permit {
+        Some(permit) => response.map(|body| until_sent(body, permit)),
+        None => response,
+    })
 }
 
 /// Finds the code of an error that is the router's own, such as a path whose text is not UTF-8.

@@ -1,6 +1,6 @@
 //! Signed requests of partners: what is signed, and whether a signature is right.
 //!
-//! A key that has a secret opens nothing alone. Each request carries `X-Timestamp`, seconds since 1970, and `X-Signature`, the
+//! A key that has a secret opens nothing alone. Each request carries `X-Timestamp`, seconds since 1970 with up to nine decimals, and `X-Signature`, the
 //! HMAC-SHA256 under the secret of these lines, each but the last with a line feed behind it:
 //!
 //! ```text
@@ -10,6 +10,8 @@
 //! (the SHA-256 of the body as sent, in lower-case hexadecimal)
 //! (the idempotency key, where the request has one)
 //! ```
+//!
+//! A signature opens once: two requests that are alike are told apart by the decimals of their timestamps.
 //!
 //! The whole body is read and checked before anything of it is booked, so a signed stream is one of bounded length; whoever has
 //! more sends the next one. Why, and why the idempotency key is signed too, is in ADR 0035.
@@ -23,11 +25,12 @@ use hyper::header::HeaderMap;
 use kembali_core::Instant;
 use sha2::{Digest as _, Sha256};
 
+use crate::app::App;
 use crate::body::read_raw;
 use crate::codes;
-use crate::config::Limits;
 use crate::operations::KEY_HEADER;
 use crate::problem::Problem;
+use crate::replays::Shown;
 
 /// When a request was signed.
 pub const TIMESTAMP_HEADER: &str = "x-timestamp";
@@ -83,18 +86,14 @@ impl Signed<'_> {
 /// # Errors
 ///
 /// 401 where it was not, or 413 and 408 where the body is too large or too slow.
-pub(crate) async fn check(
-    request: Request<Body>,
-    secret: &[u8],
-    now: Instant,
-    limits: &Limits,
-) -> Result<Request<Body>, Problem> {
+pub(crate) async fn check(request: Request<Body>, secret: &[u8], app: &App) -> Result<Request<Body>, Problem> {
+    let (now, limits) = (app.engine.wall(), &app.limits);
     let (head, body) = request.into_parts();
     let missing = || Problem::new(&codes::SIGNATURE_MISSING);
     let sent = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let (timestamp, signature) = sent(TIMESTAMP_HEADER).zip(sent(SIGNATURE_HEADER)).ok_or_else(missing)?;
     // What costs nothing comes first: nobody's body is read for a signature that cannot be right.
-    check_time(timestamp, now)?;
+    let second = check_time(timestamp, now)?;
     let invalid = || Problem::new(&codes::SIGNATURE_INVALID);
     let signature = digest_of(signature).ok_or_else(invalid)?;
     let bytes = read_raw(body, BODY_BYTES_MAX, limits.body_time_max).await?;
@@ -107,6 +106,11 @@ pub(crate) async fn check(
     if !signed.is_signed(secret, &bytes, &signature) {
         return Err(invalid());
     }
+    match app.replays.show(&signature, second, seconds_of(now)) {
+        Shown::First => (),
+        Shown::Again => return Err(Problem::new(&codes::SIGNATURE_REPLAYED)),
+        Shown::NoRoom => return Err(Problem::new(&codes::OVERLOADED)),
+    }
     Ok(Request::from_parts(head, Body::from(Bytes::from(bytes))))
 }
 
@@ -118,12 +122,18 @@ pub(crate) fn check_none(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-fn check_time(timestamp: &str, now: Instant) -> Result<(), Problem> {
-    let server_time = now.0.div_euclid(1_000_000);
-    let is_plain = timestamp.len() <= 12 && timestamp.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds = timestamp.parse::<i64>().ok().filter(|_| is_plain);
-    match seconds.map(|seconds| server_time.abs_diff(seconds)) {
-        Some(off) if off <= WINDOW_SECONDS as u64 => Ok(()),
+const fn seconds_of(now: Instant) -> i64 {
+    now.0.div_euclid(1_000_000)
+}
+
+/// Returns the second that a request was signed in.
+fn check_time(timestamp: &str, now: Instant) -> Result<i64, Problem> {
+    let server_time = seconds_of(now);
+    let is_digits = |text: &str, max| (1..=max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (seconds, fraction) = timestamp.split_once('.').map_or((timestamp, None), |(own, more)| (own, Some(more)));
+    let is_plain = is_digits(seconds, 12) && fraction.is_none_or(|fraction| is_digits(fraction, 9));
+    match seconds.parse::<i64>().ok().filter(|_| is_plain) {
+        Some(second) if server_time.abs_diff(second) <= WINDOW_SECONDS as u64 => Ok(second),
         _ => Err(Problem::new(&codes::TIMESTAMP_OFF)
             .member("server_time", server_time)
             .member("window_seconds", WINDOW_SECONDS)),
@@ -196,7 +206,15 @@ mod tests {
             ("0001483228800", false),
             ("+1483228800", false),
             ("-1483228800", false),
-            ("1483228800.0", false),
+            ("1483228800.0", true),
+            ("1483228800.123456789", true),
+            ("1483229100.999999999", true),
+            ("1483229101.0", false),
+            ("1483228800.1234567890", false),
+            ("1483228800.", false),
+            (".5", false),
+            ("1483228800.5.5", false),
+            ("1483228800.-5", false),
             (" 1483228800", false),
             ("", false),
             ("999999999999", false),

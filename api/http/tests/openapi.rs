@@ -237,6 +237,8 @@ async fn every_operation_answers_as_described() {
         ("/v1/partners/grocer/api-keys?tenant=journey", "POST", &json!({ "api_key": "another-key" })),
         ("/v1/partners/grocer/api-keys/KEY?tenant=journey", "DELETE", &Value::Null),
         ("/v1/partners/grocer/api-keys?tenant=journey", "GET", &Value::Null),
+        ("/v1/partners/grocer?tenant=journey", "PATCH", &json!({ "requests_at_once": 9, "reason": "a small shop" })),
+        ("/v1/audit?tenant=journey", "GET", &Value::Null),
     ] {
         let path = path.replace("ID", &id).replace("PURCHASE", &purchase_id).replace("KEY", &key_id);
         let body = if body.is_null() { String::new() } else { body.to_string() };

@@ -5,11 +5,13 @@
 mod support;
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::StreamExt as _;
 use hyper::header::HeaderName;
+use kembali_http::ServerConfig;
 use kembali_http::routes::{ROUTES, Role};
 use kembali_http::signature::{SIGNATURE_HEADER, Signed, TIMESTAMP_HEADER};
 use serde_json::{Value, json};
@@ -50,7 +52,9 @@ struct Signer {
 
 impl Signer {
     fn sign(&self, method: &str, path: &str, more: &[(&str, &str)], body: &[u8]) -> Vec<(String, String)> {
-        let timestamp = self.at.to_string();
+        // Each request is another one, also where all else is alike.
+        static REQUESTS: AtomicU32 = AtomicU32::new(0);
+        let timestamp = format!("{}.{:09}", self.at, REQUESTS.fetch_add(1, Ordering::Relaxed));
         let key = more.iter().find(|(name, _)| *name == "Idempotency-Key").map(|(_, key)| key.as_bytes());
         let signed = Signed { method, path_and_query: path, timestamp: &timestamp, idempotency_key: key };
         let signature = signed.sign(self.secret.as_bytes(), body);
@@ -74,7 +78,7 @@ async fn what_is_signed_is_served() {
     let body = purchase("S-1", 1_000, 1, 1);
     let booked = signer.call(&harness, "POST", "/v1/purchases", &[JSON], body.as_bytes()).await;
     assert_eq!(booked.status, 201, "{}", booked.text());
-    // A repeat of the very same request books nothing: whoever overheard it has gained nothing.
+    // A repeat that is signed anew gets what was booked.
     let again = signer.call(&harness, "POST", "/v1/purchases", &[JSON], body.as_bytes()).await;
     assert_eq!((again.text(), again.header("idempotency-replayed")), (booked.text(), Some("true")));
     let dry = signer.call(&harness, "POST", "/v1/purchases?dry_run=true", &[JSON], body.as_bytes()).await;
@@ -128,6 +132,49 @@ async fn every_route_of_partners_wants_a_signature() {
         }
     }
     assert!(20 < count, "{count} routes");
+    harness.stop().await;
+}
+
+/// Whoever overhears a signed request can do nothing with it: not what was refused, not a read, not by another key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_opens_once() {
+    let (harness, signer) = shop().await;
+    let twin = json!({ "api_key": "a-twin-of-the-key", "api_secret": signer.secret }).to_string();
+    assert_eq!(harness.operator("POST", KEYS, &twin).await.status, 201);
+    let body = purchase("S-1", 1_000, 1, 1);
+    for (method, path, body, status) in [
+        ("POST", "/v1/purchases", body.as_str(), 201),
+        ("POST", "/v1/purchases", r#"{"origin_id":"S-2"}"#, 400),
+        ("GET", "/v1/promos", "", 200),
+        ("GET", "/v1/operations/1", "", 404),
+    ] {
+        let mut headers = signer.sign(method, path, &[JSON], body.as_bytes());
+        assert_eq!(call(&harness, method, path, &headers, body.as_bytes()).await.status, status, "{method} {path}");
+        for key in [&signer.key, "a-twin-of-the-key"] {
+            headers[0].1 = key.to_owned();
+            let again = call(&harness, method, path, &headers, body.as_bytes()).await;
+            assert_eq!(again.problem(), "401 signature_replayed -", "{method} {path}");
+        }
+    }
+    // One that was refused for something else was not used.
+    let headers = signer.sign("POST", "/v1/purchases", &[JSON], body.as_bytes());
+    let other = call(&harness, "POST", "/v1/purchases", &headers, b"{}").await;
+    assert_eq!(other.problem(), "401 signature_invalid -");
+    assert_eq!(call(&harness, "POST", "/v1/purchases", &headers, body.as_bytes()).await.status, 201);
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_signatures_than_are_remembered_are_overload() {
+    let dir = tempfile::tempdir().unwrap();
+    let configure = |config: &mut ServerConfig| config.limits.signatures_max = 2;
+    let harness = Harness::start_on(dir, 128 * 1024 * 1024, Some(SECRETS_KEY), configure).await;
+    let given = harness.operator("POST", KEYS, "{}").await.json();
+    let text = |member: &str| given[member].as_str().unwrap().to_owned();
+    let signer = Signer { key: text("api_key"), secret: text("api_secret"), at: NOW };
+    for status in [200, 200, 503] {
+        assert_eq!(signer.call(&harness, "GET", "/v1/promos", &[], b"").await.status, status);
+    }
     harness.stop().await;
 }
 

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::audit::Audit;
 use crate::draft::CatalogueDraft;
 use crate::identity::{CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
 use crate::operation::{Actor, Operation, OperationCommand, OperationKey};
@@ -23,8 +24,19 @@ pub enum Command {
     Desk(Box<DeskCommand>),
     /// Make a catalogue the tenant's next version.
     ApplyCatalogue(Box<ApplyCatalogue>),
+    /// Write down what an administrator does.
+    Audit(Box<AuditCommand>),
     /// Look at something.
     Read(Query),
+}
+
+/// Writes down what an administrator does.
+#[derive(Clone, Debug)]
+pub struct AuditCommand {
+    /// The tenant, which is there.
+    pub tenant: TenantId,
+    /// Who does what.
+    pub audit: Audit,
 }
 
 /// Books a purchase.
@@ -70,12 +82,27 @@ pub struct DeskCommand {
 /// Makes a catalogue the tenant's next version.
 #[derive(Clone, Debug)]
 pub struct ApplyCatalogue {
+    /// Who wants it; nobody where it is only looked at.
+    pub actor: Option<Actor>,
     /// What is wanted.
     pub draft: CatalogueDraft,
+    /// Keys that partners are given by it; they lie in the profile store.
+    pub keys: Vec<KeyToGive>,
     /// The version that the caller changes; `None` to change whatever holds.
     pub expected_version: Option<u32>,
     /// True when the answer is wanted but not the effect.
     pub dry_run: bool,
+}
+
+/// A key that a partner is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyToGive {
+    /// The partner's slug.
+    pub partner: String,
+    /// The id that the key is shown by.
+    pub key: u128,
+    /// True where its requests must be signed.
+    pub is_signed: bool,
 }
 
 /// A question.

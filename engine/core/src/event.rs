@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{Entry, HouseEntry};
+use crate::audit::Audit;
 use crate::campaign::Progress;
 use crate::catalogue::{Catalogue, RewardKind};
 use crate::hold::{Hold, HoldClosed};
@@ -156,6 +157,8 @@ pub enum Event {
     RiskCheckArchived(RiskCheckArchived),
     /// A risk rule blocked the purchase that is refused before this event.
     PurchaseBlocked(PurchaseBlocked),
+    /// Somebody did something that is for administrators.
+    Audited(Box<Audit>),
 }
 
 /// See [`Event::OfferRedeemed`].

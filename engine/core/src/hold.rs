@@ -142,8 +142,8 @@ pub(crate) fn void(row: &Row, actor: Actor, id: HoldId) -> Result<Event, Operati
 /// when another partner's hold ends.
 fn open(row: &Row, actor: Actor, id: HoldId) -> Result<Hold, OperationRejection> {
     let is_own = |hold: &&Hold| match actor {
-        Actor::Operator => true,
         Actor::Partner(partner) => partner == hold.partner,
+        actor => actor.is_operator(),
     };
     let was_placed = (1..=row.holds_placed).contains(&id.0);
     let missing = if was_placed { OperationRejection::HoldClosed } else { OperationRejection::HoldUnknown };

@@ -13,6 +13,10 @@ pub struct TenantId(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartnerId(pub u32);
 
+/// The account of a person. Drawn at random, so that it tells nothing of whose it is; shown as a UUID.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AccountId(pub u128);
+
 /// A rule or a part of one: a promo, a band, a level, a campaign. Numbered within its tenant from 1 and never used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RuleId(pub u32);

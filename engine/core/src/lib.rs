@@ -17,6 +17,7 @@ extern crate std;
 extern crate alloc;
 
 pub mod accounts;
+pub mod audit;
 pub mod campaign;
 pub mod cashback;
 pub mod catalogue;
@@ -56,8 +57,8 @@ pub mod wallet;
 pub mod what_if;
 
 pub use identity::{
-    Alias, AliasKind, CurrencyCode, CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId,
-    Unit, WalletId,
+    AccountId, Alias, AliasKind, CurrencyCode, CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId,
+    TenantId, Unit, WalletId,
 };
 pub use maps::{Map, Set};
 pub use percent::{ExactShare, PERCENT_PLACES_MAX, Percent, Rate};

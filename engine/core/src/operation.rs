@@ -13,9 +13,10 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Direction;
+use crate::audit::Role;
 use crate::event::{Body, Event, Record};
 use crate::hold::HoldId;
-use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, RuleId, TenantId, WalletId};
+use crate::identity::{AccountId, CustomerId, CustomerName, Fingerprint, PartnerId, RuleId, TenantId, WalletId};
 use crate::quantity::{Amount, Balance, DAY_US, Instant, Seq};
 use crate::refund::{Refund, RefundRejection};
 use crate::risk::DeviceId;
@@ -29,13 +30,25 @@ pub const KEY_LIFE_US: i64 = 30 * DAY_US;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OperationKey(pub u128);
 
-/// Who asks.
+/// Who asks. New ones stand at the end: the journal holds them by their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Actor {
-    /// An operator of the tenant.
+    /// Whoever holds the server's operator token.
     Operator,
     /// A partner of the tenant.
     Partner(PartnerId),
+    /// A person, by an account of the tenant, in the role that it had then.
+    Person(AccountId, Role),
+    /// The server itself, by its configuration.
+    Server,
+}
+
+impl Actor {
+    /// Returns true of whoever may do for any customer of the tenant what an operator may.
+    #[must_use]
+    pub const fn is_operator(self) -> bool {
+        matches!(self, Actor::Operator | Actor::Server | Actor::Person(_, Role::Operator | Role::Admin))
+    }
 }
 
 /// What is asked.

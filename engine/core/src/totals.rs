@@ -273,6 +273,7 @@ impl TenantTotals {
             | Event::InvoicePaid(_)
             | Event::RiskChecked(_)
             | Event::PurchaseBlocked(_)
+            | Event::Audited(_)
             | Event::ReviewOpened(_)
             | Event::ReviewClosed(_)
             | Event::OperationCounted(_)

@@ -82,6 +82,7 @@ mod kind {
     pub(super) const OPERATION_COUNTED: u16 = 40;
     pub(super) const RISK_CHECK_ARCHIVED: u16 = 41;
     pub(super) const PURCHASE_BLOCKED: u16 = 42;
+    pub(super) const AUDITED: u16 = 43;
 }
 
 /// Why bytes are no record.
@@ -136,7 +137,7 @@ pub enum EncodeError {
 }
 
 /// The one way in which this program uses bincode.
-fn options() -> impl bincode::Options {
+pub(crate) fn options() -> impl bincode::Options {
     bincode::DefaultOptions::new()
         .with_fixint_encoding()
         .with_little_endian()
@@ -209,6 +210,7 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::OperationCounted(body) => put(kind::OPERATION_COUNTED, body, out),
         Event::RiskCheckArchived(body) => put(kind::RISK_CHECK_ARCHIVED, body, out),
         Event::PurchaseBlocked(body) => put(kind::PURCHASE_BLOCKED, body, out),
+        Event::Audited(body) => put(kind::AUDITED, &**body, out),
     }
 }
 
@@ -394,6 +396,7 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::OPERATION_COUNTED => Event::OperationCounted(get(kind, body)?),
         kind::RISK_CHECK_ARCHIVED => Event::RiskCheckArchived(get(kind, body)?),
         kind::PURCHASE_BLOCKED => Event::PurchaseBlocked(get(kind, body)?),
+        kind::AUDITED => Event::Audited(get(kind, body)?),
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kembali_core::accounts::{Direction, Entry, HouseAccount, HouseEntry, HouseLeg};
+use kembali_core::audit::{AccountStanding, Act, Audit, PartnerStanding, Role};
 use kembali_core::campaign::Progress;
 use kembali_core::catalogue::{
     AtMaximum, Campaign, CashbackRule, Catalogue, Currency, Fulfillment, FulfillmentKind, Journey, JourneyLevel,
@@ -40,8 +41,8 @@ use kembali_core::transfer::{
 };
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{
-    Alias, AliasKind, Amount, Balance, CurrencyCode, CustomerId, Fingerprint, Instant, PartnerId, Percent, PurchaseKey,
-    Rate, RejectionCode, RuleId, Seq, TenantId, Unit, WalletId,
+    AccountId, Alias, AliasKind, Amount, Balance, CurrencyCode, CustomerId, Fingerprint, Instant, PartnerId, Percent,
+    PurchaseKey, Rate, RejectionCode, RuleId, Seq, TenantId, Unit, WalletId,
 };
 
 use super::{DecodeError, RecordHead, decode, decode_head, encode};
@@ -394,6 +395,10 @@ fn samples() -> Vec<(&'static str, Body)> {
     samples
 }
 
+fn audited(actor: Actor, act: Act) -> Event {
+    Event::Audited(Box::new(Audit { actor, act }))
+}
+
 /// One record for each operation, each reason against one, and what they do.
 fn operation_samples() -> Vec<(&'static str, Body)> {
     let customer = Some(CustomerId(0x0123_4567_89ab_8cde_8f01_2345_6789_abcd));
@@ -647,6 +652,40 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
                 ],
             ),
         ),
+        ("audit_rules_and_keys", {
+            let (partner, key) = (PartnerId(3), 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+            let acts = [
+                Act::RulesApplied,
+                Act::ApiKeyGiven { partner, key, is_signed: true },
+                Act::ApiKeyRevoked { partner, key },
+                Act::SigningKeyRotated { key },
+            ];
+            body(None, acts.map(|act| audited(Actor::Operator, act)).to_vec())
+        }),
+        ("audit_partner_changed", {
+            let before = PartnerStanding::default();
+            let after =
+                PartnerStanding { is_suspended: true, requests_per_second: Some(100), requests_at_once: Some(8) };
+            let reason = Some("chargebacks".into());
+            let act = Act::PartnerChanged { partner: PartnerId(3), before, after, reason };
+            body(None, vec![audited(Actor::Server, act)])
+        }),
+        ("audit_accounts", {
+            let account = AccountId(0xfedc_ba98_7654_8210_8fed_cba9_8765_4321);
+            let customer = Some(CustomerId(0x0123_4567_89ab_8cde_8f01_2345_6789_abcd));
+            let before = AccountStanding { role: Role::Operator, is_suspended: false };
+            let after = AccountStanding { role: Role::Customer, is_suspended: true };
+            let acts = [
+                Act::AccountCreated { account, role: Role::Customer, customer },
+                Act::AccountChanged { account, before, after, reason: None },
+                Act::PasswordReset { account },
+            ];
+            body(None, acts.map(|act| audited(Actor::Person(account, Role::Admin), act)).to_vec())
+        }),
+        ("operation_of_a_person", {
+            let person = Actor::Person(AccountId(7), Role::Customer);
+            done(person, Some(key), Operation::OpenWallet)
+        }),
         ("catalogue_that_looks_at_purchases", {
             let mut full = full_catalogue();
             full.risk_rules[0].operations = vec![RiskKind::Purchase];

@@ -14,6 +14,7 @@ mod head;
 mod journal;
 mod memory;
 pub mod opening;
+pub mod profile_value;
 mod profiles;
 mod recovery;
 mod sled_dir;

@@ -82,6 +82,8 @@ pub enum Outcome {
     },
     /// A catalogue was refused.
     CatalogueRefused(CatalogueRejection),
+    /// An administrative act is written down in this record.
+    Audited(Seq),
     /// A customer, or nobody.
     Customer(Option<Box<CustomerView>>),
     /// The records that may have booked a purchase key.

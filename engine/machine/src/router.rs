@@ -10,8 +10,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use kembali_core::audit::{Act, Audit};
 use kembali_core::catalogue::Catalogue;
-use kembali_core::command::{ApplyCatalogue, Command, DeskCommand, PurchaseCommand, Query};
+use kembali_core::command::{ApplyCatalogue, AuditCommand, Command, DeskCommand, KeyToGive, PurchaseCommand, Query};
 use kembali_core::customer::Row;
 use kembali_core::desk::{self, Admission, CountedBy, Desk, OperationAdmission, Reservations, Terms};
 use kembali_core::event::{Body, Event, Record};
@@ -106,6 +107,8 @@ enum Content {
     RefusedOperation(Box<OperationCommand>, OperationRejection, Option<CustomerId>),
     /// What the desk decides alone.
     Desk(Box<DeskCommand>),
+    /// What an administrator does.
+    Audit(Box<AuditCommand>),
     /// A question to the desk.
     Ask(Query),
 }
@@ -335,7 +338,7 @@ impl<T> Router<T> {
         let last = self.in_flight.last().expect("a group is confirmed that was never handed out").seq;
         for record in self.in_flight.drain(..) {
             self.totals.evolve(&record);
-            if let [Event::CatalogueApplied(rules)] = record.body.events.as_slice() {
+            if let [Event::CatalogueApplied(rules), ..] = record.body.events.as_slice() {
                 self.durable_rules.insert(rules.tenant, Arc::clone(rules));
             }
         }
@@ -422,7 +425,7 @@ impl<T> Router<T> {
             },
             // A change of rules, or of the desk's invoices, sees everything before it settled.
             Command::ApplyCatalogue(_) | Command::Desk(_) if !self.slots.is_empty() => return false,
-            Command::ApplyCatalogue(_) | Command::Desk(_) | Command::Read(_) => None,
+            Command::ApplyCatalogue(_) | Command::Desk(_) | Command::Audit(_) | Command::Read(_) => None,
         };
         self.stamp = stamp;
         let Some((_, command)) = self.backlog.pop_front() else { return false };
@@ -436,6 +439,7 @@ impl<T> Router<T> {
             }
             (Command::ApplyCatalogue(apply), _) => Content::Apply(apply),
             (Command::Desk(command), _) => Content::Desk(command),
+            (Command::Audit(command), _) => Content::Audit(command),
             (Command::Read(Query::Customer { tenant, customer }), _) => {
                 let id = match customer {
                     CustomerName::Id(id) => id,
@@ -553,6 +557,7 @@ impl<T> Router<T> {
                 Content::Done(outcome) => Held::Ready(outcome),
                 Content::Apply(apply) => Held::Ready(self.apply(slot.received_at, &apply)),
                 Content::Desk(command) => Held::Ready(self.decide_alone(slot.received_at, &command)),
+                Content::Audit(command) => Held::Ready(self.write_down(slot.received_at, *command)),
                 Content::Ask(Query::Totals { tenant }) => Held::Totals(tenant),
                 Content::Ask(Query::Clock) => {
                     Held::Ready(Outcome::Clock { received_at: slot.received_at, as_of: self.desk.last() })
@@ -632,49 +637,50 @@ impl<T> Router<T> {
         rejection: Rejection,
         replaces: Option<RejectionCode>,
     ) -> Outcome {
-        let catalogue = self.desk.catalogue(command.tenant).expect("a caller's tenant exists");
-        let body = Body {
-            received_at,
-            tenant: command.tenant,
-            catalogue_version: catalogue.version,
-            customer: None,
-            previous: Seq::ZERO,
-            events: desk::refusal(command, &rejection, replaces),
-        };
-        self.write(body);
+        let (tenant, events) = (command.tenant, desk::refusal(command, &rejection, replaces));
+        self.write(self.desk_body(received_at, tenant, events));
         Outcome::Refused { rejection, replayed: false }
+    }
+
+    fn write_down(&mut self, received_at: Instant, command: AuditCommand) -> Outcome {
+        let AuditCommand { tenant, audit } = command;
+        let body = self.desk_body(received_at, tenant, vec![Event::Audited(Box::new(audit))]);
+        Outcome::Audited(self.write(body).seq)
+    }
+
+    /// Makes the body of a record that is about no customer, by the tenant's present rules.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such tenant: a caller's is there.
+    fn desk_body(&self, received_at: Instant, tenant: TenantId, events: Vec<Event>) -> Body {
+        let catalogue_version = self.desk.catalogue(tenant).expect("a caller's tenant exists").version;
+        Body { received_at, tenant, catalogue_version, customer: None, previous: Seq::ZERO, events }
     }
 
     fn apply(&mut self, received_at: Instant, command: &ApplyCatalogue) -> Outcome {
         let tenant = self.desk.tenant_by_slug(&command.draft.slug);
         let before = tenant.and_then(|tenant| self.desk.catalogue(tenant)).cloned();
-        match (desk::apply(&self.desk, command), before) {
-            (Err(rejection), _) => Outcome::CatalogueRefused(rejection),
-            (Ok(Some(catalogue)), before) => {
-                let seq = (!command.dry_run).then(|| {
-                    self.write(Body {
-                        received_at,
-                        tenant: catalogue.tenant,
-                        catalogue_version: catalogue.version,
-                        customer: None,
-                        previous: Seq::ZERO,
-                        events: vec![Event::CatalogueApplied(Arc::clone(&catalogue))],
-                    })
-                    .seq
-                });
-                let removals = self.desk.removals(catalogue.tenant);
-                if seq.is_some()
-                    && removals.is_some_and(|all| all.last().map(Removal::version) == Some(catalogue.version))
-                {
-                    self.sweep.begin();
-                }
-                Outcome::Applied { catalogue, before, seq }
-            }
-            (Ok(None), Some(before)) => {
-                Outcome::Applied { catalogue: Arc::clone(&before), before: Some(before), seq: None }
-            }
-            (Ok(None), None) => unreachable!("a new tenant's rules are a change"),
+        let next = match desk::apply(&self.desk, command) {
+            Ok(next) => next,
+            Err(rejection) => return Outcome::CatalogueRefused(rejection),
+        };
+        let is_change = next.is_some();
+        let Some(catalogue) = next.or_else(|| before.clone()) else {
+            unreachable!("a new tenant's rules are a change")
+        };
+        let events = applied(command, &catalogue, is_change);
+        let seq = (!command.dry_run && !events.is_empty()).then(|| {
+            let (tenant, catalogue_version) = (catalogue.tenant, catalogue.version);
+            let body = Body { received_at, tenant, catalogue_version, customer: None, previous: Seq::ZERO, events };
+            self.write(body).seq
+        });
+        let removals = self.desk.removals(catalogue.tenant);
+        let last_removal = removals.and_then(|all| all.last()).map(Removal::version);
+        if is_change && seq.is_some() && last_removal == Some(catalogue.version) {
+            self.sweep.begin();
         }
+        Outcome::Applied { catalogue, before, seq }
     }
 
     /// Gives a body its position.
@@ -754,4 +760,16 @@ impl<T> Router<T> {
         let totals = self.totals.tenant(tenant).cloned().unwrap_or_default();
         Some(Box::new(TotalsView { catalogue, totals, reserved, as_of: self.totals.last }))
     }
+}
+
+/// Says what applying rules comes to: the rules, if they are other ones, and who did that and gave which keys.
+fn applied(command: &ApplyCatalogue, catalogue: &Arc<Catalogue>, is_change: bool) -> Vec<Event> {
+    let rules = is_change.then(|| Event::CatalogueApplied(Arc::clone(catalogue)));
+    let acts = is_change.then_some(Act::RulesApplied).into_iter().chain(command.keys.iter().filter_map(|given| {
+        let KeyToGive { partner, key, is_signed } = given;
+        let partner = catalogue.partner_by_slug(partner)?.id;
+        Some(Act::ApiKeyGiven { partner, key: *key, is_signed: *is_signed })
+    }));
+    let audited = acts.filter_map(|act| Some(Event::Audited(Box::new(Audit { actor: command.actor?, act }))));
+    rules.into_iter().chain(audited).collect()
 }

@@ -139,7 +139,13 @@ impl Offline {
         let unknown = || WhatIfRefused::TenantUnknown { slug: draft.slug.clone() };
         let tenant = desk.tenant_by_slug(&draft.slug).ok_or_else(unknown)?;
         let present = desk.catalogue(tenant).cloned();
-        let command = ApplyCatalogue { draft: draft.clone(), expected_version: None, dry_run: true };
+        let command = ApplyCatalogue {
+            actor: None,
+            draft: draft.clone(),
+            keys: Vec::new(),
+            expected_version: None,
+            dry_run: true,
+        };
         let next = desk::apply(&desk, &command).map_err(WhatIfRefused::Rules)?;
         Ok(next.or(present).ok_or_else(unknown)?)
     }

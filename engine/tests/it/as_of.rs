@@ -71,7 +71,13 @@ async fn run(engine: &Engine, shop: Caller, state: &mut u64) -> Vec<(CustomerId,
                 panic!("the sample is a Journey")
             };
             journey.levels.retain(|level| index % 2 == 0 || level.name != "SILVER");
-            let request = ApplyRequest { draft, partner_keys: Vec::new(), expected_version: None, dry_run: false };
+            let request = ApplyRequest {
+                actor: Actor::Operator,
+                draft,
+                partner_keys: Vec::new(),
+                expected_version: None,
+                dry_run: false,
+            };
             let applied = engine.apply(request).await.expect("the rules are applied");
             // Right there, where nobody is placed yet whose level is gone.
             let at = applied.seq.expect("something changes");

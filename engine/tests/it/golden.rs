@@ -3,6 +3,7 @@
 //! `KEMBALI_BLESS=1` makes a golden ledger that is missing; one that is there is never made anew, and its digest never
 //! changes: a build that cannot reproduce it has broken what it promises for every ledger in the field.
 
+use kembali_core::operation::Actor;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -47,10 +48,17 @@ fn make(archive: &Path) {
             if index == 7 {
                 let partner_keys = vec![PartnerKey::bare("shop", "a-key-to-be-revoked")];
                 let draft = every_rule(rules(300));
-                let request = ApplyRequest { draft, partner_keys, expected_version: None, dry_run: false };
-                engine.apply(request).await.expect("the rules are applied");
-                let leaked = engine.partner_of_key("a-key-to-be-revoked").expect("the key is known");
-                assert!(engine.revoke_api_key("shops", "shop", leaked.key).await.expect("the engine answers"));
+                let request = ApplyRequest {
+                    actor: Actor::Operator,
+                    draft,
+                    partner_keys,
+                    expected_version: None,
+                    dry_run: false,
+                };
+                let rules = engine.apply(request).await.expect("the rules are applied").catalogue;
+                let leaked = engine.partner_of_key("a-key-to-be-revoked").expect("the key is known").key;
+                let revoked = engine.revoke_api_key(Actor::Operator, &rules, "shop", leaked).await;
+                assert!(revoked.expect("the engine answers"));
             }
             engine.book(chunk.to_vec()).await.expect("the engine answers");
             operate(&engine, index, &mut state).await;

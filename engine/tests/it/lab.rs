@@ -1,5 +1,6 @@
 //! What the tests share: an engine on a folder of its own, sample rules, purchases.
 
+use kembali_core::operation::Actor;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -148,6 +149,7 @@ pub(crate) fn rules(quota: u64) -> CatalogueDraft {
 /// Applies the sample rules, and returns the sample partner.
 pub(crate) async fn open_shop(engine: &Engine, quota: u64) -> Caller {
     let request = ApplyRequest {
+        actor: Actor::Operator,
         draft: rules(quota),
         partner_keys: vec![PartnerKey::bare("shop", API_KEY)],
         expected_version: None,

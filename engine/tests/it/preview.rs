@@ -1,5 +1,6 @@
 //! What a change of rules would do, counted while purchases are booked.
 
+use kembali_core::operation::Actor;
 use std::sync::Arc;
 
 use kembali_core::draft::PolicyDraft;
@@ -23,7 +24,7 @@ fn lower_count() -> ApplyRequest {
     let PolicyDraft::Journey(journey) = &mut draft.programs[0].policy else { panic!("the sample is a Journey") };
     journey.levels[0].count_max = 1;
     journey.levels[0].milestones.clear();
-    ApplyRequest { draft, partner_keys: Vec::new(), expected_version: None, dry_run: true }
+    ApplyRequest { actor: Actor::Operator, draft, partner_keys: Vec::new(), expected_version: None, dry_run: true }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use kembali_core::Instant;
 use kembali_core::draft::PolicyDraft;
+use kembali_core::operation::Actor;
 use kembali_engine::{ApplyRequest, LedgerDigest, PurchaseRequest};
 
 use crate::lab::{Lab, MIDDLE, depth, open_shop, purchase, rules, runtime};
@@ -61,7 +62,13 @@ fn run_with_removal(shards: usize, batch: usize, stops: bool) -> LedgerDigest {
         let mut draft = rules(500);
         let PolicyDraft::Journey(journey) = &mut draft.programs[0].policy else { panic!("the sample is a Journey") };
         journey.levels.retain(|level| level.name != "SILVER");
-        let request = ApplyRequest { draft, partner_keys: Vec::new(), expected_version: None, dry_run: false };
+        let request = ApplyRequest {
+            actor: Actor::Operator,
+            draft,
+            partner_keys: Vec::new(),
+            expected_version: None,
+            dry_run: false,
+        };
         engine.apply(request).await.expect("the level is removed");
         if stops {
             engine.stop().await.expect("it stops well");

@@ -1,6 +1,7 @@
 //! What if, over a real engine: running and offline, from memory and from the archive, in ranges; the ledger stays as it
 //! is.
 
+use kembali_core::operation::Actor;
 use std::os::unix::fs::FileExt as _;
 use std::sync::mpsc;
 
@@ -306,7 +307,8 @@ fn another_tenant_makes_no_difference() {
             let key = format!("{slug}-test-key");
             let draft = CatalogueDraft { slug: slug.into(), ..rules(10) };
             let partner_keys = vec![PartnerKey::bare("shop", key.clone())];
-            let apply = ApplyRequest { draft, partner_keys, expected_version: None, dry_run: false };
+            let apply =
+                ApplyRequest { actor: Actor::Operator, draft, partner_keys, expected_version: None, dry_run: false };
             engine.apply(apply).await.expect("the rules are applied");
             shops.push(engine.partner_of_key(&key).expect("the key is known"));
         }
@@ -326,8 +328,13 @@ fn another_tenant_makes_no_difference() {
         }
         // A change of the rules that holds now is compared with what held then.
         let draft = CatalogueDraft { slug: "two".into(), ..rules(15) };
-        let apply =
-            ApplyRequest { draft: draft.clone(), partner_keys: Vec::new(), expected_version: None, dry_run: false };
+        let apply = ApplyRequest {
+            actor: Actor::Operator,
+            draft: draft.clone(),
+            partner_keys: Vec::new(),
+            expected_version: None,
+            dry_run: false,
+        };
         engine.apply(apply).await.expect("the rules are applied");
         let report = ask(&engine, request(draft)).await.expect("it runs");
         assert_eq!(figures(&report), (20, 20, 200, 300, 10, 15, Seq(1), Seq(64)));

@@ -124,7 +124,7 @@ impl World {
     }
 
     pub(crate) fn apply(&mut self, draft: CatalogueDraft) {
-        let command = ApplyCatalogue { draft, expected_version: None, dry_run: false };
+        let command = ApplyCatalogue { actor: None, draft, keys: Vec::new(), expected_version: None, dry_run: false };
         let Some(catalogue) = desk::apply(&self.ledger.desk, &command).unwrap() else { return };
         let (tenant, version) = (catalogue.tenant, catalogue.version);
         self.write_events(tenant, version, vec![Event::CatalogueApplied(catalogue)]);
@@ -349,7 +349,8 @@ fn answers(desk: &Desk) -> String {
         draft.currency.exponent = 2;
         draft.partners.push(PartnerDraft { slug: "newcomer".into(), name: "newcomer".into() });
         for draft in [CatalogueDraft { currency: rules.currency, ..draft.clone() }, draft] {
-            let command = ApplyCatalogue { draft, expected_version: None, dry_run: true };
+            let command =
+                ApplyCatalogue { actor: None, draft, keys: Vec::new(), expected_version: None, dry_run: true };
             answers += &format!("{:?}", desk::apply(desk, &command));
         }
     }

@@ -15,12 +15,15 @@ use super::{change, read_body};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::key_usage::KeyUsage;
 use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reads::Json;
 use crate::routes::Endpoint;
-use crate::wire::api_key::{ApiKeyEntry, ApiKeyGiven, ApiKeyList, ApiKeyRevoked, NewApiKey};
+use crate::wire::api_key::{ApiKeyEntry, ApiKeyGiven, ApiKeyList, ApiKeyRevoked, KeyFailure, NewApiKey};
+use crate::wire::audit::shown_key;
+use crate::wire::instant::Rfc3339;
 
 /// Lists the keys of a partner, the revoked ones too.
 pub(crate) async fn list(
@@ -32,8 +35,8 @@ pub(crate) async fn list(
     let query = Query::parse(&uri, parameters::of(Endpoint::ApiKeys))?;
     let tenant = app.tenant(identity, &query).await?;
     check_partner(&tenant, &slug)?;
-    let data = app.engine.api_keys(&tenant.slug, &slug).iter().map(shown).collect();
-    Ok(Json(ApiKeyList { data, next_cursor: () }))
+    let data = app.engine.api_keys(&tenant.slug, &slug).iter().map(|key| shown(key, app.key_uses.of(key.id))).collect();
+    Ok(Json(ApiKeyList { data, next_cursor: (), counted_since: Rfc3339(app.started_at) }))
 }
 
 /// Gives a partner one more key. It is in this answer and never in another.
@@ -70,7 +73,7 @@ pub(crate) async fn delete(
     check_partner(&tenant, &slug)?;
     let unknown = || Problem::new(&codes::API_KEY_NOT_FOUND).member("id", id.as_str());
     let key = parse_id(&id).ok_or_else(unknown)?;
-    if !app.engine.revoke_api_key(&tenant.slug, &slug, key).await? {
+    if !app.engine.revoke_api_key(identity.actor()?, &tenant, &slug, key).await? {
         return Err(unknown());
     }
     Ok(Json(ApiKeyRevoked { partner: slug, id: shown_id(key), revoked: true }))
@@ -100,12 +103,20 @@ fn check_partner(tenant: &Catalogue, slug: &str) -> Result<(), Problem> {
     tenant.partner_by_slug(slug).map(|_| ()).ok_or_else(unknown)
 }
 
-fn shown(key: &ApiKey) -> ApiKeyEntry {
-    ApiKeyEntry { id: shown_id(key.id), signed: key.is_signed, revoked: key.is_revoked }
+fn shown(key: &ApiKey, usage: KeyUsage) -> ApiKeyEntry {
+    ApiKeyEntry {
+        id: shown_id(key.id),
+        signed: key.is_signed,
+        revoked: key.is_revoked,
+        requests: usage.requests,
+        last_used_at: usage.last_at.map(Rfc3339),
+        failures: usage.failures,
+        last_failure: usage.last_failure.map(|(at, code)| KeyFailure { at: Rfc3339(at), code }),
+    }
 }
 
 pub(super) fn shown_id(ApiKeyId(id): ApiKeyId) -> String {
-    format!("{id:032x}")
+    shown_key(id)
 }
 
 fn parse_id(text: &str) -> Option<ApiKeyId> {

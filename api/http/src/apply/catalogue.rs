@@ -1,5 +1,6 @@
 //! The whole catalogue at once.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use hyper::Request;
@@ -7,6 +8,7 @@ use kembali_engine::ApplyRequest;
 
 use super::{preview, read_body, report};
 use crate::app::App;
+use crate::auth::Identity;
 use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
@@ -18,9 +20,17 @@ use crate::wire::change::ChangeReport;
 
 /// Makes the rules in the body the tenant's next version; creates the tenant if there is none. A dry run also tells what
 /// customers would see of it.
-pub(crate) async fn put(State(app): State<App>, request: Request<Body>) -> Result<Json<ChangeReport>, Problem> {
+pub(crate) async fn put(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    request: Request<Body>,
+) -> Result<Json<ChangeReport>, Problem> {
     let query = Query::parse(request.uri(), parameters::of(Endpoint::PutCatalogue))?;
     let slug = query.required("tenant")?;
+    if identity.tenant().is_some() {
+        // Only whoever holds the server's token makes tenants.
+        app.tenant(identity, &query).await?;
+    }
     let expected_version = query.number::<u32>("expected_version")?;
     let dry_run = query.flag("dry_run")?;
     let (head, body) = request.into_parts();
@@ -30,7 +40,8 @@ pub(crate) async fn put(State(app): State<App>, request: Request<Body>) -> Resul
         return Err(CatalogueFault { place: "tenant.slug".to_owned(), problem }.into());
     }
     let (draft, partner_keys) = (file.to_draft()?, file.partner_keys());
-    let applied = app.engine.apply(ApplyRequest { draft, partner_keys, expected_version, dry_run }).await?;
+    let request = ApplyRequest { actor: identity.actor()?, draft, partner_keys, expected_version, dry_run };
+    let applied = app.engine.apply(request).await?;
     let mut report = report(&applied, dry_run);
     if dry_run {
         report.outcome = preview::of_change(&app.engine, &applied).await?;

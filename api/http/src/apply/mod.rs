@@ -10,6 +10,7 @@ mod holes;
 pub(crate) mod partners;
 mod preview;
 pub(crate) mod promos;
+pub(crate) mod standing;
 pub(crate) mod tier_programs;
 
 use kembali_core::catalogue::Catalogue;
@@ -68,6 +69,7 @@ async fn change(
         let mut draft = crate::wire::catalogue_view::draft_of(&present);
         edit(&present, &mut draft)?;
         let request = ApplyRequest {
+            actor: identity.actor()?,
             draft,
             partner_keys: partner_keys.clone(),
             expected_version: Some(expected_version.unwrap_or(present.version)),

@@ -29,6 +29,7 @@ use axum::response::Response;
 use hyper::Request;
 use kembali_core::{Seq, TenantId};
 use kembali_engine::Caller;
+use tokio::sync::OwnedSemaphorePermit;
 
 use self::subscriber::Subscriber;
 use crate::app::App;
@@ -93,6 +94,7 @@ pub(crate) async fn open(
     identity: Identity,
     mut request: Request<Body>,
     switch: &Switch,
+    of_partner: Option<OwnedSemaphorePermit>,
 ) -> Result<Response, Problem> {
     let response = handshake::accept(&request)?;
     let query = Query::parse(request.uri(), parameters::of(Endpoint::Stream))?;
@@ -108,7 +110,7 @@ pub(crate) async fn open(
     let tenant = app.tenant(identity, &query).await?.tenant;
     let scope = match identity {
         Identity::Partner(caller) => Scope::Partner(caller),
-        Identity::Operator => Scope::Tenant(tenant),
+        Identity::Operator(_) => Scope::Tenant(tenant),
         Identity::Nobody => return Err(Problem::new(&codes::CREDENTIALS_MISSING)),
     };
     let permit = Arc::clone(&app.subscribers).try_acquire_owned();
@@ -120,6 +122,6 @@ pub(crate) async fn open(
     }
     let upgrade = hyper::upgrade::on(&mut request);
     let subscription = Subscription { scope, topics, after, head };
-    switch.put(Subscriber::new(app.engine.clone(), app.limits, subscription, upgrade, permit));
+    switch.put(Subscriber::new(app.engine.clone(), app.limits, subscription, upgrade, (permit, of_partner)));
     Ok(response)
 }

@@ -41,7 +41,8 @@ pub(crate) struct Subscriber {
     limits: Limits,
     subscription: Subscription,
     upgrade: OnUpgrade,
-    _permit: OwnedSemaphorePermit,
+    /// A place among subscribers, and of a partner one among its requests.
+    _permits: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
 }
 
 impl Subscriber {
@@ -50,14 +51,14 @@ impl Subscriber {
         limits: Limits,
         subscription: Subscription,
         upgrade: OnUpgrade,
-        permit: OwnedSemaphorePermit,
+        permits: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
     ) -> Subscriber {
-        Subscriber { engine, limits, subscription, upgrade, _permit: permit }
+        Subscriber { engine, limits, subscription, upgrade, _permits: permits }
     }
 
     /// Serves until the client leaves, falls behind, or the server stops.
     pub(crate) async fn run(self, stopping: watch::Receiver<bool>) {
-        let Subscriber { engine, limits, subscription, upgrade, _permit } = self;
+        let Subscriber { engine, limits, subscription, upgrade, _permits } = self;
         let upgraded = match upgrade.await {
             Ok(upgraded) => upgraded,
             Err(error) => {
@@ -188,11 +189,11 @@ impl Session {
         }
     }
 
-    /// Ends the session of a partner whose key was revoked since.
+    /// Ends the session of a partner that was suspended since, or whose key was revoked.
     fn check_admitted(&self) -> Result<(), End> {
         match self.subscription.scope {
             Scope::Partner(caller) if !self.engine.is_admitted(caller) => {
-                Err(End::Broken(CloseCode::Policy, "the API key was revoked"))
+                Err(End::Broken(CloseCode::Policy, "the API key opens nothing any more"))
             }
             Scope::Partner(_) | Scope::Tenant(_) => Ok(()),
         }

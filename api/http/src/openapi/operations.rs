@@ -22,6 +22,7 @@ use crate::wire::operation::{
     NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewReason, NewRedemption, NewWallet, Nothing, OperationResult,
     OperationUnchanged, WalletPatch,
 };
+use crate::wire::partner::PartnerPatch;
 use crate::wire::purchase::PurchaseBody;
 use crate::wire::refund::NewRefund;
 use crate::wire::result::{PurchaseResult, RefundedPurchase};
@@ -333,6 +334,17 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .takes(schemas.body::<NewPartner>("The partner."))
             .gives(json(StatusCode::OK, schemas.of::<PartnerCreated>()).description("The dry run went well."))
             .gives_as(201, schemas.reply(apply::partners::post).description("The partner is created.")),
+        Endpoint::PatchPartner => Outline::new("changePartner", PARTNERS, "Suspend a partner, open it again, or give it limits")
+            .says("What is in flight is finished; streams that are open end. The keys stay as they are.")
+            .takes(schemas.body::<PartnerPatch>("What is to change."))
+            .gives(schemas.reply(apply::standing::patch)),
+        Endpoint::Audit => Outline::new("listAudit", PARTNERS, "List what administrators did")
+            .says(
+                "Who did what, when, and what it was before: the newest first. Rules are told apart by their versions, which \
+                 `GET /v1/catalogue` shows. A page looks through a bounded part of the ledger, so it may have no entry and a \
+                 `next_cursor` all the same.",
+            )
+            .gives(schemas.reply(reads::audit::list)),
         Endpoint::ApiKeys => Outline::new("listApiKeys", PARTNERS, "List a partner's API keys")
             .says("By their ids, the revoked ones too. Keys themselves are never shown.")
             .gives(schemas.reply(apply::api_keys::list)),

@@ -77,7 +77,7 @@ fn response(status: u16, codes: &[&Code]) -> Response {
         .description(reason.unwrap_or_default())
         .content(PROBLEM_JSON, Content::new(Some(narrowed(codes))));
     match status {
-        503 => {
+        429 | 503 => {
             let seconds = HeaderBuilder::new().description(Some("Seconds after which another try is worth it."));
             response
                 .header("Retry-After", seconds.schema(Some(ObjectBuilder::new().schema_type(Type::Integer))).build())
@@ -143,12 +143,17 @@ static OF_BODIES: [&Code; 7] = [
     &codes::REQUEST_TIMEOUT,
 ];
 
-/// Of keys whose requests are signed, and of those whose are not.
-const SIGNED: [&Code; 7] = [
+/// Of what a partner's request goes through, whether or not it must be signed.
+const OF_PARTNERS: [&Code; 12] = [
     &codes::SIGNATURE_MISSING,
     &codes::SIGNATURE_INVALID,
     &codes::SIGNATURE_UNEXPECTED,
+    &codes::SIGNATURE_REPLAYED,
     &codes::TIMESTAMP_OFF,
+    &codes::PARTNER_SUSPENDED,
+    &codes::RATE_LIMITED,
+    &codes::TOO_MANY_AT_ONCE,
+    &codes::OVERLOADED,
     &codes::BODY_INCOMPLETE,
     &codes::BODY_TOO_LARGE,
     &codes::REQUEST_TIMEOUT,
@@ -158,7 +163,7 @@ fn of_role(role: Role) -> Vec<&'static Code> {
     match role {
         Role::Public => Vec::new(),
         Role::Partner => {
-            [&[&codes::API_KEY_MISSING, &codes::API_KEY_UNKNOWN, &codes::ROLE_INSUFFICIENT][..], &SIGNED].concat()
+            [&[&codes::API_KEY_MISSING, &codes::API_KEY_UNKNOWN, &codes::ROLE_INSUFFICIENT][..], &OF_PARTNERS].concat()
         }
         Role::Operator => vec![
             &codes::OPERATOR_TOKEN_MISSING,
@@ -174,7 +179,7 @@ fn of_role(role: Role) -> Vec<&'static Code> {
                 &codes::OPERATOR_TOKEN_UNKNOWN,
                 &codes::OPERATOR_ACCESS_DISABLED,
             ][..],
-            &SIGNED,
+            &OF_PARTNERS,
         ]
         .concat(),
     }
@@ -350,6 +355,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::PostPartner => [&[&codes::PARTNER_EXISTS][..], &GIVEN].concat(),
         Endpoint::PostApiKey => [&[&codes::PARTNER_NOT_FOUND][..], &GIVEN].concat(),
         Endpoint::ApiKeys => vec![&codes::PARTNER_NOT_FOUND],
+        Endpoint::PatchPartner => vec![&codes::PARTNER_NOT_FOUND, &codes::FIELD_UNKNOWN, &codes::FIELD_INVALID],
         Endpoint::DeleteApiKey => vec![&codes::PARTNER_NOT_FOUND, &codes::API_KEY_NOT_FOUND],
         Endpoint::WhatIf => vec![&codes::CATALOGUE_INVALID, &codes::RANGE_EMPTY, &codes::WHAT_IF_RUNNING],
         // It takes no parameter, and says so.
@@ -366,6 +372,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         ],
         Endpoint::Ready => vec![&codes::CLOCK_OFF],
         Endpoint::Offers
+        | Endpoint::Audit
         | Endpoint::RiskChecks
         | Endpoint::Reviews
         | Endpoint::Payments
@@ -421,7 +428,9 @@ const fn needs_room(endpoint: Endpoint) -> bool {
             | Endpoint::PatchPromo
             | Endpoint::PutTierProgram
             | Endpoint::PostPartner
+            | Endpoint::PatchPartner
             | Endpoint::PostApiKey
+            | Endpoint::DeleteApiKey
             | Endpoint::PutCatalogue
             | Endpoint::PostSnapshot
             | Endpoint::PostCustomer

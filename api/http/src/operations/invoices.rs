@@ -76,7 +76,7 @@ pub(crate) async fn show(
     let number = number(text)?;
     let view = app.engine.find_invoice(tenant, &number).await?;
     let view = view.filter(|view| match identity {
-        Identity::Operator => true,
+        Identity::Operator(_) => true,
         Identity::Partner(caller) => view.invoice.partner == caller.partner,
         Identity::Nobody => false,
     });

@@ -13,6 +13,7 @@ use crate::problem::Problem;
 use crate::query::{Query, invalid};
 use crate::routes::Endpoint;
 use crate::wire::catalogue_view::{file_of, ids_of, program_file};
+use crate::wire::partner::Standing;
 use crate::wire::rules::{CatalogueReply, Partner, PartnerList, TierProgramList};
 
 /// Shows a tenant's rules at a version, or those that held at a past position; the present ones if neither is named.
@@ -58,7 +59,7 @@ pub(crate) async fn tier_programs(
     Ok(Json(TierProgramList { data, next_cursor: (), version: catalogue.version, as_of: as_of.0 }))
 }
 
-/// Lists a tenant's partners; keys are never shown.
+/// Lists a tenant's partners, each with what it may do now; keys are never shown.
 pub(crate) async fn partners(
     State(app): State<App>,
     Extension(identity): Extension<Identity>,
@@ -70,7 +71,12 @@ pub(crate) async fn partners(
     let data = catalogue
         .partners
         .iter()
-        .map(|partner| Partner { id: partner.id.0, slug: partner.slug.clone(), name: partner.name.clone() })
+        .map(|partner| Partner {
+            id: partner.id.0,
+            slug: partner.slug.clone(),
+            name: partner.name.clone(),
+            standing: Standing::of(app.engine.partner_standing(partner.id)),
+        })
         .collect();
     Ok(Json(PartnerList { data, next_cursor: (), version: catalogue.version, as_of: as_of.0 }))
 }

@@ -3,6 +3,7 @@
 //! One customer: [`customers`] and, over time, [`history`] and [`statement`]; [`purchase`] and [`explain`]; the rules:
 //! [`promos`], [`offers`] and [`catalogue`]; sums: [`reports`], [`costs`] and [`liability`].
 
+pub(crate) mod audit;
 pub(crate) mod catalogue;
 pub(crate) mod costs;
 pub(crate) mod customers;

@@ -57,7 +57,7 @@ pub(super) async fn found(app: &App, identity: Identity, id: &str) -> Result<Rec
     let (record, catalogue) = found.ok_or_else(unknown)?;
     let booked = purchase_of(&record.body).ok_or_else(unknown)?;
     match identity {
-        Identity::Operator => (),
+        Identity::Operator(_) => (),
         Identity::Partner(caller) if caller.partner == booked.partner && caller.tenant == record.body.tenant => (),
         Identity::Partner(_) | Identity::Nobody => return Err(unknown()),
     }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::instant::Rfc3339;
+
 /// A partner's keys.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ApiKeyList {
@@ -11,6 +13,8 @@ pub(crate) struct ApiKeyList {
     /// Always null: the list is whole.
     #[schema(value_type = Option<String>, required)]
     pub(crate) next_cursor: (),
+    /// When the server started: since then use is counted.
+    pub(crate) counted_since: Rfc3339,
 }
 
 /// A key, which is never shown itself.
@@ -22,6 +26,25 @@ pub(crate) struct ApiKeyEntry {
     pub(crate) signed: bool,
     /// True when it opens nothing any more.
     pub(crate) revoked: bool,
+    /// Requests that it opened, since the server started.
+    pub(crate) requests: u64,
+    /// When the last of them came; null before the first.
+    #[schema(required)]
+    pub(crate) last_used_at: Option<Rfc3339>,
+    /// Requests that showed it and were not let in, since the server started: wrongly signed, suspended, beyond a limit.
+    pub(crate) failures: u64,
+    /// The last of them; null before the first.
+    #[schema(required)]
+    pub(crate) last_failure: Option<KeyFailure>,
+}
+
+/// A request that showed a key and was not let in.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyFailure {
+    /// When it came.
+    pub(crate) at: Rfc3339,
+    /// What it was refused for.
+    pub(crate) code: &'static str,
 }
 
 /// A key to give.

@@ -197,6 +197,7 @@ impl Topic {
             Event::HousePosted(_)
             | Event::OperationCounted(_)
             | Event::PurchaseBlocked(_)
+            | Event::Audited(_)
             | Event::RiskCheckArchived(_) => return None,
             Event::OperationDone(_) => Topic::OperationAccepted,
             Event::OperationRefused(_) => Topic::OperationRejected,
@@ -802,6 +803,7 @@ impl<'a> View<'a> {
             Event::HousePosted(_)
             | Event::OperationCounted(_)
             | Event::PurchaseBlocked(_)
+            | Event::Audited(_)
             | Event::RiskCheckArchived(_) => return None,
             Event::CashbackEarned(earned) => Said::Earned(self.names.cashback_rule(earned)),
             Event::FulfillmentAdvanced(advanced) => Said::Earned(self.names.fulfillment(advanced)),
@@ -864,8 +866,8 @@ pub(crate) fn partner_of(body: &Body) -> Option<PartnerId> {
 
 const fn partner_who_asked(actor: Actor) -> Option<PartnerId> {
     match actor {
-        Actor::Operator => None,
         Actor::Partner(partner) => Some(partner),
+        Actor::Operator | Actor::Person(..) | Actor::Server => None,
     }
 }
 

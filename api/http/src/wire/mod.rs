@@ -8,6 +8,7 @@
 //! [`crate::openapi`].
 
 pub(crate) mod api_key;
+pub(crate) mod audit;
 pub mod catalogue;
 pub(crate) mod catalogue_draft;
 mod catalogue_toml;
@@ -30,6 +31,7 @@ pub(crate) mod message;
 pub(crate) mod number;
 pub(crate) mod offer;
 pub mod operation;
+pub(crate) mod partner;
 pub(crate) mod payment;
 pub(crate) mod preview;
 pub(crate) mod promo;

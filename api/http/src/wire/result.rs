@@ -587,6 +587,7 @@ impl<'a> Names<'a> {
             | Event::ReviewClosed(_)
             | Event::OperationCounted(_)
             | Event::PurchaseBlocked(_)
+            | Event::Audited(_)
             | Event::RiskCheckArchived(_)
             | Event::RiskChecked(_) => return None,
         })

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::partner::Standing;
+
 use super::catalogue::{CatalogueFile, TierProgramFile};
 
 /// A tenant's rules at a version.
@@ -113,4 +115,6 @@ pub(crate) struct Partner {
     pub(crate) slug: String,
     /// Its name for people.
     pub(crate) name: String,
+    #[serde(flatten)]
+    pub(crate) standing: Standing,
 }

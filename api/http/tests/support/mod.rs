@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use kembali_core::Instant;
+use kembali_core::operation::Actor;
 use kembali_engine::{ApplyRequest, Engine, EngineConfig};
 use kembali_http::{CatalogueFile, Secret, Server, ServerConfig};
 use serde_json::Value;
@@ -56,7 +57,10 @@ fn demo(file: &str) -> CatalogueFile {
 /// Makes `file` the next version of its tenant's rules.
 pub async fn apply(engine: &Engine, file: &CatalogueFile) {
     let (draft, partner_keys) = (file.to_draft().unwrap(), file.partner_keys());
-    engine.apply(ApplyRequest { draft, partner_keys, expected_version: None, dry_run: false }).await.unwrap();
+    engine
+        .apply(ApplyRequest { actor: Actor::Operator, draft, partner_keys, expected_version: None, dry_run: false })
+        .await
+        .unwrap();
 }
 
 impl Harness {

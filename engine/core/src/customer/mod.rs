@@ -120,6 +120,7 @@ impl Row {
                 | Event::OperationRefused(_)
                 | Event::PurchaseRefused(_)
                 | Event::PurchaseBlocked(_)
+                | Event::Audited(_)
                 | Event::PromoGranted(_)
                 | Event::PromoDeclined(_)
                 | Event::MilestoneReached(_)

@@ -17,7 +17,7 @@ use crate::hold;
 use crate::identity::{CustomerName, WalletId};
 use crate::invoice;
 use crate::offer::redeem;
-use crate::operation::{Actor, Operation, OperationCommand, OperationDone, OperationRejection};
+use crate::operation::{Operation, OperationCommand, OperationDone, OperationRejection};
 use crate::quantity::{Amount, Seq};
 use crate::refund::{Original, refund};
 use crate::reversal::reverse;
@@ -66,8 +66,8 @@ fn decide(
     command: &OperationCommand,
     mut events: Vec<Event>,
 ) -> Result<Option<Body>, OperationRejection> {
-    // A partner that could ask for nothing what is looked at would find every bound.
-    let is_probe = command.dry_run && command.actor != Actor::Operator;
+    // A partner or a customer that could ask for nothing what is looked at would find every bound.
+    let is_probe = command.dry_run && !command.actor.is_operator();
     // What a person released is done for whoever had asked.
     let released = command.released();
     if let (Some(_), Some(record)) = (&released, &command.original) {

@@ -239,7 +239,7 @@ fn partner_of(desk: &Desk, command: &OperationCommand) -> Option<PartnerId> {
     }
     match command.effective_actor() {
         Actor::Partner(partner) => Some(partner),
-        Actor::Operator => None,
+        Actor::Operator | Actor::Person(..) | Actor::Server => None,
     }
 }
 

@@ -41,8 +41,8 @@ pub(super) fn open(
 pub(super) fn cancel(desk: &Desk, tenant: TenantId, actor: Actor, number: &str) -> Result<Event, OperationRejection> {
     let invoice = desk.invoice(tenant, number).ok_or(OperationRejection::InvoiceUnknown)?;
     let is_own = match actor {
-        Actor::Operator => true,
         Actor::Partner(partner) => partner == invoice.partner,
+        actor => actor.is_operator(),
     };
     match invoice.state {
         _ if !is_own => Err(OperationRejection::InvoiceUnknown),

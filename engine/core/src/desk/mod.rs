@@ -233,6 +233,7 @@ impl Desk {
             | Event::WalletStatusSet(_)
             | Event::RiskChecked(_)
             | Event::PurchaseBlocked(_)
+            | Event::Audited(_)
             | Event::HoldPlaced(_)
             | Event::HoldClosed(_) => (),
         }

@@ -91,7 +91,7 @@ impl World {
     /// Says what a change to these programmes would do: who moves where and when, counted.
     fn preview(&self, programs: Vec<ProgramDraft>) -> Moves {
         let (desk, draft) = (&self.ledger.desk, draft(programs));
-        let wish = ApplyCatalogue { draft, expected_version: None, dry_run: true };
+        let wish = ApplyCatalogue { actor: None, draft, keys: Vec::new(), expected_version: None, dry_run: true };
         let Some(after) = desk::apply(desk, &wish).unwrap() else { return Moves::new() };
         let before = desk.catalogue(TENANT).unwrap();
         let change = RuleChange::new(Arc::clone(before), Arc::clone(&after));

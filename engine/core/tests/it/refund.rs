@@ -534,7 +534,8 @@ fn history(world: &mut World) -> Vec<Record> {
 }
 
 fn what_if(world: &World, draft: &CatalogueDraft, from: Seq) -> Comparison {
-    let command = ApplyCatalogue { draft: draft.clone(), expected_version: None, dry_run: true };
+    let command =
+        ApplyCatalogue { actor: None, draft: draft.clone(), keys: Vec::new(), expected_version: None, dry_run: true };
     let present = || Arc::clone(world.ledger.desk.catalogue(TenantId(1)).unwrap());
     let wanted = desk::apply(&world.ledger.desk, &command).unwrap().unwrap_or_else(present);
     let mut what_if = WhatIf::new(wanted, from);

@@ -186,7 +186,8 @@ impl World {
         draft: &CatalogueDraft,
         expected_version: Option<u32>,
     ) -> Result<Option<Arc<Catalogue>>, CatalogueRejection> {
-        let command = ApplyCatalogue { draft: draft.clone(), expected_version, dry_run: false };
+        let command =
+            ApplyCatalogue { actor: None, draft: draft.clone(), keys: Vec::new(), expected_version, dry_run: false };
         let Some(catalogue) = desk::apply(&self.ledger.desk, &command)? else { return Ok(None) };
         let event = Event::CatalogueApplied(Arc::clone(&catalogue));
         self.write(self.desk_body(catalogue.tenant, catalogue.version, vec![event]));
@@ -498,6 +499,7 @@ impl World {
                 Event::CatalogueApplied(_)
                 | Event::PurchaseRefused(_)
                 | Event::PurchaseBlocked(_)
+                | Event::Audited(_)
                 | Event::OperationRefused(_) => {
                     panic!("nothing is decided so: {event:?}")
                 }

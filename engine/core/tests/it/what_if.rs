@@ -32,7 +32,8 @@ const TENANT: TenantId = TenantId(1);
 
 /// Makes a draft rules beside the present ones.
 fn resolved(world: &World, draft: &CatalogueDraft) -> Arc<Catalogue> {
-    let command = ApplyCatalogue { draft: draft.clone(), expected_version: None, dry_run: true };
+    let command =
+        ApplyCatalogue { actor: None, draft: draft.clone(), keys: Vec::new(), expected_version: None, dry_run: true };
     let present = || Arc::clone(world.ledger.desk.catalogue(TENANT).unwrap());
     desk::apply(&world.ledger.desk, &command).unwrap().unwrap_or_else(present)
 }

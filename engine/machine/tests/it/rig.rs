@@ -155,7 +155,13 @@ pub(crate) fn draft(quota: u64) -> CatalogueDraft {
 }
 
 pub(crate) fn apply(draft: CatalogueDraft) -> Command {
-    Command::ApplyCatalogue(Box::new(ApplyCatalogue { draft, expected_version: None, dry_run: false }))
+    Command::ApplyCatalogue(Box::new(ApplyCatalogue {
+        actor: None,
+        draft,
+        keys: Vec::new(),
+        expected_version: None,
+        dry_run: false,
+    }))
 }
 
 pub(crate) fn alias(name: &str) -> Alias {
@@ -480,6 +486,7 @@ pub(crate) fn show_body(body: &Body) -> String {
             Event::CatalogueApplied(_)
             | Event::PurchaseRefused(_)
             | Event::PurchaseBlocked(_)
+            | Event::Audited(_)
             | Event::OperationRefused(_) => {
                 panic!("nothing is decided so: {event:?}")
             }
@@ -504,6 +511,7 @@ pub(crate) fn show(outcome: &Outcome) -> String {
             Some(seq) => format!("version {} by {}", catalogue.version, seq.0),
             None => format!("version {}", catalogue.version),
         },
+        Outcome::Audited(seq) => format!("written down by {}", seq.0),
         Outcome::Operated { record, .. } => {
             format!("done {} {}", record.seq.0, show_body(&record.body)).trim_end().to_string()
         }

@@ -92,7 +92,7 @@ fn wanted(input: &[Arrival]) -> Wanted {
                 Command::Purchase(purchase) => purchase.dry_run,
                 Command::Operation(operation) => operation.dry_run,
                 Command::Desk(invoice) => invoice.dry_run,
-                Command::ApplyCatalogue(_) | Command::Read(_) => false,
+                Command::ApplyCatalogue(_) | Command::Audit(_) | Command::Read(_) => false,
             };
             outcome.filter(|_| !is_dry).map(|outcome| show(&outcome))
         });

@@ -28,6 +28,11 @@ impl Sequential {
             Command::Operation(operation) => self.operate(operation),
             Command::Desk(invoice) => self.invoice(invoice),
             Command::ApplyCatalogue(apply) => self.apply(apply),
+            Command::Audit(command) => {
+                let rules = Arc::clone(self.ledger.desk.catalogue(command.tenant).unwrap());
+                let events = vec![Event::Audited(Box::new(command.audit.clone()))];
+                Outcome::Audited(self.write(self.desk_body(&rules, events)).seq)
+            }
             Command::Read(Query::Totals { .. }) => return None,
             Command::Read(query) => self.read(query),
         })

@@ -204,7 +204,8 @@ fn a_change_is_previewed_whether_or_not_the_sweep_has_come_by() {
     rig.submit(1, vec![any_command("tiers AB ab")]);
     assert_eq!(left_behind(&rig.disk), 0, "the change is not durable");
     let change = |rig: &Rig, text: &str| {
-        let wish = ApplyCatalogue { draft: tiers(text), expected_version: None, dry_run: true };
+        let wish =
+            ApplyCatalogue { actor: None, draft: tiers(text), keys: Vec::new(), expected_version: None, dry_run: true };
         let after = desk::apply(rig.router.desk(), &wish).unwrap().expect("a change");
         Arc::new(RuleChange::new(Arc::clone(rig.router.desk().catalogue(TENANT).unwrap()), after))
     };

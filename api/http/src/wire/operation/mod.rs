@@ -169,5 +169,7 @@ pub(crate) fn by<'a>(actor: Actor, names: &Names<'a>) -> Cow<'a, str> {
     match actor {
         Actor::Operator => Cow::Borrowed("operator"),
         Actor::Partner(partner) => names.partner(partner),
+        Actor::Person(account, _) => Cow::Owned(UuidText(account.0).to_string()),
+        Actor::Server => Cow::Borrowed("server"),
     }
 }

@@ -202,7 +202,7 @@ pub(super) struct Model {
     pub(super) archived: BTreeSet<u64>,
     /// What was set aside, by its records.
     pub(super) reviews: BTreeMap<u64, Review>,
-    pub(super) keys: BTreeMap<(u32, u32), Used>,
+    pub(super) keys: BTreeMap<((u8, u128), u32), Used>,
     pub(super) refused: BTreeMap<(u32, u16), (Code, Buy)>,
     pub(super) shortfall: i128,
     pub(super) sums: Sums,
@@ -447,11 +447,13 @@ pub(super) enum Said {
     },
 }
 
-/// Each partner has keys of its own, and operators share theirs.
-fn caller(actor: Actor) -> u32 {
+/// Each partner and each account has keys of its own, and whoever holds the server's token shares them.
+fn caller(actor: Actor) -> (u8, u128) {
     match actor {
-        Actor::Operator => 0,
-        Actor::Partner(partner) => partner.0,
+        Actor::Operator => (0, 0),
+        Actor::Partner(partner) => (1, u128::from(partner.0)),
+        Actor::Person(account, _) => (2, account.0),
+        Actor::Server => (3, 0),
     }
 }
 

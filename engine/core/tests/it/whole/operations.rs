@@ -1,6 +1,7 @@
 //! The model's operations.
 
 use kembali_core::accounts::{Direction, HouseAccount};
+use kembali_core::audit::Role;
 use kembali_core::catalogue::{FulfillmentKind, OfferGives, TierPolicy};
 use kembali_core::operation::Actor;
 use kembali_core::refund::NegativeBalance;
@@ -65,7 +66,7 @@ impl Model {
         let before = self.clone();
         // What is released is done as it was asked.
         let asked = review.as_ref().map_or(ask, |review| &review.ask);
-        let is_probe = ask.dry && ask.actor != Actor::Operator;
+        let is_probe = ask.dry && !is_operator(ask.actor);
         let looked = if is_probe { Ok(false) } else { self.look_at(asked, review.is_some()) };
         let is_set_aside = match looked {
             Ok(is_set_aside) => is_set_aside,
@@ -119,7 +120,7 @@ impl Model {
                 self.invoices.iter().find(|own| own.number == *number).map(|own| own.partner)
             }
             (_, Actor::Partner(partner)) => Some(partner.0),
-            (_, Actor::Operator) => None,
+            (_, Actor::Operator | Actor::Person(..) | Actor::Server) => None,
         }
     }
 
@@ -352,7 +353,7 @@ impl Model {
     fn open_hold(&mut self, who: u8, actor: Actor, id: u32) -> Result<Held, Code> {
         let person = self.person(who);
         let was_placed = (1..=person.placed).contains(&id);
-        let is_its = |held: &&Held| actor == Actor::Operator || actor == Actor::Partner(PartnerId(held.partner));
+        let is_its = |held: &&Held| is_operator(actor) || actor == Actor::Partner(PartnerId(held.partner));
         // A partner is told the same of another one's as of its own that is closed.
         let held = person.holds.get(&id).filter(is_its);
         held.copied().ok_or(if was_placed { "hold_closed" } else { "hold_not_found" })
@@ -372,7 +373,7 @@ impl Model {
 
     fn unbill(&mut self, actor: Actor, number: &str) -> Result<(), Code> {
         let is_its = |own: &&mut Invoice| {
-            own.number == number && (actor == Actor::Operator || actor == Actor::Partner(PartnerId(own.partner)))
+            own.number == number && (is_operator(actor) || actor == Actor::Partner(PartnerId(own.partner)))
         };
         let own = self.invoices.iter_mut().find(is_its).ok_or("invoice_not_found")?;
         check_open(own)?;
@@ -529,5 +530,14 @@ fn check_amount(amount: i128) -> Result<(), Code> {
         ..1 => Err("amount_not_positive"),
         _ if LIMIT < amount => Err("amount_too_large"),
         _ => Ok(()),
+    }
+}
+
+/// Whoever may do what an operator may: not a partner, and not a customer.
+fn is_operator(actor: Actor) -> bool {
+    match actor {
+        Actor::Partner(_) => false,
+        Actor::Person(_, role) => role != Role::Customer,
+        Actor::Operator | Actor::Server => true,
     }
 }

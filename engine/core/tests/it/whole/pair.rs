@@ -1,9 +1,11 @@
 //! Both ledgers side by side: what is drawn becomes a command by what the second ledger has, and is asked of both.
 
 use kembali_core::accounts::Direction;
+use kembali_core::audit::Role;
 use kembali_core::draft::CatalogueDraft;
+use kembali_core::operation::Actor;
 use kembali_core::wallet::WalletStatus;
-use kembali_core::{AMOUNT_MAX, Instant};
+use kembali_core::{AMOUNT_MAX, AccountId, Instant};
 
 use super::changes::Wanted;
 use super::commands::{Ask, Buy, Command, NO_WALLET, Of, Refund, Verb};
@@ -266,7 +268,13 @@ impl Pair {
         self.keys += 1;
         // Two of five name the one device, one the other.
         let device = [Some(0), None, Some(1), Some(0), None][self.keys as usize % 5];
-        Command::Ask(Ask { who, actor: actor(by), key: self.keys, device, verb, dry })
+        // Whoever asks for no partner: the holder of the token, or a person.
+        let actor = match (by, self.keys % 4) {
+            (0, 1) => Actor::Person(AccountId(1), Role::Operator),
+            (0, 2) => Actor::Person(AccountId(2), Role::Customer),
+            _ => actor(by),
+        };
+        Command::Ask(Ask { who, actor, key: self.keys, device, verb, dry })
     }
 
     fn part(&self, purchase: usize, how: &How) -> Of {
