@@ -21,6 +21,7 @@ use kembali_journal::{ProfileError, ProfileKey, ProfileReader};
 use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 
+use crate::accounts::AccountCache;
 use crate::as_of::HISTORY_READS_MAX;
 use crate::clock_guard::ClockGuard;
 use crate::free_space::FreeSpace;
@@ -78,8 +79,11 @@ pub(crate) struct Inner {
     /// Gone once the engine is stopped, so that the store is closed although handles are left.
     profiles: RwLock<Option<ProfileReader>>,
     journal: WorkSender,
-    /// One change of keys, partners or accounts at a time.
+    /// One change of keys or partners at a time.
     pub(crate) administration: tokio::sync::Mutex<()>,
+    /// One change of accounts at a time.
+    pub(crate) accounts: tokio::sync::Mutex<()>,
+    pub(crate) account_cache: AccountCache,
     /// One snapshot at a time.
     snapshots: tokio::sync::Mutex<()>,
     /// One preview at a time.
@@ -115,6 +119,8 @@ impl Engine {
                 profiles: RwLock::new(Some(profiles)),
                 journal,
                 administration: tokio::sync::Mutex::default(),
+                accounts: tokio::sync::Mutex::default(),
+                account_cache: AccountCache::default(),
                 snapshots: tokio::sync::Mutex::default(),
                 previews: tokio::sync::Mutex::default(),
                 what_if: Arc::new(Semaphore::new(1)),
@@ -474,11 +480,15 @@ impl Engine {
     }
 
     fn profile_text(&self, key: Result<ProfileKey, ProfileError>) -> Result<Option<String>, ReadError> {
+        Ok(self.profile(key)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Reads an entry of the profile store.
+    pub(crate) fn profile(&self, key: Result<ProfileKey, ProfileError>) -> Result<Option<Vec<u8>>, ReadError> {
         let profile = |error: ProfileError| ReadError::Profile(error.to_string());
         let key = key.map_err(profile)?;
         let reader = self.inner.profiles.read().unwrap_or_else(PoisonError::into_inner);
-        let bytes = reader.as_ref().ok_or(Stopped)?.get(&key).map_err(profile)?;
-        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+        reader.as_ref().ok_or(Stopped)?.get(&key).map_err(profile)
     }
 
     /// Returns the last durable position.

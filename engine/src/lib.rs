@@ -3,6 +3,7 @@
 //! [`Engine`] is all that a caller sees. Behind it: a router actor and a shard actor or more around the sans-io machine,
 //! and one thread that writes the journal. No type of the actor library crosses this surface, and no JSON comes in.
 
+mod accounts;
 mod archiver;
 mod as_of;
 mod clock;
@@ -27,10 +28,12 @@ mod scrub;
 mod seal;
 mod shard_actor;
 mod shared;
+mod signing_keys;
 mod start;
 mod tell;
 mod what_if;
 
+pub use accounts::{ACCOUNT_TEXT_BYTES_MAX, Account, AccountError, NewAccount, NewActor, Session};
 pub use as_of::Before;
 pub use clock::now;
 pub use clock_guard::{CLOCK_TOLERANCE, Clock, Monotonic, monotonic};
@@ -50,6 +53,7 @@ pub use request::{
     CustomerRef, GivenKey, NotTaken, PartnerKey, PurchaseRequest, ReadError, ReadOnly, RecordAndRules, StopError,
     Stopped,
 };
+pub use signing_keys::{SigningKey, SigningKeyError};
 pub use start::{EngineConfig, StartError, StartReport};
 pub use what_if::{
     Bound, WhatIfError, WhatIfOfflineError, WhatIfProgress, WhatIfRefused, WhatIfReport, WhatIfRequest, WhatIfRun,

@@ -30,6 +30,7 @@ pub(crate) struct Naming {
     operation_fingerprint_key: [u8; 32],
     refund_key: [u8; 32],
     device_key: [u8; 32],
+    username_key: [u8; 32],
 }
 
 impl Naming {
@@ -45,6 +46,7 @@ impl Naming {
             operation_fingerprint_key: blake3::derive_key("kembali operation fingerprint v1", installation_key),
             refund_key: blake3::derive_key("kembali refund key v1", installation_key),
             device_key: blake3::derive_key("kembali device v1", installation_key),
+            username_key: blake3::derive_key("kembali username v1", installation_key),
         }
     }
 
@@ -81,6 +83,14 @@ impl Naming {
     #[must_use]
     pub(crate) fn api_key(&self, api_key: &str) -> [u8; 32] {
         *blake3::keyed_hash(&self.api_key_key, api_key.as_bytes()).as_bytes()
+    }
+
+    /// Hashes a username for the profile store; letter case does not count.
+    #[must_use]
+    pub(crate) fn username(&self, tenant: TenantId, username: &str) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.username_key);
+        hasher.update(&tenant.0.to_le_bytes()).update(username.to_lowercase().as_bytes());
+        *hasher.finalize().as_bytes()
     }
 
     /// Names an idempotency key: each caller of each tenant has a space of its own.

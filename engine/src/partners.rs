@@ -12,12 +12,12 @@ use kembali_core::command::{ApplyCatalogue, AuditCommand, Command, KeyToGive};
 use kembali_core::draft::CatalogueDraft;
 use kembali_core::operation::Actor;
 use kembali_core::{CatalogueRejection, PartnerId, Seq, TenantId};
-use kembali_journal::{ProfileError, ProfileKey, profile_value};
+use kembali_journal::profile_value;
 use kembali_machine::Outcome;
 
 use crate::handle::Engine;
 use crate::partner_keys::{KeyHash, KeyOwner, PARTNER_VALUE_VERSION, SigningSecret, key_id};
-use crate::profile_keys::{api_key_key, partner_key};
+use crate::profile_keys::{api_key_key, partner_key, stored_at};
 use crate::request::{
     AdministerError, Admitted, ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, Caller, GivenKey, PartnerKey,
     Stopped,
@@ -235,9 +235,4 @@ impl Engine {
     pub fn can_sign(&self) -> bool {
         self.inner.sealer.is_some()
     }
-}
-
-/// Takes the key of an entry, which is always of a length that fits.
-fn stored_at(key: Result<ProfileKey, ProfileError>) -> ProfileKey {
-    key.unwrap_or_else(|error| unreachable!("an entry of the profile store: {error}"))
 }

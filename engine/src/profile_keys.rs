@@ -1,6 +1,6 @@
 //! Where the texts of the profile store lie: personal data and secrets, which no journal holds.
 
-use kembali_core::{CustomerId, PartnerId, WalletId};
+use kembali_core::{AccountId, CustomerId, PartnerId, WalletId};
 use kembali_journal::{ProfileError, ProfileKey};
 use kembali_machine::{NewProfile, ProfileText};
 
@@ -11,6 +11,9 @@ pub(crate) const API_KEY_PREFIX: &[u8] = b"k";
 /// What the keys of partners' standings start with.
 pub(crate) const PARTNER_PREFIX: &[u8] = b"p";
 
+/// What the keys of signing keys start with.
+pub(crate) const SIGNING_KEY_PREFIX: &[u8] = b"j";
+
 /// The key of an API key.
 pub(crate) fn api_key_key(hash: &KeyHash) -> Result<ProfileKey, ProfileError> {
     ProfileKey::new([API_KEY_PREFIX, hash].concat())
@@ -19,6 +22,26 @@ pub(crate) fn api_key_key(hash: &KeyHash) -> Result<ProfileKey, ProfileError> {
 /// The key of what a partner may do.
 pub(crate) fn partner_key(partner: PartnerId) -> Result<ProfileKey, ProfileError> {
     ProfileKey::new([PARTNER_PREFIX, &partner.0.to_be_bytes()].concat())
+}
+
+/// The key of a key that tokens are signed with.
+pub(crate) fn signing_key_key(id: u128) -> Result<ProfileKey, ProfileError> {
+    ProfileKey::new([SIGNING_KEY_PREFIX, &id.to_be_bytes()].concat())
+}
+
+/// The key of an account.
+pub(crate) fn account_key(account: AccountId) -> Result<ProfileKey, ProfileError> {
+    ProfileKey::new([&b"a"[..], &account.0.to_be_bytes()].concat())
+}
+
+/// The key of the account that a username stands for.
+pub(crate) fn username_key(hash: &[u8; 32]) -> Result<ProfileKey, ProfileError> {
+    ProfileKey::new([&b"u"[..], hash].concat())
+}
+
+/// Takes the key of an entry, which is always of a length that fits.
+pub(crate) fn stored_at(key: Result<ProfileKey, ProfileError>) -> ProfileKey {
+    key.unwrap_or_else(|error| unreachable!("an entry of the profile store: {error}"))
 }
 
 /// The key of a customer's first alias.

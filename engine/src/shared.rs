@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::partner_keys::{KeyHash, KeyOwner, SigningSecret, key_id};
 use crate::request::{Admitted, ApiKey, ApiKeyId, Caller, ReadError};
+use crate::signing_keys::SigningKey;
 
 /// What is durable.
 pub(crate) struct Shared {
@@ -39,6 +40,8 @@ struct Rules {
     key_owners: HashMap<KeyHash, (KeyOwner, Option<SigningSecret>)>,
     /// Who may come in, by the ids of the keys that are not revoked; each with the whole hash, and what its requests are signed with.
     callers: HashMap<ApiKeyId, (KeyHash, Caller, Option<SigningSecret>)>,
+    /// What tokens are signed with, the oldest first.
+    signing_keys: Vec<SigningKey>,
     /// What partners may do of whom anything is said.
     standings: HashMap<PartnerId, PartnerStanding>,
 }
@@ -184,6 +187,17 @@ impl Shared {
         let rules = read(&self.rules);
         let (_, caller, secret) = rules.callers.get(&key_id(hash)).filter(|(whole, ..)| whole == hash)?;
         Some(Admitted { caller: *caller, secret: secret.clone(), standing: rules.standing(caller.partner) })
+    }
+
+    pub(crate) fn signing_keys(&self) -> Vec<SigningKey> {
+        read(&self.rules).signing_keys.clone()
+    }
+
+    /// Shows a key that tokens are signed with, now that it is durable.
+    pub(crate) fn add_signing_key(&self, key: SigningKey) {
+        let mut rules = write(&self.rules);
+        rules.signing_keys.push(key);
+        rules.signing_keys.sort_by_key(|key| (key.created_at, key.id));
     }
 
     pub(crate) fn partner_standing(&self, partner: PartnerId) -> PartnerStanding {

@@ -25,7 +25,7 @@ use crate::installation::{InstallationKey, KeyError};
 use crate::journal_thread::{self, Fault, Stores};
 use crate::naming::Naming;
 use crate::partner_keys::{KeyOwner, PARTNER_VALUE_VERSION, Unopened};
-use crate::profile_keys::{API_KEY_PREFIX, PARTNER_PREFIX};
+use crate::profile_keys::{API_KEY_PREFIX, PARTNER_PREFIX, SIGNING_KEY_PREFIX};
 use crate::recovery::{
     ARCHIVE_DIR, FoldError, JOURNAL_DIR, PROFILES_HEAD, Recovered, SNAPSHOTS_DIR, parts_of, recover,
 };
@@ -34,6 +34,7 @@ use crate::scrub;
 use crate::seal::Sealer;
 use crate::shard_actor::ShardActor;
 use crate::shared::Shared;
+use crate::signing_keys::{self, Unread};
 use crate::tell::tell;
 
 /// Slots that customers hash to; slots are spread over the shards at start.
@@ -235,6 +236,16 @@ impl Engine {
                     unopened.push(format!("{}/{}", owner.tenant, owner.partner));
                     // It opens nothing without its secret, and can be revoked.
                     shared.set_key(hash, owner, None);
+                }
+            }
+        }
+        for (key, stored) in profiles.list(SIGNING_KEY_PREFIX)? {
+            match signing_keys::read(key.as_bytes(), &stored, sealer.as_ref()) {
+                Ok(key) => shared.add_signing_key(key),
+                Err(Unread::Damaged) => return Err(StartError::Entry("a key that tokens are signed with")),
+                // Another one is made then. Whoever holds a token of it refreshes it.
+                Err(Unread::Sealed) => {
+                    tracing::warn!("a key that tokens are signed with cannot be opened; it is left aside")
                 }
             }
         }

@@ -5,16 +5,20 @@ use std::cell::Cell;
 
 use axum::body::Body;
 use hyper::Request;
+use kembali_core::CustomerId;
+use kembali_core::audit::Role;
+use kembali_core::operation::Actor;
 use kembali_engine::Admitted;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
-use crate::auth::{Identity, identify};
+use crate::auth::{CustomerCaller, Identity, Operator, identify};
 use crate::codes;
 use crate::partner_gate::Rate;
 use crate::problem::Problem;
-use crate::routes::Role;
+use crate::routes::Route;
 use crate::signature;
+use crate::wire::instant::parse_uuid;
 
 /// A request that is let in.
 pub(crate) struct Entered {
@@ -24,14 +28,14 @@ pub(crate) struct Entered {
     pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Lets a request in that calls a route of `role`. Says in `rate` what a partner may send after it, also where it is refused.
+/// Lets a request in that calls a route. Says in `rate` what a partner may send after it, also where it is refused.
 ///
 /// # Errors
 ///
 /// 401, 403, 429, or what is wrong with a body that is signed.
 pub(crate) async fn enter(
     app: &App,
-    role: Role,
+    route: &Route,
     request: Request<Body>,
     rate: &mut Option<Rate>,
 ) -> Result<Entered, Problem> {
@@ -44,9 +48,14 @@ pub(crate) async fn enter(
             admitted.set(Some(found));
             Some(caller)
         };
-        let identity = identify(request.headers(), role, app.operator_token.as_deref(), partner_of_key)?;
+        let person_of_token = |token: &[u8]| person(app, token);
+        let token = app.operator_token.as_deref();
+        let identity = identify(request.headers(), route.role, token, partner_of_key, person_of_token)?;
         (identity, admitted.take())
     };
+    if let Identity::Customer(caller) = identity {
+        check_own(route, request.uri().path(), caller)?;
+    }
     let (Identity::Partner(caller), Some(admitted)) = (identity, admitted) else {
         return Ok(Entered { identity, request, permit: None });
     };
@@ -76,4 +85,34 @@ async fn enter_partner(
     }
     let is_suspended = app.engine.partner_standing(caller.partner).is_suspended;
     Err(Problem::new(if is_suspended { &codes::PARTNER_SUSPENDED } else { &codes::API_KEY_UNKNOWN }))
+}
+
+/// Finds out whose an access token is, and what that account may do now.
+fn person(app: &App, token: &[u8]) -> Result<Identity, Problem> {
+    let now = app.engine.wall();
+    let bearer = app.people.tokens()?.read(token, now)?;
+    let ended = || Problem::new(&codes::SESSION_ENDED);
+    let account = app.engine.account(bearer.account)?.ok_or_else(ended)?;
+    if account.standing.is_suspended {
+        return Err(Problem::new(&codes::ACCOUNT_SUSPENDED));
+    }
+    account.session(bearer.session, now).ok_or_else(ended)?;
+    let (tenant, role) = (account.tenant, account.standing.role);
+    Ok(match (role, account.customer) {
+        (Role::Customer, Some(customer)) => Identity::Customer(CustomerCaller { tenant, customer, bearer }),
+        (Role::Customer, None) => return Err(ended()),
+        (Role::Operator | Role::Admin, _) => {
+            let actor = Actor::Person(account.id, role);
+            Identity::Operator(Operator { tenant: Some(tenant), actor, bearer: Some(bearer) })
+        }
+    })
+}
+
+/// Everything below a customer's path is that customer's: for one customer there are no others.
+fn check_own(route: &Route, path: &str, caller: CustomerCaller) -> Result<(), Problem> {
+    if !route.path.starts_with("/v1/customers/{id}") {
+        return Ok(());
+    }
+    let named = path.split('/').nth(3).and_then(parse_uuid).map(CustomerId);
+    if named == Some(caller.customer) { Ok(()) } else { Err(Problem::new(&codes::CUSTOMER_NOT_FOUND)) }
 }

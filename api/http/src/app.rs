@@ -15,6 +15,7 @@ use crate::codes;
 use crate::config::{Limits, Secret};
 use crate::key_usage::KeyUses;
 use crate::partner_gate::PartnerGates;
+use crate::people::{self, People};
 use crate::problem::Problem;
 use crate::query::{Past, Query};
 use crate::replays::Replays;
@@ -30,6 +31,8 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     /// Room for subscribers of the event stream.
     pub(crate) subscribers: Arc<Semaphore>,
+    /// Accounts, log-ins and tokens.
+    pub(crate) people: Arc<People>,
     /// Signatures that were seen.
     pub(crate) replays: Arc<Replays>,
     /// What partners may send.
@@ -215,6 +218,18 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::PostPartner => on(MethodFilter::POST, apply::partners::post),
         Endpoint::PatchPartner => on(MethodFilter::PATCH, apply::standing::patch),
         Endpoint::Audit => get(reads::audit::list),
+        Endpoint::Register => on(MethodFilter::POST, people::sessions::register),
+        Endpoint::Login => on(MethodFilter::POST, people::sessions::login),
+        Endpoint::Refresh => on(MethodFilter::POST, people::sessions::refresh),
+        Endpoint::Logout => on(MethodFilter::POST, people::sessions::logout),
+        Endpoint::ChangePassword => on(put, people::sessions::change_password),
+        Endpoint::Me => get(people::sessions::me),
+        Endpoint::PublicKeys => get(people::sessions::public_keys),
+        Endpoint::FindAccount => get(people::accounts::find),
+        Endpoint::PostAccount => on(MethodFilter::POST, people::accounts::post),
+        Endpoint::Account => get(people::accounts::show),
+        Endpoint::PatchAccount => on(MethodFilter::PATCH, people::accounts::patch),
+        Endpoint::RotateSigningKey => on(MethodFilter::POST, people::accounts::rotate),
         Endpoint::ApiKeys => get(apply::api_keys::list),
         Endpoint::PostApiKey => on(MethodFilter::POST, apply::api_keys::post),
         Endpoint::DeleteApiKey => on(MethodFilter::DELETE, apply::api_keys::delete),

@@ -14,6 +14,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// What operators must show; none means that there are no operators.
     pub operator_token: Option<Secret>,
+    /// Tenants in which anybody may register as a customer.
+    pub registration: Vec<String>,
     /// The limits.
     pub limits: Limits,
 }
@@ -22,7 +24,7 @@ impl ServerConfig {
     /// Listens at `listen`, without operators, within the usual limits.
     #[must_use]
     pub fn new(listen: SocketAddr) -> ServerConfig {
-        ServerConfig { listen, operator_token: None, limits: Limits::default() }
+        ServerConfig { listen, operator_token: None, registration: Vec::new(), limits: Limits::default() }
     }
 }
 

@@ -21,6 +21,7 @@ pub mod openapi;
 mod operations;
 mod parameters;
 mod partner_gate;
+mod people;
 mod problem;
 mod query;
 mod reads;

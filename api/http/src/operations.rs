@@ -241,7 +241,8 @@ pub(crate) async fn reverse(
     ask.operate_on(&app, original, customer, Operation::Reverse { operation: seq, reason }).await
 }
 
-/// Shows an operation, byte for byte as it was answered when it was done. A partner sees its own only.
+/// Shows an operation, byte for byte as it was answered when it was done. A partner sees its own only, and a customer what was done
+/// with its accounts.
 pub(crate) async fn show(
     State(app): State<App>,
     Extension(identity): Extension<Identity>,
@@ -258,7 +259,8 @@ pub(crate) async fn show(
     match identity {
         Identity::Operator(_) => (),
         Identity::Partner(caller) if done.actor == Actor::Partner(caller.partner) => (),
-        Identity::Partner(_) | Identity::Nobody => return Err(unknown()),
+        Identity::Customer(caller) if record.body.customer == Some(caller.customer) => (),
+        Identity::Partner(_) | Identity::Customer(_) | Identity::Nobody => return Err(unknown()),
     }
     answer(&app, StatusCode::OK, Some(seq), &record.body, &catalogue, false)
 }

@@ -52,8 +52,11 @@ pub(crate) const HOLD: Form = Form::Whole { min: 1, max: u32::MAX as u64, defaul
 pub(crate) const POSITION: Form = Form::Whole { min: 0, max: u64::MAX, default: None };
 const VERSION_NUMBER: Form = Form::Whole { min: 0, max: u32::MAX as u64, default: None };
 
-const TENANT: Parameter =
-    parameter("tenant", Form::Text, "The tenant's slug. Operators must name it; a partner's tenant is its own.");
+const TENANT: Parameter = parameter(
+    "tenant",
+    Form::Text,
+    "The tenant's slug. Whoever holds the server's token must name it; for all others there is their own alone.",
+);
 const MIN_SEQ: Parameter =
     parameter("min_seq", POSITION, "A position that the answer must have reached, such as the `seq` of a write.");
 const AT: Parameter = parameter(
@@ -97,6 +100,9 @@ const STATE: Parameter = parameter(
 const VERDICT: Parameter =
     parameter("verdict", Form::Text, "Only checks that said this: `safe`, `suspicious`, `blocked` or `in_review`.");
 const ARCHIVED: Parameter = parameter("archived", Form::Flag, "True to be shown those too that are archived.");
+const EVERYWHERE: Parameter = parameter("everywhere", Form::Flag, "True to end all sessions of the account.");
+const USERNAME: Parameter =
+    parameter("username", Form::Text, "What its person logs in by; letter case does not count. It must be named.");
 const EXPIRING: Parameter = parameter(
     "expiring_within_days",
     Form::Whole { min: 1, max: LIFE_DAYS_MAX as u64, default: None },
@@ -194,6 +200,16 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         Endpoint::ExplainPurchase => &[TENANT, MIN_SEQ],
         Endpoint::Catalogue => &[TENANT, VERSION, MIN_SEQ, AT],
         Endpoint::ApiKeys | Endpoint::DeleteApiKey | Endpoint::PatchPartner => &[TENANT],
+        Endpoint::Register
+        | Endpoint::Login
+        | Endpoint::Refresh
+        | Endpoint::ChangePassword
+        | Endpoint::Me
+        | Endpoint::PublicKeys
+        | Endpoint::RotateSigningKey => &[],
+        Endpoint::Logout => &[EVERYWHERE],
+        Endpoint::FindAccount => &[TENANT, USERNAME],
+        Endpoint::PostAccount | Endpoint::Account | Endpoint::PatchAccount => &[TENANT],
         Endpoint::Audit => &[TENANT, MIN_SEQ, LIMIT, CURSOR],
         Endpoint::WhatIf => &[TENANT, WHAT_IF_FROM, WHAT_IF_TO, TOP],
         Endpoint::PutPromo

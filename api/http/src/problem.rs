@@ -3,6 +3,7 @@
 //! A handler returns a [`Problem`]; what turns it into bytes is here, what it means is in [`crate::codes`].
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -26,7 +27,7 @@ use crate::wire::number::wide;
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Seconds after which an overloaded or starting server is worth another try.
-const RETRY_AFTER_SECONDS: &str = "1";
+const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// Why a request was not carried out.
 #[derive(Clone, Debug)]
@@ -40,11 +41,21 @@ pub(crate) struct Problem {
     pub(crate) allow: Option<String>,
     /// The refusal is one that was given before.
     pub(crate) replayed: Option<bool>,
+    /// Seconds after which another try is worth it, where they are known.
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl Problem {
     pub(crate) fn new(code: &'static Code) -> Problem {
-        Problem { code, detail: None, pointer: None, members: Vec::new(), allow: None, replayed: None }
+        Problem {
+            code,
+            detail: None,
+            pointer: None,
+            members: Vec::new(),
+            allow: None,
+            replayed: None,
+            retry_after: None,
+        }
     }
 
     pub(crate) fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Problem {
@@ -59,6 +70,11 @@ impl Problem {
 
     pub(crate) fn member(mut self, name: &'static str, value: impl Into<Value>) -> Problem {
         self.members.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Problem {
+        self.retry_after = Some(wait.as_secs() + 1);
         self
     }
 
@@ -202,7 +218,7 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if matches!(self.code.status, 429 | 503) {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after.unwrap_or(RETRY_AFTER_SECONDS)));
         }
         if self.code.status == 401 {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer, ApiKey"));
@@ -237,7 +253,7 @@ struct Document<'a> {
 
 impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Problem { code, detail, pointer, members, allow: _, replayed } = self.problem;
+        let Problem { code, detail, pointer, members, allow: _, replayed, retry_after: _ } = self.problem;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", &format_args!("/problems/{}", code.code))?;
         map.serialize_entry("title", code.title)?;

@@ -11,10 +11,40 @@ pub enum Role {
     Public,
     /// A partner with its API key.
     Partner,
-    /// An operator with the server's token.
+    /// An operator or an admin of the tenant, or whoever holds the server's token.
     Operator,
+    /// An admin of the tenant, or whoever holds the server's token.
+    Admin,
+    /// Whoever holds the server's token: what is of no tenant.
+    Platform,
+    /// Whoever has an account, for that account.
+    Person,
     /// A partner, for what is its own and the present state of its tenant's customers, or an operator.
     PartnerOrOperator,
+    /// A customer, for what is its own, or an operator.
+    CustomerOrOperator,
+    /// A partner, a customer, each for what is its own, or an operator.
+    Anyone,
+}
+
+impl Role {
+    /// Returns true where partners may call.
+    #[must_use]
+    pub const fn takes_partners(self) -> bool {
+        matches!(self, Role::Partner | Role::PartnerOrOperator | Role::Anyone)
+    }
+
+    /// Returns true where customers may call.
+    #[must_use]
+    pub const fn takes_customers(self) -> bool {
+        matches!(self, Role::Person | Role::CustomerOrOperator | Role::Anyone)
+    }
+
+    /// Returns true where operators, or some of them, may call.
+    #[must_use]
+    pub const fn takes_operators(self) -> bool {
+        !matches!(self, Role::Public | Role::Partner)
+    }
 }
 
 /// What a route does.
@@ -150,6 +180,30 @@ pub enum Endpoint {
     TrialBalance,
     /// Decides recorded purchases again under other rules.
     WhatIf,
+    /// Registers a customer.
+    Register,
+    /// Logs in.
+    Login,
+    /// Goes on with a session.
+    Refresh,
+    /// Ends a session.
+    Logout,
+    /// Changes the own password.
+    ChangePassword,
+    /// Shows the own account.
+    Me,
+    /// Shows the public keys of tokens.
+    PublicKeys,
+    /// Finds an account by its username.
+    FindAccount,
+    /// Creates an account.
+    PostAccount,
+    /// Shows an account.
+    Account,
+    /// Changes an account.
+    PatchAccount,
+    /// Makes tokens be signed with another key.
+    RotateSigningKey,
     /// Lists what administrators did.
     Audit,
     /// Archives what is durable and takes a snapshot of it.
@@ -175,7 +229,7 @@ const fn route(method: Method, path: &'static str, role: Role, endpoint: Endpoin
     Route { path, method, role, endpoint }
 }
 
-use Role::{Operator, Partner, PartnerOrOperator, Public};
+use Role::{Admin, Anyone, CustomerOrOperator, Operator, Partner, PartnerOrOperator, Person, Platform, Public};
 
 /// Every route, the busiest first.
 pub static ROUTES: &[Route] = &[
@@ -189,64 +243,76 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/docs/docs.css", Public, Endpoint::DocsStyle),
     route(Method::GET, "/v1/customers", PartnerOrOperator, Endpoint::FindCustomer),
     route(Method::POST, "/v1/customers", PartnerOrOperator, Endpoint::PostCustomer),
-    route(Method::POST, "/v1/customers/{id}/wallets", Operator, Endpoint::PostWallet),
+    route(Method::POST, "/v1/customers/{id}/wallets", CustomerOrOperator, Endpoint::PostWallet),
     route(Method::PATCH, "/v1/customers/{id}/wallets/{wallet}", Operator, Endpoint::PatchWallet),
     route(Method::DELETE, "/v1/customers/{id}/wallets/{wallet}", Operator, Endpoint::DeleteWallet),
     route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/deposits", Operator, Endpoint::PostDeposit),
     route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/adjustments", Operator, Endpoint::PostAdjustment),
     route(Method::POST, "/v1/customers/{id}/activities", PartnerOrOperator, Endpoint::PostActivity),
-    route(Method::POST, "/v1/customers/{id}/redemptions", PartnerOrOperator, Endpoint::PostRedemption),
+    route(Method::POST, "/v1/customers/{id}/redemptions", Anyone, Endpoint::PostRedemption),
     route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/holds", Partner, Endpoint::PostHold),
     route(Method::POST, "/v1/customers/{id}/holds/{hold}/settle", PartnerOrOperator, Endpoint::SettleHold),
     route(Method::POST, "/v1/customers/{id}/holds/{hold}/void", PartnerOrOperator, Endpoint::VoidHold),
-    route(Method::GET, "/v1/customers/{id}/holds", PartnerOrOperator, Endpoint::Holds),
-    route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/transfers", Operator, Endpoint::PostTransfer),
+    route(Method::GET, "/v1/customers/{id}/holds", Anyone, Endpoint::Holds),
+    route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/transfers", CustomerOrOperator, Endpoint::PostTransfer),
     route(Method::POST, "/v1/invoices", Partner, Endpoint::PostInvoice),
-    route(Method::GET, "/v1/invoices/{number}", PartnerOrOperator, Endpoint::Invoice),
+    route(Method::GET, "/v1/invoices/{number}", Anyone, Endpoint::Invoice),
     route(Method::POST, "/v1/invoices/{number}/cancel", PartnerOrOperator, Endpoint::CancelInvoice),
-    route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/payments", Operator, Endpoint::PostPayment),
+    route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/payments", CustomerOrOperator, Endpoint::PostPayment),
     route(Method::GET, "/v1/payments", Operator, Endpoint::Payments),
     route(Method::GET, "/v1/risk-checks", Operator, Endpoint::RiskChecks),
     route(Method::POST, "/v1/risk-checks/{seq}/archive", Operator, Endpoint::ArchiveRiskCheck),
-    route(Method::GET, "/v1/offers", PartnerOrOperator, Endpoint::Offers),
+    route(Method::GET, "/v1/offers", Anyone, Endpoint::Offers),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/promote", Operator, Endpoint::Promote),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/demote", Operator, Endpoint::Demote),
     route(Method::POST, "/v1/refunds", Partner, Endpoint::PostRefund),
-    route(Method::GET, "/v1/operations/{seq}", PartnerOrOperator, Endpoint::Operation),
+    route(Method::GET, "/v1/operations/{seq}", Anyone, Endpoint::Operation),
     route(Method::POST, "/v1/operations/{seq}/reverse", Operator, Endpoint::Reverse),
     route(Method::GET, "/v1/reviews", Operator, Endpoint::Reviews),
     route(Method::POST, "/v1/reviews/{seq}/release", Operator, Endpoint::ReleaseReview),
     route(Method::POST, "/v1/reviews/{seq}/reject", Operator, Endpoint::RejectReview),
-    route(Method::GET, "/v1/customers/{id}", PartnerOrOperator, Endpoint::Customer),
-    route(Method::GET, "/v1/customers/{id}/wallets", PartnerOrOperator, Endpoint::Wallets),
-    route(Method::GET, "/v1/customers/{id}/tiers", PartnerOrOperator, Endpoint::Tiers),
-    route(Method::GET, "/v1/customers/{id}/entries", Operator, Endpoint::Entries),
-    route(Method::GET, "/v1/customers/{id}/purchases", Operator, Endpoint::CustomerPurchases),
-    route(Method::GET, "/v1/customers/{id}/statement", Operator, Endpoint::Statement),
-    route(Method::GET, "/v1/purchases/{id}", PartnerOrOperator, Endpoint::Purchase),
+    route(Method::GET, "/v1/customers/{id}", Anyone, Endpoint::Customer),
+    route(Method::GET, "/v1/customers/{id}/wallets", Anyone, Endpoint::Wallets),
+    route(Method::GET, "/v1/customers/{id}/tiers", Anyone, Endpoint::Tiers),
+    route(Method::GET, "/v1/customers/{id}/entries", CustomerOrOperator, Endpoint::Entries),
+    route(Method::GET, "/v1/customers/{id}/purchases", CustomerOrOperator, Endpoint::CustomerPurchases),
+    route(Method::GET, "/v1/customers/{id}/statement", CustomerOrOperator, Endpoint::Statement),
+    route(Method::GET, "/v1/purchases/{id}", Anyone, Endpoint::Purchase),
     route(Method::GET, "/v1/purchases/{id}/explain", Operator, Endpoint::ExplainPurchase),
     route(Method::GET, "/v1/promos", PartnerOrOperator, Endpoint::Promos),
     route(Method::GET, "/v1/promos/{code}", PartnerOrOperator, Endpoint::Promo),
-    route(Method::PUT, "/v1/promos/{code}", Operator, Endpoint::PutPromo),
-    route(Method::PATCH, "/v1/promos/{code}", Operator, Endpoint::PatchPromo),
+    route(Method::PUT, "/v1/promos/{code}", Admin, Endpoint::PutPromo),
+    route(Method::PATCH, "/v1/promos/{code}", Admin, Endpoint::PatchPromo),
     route(Method::GET, "/v1/tier-programs", Operator, Endpoint::TierPrograms),
-    route(Method::PUT, "/v1/tier-programs/{name}", Operator, Endpoint::PutTierProgram),
+    route(Method::PUT, "/v1/tier-programs/{name}", Admin, Endpoint::PutTierProgram),
     route(Method::GET, "/v1/partners", Operator, Endpoint::Partners),
-    route(Method::POST, "/v1/partners", Operator, Endpoint::PostPartner),
-    route(Method::PATCH, "/v1/partners/{slug}", Operator, Endpoint::PatchPartner),
+    route(Method::POST, "/v1/partners", Admin, Endpoint::PostPartner),
+    route(Method::PATCH, "/v1/partners/{slug}", Admin, Endpoint::PatchPartner),
     route(Method::GET, "/v1/partners/{slug}/api-keys", Operator, Endpoint::ApiKeys),
-    route(Method::POST, "/v1/partners/{slug}/api-keys", Operator, Endpoint::PostApiKey),
-    route(Method::DELETE, "/v1/partners/{slug}/api-keys/{id}", Operator, Endpoint::DeleteApiKey),
+    route(Method::POST, "/v1/partners/{slug}/api-keys", Admin, Endpoint::PostApiKey),
+    route(Method::DELETE, "/v1/partners/{slug}/api-keys/{id}", Admin, Endpoint::DeleteApiKey),
     route(Method::GET, "/v1/catalogue", Operator, Endpoint::Catalogue),
-    route(Method::PUT, "/v1/catalogue", Operator, Endpoint::PutCatalogue),
+    route(Method::PUT, "/v1/catalogue", Admin, Endpoint::PutCatalogue),
     route(Method::GET, "/v1/reports/summary", Operator, Endpoint::Summary),
     route(Method::GET, "/v1/reports/costs", Operator, Endpoint::Costs),
     route(Method::GET, "/v1/reports/liability", Operator, Endpoint::Liability),
     route(Method::GET, "/v1/trial-balance", Operator, Endpoint::TrialBalance),
     route(Method::POST, "/v1/what-if", Operator, Endpoint::WhatIf),
+    route(Method::POST, "/v1/auth/register", Public, Endpoint::Register),
+    route(Method::POST, "/v1/auth/login", Public, Endpoint::Login),
+    route(Method::POST, "/v1/auth/refresh", Public, Endpoint::Refresh),
+    route(Method::POST, "/v1/auth/logout", Person, Endpoint::Logout),
+    route(Method::PUT, "/v1/auth/password", Person, Endpoint::ChangePassword),
+    route(Method::GET, "/v1/auth/me", Person, Endpoint::Me),
+    route(Method::GET, "/.well-known/jwks.json", Public, Endpoint::PublicKeys),
+    route(Method::GET, "/v1/accounts", Operator, Endpoint::FindAccount),
+    route(Method::POST, "/v1/accounts", Admin, Endpoint::PostAccount),
+    route(Method::GET, "/v1/accounts/{id}", Operator, Endpoint::Account),
+    route(Method::PATCH, "/v1/accounts/{id}", Admin, Endpoint::PatchAccount),
+    route(Method::POST, "/v1/signing-keys", Platform, Endpoint::RotateSigningKey),
     route(Method::GET, "/v1/audit", Operator, Endpoint::Audit),
-    route(Method::POST, "/v1/snapshots", Operator, Endpoint::PostSnapshot),
-    route(Method::GET, "/v1/stream", PartnerOrOperator, Endpoint::Stream),
+    route(Method::POST, "/v1/snapshots", Platform, Endpoint::PostSnapshot),
+    route(Method::GET, "/v1/stream", Anyone, Endpoint::Stream),
 ];
 
 /// What a path and a method lead to.
@@ -291,25 +357,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_health_and_what_describes_the_server_are_open_to_anybody() {
+    fn only_health_what_describes_the_server_and_how_to_get_in_are_open_to_anybody() {
         let open: Vec<&str> = ROUTES.iter().filter(|route| route.role == Public).map(|route| route.path).collect();
         assert_eq!(
             open,
-            ["/healthz", "/readyz", "/problems/{code}", "/openapi.json", "/docs", "/docs/docs.js", "/docs/docs.css"]
+            [
+                "/healthz",
+                "/readyz",
+                "/problems/{code}",
+                "/openapi.json",
+                "/docs",
+                "/docs/docs.js",
+                "/docs/docs.css",
+                "/v1/auth/register",
+                "/v1/auth/login",
+                "/v1/auth/refresh",
+                "/.well-known/jwks.json",
+            ]
         );
     }
 
     #[test]
-    fn what_changes_rules_or_money_is_for_operators_and_what_reports_is_for_partners() {
+    fn what_changes_something_is_for_whom_it_says_here() {
         for route in ROUTES.iter().filter(|route| route.method != Method::GET) {
             let expected = match route.endpoint {
                 Endpoint::BookPurchases | Endpoint::PostRefund | Endpoint::PostHold | Endpoint::PostInvoice => Partner,
                 Endpoint::PostCustomer
                 | Endpoint::PostActivity
-                | Endpoint::PostRedemption
                 | Endpoint::SettleHold
                 | Endpoint::VoidHold
                 | Endpoint::CancelInvoice => PartnerOrOperator,
+                // What a customer does with what is its own.
+                Endpoint::PostRedemption => Anyone,
+                Endpoint::PostWallet | Endpoint::PostTransfer | Endpoint::PostPayment => CustomerOrOperator,
+                Endpoint::Register | Endpoint::Login | Endpoint::Refresh => Public,
+                Endpoint::Logout | Endpoint::ChangePassword => Person,
+                // Rules, partners, keys, accounts.
+                Endpoint::PutCatalogue
+                | Endpoint::PutPromo
+                | Endpoint::PatchPromo
+                | Endpoint::PutTierProgram
+                | Endpoint::PostPartner
+                | Endpoint::PatchPartner
+                | Endpoint::PostApiKey
+                | Endpoint::DeleteApiKey
+                | Endpoint::PostAccount
+                | Endpoint::PatchAccount => Admin,
+                // What is of no tenant.
+                Endpoint::PostSnapshot | Endpoint::RotateSigningKey => Platform,
                 _ => Operator,
             };
             assert_eq!(route.role, expected, "{} {}", route.method, route.path);

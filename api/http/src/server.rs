@@ -21,6 +21,8 @@ use crate::app::{App, router};
 use crate::config::{Limits, ServerConfig};
 use crate::feed::Switch;
 use crate::partner_gate::PartnerGates;
+use crate::people::People;
+use crate::people::sessions::Peer;
 use crate::replays::Replays;
 use crate::service::serve;
 
@@ -76,11 +78,13 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// What the system says when the listener cannot be used.
+    /// What the system says when the listener cannot be used, or that there is no key to sign tokens with.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Server { listener, engine, config, .. } = self;
         let listener = tokio::net::TcpListener::from_std(listener)?;
+        let people = People::start(&engine, config.registration).await.map_err(io::Error::other)?;
         let app = App {
+            people: Arc::new(people),
             started_at: engine.wall(),
             replays: Arc::new(Replays::new(config.limits.signatures_max)),
             partner_gates: Arc::new(PartnerGates::new(config.limits.partners, MonotonicClock)),
@@ -100,8 +104,10 @@ impl Server {
                 // With no room left nothing is accepted: callers wait in the system's queue.
                 let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
                 match listener.accept().await {
-                    Ok((stream, _)) => {
-                        let connection = connection(stream, app.clone(), router.clone(), stopping.clone(), permit);
+                    Ok((stream, peer)) => {
+                        let peer = Peer(peer.ip());
+                        let connection =
+                            connection((stream, peer), app.clone(), router.clone(), stopping.clone(), permit);
                         connections.spawn(connection);
                     }
                     Err(error) => {
@@ -134,7 +140,7 @@ async fn finish(mut connections: JoinSet<()>, stop: &watch::Sender<bool>, limits
 }
 
 async fn connection(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, Peer),
     app: App,
     router: Router,
     mut stopping: watch::Receiver<bool>,
@@ -152,7 +158,7 @@ async fn connection(
     let switch = Switch::default();
     let service = service_fn(|request| {
         let (app, router, switch) = (&app, &router, &switch);
-        async move { Ok::<_, Infallible>(serve(app, router, switch, request).await) }
+        async move { Ok::<_, Infallible>(serve(app, router, (switch, peer), request).await) }
     });
     let mut connection = std::pin::pin!(
         http1::Builder::new()

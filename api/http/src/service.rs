@@ -14,6 +14,7 @@ use crate::codes::{self, Code};
 use crate::feed::{self, Switch};
 use crate::ingest;
 use crate::partner_gate::{Rate, until_sent};
+use crate::people::sessions::Peer;
 use crate::problem::Problem;
 use crate::reads::Json;
 use crate::request_id::{self, RequestId};
@@ -21,7 +22,13 @@ use crate::routes::{self, Endpoint, Found};
 use crate::wire::health::{Health, Status};
 
 /// Serves one request.
-pub(crate) async fn serve(app: &App, router: &Router, switch: &Switch, request: Request<Incoming>) -> Response {
+pub(crate) async fn serve(
+    app: &App,
+    router: &Router,
+    (switch, peer): (&Switch, Peer),
+    mut request: Request<Incoming>,
+) -> Response {
+    request.extensions_mut().insert(peer);
     let request_id = RequestId::of(request.headers());
     let mut rate = None;
     let mut response = match dispatch(app, router, switch, request.map(Body::new), (&request_id, &mut rate)).await {
@@ -54,7 +61,7 @@ async fn dispatch(
         }
         Found::Nothing => return Err(Problem::new(&codes::ROUTE_UNKNOWN)),
     };
-    let Entered { identity, mut request, permit } = admission::enter(app, route.role, request, rate).await?;
+    let Entered { identity, mut request, permit } = admission::enter(app, route, request, rate).await?;
     let response = match (route.endpoint, identity) {
         (Endpoint::BookPurchases, Identity::Partner(caller)) => {
             ingest::purchases(app, caller, request, request_id).await?

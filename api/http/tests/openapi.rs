@@ -101,7 +101,7 @@ async fn it_is_served_to_anybody_and_the_page_too() {
 /// The server names the parameters that it reads when it is sent another one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_reads_the_parameters_that_are_described() {
-    let harness = Harness::start().await;
+    let (harness, person, _) = with_admin().await;
     let mut asked = 0;
     for (path, method, operation) in operations() {
         let of_query = |parameter: &&Value| parameter["in"] == "query";
@@ -118,10 +118,11 @@ async fn a_route_reads_the_parameters_that_are_described() {
         }
         let target = format!("{}?nonsense=1", path.replace("{id}", "4df5900c-22c4-4373-875d-f1172048e1b4"));
         let target = target.replace(['{', '}'], "");
-        let reply = match operation["security"][0].get("ApiKey") {
-            Some(_) => harness.call(&method.to_uppercase(), &target, &[("X-Api-Key", support::KEY)], b"").await,
-            None => harness.operator(&method.to_uppercase(), &target, "").await,
+        let credential = match operation["security"][0].get("ApiKey") {
+            Some(_) => ("X-Api-Key", support::KEY),
+            None => ("Authorization", person.as_str()),
         };
+        let reply = harness.call(&method.to_uppercase(), &target, &[credential], b"").await;
         assert_eq!(reply.problem(), "400 query_invalid -", "{method} {path}");
         let expected = format!("nonsense is not known here; known are: {}", described.join(", "));
         assert_eq!(reply.json()["detail"], expected, "{method} {path}");
@@ -131,21 +132,59 @@ async fn a_route_reads_the_parameters_that_are_described() {
     harness.stop().await;
 }
 
-/// A parameter that is required is one without which the server refuses, and the others are not.
+/// A server with an admin: its token, as a header has it, and its account's id.
+async fn with_admin() -> (Harness, String, String) {
+    let configure = |config: &mut kembali_http::ServerConfig| config.registration = vec!["journey".to_owned()];
+    let dir = tempfile::tempdir().unwrap();
+    let harness = Harness::start_on(dir, 128 * 1024 * 1024, Some([9; 32]), configure).await;
+    let account = json!({ "username": "boss", "password": "correct horse battery", "role": "admin" });
+    let made = harness.operator("POST", "/v1/accounts?tenant=journey", &account.to_string()).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let login = json!({ "tenant": "journey", "username": "boss", "password": "correct horse battery" });
+    let login = harness.post_to("/v1/auth/login", "application/json", &[], login.to_string().as_bytes()).await;
+    let token = format!("Bearer {}", login.json()["access_token"].as_str().unwrap());
+    (harness, token, made.json()["id"].as_str().unwrap().to_owned())
+}
+
+/// A parameter that is required is one without which the server refuses, and the others are not. Whoever holds the server's
+/// token is of no tenant, and must name one.
 #[tokio::test(flavor = "multi_thread")]
 async fn required_is_what_the_server_insists_on() {
-    let harness = Harness::start().await;
+    let (harness, person, account) = with_admin().await;
     let booked = harness.post(&purchase("A-1", 200_000, 1, 1)).await.json();
     for (path, method, operation) in operations() {
-        let of = if path.starts_with("/v1/purchases/") { "id" } else { "customer" };
-        let id = booked[of].as_str().unwrap();
-        let is_operators = operation["security"][0].get("Bearer").is_some();
-        if !is_operators || method != "get" {
+        let id = match path {
+            path if path.starts_with("/v1/purchases/") => booked["id"].as_str().unwrap(),
+            path if path.starts_with("/v1/accounts/") => &account,
+            _ => booked["customer"].as_str().unwrap(),
+        };
+        let is_for_people =
+            operation["security"].as_array().is_some_and(|own| own.iter().any(|own| own.get("Bearer").is_some()));
+        let numbers = ["{number}", "{seq}", "{code}"];
+        if !is_for_people || method != "get" || path == "/v1/stream" || numbers.iter().any(|own| path.contains(own)) {
             continue;
         }
         let target = path.replace("{id}", id).replace("{slug}", "grocer");
-        assert_eq!(harness.get(&target).await.problem(), "400 query_invalid -", "{path}");
-        assert_eq!(harness.get(&format!("{target}?tenant=journey")).await.status, 200, "{path}");
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let insists = parameters.iter().any(|own| own["in"] == "query" && own["required"] == true);
+        let as_person = async |target: &str| harness.call("GET", target, &[("Authorization", &person)], b"").await;
+        match path {
+            "/v1/accounts" => {
+                assert!(insists && as_person(&target).await.problem() == "400 query_invalid -");
+                assert_eq!(as_person(&format!("{target}?username=boss")).await.status, 200);
+            }
+            "/v1/customers" => {
+                assert_eq!(as_person(&format!("{target}?id={id}")).await.status, 200);
+            }
+            _ => {
+                assert!(!insists, "{path}");
+                assert_eq!(as_person(&target).await.status, 200, "{path}");
+            }
+        }
+        if parameters.iter().any(|own| own["name"] == "tenant") {
+            let target = if path == "/v1/customers" { format!("{target}?id={id}") } else { target };
+            assert_eq!(harness.get(&target).await.problem(), "400 query_invalid -", "{path}");
+        }
     }
     harness.stop().await;
 }
@@ -153,7 +192,7 @@ async fn required_is_what_the_server_insists_on() {
 /// One good reply at least of every operation, so that each answer's schema is held against an answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_answers_as_described() {
-    let harness = Harness::start().await;
+    let (harness, person, account) = with_admin().await;
     let booked = harness.post(&purchase("A-1", 200_000, 1, 1)).await;
     assert_eq!(booked.status, 201);
     for day in 2..=9 {
@@ -234,7 +273,7 @@ async fn every_operation_answers_as_described() {
         ("/v1/partners?tenant=journey&dry_run=true", "POST", &partner),
         ("/v1/partners?tenant=journey", "POST", &partner),
         ("/v1/partners/grocer/api-keys?tenant=journey&dry_run=true", "POST", &json!({})),
-        ("/v1/partners/grocer/api-keys?tenant=journey", "POST", &json!({ "api_key": "another-key" })),
+        ("/v1/partners/grocer/api-keys?tenant=journey", "POST", &json!({ "api_key": "another-key", "signed": false })),
         ("/v1/partners/grocer/api-keys/KEY?tenant=journey", "DELETE", &Value::Null),
         ("/v1/partners/grocer/api-keys?tenant=journey", "GET", &Value::Null),
         ("/v1/partners/grocer?tenant=journey", "PATCH", &json!({ "requests_at_once": 9, "reason": "a small shop" })),
@@ -350,6 +389,36 @@ async fn every_operation_answers_as_described() {
         assert_eq!(closed.status, 201, "{}", closed.text());
         seen.insert((template_of(&path).unwrap(), "post"));
     }
+    let ann = json!({ "tenant": "journey", "username": "ann@example.com", "password": "correct horse battery" });
+    let registered = harness.post_to("/v1/auth/register", "application/json", &[], ann.to_string().as_bytes()).await;
+    assert_eq!(registered.status, 201, "{}", registered.text());
+    let registered = registered.json();
+    let desk = json!({ "username": "desk", "password": "correct horse battery", "role": "operator" });
+    let passwords = json!({ "password": "correct horse battery", "new_password": "another long password" });
+    let path_of_ann = format!("/v1/accounts/{}", registered["account"]["id"].as_str().unwrap());
+    let session = json!({ "refresh_token": registered["refresh_token"] });
+    for (path, method, body) in [
+        ("/.well-known/jwks.json", "GET", Value::Null),
+        ("/v1/accounts", "POST", desk),
+        ("/v1/accounts?username=desk", "GET", Value::Null),
+        (&format!("/v1/accounts/{account}"), "GET", Value::Null),
+        ("/v1/auth/login", "POST", ann),
+        ("/v1/auth/refresh", "POST", session),
+        (&path_of_ann, "PATCH", json!({ "status": "suspended", "reason": "a test" })),
+        ("/v1/auth/me", "GET", Value::Null),
+        ("/v1/auth/password", "PUT", passwords),
+        ("/v1/auth/logout", "POST", Value::Null),
+    ] {
+        let headers = [("Authorization", person.as_str()), ("Content-Type", "application/json")];
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let reply = harness.call(method, path, &headers, text.as_bytes()).await;
+        assert!(matches!(reply.status, 200 | 201), "{method} {path} {}", reply.text());
+        let template = template_of(path.split('?').next().unwrap()).unwrap();
+        seen.insert((template, METHODS.into_iter().find(|own| own.eq_ignore_ascii_case(method)).unwrap()));
+    }
+    assert_eq!(harness.operator("POST", "/v1/signing-keys", "").await.status, 201);
+    seen.insert(("/v1/signing-keys", "post"));
+    seen.insert(("/v1/auth/register", "post"));
     let described: BTreeSet<_> = operations().into_iter().map(|(path, method, _)| (path, method)).collect();
     assert_eq!(seen, described);
     harness.stop().await;

@@ -6,48 +6,9 @@ mod support;
 
 use std::sync::Arc;
 
-use kembali_http::routes::{ROUTES, Role};
 use serde_json::{Value, json};
-use support::{Harness, KEY, TOKEN, purchase, sample};
+use support::{Harness, KEY, purchase, sample};
 use tokio::task::JoinSet;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_route_asks_for_its_role() {
-    let harness = Harness::start().await;
-    let bearer = format!("Bearer {TOKEN}");
-    for route in ROUTES {
-        let path = route.path.replace("{id}", "4df5900c-22c4-4373-875d-f1172048e1b4").replace(['{', '}'], "");
-        let status =
-            async |headers: &[(&str, &str)]| harness.call(route.method.as_str(), &path, headers, b"").await.status;
-        let told = (
-            status(&[]).await,
-            status(&[("X-Api-Key", KEY)]).await,
-            status(&[("Authorization", &bearer)]).await,
-            status(&[("X-Api-Key", "somebody else's")]).await,
-            status(&[("Authorization", "Bearer somebody else's")]).await,
-        );
-        let is_let_in = |status: u16| status != 401 && status != 403;
-        let place = format!("{} {} {told:?}", route.method, route.path);
-        match route.role {
-            Role::Public => {
-                assert!([told.0, told.1, told.2, told.3, told.4].into_iter().all(is_let_in), "{place}");
-            }
-            Role::Partner => {
-                assert_eq!((told.0, told.2, told.3, told.4), (401, 403, 401, 401), "{place}");
-                assert!(is_let_in(told.1), "{place}");
-            }
-            Role::Operator => {
-                assert_eq!((told.0, told.1, told.3, told.4), (401, 403, 401, 401), "{place}");
-                assert!(is_let_in(told.2), "{place}");
-            }
-            Role::PartnerOrOperator => {
-                assert_eq!((told.0, told.3, told.4), (401, 401, 401), "{place}");
-                assert!(is_let_in(told.1) && is_let_in(told.2), "{place}");
-            }
-        }
-    }
-    harness.stop().await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_token_there_are_no_operators() {

@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use futures_util::StreamExt as _;
 use hyper::header::HeaderName;
 use kembali_http::ServerConfig;
-use kembali_http::routes::{ROUTES, Role};
+use kembali_http::routes::ROUTES;
 use kembali_http::signature::{SIGNATURE_HEADER, Signed, TIMESTAMP_HEADER};
 use serde_json::{Value, json};
 use support::{Harness, KEY, Reply, purchase};
@@ -112,7 +112,7 @@ async fn what_is_signed_is_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_of_partners_wants_a_signature() {
     let (harness, signer) = shop().await;
-    let of_partners = ROUTES.iter().filter(|route| matches!(route.role, Role::Partner | Role::PartnerOrOperator));
+    let of_partners = ROUTES.iter().filter(|route| route.role.takes_partners());
     let mut count = 0;
     for route in of_partners {
         let path: Vec<&str> =

@@ -40,6 +40,14 @@ const fn as_uuid_v8(hash: u128) -> u128 {
     (hash & !VERSION & !VARIANT) | (0x8 << 76) | (0x2 << 62)
 }
 
+impl AccountId {
+    /// Returns the id that drawn bits stand for.
+    #[must_use]
+    pub const fn drawn(bits: u128) -> AccountId {
+        AccountId(as_uuid_v8(bits))
+    }
+}
+
 impl PurchaseKey {
     /// Returns the key that a keyed hash stands for.
     #[must_use]

@@ -1,8 +1,8 @@
 //! The event stream: `GET /v1/stream` upgrades to WebSocket and sends what has happened, record by record.
 //!
 //! **Asking.** `?after=<seq>` starts behind that position (without it: from now on), `?topics=purchase.*,tier.changed`
-//! keeps the events of these topics. A partner gets the records of its own purchases; an operator those of the tenant
-//! that `?tenant=` names.
+//! keeps the events of these topics. A partner gets the records of its own purchases, a customer its own
+//! records; an operator those of the tenant, which whoever holds the server's token names by `?tenant=`.
 //!
 //! **Frames from the server**, all text, each one JSON object:
 //! - `{"op":"ready","head":H,"after":A,"resume":"exact"}` comes first: the last durable position, and where it starts.
@@ -33,9 +33,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use self::subscriber::Subscriber;
 use crate::app::App;
-use crate::auth::Identity;
+use crate::auth::{CustomerCaller, Identity};
 use crate::codes;
 use crate::parameters;
+use crate::people::tokens::Bearer;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
@@ -60,20 +61,24 @@ impl Switch {
 #[derive(Clone, Copy, Debug)]
 enum Scope {
     Partner(Caller),
-    Tenant(TenantId),
+    Customer(CustomerCaller),
+    /// All of a tenant's, for whoever holds the server's token or a token of an operator's session.
+    Tenant(TenantId, Option<Bearer>),
 }
 
 impl Scope {
     const fn tenant(self) -> TenantId {
         match self {
-            Scope::Tenant(tenant) => tenant,
+            Scope::Tenant(tenant, _) => tenant,
+            Scope::Customer(caller) => caller.tenant,
             Scope::Partner(caller) => caller.tenant,
         }
     }
 
     const fn audience(self) -> Audience {
         match self {
-            Scope::Tenant(_) => Audience::Operators,
+            Scope::Tenant(..) => Audience::Operators,
+            Scope::Customer(caller) => Audience::Customer(caller.customer),
             Scope::Partner(caller) => Audience::Partner(caller.partner),
         }
     }
@@ -110,7 +115,8 @@ pub(crate) async fn open(
     let tenant = app.tenant(identity, &query).await?.tenant;
     let scope = match identity {
         Identity::Partner(caller) => Scope::Partner(caller),
-        Identity::Operator(_) => Scope::Tenant(tenant),
+        Identity::Customer(caller) => Scope::Customer(caller),
+        Identity::Operator(operator) => Scope::Tenant(tenant, operator.bearer),
         Identity::Nobody => return Err(Problem::new(&codes::CREDENTIALS_MISSING)),
     };
     let permit = Arc::clone(&app.subscribers).try_acquire_owned();

@@ -189,14 +189,18 @@ impl Session {
         }
     }
 
-    /// Ends the session of a partner that was suspended since, or whose key was revoked.
+    /// Ends what a partner that was suspended since has open, or whose key was revoked, and a person whose session is over.
     fn check_admitted(&self) -> Result<(), End> {
-        match self.subscription.scope {
+        let bearer = match self.subscription.scope {
             Scope::Partner(caller) if !self.engine.is_admitted(caller) => {
-                Err(End::Broken(CloseCode::Policy, "the API key opens nothing any more"))
+                return Err(End::Broken(CloseCode::Policy, "the API key opens nothing any more"));
             }
-            Scope::Partner(_) | Scope::Tenant(_) => Ok(()),
-        }
+            Scope::Partner(_) | Scope::Tenant(_, None) => return Ok(()),
+            Scope::Customer(caller) => caller.bearer,
+            Scope::Tenant(_, Some(bearer)) => bearer,
+        };
+        // An access token is over soon; the session that it is of goes on.
+        if bearer.is_open(&self.engine) { Ok(()) } else { Err(End::Broken(CloseCode::Policy, "the session was ended")) }
     }
 
     /// Waits until there is a new record; hears the client and keeps the connection alive meanwhile.

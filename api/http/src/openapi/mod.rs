@@ -40,8 +40,10 @@ const PARTNER_SCHEME: &str = "A partner's key. Of a key that has a secret, each 
     lower-case hexadecimal, of these lines with a line feed between them: the method; the path with its query; the timestamp; the \
     SHA-256 of the body as sent, in lower-case hexadecimal; and the `Idempotency-Key`, where the request has one. A signed body \
     has at most 1 MiB as sent, a stream too.";
-/// The scheme of operators.
+/// The scheme of people.
 const BEARER: &str = "Bearer";
+const PERSON_SCHEME: &str = "An access token of a person, as `POST /v1/auth/login` gives it: RS256, its public key at \
+    `/.well-known/jwks.json`. Or the token that the server was started with, whose holder may do all, in every tenant.";
 
 static TEXT: LazyLock<String> = LazyLock::new(|| {
     // Maps of text to text are written without fail; a test reads the document.
@@ -110,7 +112,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
         operation = operation.parameter(path_parameter(route.endpoint, name));
     }
     for parameter in parameters::of(route.endpoint) {
-        operation = operation.parameter(query_parameter(parameter, route));
+        operation = operation.parameter(query_parameter(parameter, route.endpoint));
     }
     if let Some(is_required) = parameters::insists_on_key(route.endpoint) {
         operation = operation.parameter(key_parameter(is_required));
@@ -130,8 +132,8 @@ fn securities(role: Role) -> Vec<SecurityRequirement> {
     match role {
         Role::Public => Vec::new(),
         Role::Partner => vec![one(API_KEY)],
-        Role::Operator => vec![one(BEARER)],
-        Role::PartnerOrOperator => vec![one(API_KEY), one(BEARER)],
+        Role::PartnerOrOperator | Role::Anyone => vec![one(API_KEY), one(BEARER)],
+        Role::Operator | Role::Admin | Role::Platform | Role::Person | Role::CustomerOrOperator => vec![one(BEARER)],
     }
 }
 
@@ -141,12 +143,12 @@ fn partner_scheme() -> SecurityScheme {
 
 fn operator_scheme() -> SecurityScheme {
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
-    SecurityScheme::Http(scheme.description(Some("The token that the server was started with.")).build())
+    SecurityScheme::Http(scheme.description(Some(PERSON_SCHEME)).build())
 }
 
-fn query_parameter(parameter: &Parameter, route: &Route) -> ParameterBuilder {
-    // A partner's tenant is known from its key, an operator's is not; a catalogue's stands in its address.
-    let is_required = parameter.name == "tenant" && route.role == Role::Operator;
+fn query_parameter(parameter: &Parameter, endpoint: Endpoint) -> ParameterBuilder {
+    // Else the tenant is known of all but whoever holds the server's token.
+    let is_required = matches!((endpoint, parameter.name), (Endpoint::PutCatalogue, "tenant") | (_, "username"));
     ParameterBuilder::new()
         .name(parameter.name)
         .parameter_in(ParameterIn::Query)
@@ -193,6 +195,7 @@ fn path_parameter(endpoint: Endpoint, name: &str) -> ParameterBuilder {
         (Endpoint::Purchase | Endpoint::ExplainPurchase, _) => (form_schema(Form::Uuid), "The purchase's id."),
         (Endpoint::Problem, _) => (Ref::from_schema_name(problems::CODE).into(), "The code."),
         (Endpoint::DeleteApiKey, "id") => (form_schema(Form::Text), "The key's id, as the list of keys shows it."),
+        (Endpoint::Account | Endpoint::PatchAccount, "id") => (form_schema(Form::Uuid), "The account's id."),
         (_, "slug") => (form_schema(Form::Text), "The partner's slug."),
         (_, "id") => (form_schema(Form::Uuid), "The customer's id."),
         (_, "code") => (form_schema(Form::Text), "The promo's code; it is exact."),
@@ -283,12 +286,13 @@ mod tests {
             let expected: &[&str] = match route.role {
                 Role::Public => &[],
                 Role::Partner => &["ApiKey"],
-                Role::Operator => &["Bearer"],
-                Role::PartnerOrOperator => &["ApiKey", "Bearer"],
+                Role::PartnerOrOperator | Role::Anyone => &["ApiKey", "Bearer"],
+                Role::Operator | Role::Admin | Role::Platform | Role::Person | Role::CustomerOrOperator => &["Bearer"],
             };
             assert_eq!(named, expected, "{} {}", route.method, route.path);
             let has_refusal = operation["responses"].get("401").is_some();
-            assert_eq!(has_refusal, route.role != Role::Public, "{} {}", route.method, route.path);
+            let is_login = matches!(route.endpoint, Endpoint::Login | Endpoint::Refresh);
+            assert_eq!(has_refusal, route.role != Role::Public || is_login, "{} {}", route.method, route.path);
         }
     }
 

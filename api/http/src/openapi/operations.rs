@@ -27,19 +27,23 @@ use crate::wire::purchase::PurchaseBody;
 use crate::wire::refund::NewRefund;
 use crate::wire::result::{PurchaseResult, RefundedPurchase};
 use crate::wire::review::ReviewPage;
+use crate::wire::session::{
+    AccountPatch, AccountShown, Login, NewAccountBody, PasswordChange, Refresh, SessionTokens, SigningKeyRotated,
+};
 use crate::wire::statement::Statement;
 use crate::wire::transfer::NewTransfer;
 use crate::wire::what_if::WhatIfLine;
-use crate::{apply, operations, reads, snapshots};
+use crate::{apply, operations, people, reads, snapshots};
 
 /// The groups of operations, in the order in which people read them.
-pub(super) const TAGS: [(&str, &str); 10] = [
+pub(super) const TAGS: [(&str, &str); 11] = [
     (PURCHASES, "Booking purchases and looking at them again."),
     (CUSTOMERS, "What customers have, where they stand, and how it came about."),
     (ACCOUNTS, "What is done to a customer's wallets, levels and campaigns beside purchases."),
     (PROMOS, "What purchases earn, and how much of each quota is left."),
     (TIERS, "The levels that customers move through."),
-    (PARTNERS, "Who sends purchases."),
+    (PARTNERS, "Who sends purchases, and what administrators did."),
+    (PEOPLE, "Accounts, log-ins and tokens."),
     (CATALOGUE, "All rules of a tenant, in versions."),
     (REPORTS, "Sums, and whether the books balance."),
     (STREAM, "What happens, as it happens."),
@@ -52,6 +56,7 @@ const ACCOUNTS: &str = "Operations";
 const PROMOS: &str = "Promos";
 const TIERS: &str = "Tier programmes";
 const PARTNERS: &str = "Partners";
+const PEOPLE: &str = "People";
 const CATALOGUE: &str = "Catalogue";
 const REPORTS: &str = "Reports";
 const STREAM: &str = "Event stream";
@@ -338,6 +343,52 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .says("What is in flight is finished; streams that are open end. The keys stay as they are.")
             .takes(schemas.body::<PartnerPatch>("What is to change."))
             .gives(schemas.reply(apply::standing::patch)),
+        Endpoint::Register => Outline::new("register", PEOPLE, "Register as a customer")
+            .says(
+                "Where the server lets anybody do so in the tenant. The username is an e-mail address that no customer has; it \
+                 becomes the customer's. The answer logs in.",
+            )
+            .takes(schemas.body::<Login>("Who registers."))
+            .gives_as(201, json(StatusCode::CREATED, schemas.of::<SessionTokens>()).description("Registered and logged in.")),
+        Endpoint::Login => Outline::new("login", PEOPLE, "Log in")
+            .says("Tries are counted, of each account and from each address, and slowed down.")
+            .takes(schemas.body::<Login>("Who logs in."))
+            .gives_as(201, json(StatusCode::CREATED, schemas.of::<SessionTokens>()).description("Logged in.")),
+        Endpoint::Refresh => Outline::new("refresh", PEOPLE, "Go on with a session")
+            .says("A refresh token is good for once; shown again it ends the session, since somebody else has it.")
+            .takes(schemas.body::<Refresh>("The token."))
+            .gives(schemas.reply(people::sessions::refresh)),
+        Endpoint::Logout => Outline::new("logout", PEOPLE, "Log out")
+            .says("The access token opens nothing any more, and what it had opened ends.")
+            .gives(schemas.reply(people::sessions::logout)),
+        Endpoint::ChangePassword => Outline::new("changePassword", PEOPLE, "Change the own password")
+            .says("All other sessions of the account end.")
+            .takes(schemas.body::<PasswordChange>("Both passwords."))
+            .gives(schemas.reply(people::sessions::change_password)),
+        Endpoint::Me => {
+            Outline::new("showMe", PEOPLE, "Show the own account").gives(schemas.reply(people::sessions::me))
+        }
+        Endpoint::PublicKeys => Outline::new("listPublicKeys", PEOPLE, "Show the public keys of access tokens")
+            .gives(schemas.reply(people::sessions::public_keys)),
+        Endpoint::FindAccount => Outline::new("findAccount", PEOPLE, "Find an account by its username")
+            .gives(schemas.reply(people::accounts::find)),
+        Endpoint::PostAccount => Outline::new("createAccount", PEOPLE, "Create an account")
+            .says("A customer's account is for a customer who is there.")
+            .takes(schemas.body::<NewAccountBody>("The account."))
+            .gives_as(201, json(StatusCode::CREATED, schemas.of::<AccountShown>()).description("The account is created.")),
+        Endpoint::Account => {
+            Outline::new("showAccount", PEOPLE, "Show an account").gives(schemas.reply(people::accounts::show))
+        }
+        Endpoint::PatchAccount => Outline::new("changeAccount", PEOPLE, "Suspend an account, or give it a role or password")
+            .says("Its sessions end. Nobody changes the own account so.")
+            .takes(schemas.body::<AccountPatch>("What is to change."))
+            .gives(schemas.reply(people::accounts::patch)),
+        Endpoint::RotateSigningKey => Outline::new("rotateSigningKey", PEOPLE, "Sign access tokens with another key")
+            .says("Those that are out stay good until they are over, and the old key is shown for as long.")
+            .gives_as(
+                201,
+                json(StatusCode::CREATED, schemas.of::<SigningKeyRotated>()).description("It signs from now on."),
+            ),
         Endpoint::Audit => Outline::new("listAudit", PARTNERS, "List what administrators did")
             .says(
                 "Who did what, when, and what it was before: the newest first. Rules are told apart by their versions, which \

@@ -110,10 +110,8 @@ pub(super) fn of(route: &Route) -> Vec<&'static Code> {
     }
     for parameter in parameters {
         match parameter.name {
-            "tenant" if route.endpoint != Endpoint::PutCatalogue => all.push(&codes::TENANT_NOT_FOUND),
+            "tenant" => all.push(&codes::TENANT_NOT_FOUND),
             "min_seq" => all.push(&codes::POSITION_AHEAD),
-            // A partner is told that it is for operators; on their routes that is said already.
-            "at" if route.role == Role::PartnerOrOperator => all.push(&codes::ROLE_INSUFFICIENT),
             "cursor" => all.push(&codes::CURSOR_INVALID),
             "after" => all.push(&codes::AFTER_AHEAD),
             "version" => all.push(&codes::VERSION_NOT_FOUND),
@@ -129,7 +127,10 @@ pub(super) fn of(route: &Route) -> Vec<&'static Code> {
 fn takes_body(route: &Route) -> bool {
     let is_change = matches!(route.method, Method::POST | Method::PUT | Method::PATCH);
     // Their paths say all.
-    let is_bare = matches!(route.endpoint, Endpoint::PostSnapshot | Endpoint::Promote | Endpoint::Demote);
+    let is_bare = matches!(
+        route.endpoint,
+        Endpoint::PostSnapshot | Endpoint::Promote | Endpoint::Demote | Endpoint::Logout | Endpoint::RotateSigningKey
+    );
     is_change && !is_bare
 }
 
@@ -159,30 +160,35 @@ const OF_PARTNERS: [&Code; 12] = [
     &codes::REQUEST_TIMEOUT,
 ];
 
+/// Of access tokens, and of the server's own.
+const OF_BEARERS: [&Code; 7] = [
+    &codes::OPERATOR_TOKEN_UNKNOWN,
+    &codes::OPERATOR_ACCESS_DISABLED,
+    &codes::TOKEN_INVALID,
+    &codes::TOKEN_EXPIRED,
+    &codes::SESSION_ENDED,
+    &codes::ACCOUNT_SUSPENDED,
+    &codes::PEOPLE_DISABLED,
+];
+
 fn of_role(role: Role) -> Vec<&'static Code> {
-    match role {
-        Role::Public => Vec::new(),
-        Role::Partner => {
-            [&[&codes::API_KEY_MISSING, &codes::API_KEY_UNKNOWN, &codes::ROLE_INSUFFICIENT][..], &OF_PARTNERS].concat()
-        }
-        Role::Operator => vec![
-            &codes::OPERATOR_TOKEN_MISSING,
-            &codes::OPERATOR_TOKEN_UNKNOWN,
-            &codes::API_KEY_UNKNOWN,
-            &codes::OPERATOR_ACCESS_DISABLED,
-            &codes::ROLE_INSUFFICIENT,
-        ],
-        Role::PartnerOrOperator => [
-            &[
-                &codes::CREDENTIALS_MISSING,
-                &codes::API_KEY_UNKNOWN,
-                &codes::OPERATOR_TOKEN_UNKNOWN,
-                &codes::OPERATOR_ACCESS_DISABLED,
-            ][..],
-            &OF_PARTNERS,
-        ]
-        .concat(),
+    let mut own: Vec<&'static Code> = Vec::new();
+    if role == Role::Public {
+        return own;
     }
+    own.extend([&codes::ROLE_INSUFFICIENT, &codes::API_KEY_UNKNOWN]);
+    match role {
+        Role::Partner => own.push(&codes::API_KEY_MISSING),
+        _ if role.takes_partners() || role.takes_customers() => own.push(&codes::CREDENTIALS_MISSING),
+        _ => own.push(&codes::OPERATOR_TOKEN_MISSING),
+    }
+    if role.takes_partners() {
+        own.extend(OF_PARTNERS);
+    }
+    if role.takes_operators() {
+        own.extend(OF_BEARERS);
+    }
+    own
 }
 
 /// Of a key that is given to a partner.
@@ -355,7 +361,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::PostPartner => [&[&codes::PARTNER_EXISTS][..], &GIVEN].concat(),
         Endpoint::PostApiKey => [&[&codes::PARTNER_NOT_FOUND][..], &GIVEN].concat(),
         Endpoint::ApiKeys => vec![&codes::PARTNER_NOT_FOUND],
-        Endpoint::PatchPartner => vec![&codes::PARTNER_NOT_FOUND, &codes::FIELD_UNKNOWN, &codes::FIELD_INVALID],
+        Endpoint::PatchPartner => vec![&codes::PARTNER_NOT_FOUND],
         Endpoint::DeleteApiKey => vec![&codes::PARTNER_NOT_FOUND, &codes::API_KEY_NOT_FOUND],
         Endpoint::WhatIf => vec![&codes::CATALOGUE_INVALID, &codes::RANGE_EMPTY, &codes::WHAT_IF_RUNNING],
         // It takes no parameter, and says so.
@@ -371,6 +377,41 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::OVERLOADED,
         ],
         Endpoint::Ready => vec![&codes::CLOCK_OFF],
+        Endpoint::Register => vec![
+            &codes::QUERY_INVALID,
+            &codes::PEOPLE_DISABLED,
+            &codes::REGISTRATION_CLOSED,
+            &codes::LOGIN_LIMITED,
+            &codes::USERNAME_TAKEN,
+            &codes::CUSTOMER_EXISTS,
+            &codes::OVERLOADED,
+        ],
+        Endpoint::Login => vec![
+            &codes::QUERY_INVALID,
+            &codes::PEOPLE_DISABLED,
+            &codes::LOGIN_FAILED,
+            &codes::ACCOUNT_SUSPENDED,
+            &codes::LOGIN_LIMITED,
+            &codes::OVERLOADED,
+        ],
+        Endpoint::Refresh => vec![
+            &codes::QUERY_INVALID,
+            &codes::PEOPLE_DISABLED,
+            &codes::REFRESH_INVALID,
+            &codes::REFRESH_REUSED,
+            &codes::LOGIN_LIMITED,
+        ],
+        Endpoint::ChangePassword => {
+            vec![&codes::QUERY_INVALID, &codes::PASSWORD_WRONG, &codes::LOGIN_LIMITED, &codes::OVERLOADED]
+        }
+        Endpoint::Me | Endpoint::RotateSigningKey => vec![&codes::QUERY_INVALID],
+        Endpoint::Logout => Vec::new(),
+        Endpoint::PublicKeys => vec![&codes::QUERY_INVALID, &codes::PEOPLE_DISABLED],
+        Endpoint::FindAccount | Endpoint::Account => vec![&codes::ACCOUNT_NOT_FOUND],
+        Endpoint::PostAccount => vec![&codes::USERNAME_TAKEN, &codes::CUSTOMER_NOT_FOUND, &codes::OVERLOADED],
+        Endpoint::PatchAccount => {
+            vec![&codes::ACCOUNT_NOT_FOUND, &codes::ACCOUNT_OWN, &codes::ACCOUNT_ROLE_FIXED, &codes::OVERLOADED]
+        }
         Endpoint::Offers
         | Endpoint::Audit
         | Endpoint::RiskChecks
@@ -408,6 +449,13 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             | Endpoint::RejectReview
             | Endpoint::ArchiveRiskCheck
             | Endpoint::PostRefund
+            | Endpoint::PatchPartner
+            | Endpoint::Register
+            | Endpoint::Login
+            | Endpoint::Refresh
+            | Endpoint::ChangePassword
+            | Endpoint::PostAccount
+            | Endpoint::PatchAccount
     ) {
         own.extend([&codes::FIELD_MISSING, &codes::FIELD_UNKNOWN, &codes::FIELD_INVALID]);
     }
@@ -431,6 +479,10 @@ const fn needs_room(endpoint: Endpoint) -> bool {
             | Endpoint::PatchPartner
             | Endpoint::PostApiKey
             | Endpoint::DeleteApiKey
+            | Endpoint::Register
+            | Endpoint::PostAccount
+            | Endpoint::PatchAccount
+            | Endpoint::RotateSigningKey
             | Endpoint::PutCatalogue
             | Endpoint::PostSnapshot
             | Endpoint::PostCustomer

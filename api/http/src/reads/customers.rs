@@ -77,7 +77,7 @@ pub(crate) async fn wallets(
         // A wallet holds money alone.
         let Unit::Money(currency) = own.unit else { continue };
         // What people call it may be personal. It is no part of the ledger: a past wallet has its present name.
-        let name = if identity.is_operator() { app.engine.wallet_name(view.id, own.id)? } else { None };
+        let name = if identity.sees_profiles() { app.engine.wallet_name(view.id, own.id)? } else { None };
         data.push(Wallet {
             wallet: own.id.0,
             name,
@@ -103,7 +103,7 @@ pub(crate) async fn holds(
     let view = view_by_id(&app, identity, &query, &id).await?;
     let is_shown = |hold: &&Hold| match identity {
         Identity::Partner(caller) => hold.partner == caller.partner,
-        Identity::Operator(_) | Identity::Nobody => true,
+        Identity::Operator(_) | Identity::Customer(_) | Identity::Nobody => true,
     };
     let names = Names { catalogue: &view.catalogue };
     let data = view.row.holds.iter().filter(is_shown).map(|hold| HoldState::of(hold, &names)).collect();
@@ -194,8 +194,8 @@ fn shown(
         count: None,
         spent: Some(standing.spent.minor_units()),
     };
-    // Names of people are for the tenant's own operators; a partner knows the one that it sent.
-    let name = if identity.is_operator() { app.engine.alias_text(view.id)? } else { None };
+    // Names of people are for themselves and the tenant's operators; a partner knows the one that it sent.
+    let name = if identity.sees_profiles() { app.engine.alias_text(view.id)? } else { None };
     let (email, reference) = match view.row.alias.kind {
         AliasKind::Email => (name, None),
         AliasKind::Ref => (None, name),

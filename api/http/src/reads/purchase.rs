@@ -59,7 +59,8 @@ pub(super) async fn found(app: &App, identity: Identity, id: &str) -> Result<Rec
     match identity {
         Identity::Operator(_) => (),
         Identity::Partner(caller) if caller.partner == booked.partner && caller.tenant == record.body.tenant => (),
-        Identity::Partner(_) | Identity::Nobody => return Err(unknown()),
+        Identity::Customer(caller) if record.body.customer == Some(caller.customer) => (),
+        Identity::Partner(_) | Identity::Customer(_) | Identity::Nobody => return Err(unknown()),
     }
     Ok((record, catalogue))
 }

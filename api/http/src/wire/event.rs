@@ -14,7 +14,7 @@ use kembali_core::operation::Actor;
 use kembali_core::points::PointEntry;
 use kembali_core::upkeep::is_upkeep;
 use kembali_core::wallet::WalletStatus;
-use kembali_core::{AliasKind, PartnerId, Seq, Unit};
+use kembali_core::{AliasKind, CustomerId, PartnerId, Seq, Unit};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
@@ -607,11 +607,20 @@ pub enum Audience {
     Operators,
     /// A partner: what it did itself, its holds and invoices, and what is nobody's own.
     Partner(PartnerId),
+    /// A customer: what happened to what is its own.
+    Customer(CustomerId),
 }
 
 impl Audience {
     fn has(self, body: &Body, event: &Event) -> bool {
-        let Audience::Partner(partner) = self else { return true };
+        let partner = match self {
+            Audience::Operators => return true,
+            // What is looked at is the tenant's own business.
+            Audience::Customer(customer) => {
+                return body.customer == Some(customer) && !matches!(event, Event::RiskChecked(_));
+            }
+            Audience::Partner(partner) => partner,
+        };
         match event {
             // Time and operators may close a hold, and a record of somebody else's may say that time did.
             Event::HoldPlaced(hold) | Event::HoldClosed(HoldClosed { hold, .. }) => hold.partner == partner,

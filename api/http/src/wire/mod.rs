@@ -43,6 +43,7 @@ pub(crate) mod reversal;
 pub(crate) mod review;
 pub(crate) mod risk;
 pub(crate) mod rules;
+pub(crate) mod session;
 pub(crate) mod snapshot;
 pub(crate) mod statement;
 pub(crate) mod transfer;

@@ -1,0 +1,307 @@
+//! What a person does with the own account: registers, logs in, goes on, logs out, changes the password.
+
+use std::net::IpAddr;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use hyper::{Request, StatusCode, Uri};
+use kembali_core::audit::{AccountStanding, Role};
+use kembali_core::catalogue::Catalogue;
+use kembali_core::operation::{Actor, Operation};
+use kembali_core::{AccountId, Instant};
+use kembali_engine::{Account, AccountError, CustomerRef, NewAccount, NewActor, OperationRequest, Session};
+use subtle::ConstantTimeEq as _;
+
+use super::later;
+use super::passwords::PASSWORD_CHARS;
+use super::tokens::{ACCESS_SECONDS, RefreshToken, SESSION_SECONDS};
+use crate::app::App;
+use crate::auth::Identity;
+use crate::codes;
+use crate::operations::body_of;
+use crate::parameters;
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::reads::Json;
+use crate::routes::Endpoint;
+use crate::wire::purchase::{customer_by_email, has_chars};
+use crate::wire::session::{AccountShown, Jwks, Login, PasswordChange, Refresh, SessionTokens, SessionsEnded};
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// Characters that a username may have.
+pub(crate) const USERNAME_CHARS: std::ops::RangeInclusive<usize> = 3..=128;
+
+/// Registers a customer, and logs in.
+pub(crate) async fn register(
+    State(app): State<App>,
+    Extension(Peer(address)): Extension<Peer>,
+    request: Request<Body>,
+) -> Result<(StatusCode, Json<SessionTokens>), Problem> {
+    Query::parse(request.uri(), parameters::of(Endpoint::Register))?;
+    app.people.tokens()?;
+    app.people.limits.address(address)?;
+    let Login { tenant, username, password } = body_of(&app, request).await?;
+    let closed = || Problem::new(&codes::REGISTRATION_CLOSED);
+    if !app.people.registration.contains(&tenant) {
+        return Err(closed());
+    }
+    let rules = app.engine.catalogue(&tenant, None).await?.ok_or_else(closed)?;
+    let customer = customer_by_email(&username)
+        .ok_or_else(|| Problem::new(&codes::FIELD_INVALID).pointer("/username").detail("must be an e-mail address"))?;
+    check_username(&username)?;
+    let password = checked_password(password, "/password")?;
+    if app.engine.customer(rules.tenant, &customer).await?.is_some() {
+        // Nobody has shown that the address is theirs, and somebody has something there already.
+        return Err(Problem::new(&codes::CUSTOMER_EXISTS));
+    }
+    let customer = Some(app.engine.customer_id(rules.tenant, &customer));
+    let password = app.people.passwords.hash(password).await?;
+    let standing = AccountStanding { role: Role::Customer, is_suspended: false };
+    let new = NewAccount { tenant: rules.tenant, username, standing, customer, password };
+    let account = app.engine.create_account(NewActor::Own, new).await?;
+    Ok((StatusCode::CREATED, Json(open_session(&app, account.id, &rules).await?)))
+}
+
+/// Logs in.
+pub(crate) async fn login(
+    State(app): State<App>,
+    Extension(Peer(address)): Extension<Peer>,
+    request: Request<Body>,
+) -> Result<(StatusCode, Json<SessionTokens>), Problem> {
+    Query::parse(request.uri(), parameters::of(Endpoint::Login))?;
+    app.people.tokens()?;
+    app.people.limits.address(address)?;
+    let Login { tenant, username, password } = body_of(&app, request).await?;
+    let rules = app.engine.catalogue(&tenant, None).await?;
+    let account = match &rules {
+        Some(rules) => {
+            app.people.limits.account(rules.tenant, &username)?;
+            app.engine.account_by_username(rules.tenant, &username)?
+        }
+        None => None,
+    };
+    // Whoever is not there is looked at for as long as whoever is.
+    let hash = account.as_ref().map(|account| account.password.clone());
+    let is_right = has_chars(&password, PASSWORD_CHARS) && app.people.passwords.is_right(password, hash).await?;
+    let (Some(rules), Some(account), true) = (rules, account, is_right) else {
+        return Err(Problem::new(&codes::LOGIN_FAILED));
+    };
+    Ok((StatusCode::CREATED, Json(open_session(&app, account.id, &rules).await?)))
+}
+
+/// Opens a session of an account whose person is known.
+async fn open_session(app: &App, id: AccountId, rules: &Catalogue) -> Result<SessionTokens, Problem> {
+    let now = app.engine.wall();
+    let mut session = [0; 16];
+    getrandom::fill(&mut session).map_err(|error| Problem::internal(&error))?;
+    let refresh = RefreshToken::draw(id, u128::from_be_bytes(session))?;
+    let account = app.engine.with_account(id, |account| {
+        if account.standing.is_suspended {
+            return Err(Problem::new(&codes::ACCOUNT_SUSPENDED));
+        }
+        let session = Session {
+            id: refresh.session,
+            refresh_hash: refresh.hash(),
+            started_at: now,
+            used_at: now,
+            expires_at: later(now, SESSION_SECONDS),
+        };
+        account.open_session(session, now);
+        Ok(account.clone())
+    });
+    let account = account.await?;
+    ensure_customer(app, &account).await?;
+    tokens(app, &account, rules, refresh, now)
+}
+
+/// Creates the customer of an account that was registered, where that was cut off.
+async fn ensure_customer(app: &App, account: &Account) -> Result<(), Problem> {
+    let Some(customer) = account.customer else { return Ok(()) };
+    if app.engine.customer(account.tenant, &CustomerRef::Id(customer)).await?.is_some() {
+        return Ok(());
+    }
+    let Some(email) = customer_by_email(&account.username) else { return Ok(()) };
+    let request = OperationRequest {
+        tenant: account.tenant,
+        actor: Actor::Person(account.id, account.standing.role),
+        customer: email,
+        idempotency_key: None,
+        operation: Operation::CreateCustomer,
+        wallet_name: None,
+        device: None,
+        dry_run: false,
+    };
+    app.engine.operate(request).await?;
+    Ok(())
+}
+
+fn tokens(
+    app: &App,
+    account: &Account,
+    rules: &Catalogue,
+    refresh: RefreshToken,
+    now: Instant,
+) -> Result<SessionTokens, Problem> {
+    Ok(SessionTokens {
+        token_type: "Bearer",
+        access_token: app.people.tokens()?.issue(account, &rules.slug, refresh.session, now)?,
+        expires_in: ACCESS_SECONDS,
+        refresh_token: refresh.text(),
+        refresh_expires_in: SESSION_SECONDS,
+        account: AccountShown::of(account, rules),
+    })
+}
+
+/// What became of a refresh token.
+enum Refreshed {
+    Next(Account, RefreshToken),
+    /// It was used before: whoever shows it, or showed it before, has stolen it.
+    Reused,
+}
+
+/// Goes on with a session: the token is good for once, and the answer has the next one.
+pub(crate) async fn refresh(
+    State(app): State<App>,
+    Extension(Peer(address)): Extension<Peer>,
+    request: Request<Body>,
+) -> Result<Json<SessionTokens>, Problem> {
+    Query::parse(request.uri(), parameters::of(Endpoint::Refresh))?;
+    app.people.tokens()?;
+    app.people.limits.address(address)?;
+    let Refresh { refresh_token } = body_of(&app, request).await?;
+    let invalid = || Problem::new(&codes::REFRESH_INVALID);
+    let shown = RefreshToken::parse(&refresh_token).ok_or_else(invalid)?;
+    let next = RefreshToken::draw(shown.account, shown.session)?;
+    let now = app.engine.wall();
+    let refreshed = app.engine.with_account(shown.account, |account| {
+        let session = account.sessions.iter_mut().find(|own| own.id == shown.session && now < own.expires_at);
+        let session = session.filter(|_| !account.standing.is_suspended).ok_or_else(invalid)?;
+        if !bool::from(session.refresh_hash.ct_eq(&shown.hash())) {
+            account.sessions.retain(|own| own.id != shown.session);
+            return Ok(Refreshed::Reused);
+        }
+        session.refresh_hash = next.hash();
+        session.used_at = now;
+        session.expires_at = later(now, SESSION_SECONDS);
+        Ok(Refreshed::Next(account.clone(), next))
+    });
+    let refreshed: Result<Refreshed, Problem> = refreshed.await;
+    match refreshed {
+        Ok(Refreshed::Next(account, next)) => {
+            let rules = app.tenant_by_id(account.tenant).await?;
+            Ok(Json(tokens(&app, &account, &rules, next, now)?))
+        }
+        Ok(Refreshed::Reused) => Err(Problem::new(&codes::REFRESH_REUSED)),
+        // An account that is not there has no sessions either.
+        Err(problem) if problem.code.code == codes::ACCOUNT_NOT_FOUND.code => Err(invalid()),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Ends the session, or with `everywhere` all of the account.
+pub(crate) async fn logout(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    uri: Uri,
+) -> Result<Json<SessionsEnded>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::Logout))?;
+    let everywhere = query.flag("everywhere")?;
+    let bearer = identity.bearer()?;
+    let ended = app.engine.with_account(bearer.account, |account| {
+        let before = account.sessions.len();
+        account.sessions.retain(|own| !everywhere && own.id != bearer.session);
+        Ok::<_, Problem>(before - account.sessions.len())
+    });
+    Ok(Json(SessionsEnded { ended: ended.await? }))
+}
+
+/// Changes the own password, which ends all other sessions of the account.
+pub(crate) async fn change_password(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    request: Request<Body>,
+) -> Result<Json<SessionsEnded>, Problem> {
+    Query::parse(request.uri(), parameters::of(Endpoint::ChangePassword))?;
+    let bearer = identity.bearer()?;
+    let account = own(&app, identity)?;
+    app.people.limits.account(account.tenant, &account.username)?;
+    let PasswordChange { password, new_password } = body_of(&app, request).await?;
+    let new_password = checked_password(new_password, "/new_password")?;
+    let hash = Some(account.password.clone());
+    if !has_chars(&password, PASSWORD_CHARS) || !app.people.passwords.is_right(password, hash).await? {
+        return Err(Problem::new(&codes::PASSWORD_WRONG).pointer("/password"));
+    }
+    let hashed = app.people.passwords.hash(new_password).await?;
+    let before = account.password.clone();
+    let ended = app.engine.with_account(bearer.account, |account| {
+        // Somebody else has changed it meanwhile: what was compared is not what holds.
+        if account.password != before {
+            return Err(Problem::new(&codes::SESSION_ENDED));
+        }
+        account.password = hashed;
+        let sessions = account.sessions.len();
+        account.sessions.retain(|own| own.id == bearer.session);
+        Ok(sessions - account.sessions.len())
+    });
+    Ok(Json(SessionsEnded { ended: ended.await? }))
+}
+
+/// Shows the own account.
+pub(crate) async fn me(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    uri: Uri,
+) -> Result<Json<AccountShown>, Problem> {
+    Query::parse(&uri, parameters::of(Endpoint::Me))?;
+    let account = own(&app, identity)?;
+    let rules = app.tenant_by_id(account.tenant).await?;
+    Ok(Json(AccountShown::of(&account, &rules)))
+}
+
+/// Shows the public keys of tokens.
+pub(crate) async fn public_keys(State(app): State<App>, uri: Uri) -> Result<Json<Jwks>, Problem> {
+    Query::parse(&uri, parameters::of(Endpoint::PublicKeys))?;
+    Ok(Json(app.people.tokens()?.public_keys(app.engine.wall())))
+}
+
+fn own(app: &App, identity: Identity) -> Result<std::sync::Arc<Account>, Problem> {
+    let ended = || Problem::new(&codes::SESSION_ENDED);
+    app.engine.account(identity.bearer()?.account)?.ok_or_else(ended)
+}
+
+/// Takes a password that is long enough.
+pub(super) fn checked_password(password: String, pointer: &'static str) -> Result<String, Problem> {
+    if has_chars(&password, PASSWORD_CHARS) {
+        return Ok(password);
+    }
+    let (min, max) = (PASSWORD_CHARS.start(), PASSWORD_CHARS.end());
+    let detail = format!("must have {min} to {max} characters and no control characters");
+    Err(Problem::new(&codes::FIELD_INVALID).pointer(pointer).detail(detail))
+}
+
+/// Takes a username that a person can type.
+pub(super) fn check_username(username: &str) -> Result<(), Problem> {
+    let is_usable = has_chars(username, USERNAME_CHARS) && !username.contains(char::is_whitespace);
+    if is_usable && username.len() <= kembali_engine::ACCOUNT_TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    let (min, max) = (USERNAME_CHARS.start(), USERNAME_CHARS.end());
+    let detail = format!("must have {min} to {max} characters, and no blanks or control characters");
+    Err(Problem::new(&codes::FIELD_INVALID).pointer("/username").detail(detail))
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Problem {
+        match error {
+            AccountError::UsernameTaken => Problem::new(&codes::USERNAME_TAKEN).pointer("/username"),
+            AccountError::Unknown => Problem::new(&codes::ACCOUNT_NOT_FOUND),
+            AccountError::Random(error) => Problem::internal(&error),
+            AccountError::Administer(error) => error.into(),
+            AccountError::Read(error) => error.into(),
+        }
+    }
+}

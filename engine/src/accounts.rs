@@ -1,0 +1,356 @@
+//! The accounts of people: who may log in, as what, and which sessions are open. All of it lies in the profile store; the journal
+//! holds what administrators did about an account, by its id.
+//!
+//! Passwords come in hashed. How they are hashed, and what tokens look like, is the caller's business.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use kembali_core::audit::{AccountStanding, Act};
+use kembali_core::operation::Actor;
+use kembali_core::{AccountId, CustomerId, Instant, TenantId};
+use kembali_journal::profile_value;
+use serde::{Deserialize, Serialize};
+
+use crate::handle::Engine;
+use crate::profile_keys::{account_key, stored_at, username_key};
+use crate::request::{AdministerError, ReadError, ReadOnly, Stopped};
+
+/// The version of what is stored of an account.
+const VALUE_VERSION: u8 = 1;
+/// Sessions that an account may have; one more ends the one that was used longest ago.
+pub(crate) const SESSIONS_MAX: usize = 16;
+/// Bytes of a username, or of a hashed password, so that an account always fits into the store.
+pub const ACCOUNT_TEXT_BYTES_MAX: usize = 256;
+/// Accounts that are kept in memory beside the store.
+const CACHED_MAX: usize = 65_536;
+
+/// An account.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// The one tenant that there is for it.
+    pub tenant: TenantId,
+    /// What its person logs in by.
+    pub username: String,
+    /// What it may do.
+    pub standing: AccountStanding,
+    /// Whose purchases and wallets it may see, of a customer's.
+    pub customer: Option<CustomerId>,
+    /// The hash of its password.
+    pub password: String,
+    /// When it came to be.
+    pub created_at: Instant,
+    /// Its sessions.
+    pub sessions: Vec<Session>,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Account({:032x}, {:?})", self.id.0, self.standing)
+    }
+}
+
+impl Account {
+    /// Finds a session that is not over.
+    #[must_use]
+    pub fn session(&self, id: u128, now: Instant) -> Option<&Session> {
+        self.sessions.iter().find(|own| own.id == id && now < own.expires_at)
+    }
+
+    /// Opens a session, and ends those that are over or too many.
+    pub fn open_session(&mut self, session: Session, now: Instant) {
+        self.sessions.retain(|own| now < own.expires_at);
+        self.sessions.sort_by_key(|own| own.used_at);
+        let over = (self.sessions.len() + 1).saturating_sub(SESSIONS_MAX);
+        self.sessions.drain(..over);
+        self.sessions.push(session);
+    }
+}
+
+/// A session: from a log-in to a log-out, or until nobody refreshes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its id.
+    pub id: u128,
+    /// The hash of what refreshes it next.
+    pub refresh_hash: [u8; 32],
+    /// When somebody logged in.
+    pub started_at: Instant,
+    /// When it was refreshed last.
+    pub used_at: Instant,
+    /// When it is over.
+    pub expires_at: Instant,
+}
+
+/// What the store holds of an account; its id is in the key.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    tenant: TenantId,
+    username: String,
+    standing: AccountStanding,
+    customer: Option<CustomerId>,
+    password: String,
+    created_at: Instant,
+    sessions: Vec<Session>,
+}
+
+impl Stored {
+    fn of(account: &Account) -> Stored {
+        let Account { id: _, tenant, username, standing, customer, password, created_at, sessions } = account.clone();
+        Stored { tenant, username, standing, customer, password, created_at, sessions }
+    }
+
+    fn account(self, id: AccountId) -> Account {
+        let Stored { tenant, username, standing, customer, password, created_at, sessions } = self;
+        Account { id, tenant, username, standing, customer, password, created_at, sessions }
+    }
+}
+
+/// An account to create.
+pub struct NewAccount {
+    /// The tenant, which is there.
+    pub tenant: TenantId,
+    /// What its person logs in by; letter case does not count.
+    pub username: String,
+    /// What it may do.
+    pub standing: AccountStanding,
+    /// Whose purchases and wallets it may see, of a customer's.
+    pub customer: Option<CustomerId>,
+    /// The hash of its password.
+    pub password: String,
+}
+
+/// Why an account was not created or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// Another account of the tenant has the username.
+    #[error("the username is taken")]
+    UsernameTaken,
+    /// There is no such account.
+    #[error("there is no such account")]
+    Unknown,
+    /// The system gave no random bytes.
+    #[error("drawing the id of an account")]
+    Random(#[source] getrandom::Error),
+    /// See there.
+    #[error(transparent)]
+    Administer(#[from] AdministerError),
+    /// See there.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl From<Stopped> for AccountError {
+    fn from(stopped: Stopped) -> AccountError {
+        AccountError::Administer(stopped.into())
+    }
+}
+
+impl From<ReadOnly> for AccountError {
+    fn from(read_only: ReadOnly) -> AccountError {
+        AccountError::Administer(read_only.into())
+    }
+}
+
+/// Accounts that were looked at lately, so that who calls is known without a look at the store.
+#[derive(Default)]
+pub(crate) struct AccountCache(RwLock<HashMap<AccountId, Arc<Account>>>);
+
+impl AccountCache {
+    fn get(&self, id: AccountId) -> Option<Arc<Account>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    fn put(&self, account: &Arc<Account>) {
+        let mut cached = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if CACHED_MAX <= cached.len() {
+            cached.clear();
+        }
+        cached.insert(account.id, Arc::clone(account));
+    }
+}
+
+impl Engine {
+    /// Finds an account by its id.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub fn account(&self, id: AccountId) -> Result<Option<Arc<Account>>, ReadError> {
+        if let Some(account) = self.inner.account_cache.get(id) {
+            return Ok(Some(account));
+        }
+        let Some(stored) = self.profile(account_key(id))? else { return Ok(None) };
+        let damaged = || ReadError::Profile("an account is not what was written".to_owned());
+        let stored: Stored = profile_value::decode(VALUE_VERSION, &stored).ok_or_else(damaged)?;
+        Ok(Some(Arc::new(stored.account(id))))
+    }
+
+    /// Finds an account by the name that its person logs in by.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub fn account_by_username(&self, tenant: TenantId, username: &str) -> Result<Option<Arc<Account>>, ReadError> {
+        let key = username_key(&self.inner.naming.username(tenant, username));
+        let Some(stored) = self.profile(key)? else { return Ok(None) };
+        let damaged = || ReadError::Profile("a username is not what was written".to_owned());
+        let id = stored.try_into().map_err(|_| damaged())?;
+        self.account(AccountId(u128::from_be_bytes(id)))
+    }
+
+    /// Creates an account.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError`].
+    pub async fn create_account(&self, actor: NewActor, new: NewAccount) -> Result<Arc<Account>, AccountError> {
+        let _one_at_a_time = self.inner.accounts.lock().await;
+        self.check_room_on_disk()?;
+        if self.account_by_username(new.tenant, &new.username)?.is_some() {
+            return Err(AccountError::UsernameTaken);
+        }
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(AccountError::Random)?;
+        let id = AccountId::drawn(u128::from_be_bytes(id));
+        let NewAccount { tenant, username, standing, customer, password } = new;
+        let created_at = self.wall();
+        let account = Account { id, tenant, username, standing, customer, password, created_at, sessions: Vec::new() };
+        let actor = match actor {
+            NewActor::Own => Actor::Person(id, standing.role),
+            NewActor::Other(actor) => actor,
+        };
+        let act = Act::AccountCreated { account: id, role: standing.role, customer };
+        self.write_down(tenant, actor, act).await?;
+        let name = username_key(&self.inner.naming.username(tenant, &account.username));
+        let entry = (stored_at(name), id.0.to_be_bytes().to_vec());
+        Ok(self.store_account(account, vec![entry]).await?)
+    }
+
+    /// Changes what an account of `tenant` may do, or its password; that ends its sessions. Written down before it holds.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError`].
+    pub async fn change_account(
+        &self,
+        actor: Actor,
+        (tenant, id): (TenantId, AccountId),
+        reason: Option<Box<str>>,
+        (standing, password): (Option<AccountStanding>, Option<String>),
+    ) -> Result<Arc<Account>, AccountError> {
+        let _one_at_a_time = self.inner.accounts.lock().await;
+        let present = self.account(id)?.filter(|account| account.tenant == tenant).ok_or(AccountError::Unknown)?;
+        let standing = standing.filter(|standing| *standing != present.standing);
+        if standing.is_none() && password.is_none() {
+            return Ok(present);
+        }
+        self.check_room_on_disk()?;
+        let mut account = Account::clone(&present);
+        if let Some(after) = standing {
+            let act = Act::AccountChanged { account: id, before: account.standing, after, reason };
+            self.write_down(tenant, actor, act).await?;
+            account.standing = after;
+        }
+        if let Some(password) = password {
+            self.write_down(tenant, actor, Act::PasswordReset { account: id }).await?;
+            account.password = password;
+        }
+        account.sessions.clear();
+        Ok(self.store_account(account, Vec::new()).await?)
+    }
+
+    /// Lets the person behind an account open, refresh and end sessions, or change the password: nothing that is written down.
+    /// `edit` sees the account as it is now, and nothing is stored where it refuses.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError`], or what `edit` says.
+    pub async fn with_account<T, E: From<AccountError>>(
+        &self,
+        id: AccountId,
+        edit: impl FnOnce(&mut Account) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let _one_at_a_time = self.inner.accounts.lock().await;
+        let present = self.account(id).map_err(AccountError::from)?.ok_or(AccountError::Unknown)?;
+        let mut account = Account::clone(&present);
+        let done = edit(&mut account)?;
+        if account != *present {
+            self.store_account(account, Vec::new()).await.map_err(AccountError::from)?;
+        }
+        Ok(done)
+    }
+
+    async fn store_account(
+        &self,
+        account: Account,
+        mut entries: Vec<(kembali_journal::ProfileKey, Vec<u8>)>,
+    ) -> Result<Arc<Account>, Stopped> {
+        let stored = profile_value::encode(VALUE_VERSION, &Stored::of(&account));
+        entries.push((stored_at(account_key(account.id)), stored));
+        self.store(entries).await?;
+        let account = Arc::new(account);
+        self.inner.account_cache.put(&account);
+        Ok(account)
+    }
+}
+
+/// Who creates an account.
+#[derive(Clone, Copy, Debug)]
+pub enum NewActor {
+    /// Whoever will be behind it.
+    Own,
+    /// Somebody else.
+    Other(Actor),
+}
+
+#[cfg(test)]
+mod tests {
+    use kembali_core::audit::Role;
+    use kembali_journal::PROFILE_VALUE_BYTES_MAX;
+
+    use super::*;
+
+    fn session(id: u128, used_at: i64) -> Session {
+        let (started_at, used_at, expires_at) = (Instant(0), Instant(used_at), Instant(100));
+        Session { id, refresh_hash: [1; 32], started_at, used_at, expires_at }
+    }
+
+    fn account() -> Account {
+        Account {
+            id: AccountId(7),
+            tenant: TenantId(1),
+            username: "x".repeat(ACCOUNT_TEXT_BYTES_MAX),
+            standing: AccountStanding { role: Role::Customer, is_suspended: false },
+            customer: Some(CustomerId(u128::MAX)),
+            password: "y".repeat(ACCOUNT_TEXT_BYTES_MAX),
+            created_at: Instant(1),
+            sessions: (0..SESSIONS_MAX as u128).map(|id| session(id, 1)).collect(),
+        }
+    }
+
+    #[test]
+    fn the_largest_account_fits_into_the_store() {
+        let account = account();
+        let stored = profile_value::encode(VALUE_VERSION, &Stored::of(&account));
+        assert!(stored.len() <= PROFILE_VALUE_BYTES_MAX, "{}", stored.len());
+        let read: Stored = profile_value::decode(VALUE_VERSION, &stored).expect("it is read");
+        assert_eq!(read.account(account.id), account);
+        assert_eq!(format!("{account:?}").matches('y').count(), 0, "no log shows a password, hashed or not");
+    }
+
+    #[test]
+    fn one_session_too_many_ends_the_one_that_was_used_longest_ago() {
+        let mut account = account();
+        account.sessions[3].used_at = Instant(0);
+        account.open_session(session(99, 5), Instant(50));
+        assert_eq!(account.sessions.len(), SESSIONS_MAX);
+        assert!(account.session(3, Instant(50)).is_none() && account.session(99, Instant(50)).is_some());
+        account.open_session(Session { expires_at: Instant(200), ..session(100, 6) }, Instant(100));
+        assert_eq!(account.sessions.len(), 1, "those that are over are gone");
+        assert!(account.session(100, Instant(199)).is_some() && account.session(100, Instant(200)).is_none());
+    }
+}
