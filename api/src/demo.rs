@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kembali_http::PartnerLimits;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -54,6 +55,8 @@ pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<
         operator_token: Some(OPERATOR_TOKEN.to_owned()),
         installation_key: Some(*INSTALLATION_KEY),
         secrets_key: Some(*SECRETS_KEY),
+        registration: vec!["journey".to_owned()],
+        partners: PartnerLimits::default(),
     };
     let runtime = serve::runtime()?;
     let ready = runtime.block_on(serve::open(&settings))?;

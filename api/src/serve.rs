@@ -73,6 +73,8 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     let (engine, report) = started.map_err(|error| ServeError::Runtime(io::Error::other(error)))??;
     let mut config = ServerConfig::new(settings.listen);
     config.limits.connections_max = connections_max(config.limits.connections_max);
+    config.limits.partners = settings.partners;
+    config.registration = settings.registration.clone();
     config.operator_token = settings.operator_token.clone().map(Secret::new);
     let server = Server::bind(config, engine.clone())?;
     let address = server.local_addr();

@@ -6,10 +6,11 @@
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::Args;
+use kembali_http::PartnerLimits;
 use serde::Deserialize;
 
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
@@ -20,7 +21,7 @@ const OPERATOR_TOKEN_BYTES_MIN: usize = 16;
 
 /// The names that the environment may use. The last five are not settings of a server: three are of the client commands,
 /// two of the tests.
-const ENVIRONMENT: [&str; 14] = [
+const ENVIRONMENT: [&str; 17] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
@@ -30,6 +31,9 @@ const ENVIRONMENT: [&str; 14] = [
     "KEMBALI_OPERATOR_TOKEN",
     "KEMBALI_INSTALLATION_KEY",
     "KEMBALI_SECRETS_KEY",
+    "KEMBALI_REGISTRATION",
+    "KEMBALI_PARTNER_REQUESTS_PER_SECOND",
+    "KEMBALI_PARTNER_REQUESTS_AT_ONCE",
     "KEMBALI_URL",
     "KEMBALI_API_KEY",
     "KEMBALI_API_SECRET",
@@ -41,7 +45,7 @@ const ENVIRONMENT: [&str; 14] = [
 #[derive(Args, Default)]
 pub(crate) struct Flags {
     /// A TOML file with any of: listen, data_dir, shards, generation_bytes, free_bytes_min, operator_token,
-    /// installation_key, secrets_key
+    /// installation_key, secrets_key, registration, partner_requests_per_second, partner_requests_at_once
     #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -60,16 +64,26 @@ pub(crate) struct Flags {
     /// generation_bytes and 256 MiB]
     #[arg(long, env = "KEMBALI_FREE_BYTES_MIN", value_name = "BYTES")]
     free_bytes_min: Option<u64>,
-    /// What operators send as Bearer token, 16 bytes or more; without it no operator route is open
+    /// What its holder sends as Bearer token to do all in every tenant, such as to make the first admin; 16 bytes or more. Without
+    /// it nobody can
     #[arg(long, env = "KEMBALI_OPERATOR_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     operator_token: Option<String>,
     /// 64 hex digits to make a new ledger with; without it, one is drawn at first start
     #[arg(long, env = "KEMBALI_INSTALLATION_KEY", value_name = "HEX", hide_env_values = true)]
     installation_key: Option<String>,
-    /// 64 hex digits that the secrets of partners' API keys are sealed under; without it no key can have one. Keep it beside the
-    /// data directory, not in it
+    /// 64 hex digits that the secrets of partners' API keys and the key of people's tokens are sealed under; without it no API key
+    /// can have a secret, and nobody can log in. Keep it beside the data directory, not in it
     #[arg(long, env = "KEMBALI_SECRETS_KEY", value_name = "HEX", hide_env_values = true)]
     secrets_key: Option<String>,
+    /// Tenants in which anybody may register as a customer, with commas between them [default: none]
+    #[arg(long, env = "KEMBALI_REGISTRATION", value_name = "TENANTS", value_delimiter = ',')]
+    registration: Option<Vec<String>>,
+    /// Requests that a partner may send in a second, if it has no limit of its own [default: 50000]
+    #[arg(long, env = "KEMBALI_PARTNER_REQUESTS_PER_SECOND", value_name = "N")]
+    partner_requests_per_second: Option<NonZeroU32>,
+    /// Requests that a partner may have under way at one time, if it has no limit of its own [default: 1024]
+    #[arg(long, env = "KEMBALI_PARTNER_REQUESTS_AT_ONCE", value_name = "N")]
+    partner_requests_at_once: Option<NonZeroU32>,
 }
 
 /// What the file may hold.
@@ -84,6 +98,9 @@ struct File {
     operator_token: Option<String>,
     installation_key: Option<String>,
     secrets_key: Option<String>,
+    registration: Option<Vec<String>>,
+    partner_requests_per_second: Option<NonZeroU32>,
+    partner_requests_at_once: Option<NonZeroU32>,
 }
 
 /// The settings of a server, checked.
@@ -97,6 +114,8 @@ pub(crate) struct Settings {
     pub(crate) operator_token: Option<String>,
     pub(crate) installation_key: Option<[u8; 32]>,
     pub(crate) secrets_key: Option<[u8; 32]>,
+    pub(crate) registration: Vec<String>,
+    pub(crate) partners: PartnerLimits,
 }
 
 /// What is wrong with the settings.
@@ -144,6 +163,10 @@ impl Flags {
         };
         let listen = self.listen.or(file.listen).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
         let shards = self.shards.or(file.shards).unwrap_or(1);
+        let partners = PartnerLimits::default();
+        let (per_second, at_once) = (self.partner_requests_per_second, self.partner_requests_at_once);
+        let per_second = per_second.or(file.partner_requests_per_second).unwrap_or(partners.requests_per_second);
+        let at_once = at_once.or(file.partner_requests_at_once).unwrap_or(partners.requests_at_once);
         let generation_bytes = self.generation_bytes.or(file.generation_bytes).unwrap_or(GENERATION_BYTES_DEFAULT);
         if generation_bytes < GENERATION_BYTES_MIN {
             return Err(SettingsError::GenerationBytes(generation_bytes));
@@ -170,6 +193,8 @@ impl Flags {
                 .or(file.secrets_key)
                 .map(|hex| key_of_hex(&hex).ok_or(SettingsError::SecretsKey))
                 .transpose()?,
+            registration: self.registration.or(file.registration).unwrap_or_default(),
+            partners: PartnerLimits { requests_per_second: per_second, requests_at_once: at_once },
         })
     }
 }
@@ -210,7 +235,10 @@ impl fmt::Display for Settings {
         writeln!(out, "free_bytes_min = {}", self.free_bytes_min)?;
         writeln!(out, "operator_token = {}", hidden(self.operator_token.is_some()))?;
         writeln!(out, "installation_key = {}", hidden(self.installation_key.is_some()))?;
-        write!(out, "secrets_key = {}", hidden(self.secrets_key.is_some()))
+        writeln!(out, "secrets_key = {}", hidden(self.secrets_key.is_some()))?;
+        writeln!(out, "registration = {}", self.registration.join(","))?;
+        writeln!(out, "partner_requests_per_second = {}", self.partners.requests_per_second)?;
+        write!(out, "partner_requests_at_once = {}", self.partners.requests_at_once)
     }
 }
 

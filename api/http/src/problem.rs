@@ -27,7 +27,7 @@ use crate::wire::number::wide;
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Seconds after which an overloaded or starting server is worth another try.
-const RETRY_AFTER_SECONDS: u64 = 1;
+const RETRY_AFTER_SECONDS: u16 = 1;
 
 /// Why a request was not carried out.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct Problem {
     /// The refusal is one that was given before.
     pub(crate) replayed: Option<bool>,
     /// Seconds after which another try is worth it, where they are known.
-    pub(crate) retry_after: Option<u64>,
+    pub(crate) retry_after: Option<u16>,
 }
 
 impl Problem {
@@ -74,7 +74,7 @@ impl Problem {
     }
 
     pub(crate) fn retry_after(mut self, wait: Duration) -> Problem {
-        self.retry_after = Some(wait.as_secs() + 1);
+        self.retry_after = Some(u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX));
         self
     }
 

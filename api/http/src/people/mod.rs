@@ -38,7 +38,7 @@ impl People {
             engine.add_signing_key(Actor::Server, key).await?;
         }
         let keys = engine.signing_keys();
-        let tokens = if keys.is_empty() { None } else { Some(Tokens::of(keys).map_err(PeopleError::Key)?) };
+        let tokens = if keys.is_empty() { None } else { Some(Tokens::of(&keys).map_err(PeopleError::Key)?) };
         let passwords = Passwords::new().map_err(PeopleError::Passwords)?;
         Ok(People { tokens, passwords, limits: LoginLimits::new(), registration })
     }

@@ -158,7 +158,7 @@ fn tokens(
 
 /// What became of a refresh token.
 enum Refreshed {
-    Next(Account, RefreshToken),
+    Next(Box<Account>, RefreshToken),
     /// It was used before: whoever shows it, or showed it before, has stolen it.
     Reused,
 }
@@ -187,7 +187,7 @@ pub(crate) async fn refresh(
         session.refresh_hash = next.hash();
         session.used_at = now;
         session.expires_at = later(now, SESSION_SECONDS);
-        Ok(Refreshed::Next(account.clone(), next))
+        Ok(Refreshed::Next(Box::new(account.clone()), next))
     });
     let refreshed: Result<Refreshed, Problem> = refreshed.await;
     match refreshed {

@@ -126,7 +126,7 @@ impl Key {
 
 impl Tokens {
     /// Takes the keys, the oldest first.
-    pub(crate) fn of(keys: Vec<SigningKey>) -> Result<Tokens, &'static str> {
+    pub(crate) fn of(keys: &[SigningKey]) -> Result<Tokens, &'static str> {
         let keys: Result<Vec<Key>, _> = keys.iter().map(Key::of).collect();
         Ok(Tokens(RwLock::new(keys?)))
     }
@@ -285,8 +285,8 @@ mod tests {
 
     #[test]
     fn a_token_is_read_until_it_is_over() {
-        let tokens = Tokens::of(vec![new_key(NOW).expect("a key")]).expect("keys");
-        let token = tokens.issue(&account(), "journey", 9, NOW).ok().expect("a token");
+        let tokens = Tokens::of(&[new_key(NOW).expect("a key")]).expect("keys");
+        let token = tokens.issue(&account(), "journey", 9, NOW).expect("a token");
         let read = tokens.read(token.as_bytes(), NOW).ok();
         assert_eq!(read, Some(Bearer { account: account().id, session: 9 }));
         let at = |seconds| code(tokens.read(token.as_bytes(), later(NOW, seconds)));
@@ -296,8 +296,8 @@ mod tests {
     #[test]
     fn nothing_else_is_read() {
         let (own, other) = (new_key(NOW).expect("a key"), new_key(NOW).expect("a key"));
-        let tokens = Tokens::of(vec![own.clone()]).expect("keys");
-        let token = tokens.issue(&account(), "journey", 9, NOW).ok().expect("a token");
+        let tokens = Tokens::of(std::slice::from_ref(&own)).expect("keys");
+        let token = tokens.issue(&account(), "journey", 9, NOW).expect("a token");
         let [header, body, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
         let text = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
         let claims = String::from_utf8(BASE64URL_NOPAD.decode(body.as_bytes()).expect("a body")).expect("text");
@@ -342,11 +342,11 @@ mod tests {
 
     #[test]
     fn an_older_key_is_shown_until_its_last_token_is_over() {
-        let tokens = Tokens::of(vec![new_key(NOW).expect("a key")]).expect("keys");
-        let old = tokens.issue(&account(), "journey", 9, NOW).ok().expect("a token");
+        let tokens = Tokens::of(&[new_key(NOW).expect("a key")]).expect("keys");
+        let old = tokens.issue(&account(), "journey", 9, NOW).expect("a token");
         let rotated_at = later(NOW, 60);
         tokens.add(&new_key(rotated_at).expect("a key")).expect("it is added");
-        let new = tokens.issue(&account(), "journey", 9, rotated_at).ok().expect("a token");
+        let new = tokens.issue(&account(), "journey", 9, rotated_at).expect("a token");
         let shown = |seconds| tokens.public_keys(later(rotated_at, seconds)).keys.len();
         assert_eq!((shown(0), shown(ACCESS_SECONDS - 1), shown(ACCESS_SECONDS)), (2, 2, 1));
         for token in [&old, &new] {
@@ -357,7 +357,7 @@ mod tests {
 
     #[test]
     fn refresh_tokens_are_read_as_they_were_written() {
-        let token = RefreshToken::draw(AccountId(1), 2).ok().expect("a token");
+        let token = RefreshToken::draw(AccountId(1), 2).expect("a token");
         let text = token.text();
         assert!(RefreshToken::parse(&text) == Some(token));
         for wrong in ["", &text[1..], &format!("{text}A"), &text.replace(&text[80..], "!")] {
