@@ -4,6 +4,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Request, StatusCode};
 use tower::ServiceExt as _;
 
@@ -42,7 +45,21 @@ pub(crate) async fn serve(
     if let Some(rate) = rate {
         rate.write(response.headers_mut());
     }
+    secure(response.headers_mut());
     response
+}
+
+/// Says to browsers and caches what every answer is: nothing to run, to frame, to guess the type of, or to keep. What an answer
+/// says itself stays.
+fn secure(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-store"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
 }
 
 async fn dispatch(

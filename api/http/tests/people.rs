@@ -377,6 +377,30 @@ fn path_of(route: &Route, customer: &str) -> String {
     path.join("/")
 }
 
+/// Whatever is answered, no browser runs, frames or guesses it, and no cache keeps it.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_say_that_they_are_nothing_to_run_or_to_keep() {
+    let harness = start().await;
+    for (path, headers, cache) in [
+        ("/healthz", vec![], "no-store"),
+        ("/v1/nothing", vec![], "no-store"),
+        ("/v1/promos", vec![("X-Api-Key", KEY)], "no-store"),
+        ("/v1/promos", vec![], "no-store"),
+        ("/docs", vec![], "no-cache"),
+    ] {
+        let reply = harness.call("GET", path, &headers, b"").await;
+        let policy = reply.header("content-security-policy").unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.ends_with("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+        let own =
+            ["x-content-type-options", "referrer-policy", "cache-control"].map(|name| reply.header(name).unwrap());
+        assert_eq!(own, ["nosniff", "no-referrer", cache], "{path}");
+    }
+    harness.stop().await;
+}
+
 /// A customer has no others beside it, an operator no other tenant.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_another_s_is_not_there() {

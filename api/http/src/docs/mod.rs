@@ -3,10 +3,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
-};
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
@@ -28,11 +25,9 @@ pub(crate) async fn style() -> Response {
 
 fn file(media: &'static str, text: &'static str) -> Response {
     let mut response = Response::new(Body::from(text));
-    let headers: [(HeaderName, &'static str); 5] = [
+    let headers = [
         (CONTENT_TYPE, media),
         (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
         // The files change with the program, and are asked for rarely.
         (CACHE_CONTROL, "no-cache"),
     ];
