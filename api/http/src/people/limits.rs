@@ -2,11 +2,13 @@
 //! rate. What was right counts too, so that nobody learns from the limit what was right.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::clock::{Clock as _, MonotonicClock};
+use governor::clock::{Clock, MonotonicClock};
+use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use kembali_core::TenantId;
@@ -21,29 +23,29 @@ const ADDRESS_TRIES: (u32, u64) = (60, 1);
 /// Accounts and addresses that are remembered at one time. Those that have all their tries again are forgotten.
 const REMEMBERED_MAX: usize = 65_536;
 
-type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock>;
+type Limiter<K, C> = RateLimiter<K, HashMapStateStore<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 /// The limits of log-ins. One for each server.
-pub(crate) struct LoginLimits {
-    accounts: Limiter<(TenantId, String)>,
-    addresses: Limiter<IpAddr>,
+pub(crate) struct LoginLimits<C: Clock = MonotonicClock> {
+    accounts: Limiter<(TenantId, String), C>,
+    addresses: Limiter<IpAddr, C>,
 }
 
-impl fmt::Debug for LoginLimits {
+impl<C: Clock> fmt::Debug for LoginLimits<C> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("LoginLimits")
     }
 }
 
-fn limiter<K: std::hash::Hash + Eq + Clone>((tries, seconds): (u32, u64)) -> Limiter<K> {
+fn limiter<K: Hash + Eq + Clone, C: Clock>((tries, seconds): (u32, u64), clock: C) -> Limiter<K, C> {
     let every = Quota::with_period(Duration::from_secs(seconds)).unwrap_or(Quota::per_second(NonZeroU32::MIN));
     let quota = every.allow_burst(NonZeroU32::new(tries).unwrap_or(NonZeroU32::MIN));
-    RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock)
+    RateLimiter::new(quota, HashMapStateStore::default(), clock)
 }
 
-impl LoginLimits {
-    pub(crate) fn new() -> LoginLimits {
-        LoginLimits { accounts: limiter(ACCOUNT_TRIES), addresses: limiter(ADDRESS_TRIES) }
+impl<C: Clock + Clone> LoginLimits<C> {
+    pub(crate) fn new(clock: C) -> LoginLimits<C> {
+        LoginLimits { accounts: limiter(ACCOUNT_TRIES, clock.clone()), addresses: limiter(ADDRESS_TRIES, clock) }
     }
 
     /// Counts a try from an address.
@@ -52,7 +54,7 @@ impl LoginLimits {
     ///
     /// 429 where there were too many.
     pub(crate) fn address(&self, address: IpAddr) -> Result<(), Problem> {
-        check(&self.addresses, &address)
+        check(&self.addresses, &network_of(address))
     }
 
     /// Counts a try of an account, whether or not there is one.
@@ -65,7 +67,15 @@ impl LoginLimits {
     }
 }
 
-fn check<K: std::hash::Hash + Eq + Clone>(limiter: &Limiter<K>, key: &K) -> Result<(), Problem> {
+/// Whoever has one address of the newer kind has 2^64 of them.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address => address,
+    }
+}
+
+fn check<K: Hash + Eq + Clone, C: Clock>(limiter: &Limiter<K, C>, key: &K) -> Result<(), Problem> {
     if REMEMBERED_MAX <= limiter.len() {
         limiter.retain_recent();
         if REMEMBERED_MAX <= limiter.len() {
@@ -80,11 +90,14 @@ fn check<K: std::hash::Hash + Eq + Clone>(limiter: &Limiter<K>, key: &K) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use governor::clock::FakeRelativeClock;
+
     use super::*;
 
     #[test]
     fn tries_of_each_account_and_address_are_counted() {
-        let limits = LoginLimits::new();
+        let clock = FakeRelativeClock::default();
+        let limits = LoginLimits::new(clock.clone());
         let code = |tried: Result<(), Problem>| tried.map_or_else(|problem| problem.code.code, |()| "in");
         for _ in 0..ACCOUNT_TRIES.0 {
             assert_eq!(code(limits.account(TenantId(1), "Ann")), "in");
@@ -96,6 +109,16 @@ mod tests {
         for _ in 0..ADDRESS_TRIES.0 {
             assert_eq!(code(limits.address(address(1))), "in");
         }
+        assert_eq!(code(limits.address(address(1))), "login_limited");
         assert_eq!(code(limits.address(address(2))), "in");
+        // Slower and slower is one in so many seconds.
+        clock.advance(Duration::from_secs(ACCOUNT_TRIES.1));
+        let of_ann = || code(limits.account(TenantId(1), "ann"));
+        assert_eq!((of_ann(), of_ann()), ("in", "login_limited"));
+        for (address, expected) in
+            [("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"), ("::ffff:127.0.0.1", "127.0.0.1"), ("127.0.0.1", "127.0.0.1")]
+        {
+            assert_eq!(network_of(address.parse().expect("an address")).to_string(), expected);
+        }
     }
 }

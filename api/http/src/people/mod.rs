@@ -9,6 +9,7 @@ mod passwords;
 pub(crate) mod sessions;
 pub(crate) mod tokens;
 
+use governor::clock::MonotonicClock;
 use kembali_core::Instant;
 use kembali_core::operation::Actor;
 use kembali_engine::{Engine, SigningKeyError};
@@ -40,7 +41,7 @@ impl People {
         let keys = engine.signing_keys();
         let tokens = if keys.is_empty() { None } else { Some(Tokens::of(&keys).map_err(PeopleError::Key)?) };
         let passwords = Passwords::new().map_err(PeopleError::Passwords)?;
-        Ok(People { tokens, passwords, limits: LoginLimits::new(), registration })
+        Ok(People { tokens, passwords, limits: LoginLimits::new(MonotonicClock), registration })
     }
 
     pub(crate) fn tokens(&self) -> Result<&Tokens, Problem> {

@@ -76,7 +76,9 @@ pub(crate) async fn login(
     app.people.tokens()?;
     app.people.limits.address(address)?;
     let Login { tenant, username, password } = body_of(&app, request).await?;
-    let rules = app.engine.catalogue(&tenant, None).await?;
+    // What nobody can be called is not remembered by any limit.
+    let is_usable = has_chars(&username, USERNAME_CHARS);
+    let rules = app.engine.catalogue(&tenant, None).await?.filter(|_| is_usable);
     let account = match &rules {
         Some(rules) => {
             app.people.limits.account(rules.tenant, &username)?;
