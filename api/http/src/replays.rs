@@ -16,7 +16,7 @@ pub(crate) struct Replays {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// The first half of each signature. Whoever does not know the secret cannot choose it.
+    /// The first eight bytes of each signature. Whoever does not know the secret cannot choose it.
     all: HashSet<u64>,
     /// The same by the second that each was made in, to be forgotten in that order.
     by_second: BTreeMap<i64, Vec<u64>>,

@@ -101,6 +101,9 @@ async fn who_registers_is_a_customer_with_what_is_its_own() {
     for (body, expected) in [
         (login_of("ann@example.com", PASSWORD), "409 customer_exists -"),
         (login_of("ann", PASSWORD), "400 field_invalid /username"),
+        // Nobody can tell these from hers by looking.
+        (login_of("ann@example.com\u{200b}", PASSWORD), "400 field_invalid /username"),
+        (login_of("\u{430}nn@example.com", PASSWORD), "400 field_invalid /username"),
         (login_of("bob@example.com", "short"), "400 field_invalid /password"),
         (
             json!({ "tenant": "other", "username": "bob@example.com", "password": PASSWORD }),

@@ -77,7 +77,7 @@ pub(crate) async fn login(
     app.people.limits.address(address)?;
     let Login { tenant, username, password } = body_of(&app, request).await?;
     // What nobody can be called is not remembered by any limit.
-    let is_usable = has_chars(&username, USERNAME_CHARS);
+    let is_usable = check_username(&username).is_ok();
     let rules = app.engine.catalogue(&tenant, None).await?.filter(|_| is_usable);
     let account = match &rules {
         Some(rules) => {
@@ -285,14 +285,13 @@ pub(super) fn checked_password(password: String, pointer: &'static str) -> Resul
     Err(Problem::new(&codes::FIELD_INVALID).pointer(pointer).detail(detail))
 }
 
-/// Takes a username that a person can type.
+/// Takes a username of visible ASCII, so that none looks like another.
 pub(super) fn check_username(username: &str) -> Result<(), Problem> {
-    let is_usable = has_chars(username, USERNAME_CHARS) && !username.contains(char::is_whitespace);
-    if is_usable && username.len() <= kembali_engine::ACCOUNT_TEXT_BYTES_MAX {
+    if USERNAME_CHARS.contains(&username.len()) && username.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }
     let (min, max) = (USERNAME_CHARS.start(), USERNAME_CHARS.end());
-    let detail = format!("must have {min} to {max} characters, and no blanks or control characters");
+    let detail = format!("must have {min} to {max} visible ASCII characters");
     Err(Problem::new(&codes::FIELD_INVALID).pointer("/username").detail(detail))
 }
 
