@@ -10,8 +10,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use kembali_core::audit::{AccountStanding, Act};
 use kembali_core::operation::Actor;
 use kembali_core::{AccountId, CustomerId, Instant, TenantId};
-use kembali_journal::profile_value;
+use kembali_journal::{ProfileKey, profile_value};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::handle::Engine;
 use crate::profile_keys::{account_key, stored_at, username_key};
@@ -132,6 +133,9 @@ pub enum AccountError {
     /// There is no such account.
     #[error("there is no such account")]
     Unknown,
+    /// The username or the hash of the password does not fit.
+    #[error("a username or a hash has more than {ACCOUNT_TEXT_BYTES_MAX} bytes")]
+    TextTooLong,
     /// The system gave no random bytes.
     #[error("drawing the id of an account")]
     Random(#[source] getrandom::Error),
@@ -166,8 +170,10 @@ impl AccountCache {
 
     fn put(&self, account: &Arc<Account>) {
         let mut cached = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if CACHED_MAX <= cached.len() {
-            cached.clear();
+        if CACHED_MAX <= cached.len() && !cached.contains_key(&account.id) {
+            // Whichever: it is read again when it is asked for.
+            let one = cached.keys().next().copied();
+            one.map(|one| cached.remove(&one));
         }
         cached.insert(account.id, Arc::clone(account));
     }
@@ -180,6 +186,20 @@ impl Engine {
     ///
     /// [`ReadError`].
     pub fn account(&self, id: AccountId) -> Result<Option<Arc<Account>>, ReadError> {
+        if let Some(account) = self.inner.account_cache.get(id) {
+            return Ok(Some(account));
+        }
+        // Only while nobody changes any: what is read now must not stand in memory behind what is stored then.
+        let no_change = self.inner.accounts.try_lock();
+        let account = self.account_now(id)?;
+        if let (Ok(_), Some(account)) = (&no_change, &account) {
+            self.inner.account_cache.put(account);
+        }
+        Ok(account)
+    }
+
+    /// The same, for whoever changes accounts.
+    fn account_now(&self, id: AccountId) -> Result<Option<Arc<Account>>, ReadError> {
         if let Some(account) = self.inner.account_cache.get(id) {
             return Ok(Some(account));
         }
@@ -208,7 +228,7 @@ impl Engine {
     ///
     /// [`AccountError`].
     pub async fn create_account(&self, actor: NewActor, new: NewAccount) -> Result<Arc<Account>, AccountError> {
-        let _one_at_a_time = self.inner.accounts.lock().await;
+        let one_at_a_time = Arc::clone(&self.inner.accounts).lock_owned().await;
         self.check_room_on_disk()?;
         if self.account_by_username(new.tenant, &new.username)?.is_some() {
             return Err(AccountError::UsernameTaken);
@@ -227,7 +247,7 @@ impl Engine {
         self.write_down(tenant, actor, act).await?;
         let name = username_key(&self.inner.naming.username(tenant, &account.username));
         let entry = (stored_at(name), id.0.to_be_bytes().to_vec());
-        Ok(self.store_account(account, vec![entry]).await?)
+        self.store_account(account, vec![entry], one_at_a_time).await
     }
 
     /// Changes what an account of `tenant` may do, or its password; that ends its sessions. Written down before it holds.
@@ -235,32 +255,39 @@ impl Engine {
     /// # Errors
     ///
     /// [`AccountError`].
-    pub async fn change_account(
+    pub async fn change_account<E: From<AccountError>>(
         &self,
         actor: Actor,
         (tenant, id): (TenantId, AccountId),
         reason: Option<Box<str>>,
-        (standing, password): (Option<AccountStanding>, Option<String>),
-    ) -> Result<Arc<Account>, AccountError> {
-        let _one_at_a_time = self.inner.accounts.lock().await;
-        let present = self.account(id)?.filter(|account| account.tenant == tenant).ok_or(AccountError::Unknown)?;
-        let standing = standing.filter(|standing| *standing != present.standing);
-        if standing.is_none() && password.is_none() {
+        edit: impl FnOnce(&mut AccountStanding) -> Result<(), E>,
+        password: Option<String>,
+    ) -> Result<Arc<Account>, E> {
+        let one_at_a_time = Arc::clone(&self.inner.accounts).lock_owned().await;
+        let present = self
+            .account_now(id)
+            .map_err(AccountError::from)?
+            .filter(|account| account.tenant == tenant)
+            .ok_or(AccountError::Unknown)?;
+        let mut after = present.standing;
+        edit(&mut after)?;
+        if after == present.standing && password.is_none() {
             return Ok(present);
         }
-        self.check_room_on_disk()?;
+        self.check_room_on_disk().map_err(AccountError::from)?;
         let mut account = Account::clone(&present);
-        if let Some(after) = standing {
+        if after != account.standing {
             let act = Act::AccountChanged { account: id, before: account.standing, after, reason };
-            self.write_down(tenant, actor, act).await?;
+            self.write_down(tenant, actor, act).await.map_err(AccountError::from)?;
             account.standing = after;
         }
         if let Some(password) = password {
-            self.write_down(tenant, actor, Act::PasswordReset { account: id }).await?;
+            let act = Act::PasswordReset { account: id };
+            self.write_down(tenant, actor, act).await.map_err(AccountError::from)?;
             account.password = password;
         }
         account.sessions.clear();
-        Ok(self.store_account(account, Vec::new()).await?)
+        Ok(self.store_account(account, Vec::new(), one_at_a_time).await?)
     }
 
     /// Lets the person behind an account open, refresh and end sessions, or change the password: nothing that is written down.
@@ -274,26 +301,31 @@ impl Engine {
         id: AccountId,
         edit: impl FnOnce(&mut Account) -> Result<T, E>,
     ) -> Result<T, E> {
-        let _one_at_a_time = self.inner.accounts.lock().await;
-        let present = self.account(id).map_err(AccountError::from)?.ok_or(AccountError::Unknown)?;
+        let one_at_a_time = Arc::clone(&self.inner.accounts).lock_owned().await;
+        let present = self.account_now(id).map_err(AccountError::from)?.ok_or(AccountError::Unknown)?;
         let mut account = Account::clone(&present);
         let done = edit(&mut account)?;
         if account != *present {
-            self.store_account(account, Vec::new()).await.map_err(AccountError::from)?;
+            self.store_account(account, Vec::new(), one_at_a_time).await?;
         }
         Ok(done)
     }
 
+    /// Stores an account. It holds once it is durable, also where whoever asked is gone by then: the next change sees it.
     async fn store_account(
         &self,
         account: Account,
-        mut entries: Vec<(kembali_journal::ProfileKey, Vec<u8>)>,
-    ) -> Result<Arc<Account>, Stopped> {
+        mut entries: Vec<(ProfileKey, Vec<u8>)>,
+        one_at_a_time: OwnedMutexGuard<()>,
+    ) -> Result<Arc<Account>, AccountError> {
+        if ACCOUNT_TEXT_BYTES_MAX < account.username.len().max(account.password.len()) {
+            return Err(AccountError::TextTooLong);
+        }
         let stored = profile_value::encode(VALUE_VERSION, &Stored::of(&account));
         entries.push((stored_at(account_key(account.id)), stored));
-        self.store(entries).await?;
         let account = Arc::new(account);
-        self.inner.account_cache.put(&account);
+        let shown = Arc::clone(&account);
+        self.store(entries, one_at_a_time, move |engine| engine.inner.account_cache.put(&shown)).await?;
         Ok(account)
     }
 }

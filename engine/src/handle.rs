@@ -19,7 +19,7 @@ use kembali_core::purchase::Purchase;
 use kembali_core::{CustomerId, CustomerName, Instant, PurchaseKey, RuleId, Seq, TenantId, WalletId, upkeep};
 use kembali_journal::{ProfileError, ProfileKey, ProfileReader};
 use kembali_machine::{CustomerView, Outcome, PromoUse, TotalsView};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 
 use crate::accounts::AccountCache;
 use crate::as_of::HISTORY_READS_MAX;
@@ -80,9 +80,9 @@ pub(crate) struct Inner {
     profiles: RwLock<Option<ProfileReader>>,
     journal: WorkSender,
     /// One change of keys or partners at a time.
-    pub(crate) administration: tokio::sync::Mutex<()>,
+    pub(crate) administration: Arc<tokio::sync::Mutex<()>>,
     /// One change of accounts at a time.
-    pub(crate) accounts: tokio::sync::Mutex<()>,
+    pub(crate) accounts: Arc<tokio::sync::Mutex<()>>,
     pub(crate) account_cache: AccountCache,
     /// One snapshot at a time.
     snapshots: tokio::sync::Mutex<()>,
@@ -118,8 +118,8 @@ impl Engine {
                 history_room: Arc::new(Semaphore::new(HISTORY_READS_MAX)),
                 profiles: RwLock::new(Some(profiles)),
                 journal,
-                administration: tokio::sync::Mutex::default(),
-                accounts: tokio::sync::Mutex::default(),
+                administration: Arc::default(),
+                accounts: Arc::default(),
                 account_cache: AccountCache::default(),
                 snapshots: tokio::sync::Mutex::default(),
                 previews: tokio::sync::Mutex::default(),
@@ -421,7 +421,7 @@ impl Engine {
     ///
     /// [`Stopped`].
     pub async fn tenants(&self) -> Result<Vec<Arc<Catalogue>>, Stopped> {
-        if self.inner.router.connected() { Ok(self.inner.shared.catalogues()) } else { Err(Stopped) }
+        if self.is_stopped() { Err(Stopped) } else { Ok(self.inner.shared.catalogues()) }
     }
 
     /// Looks at a promo's quota.
@@ -448,11 +448,24 @@ impl Engine {
         }
     }
 
-    /// Makes texts of the profile store durable.
-    pub(crate) async fn store(&self, entries: Vec<(ProfileKey, Vec<u8>)>) -> Result<(), Stopped> {
-        let (reply, stored) = oneshot::channel();
-        self.inner.journal.send(Work::Store(entries, reply)).map_err(|_| Stopped)?;
-        stored.await.map_err(|_| Stopped)
+    /// Makes texts of the profile store durable, shows that, and only then lets the next change in: also where whoever asked is
+    /// gone meanwhile.
+    pub(crate) async fn store(
+        &self,
+        entries: Vec<(ProfileKey, Vec<u8>)>,
+        one_at_a_time: OwnedMutexGuard<()>,
+        show: impl FnOnce(&Engine) + Send + 'static,
+    ) -> Result<(), Stopped> {
+        let engine = self.clone();
+        let stored = tokio::spawn(async move {
+            let _one_at_a_time = one_at_a_time;
+            let (reply, stored) = oneshot::channel();
+            engine.inner.journal.send(Work::Store(entries, reply)).map_err(|_| Stopped)?;
+            stored.await.map_err(|_| Stopped)?;
+            show(&engine);
+            Ok(())
+        });
+        stored.await.map_err(|_| Stopped)?
     }
 
     /// Returns what the clock of the wall says, also where stamps do not follow it.

@@ -5,6 +5,7 @@
 //! never answered: whoever does it again finds it undone, or done.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use kembali_core::audit::{Act, Audit, PartnerStanding};
 use kembali_core::catalogue::Catalogue;
@@ -14,6 +15,7 @@ use kembali_core::operation::Actor;
 use kembali_core::{CatalogueRejection, PartnerId, Seq, TenantId};
 use kembali_journal::profile_value;
 use kembali_machine::Outcome;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::handle::Engine;
 use crate::partner_keys::{KeyHash, KeyOwner, PARTNER_VALUE_VERSION, SigningSecret, key_id};
@@ -52,7 +54,7 @@ impl Engine {
         if !dry_run {
             self.check_room_on_disk()?;
         }
-        let _one_at_a_time = self.inner.administration.lock().await;
+        let one_at_a_time = Arc::clone(&self.inner.administration).lock_owned().await;
         let (mut keys, mut given) = (Vec::<NewKey>::new(), Vec::new());
         for PartnerKey { partner, api_key, secret } in partner_keys {
             if !is_visible(&api_key, API_KEY_CHARS) {
@@ -92,7 +94,7 @@ impl Engine {
         let applied = Applied { keys: given, ..self.apply_once(command).await? };
         // After the rules, since what is refused must leave no key behind. Whoever sees neither sends both again.
         if !dry_run && !keys.is_empty() {
-            self.give_keys(keys).await?;
+            self.give_keys(keys, one_at_a_time).await?;
         }
         Ok(applied)
     }
@@ -122,13 +124,13 @@ impl Engine {
         sealer.seal(hash, secret.as_bytes()).map_err(|error| ApplyError::Unsealed(error.to_string()))
     }
 
-    async fn give_keys(&self, keys: Vec<NewKey>) -> Result<(), Stopped> {
+    async fn give_keys(&self, keys: Vec<NewKey>, one_at_a_time: OwnedMutexGuard<()>) -> Result<(), Stopped> {
         let entry = |own: &NewKey| (stored_at(api_key_key(&own.hash)), own.owner.stored());
-        self.store(keys.iter().map(entry).collect()).await?;
-        for NewKey { hash, owner, secret } in keys {
-            self.inner.shared.set_key(hash, owner, secret);
-        }
-        Ok(())
+        let entries = keys.iter().map(entry).collect();
+        let show = |engine: &Engine| {
+            keys.into_iter().for_each(|own| engine.inner.shared.set_key(own.hash, own.owner, own.secret));
+        };
+        self.store(entries, one_at_a_time, show).await
     }
 
     /// Writes an act of an administrator into the journal, and returns its position once that is durable.
@@ -160,7 +162,7 @@ impl Engine {
         partner: &str,
         id: ApiKeyId,
     ) -> Result<bool, AdministerError> {
-        let _one_at_a_time = self.inner.administration.lock().await;
+        let one_at_a_time = Arc::clone(&self.inner.administration).lock_owned().await;
         let keys = self.inner.shared.keys_of(&rules.slug, partner);
         let Some((hash, key)) = keys.into_iter().find(|(_, key)| key.id == id) else { return Ok(false) };
         if !key.is_revoked {
@@ -171,8 +173,9 @@ impl Engine {
             // The sealed secret goes with it: nothing is to be opened any more.
             let (tenant, partner) = (rules.slug.clone(), partner.to_owned());
             let owner = KeyOwner { tenant, partner, sealed: None, is_revoked: true };
-            self.store(vec![(stored_at(api_key_key(&hash)), owner.stored())]).await?;
-            self.inner.shared.set_key(hash, owner, None);
+            let entry = (stored_at(api_key_key(&hash)), owner.stored());
+            let show = move |engine: &Engine| engine.inner.shared.set_key(hash, owner, None);
+            self.store(vec![entry], one_at_a_time, show).await?;
         }
         Ok(true)
     }
@@ -196,7 +199,7 @@ impl Engine {
         reason: Option<Box<str>>,
         edit: impl FnOnce(&mut PartnerStanding),
     ) -> Result<(PartnerStanding, PartnerStanding, Option<Seq>), AdministerError> {
-        let _one_at_a_time = self.inner.administration.lock().await;
+        let one_at_a_time = Arc::clone(&self.inner.administration).lock_owned().await;
         let before = self.inner.shared.partner_standing(partner);
         let mut after = before;
         edit(&mut after);
@@ -207,8 +210,8 @@ impl Engine {
         let act = Act::PartnerChanged { partner, before, after, reason };
         let seq = self.write_down(tenant, actor, act).await?;
         let stored = profile_value::encode(PARTNER_VALUE_VERSION, &after);
-        self.store(vec![(stored_at(partner_key(partner)), stored)]).await?;
-        self.inner.shared.set_partner_standing(partner, after);
+        let show = move |engine: &Engine| engine.inner.shared.set_partner_standing(partner, after);
+        self.store(vec![(stored_at(partner_key(partner)), stored)], one_at_a_time, show).await?;
         Ok((before, after, Some(seq)))
     }
 

@@ -1,9 +1,10 @@
-//! The private keys that tokens are signed with, sealed in the profile store. The newest signs; those before it are kept for as
-//! long as tokens of theirs are still right.
+//! The private keys that tokens are signed with, sealed in the profile store. The newest signs; those before it are kept, and
+//! accepted for as long as tokens of theirs may be right.
 //!
 //! What is in a key is the caller's business.
 
 use std::fmt;
+use std::sync::Arc;
 
 use kembali_core::Instant;
 use kembali_core::audit::Act;
@@ -96,7 +97,7 @@ impl Engine {
     ///
     /// [`SigningKeyError`].
     pub async fn add_signing_key(&self, actor: Actor, key: SigningKey) -> Result<(), SigningKeyError> {
-        let _one_at_a_time = self.inner.administration.lock().await;
+        let one_at_a_time = Arc::clone(&self.inner.administration).lock_owned().await;
         let sealer = self.inner.sealer.as_ref().ok_or(SigningKeyError::Disabled)?;
         self.check_room_on_disk().map_err(AdministerError::from)?;
         let sealed = sealer.seal(&purpose(key.id), &key.private);
@@ -105,8 +106,7 @@ impl Engine {
             self.write_down(tenant.tenant, actor, Act::SigningKeyRotated { key: key.id }).await?;
         }
         let stored = profile_value::encode(VALUE_VERSION, &Stored { created_at: key.created_at, sealed });
-        self.store(vec![(stored_at(signing_key_key(key.id)), stored)]).await?;
-        self.inner.shared.add_signing_key(key);
-        Ok(())
+        let entry = (stored_at(signing_key_key(key.id)), stored);
+        Ok(self.store(vec![entry], one_at_a_time, |engine| engine.inner.shared.add_signing_key(key)).await?)
     }
 }

@@ -13,8 +13,11 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
 use crate::auth::{CustomerCaller, Identity, Operator, identify};
+use crate::body::read_raw;
 use crate::codes;
+use crate::config::CATALOGUE_BYTES_MAX;
 use crate::partner_gate::Rate;
+use crate::people::tokens::Bearer;
 use crate::problem::Problem;
 use crate::routes::Route;
 use crate::signature;
@@ -56,6 +59,14 @@ pub(crate) async fn enter(
     if let Identity::Customer(caller) = identity {
         check_own(route, request.uri().path(), caller)?;
     }
+    if let Ok(bearer) = identity.bearer() {
+        let request = read_whole(app, request).await?;
+        // The body may have taken its time: whoever was suspended meanwhile does nothing more.
+        if identity_of(app, bearer)? != identity {
+            return Err(Problem::new(&codes::SESSION_ENDED));
+        }
+        return Ok(Entered { identity, request, permit: None });
+    }
     let (Identity::Partner(caller), Some(admitted)) = (identity, admitted) else {
         return Ok(Entered { identity, request, permit: None });
     };
@@ -89,8 +100,11 @@ async fn enter_partner(
 
 /// Finds out whose an access token is, and what that account may do now.
 fn person(app: &App, token: &[u8]) -> Result<Identity, Problem> {
+    identity_of(app, app.people.tokens()?.read(token, app.engine.wall())?)
+}
+
+fn identity_of(app: &App, bearer: Bearer) -> Result<Identity, Problem> {
     let now = app.engine.wall();
-    let bearer = app.people.tokens()?.read(token, now)?;
     let ended = || Problem::new(&codes::SESSION_ENDED);
     let account = app.engine.account(bearer.account)?.ok_or_else(ended)?;
     if account.standing.is_suspended {
@@ -106,6 +120,13 @@ fn person(app: &App, token: &[u8]) -> Result<Identity, Problem> {
             Identity::Operator(Operator { tenant: Some(tenant), actor, bearer: Some(bearer) })
         }
     })
+}
+
+/// Reads the whole body of a person's request, as it was sent.
+async fn read_whole(app: &App, request: Request<Body>) -> Result<Request<Body>, Problem> {
+    let (head, body) = request.into_parts();
+    let bytes = read_raw(body, CATALOGUE_BYTES_MAX, app.limits.body_time_max).await?;
+    Ok(Request::from_parts(head, Body::from(bytes)))
 }
 
 /// Everything below a customer's path is that customer's: for one customer there are no others.

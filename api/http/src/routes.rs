@@ -256,7 +256,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/customers/{id}/holds", Anyone, Endpoint::Holds),
     route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/transfers", CustomerOrOperator, Endpoint::PostTransfer),
     route(Method::POST, "/v1/invoices", Partner, Endpoint::PostInvoice),
-    route(Method::GET, "/v1/invoices/{number}", Anyone, Endpoint::Invoice),
+    route(Method::GET, "/v1/invoices/{number}", PartnerOrOperator, Endpoint::Invoice),
     route(Method::POST, "/v1/invoices/{number}/cancel", PartnerOrOperator, Endpoint::CancelInvoice),
     route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/payments", CustomerOrOperator, Endpoint::PostPayment),
     route(Method::GET, "/v1/payments", Operator, Endpoint::Payments),

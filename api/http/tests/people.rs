@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use kembali_http::routes::{ROUTES, Role, Route};
 use serde_json::{Value, json};
 use support::{Harness, KEY, Reply, TOKEN, every_kind_of_rule, purchase};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -304,6 +305,60 @@ async fn keys_are_rotated_and_tokens_that_are_out_stay_good() {
     harness.stop().await;
 }
 
+/// Sends a request but the last byte of its body, lets `meanwhile` happen, sends that byte, and returns the status.
+async fn slowly(
+    harness: &Harness,
+    bearer: &str,
+    (method, path): (&str, &str),
+    body: &Value,
+    meanwhile: impl Future,
+) -> u16 {
+    let body = body.to_string();
+    let (head, last) = body.as_bytes().split_at(body.len() - 1);
+    let mut stream = TcpStream::connect(harness.address).await.unwrap();
+    let start = format!(
+        "{method} {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {bearer}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(start.as_bytes()).await.unwrap();
+    // Whoever is asked for the body has been let in.
+    let mut seen = vec![0; 64];
+    let count = stream.read(&mut seen).await.unwrap();
+    assert!(seen[..count].starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&seen));
+    stream.write_all(head).await.unwrap();
+    meanwhile.await;
+    stream.write_all(last).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// Whoever is out does nothing more, also by what was begun before; and what is not said of an account stays as it is by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_before_a_suspension_comes_to_nothing() {
+    let harness = start().await;
+    let rogue = account(&harness, "rogue", "admin", None).await;
+    account(&harness, "boss", "admin", None).await;
+    let (access, _) = login(&harness, "rogue", PASSWORD).await;
+    let (boss, _) = login(&harness, "boss", PASSWORD).await;
+    let path = format!("/v1/accounts/{}", rogue["id"].as_str().unwrap());
+    let of_tenant = format!("{path}?tenant=journey");
+    let suspend = async || {
+        let done = harness.operator("PATCH", &of_tenant, r#"{"status":"suspended"}"#).await;
+        assert_eq!(done.status, 200, "{}", done.text());
+    };
+    let door = json!({ "username": "door", "password": PASSWORD, "role": "admin" });
+    assert_eq!(slowly(&harness, &access, ("POST", "/v1/accounts"), &door, suspend()).await, 403);
+    assert_eq!(post(&harness, "/v1/auth/login", &login_of("door", PASSWORD)).await.problem(), "401 login_failed -");
+    assert_eq!(harness.operator("PATCH", &of_tenant, r#"{"status":"active"}"#).await.status, 200);
+    let password = json!({ "password": "a password from an admin" });
+    assert_eq!(slowly(&harness, &boss, ("PATCH", &path), &password, suspend()).await, 200);
+    let still = call(&harness, &boss, "GET", &path, &Value::Null).await.json();
+    assert_eq!(still["status"], "suspended", "a new password opens nobody");
+    harness.stop().await;
+}
+
 /// R44: every route, called by everybody. Whoever it is not for is turned away, and whoever it is for is not.
 #[tokio::test(flavor = "multi_thread")]
 async fn r44_every_route_is_for_its_roles_and_no_others() {
@@ -472,6 +527,12 @@ async fn what_is_another_s_is_not_there() {
         async move { call(harness, boss, method, path, &body).await.problem() }
     };
     assert_eq!(by_boss("GET", "/v1/reports/summary?tenant=other", Value::Null).await, "404 tenant_not_found -");
+    let booked = format!("/v1/purchases/{}", own["id"].as_str().unwrap());
+    let there = json!({ "username": "there", "password": PASSWORD, "role": "operator" }).to_string();
+    assert_eq!(harness.operator("POST", "/v1/accounts?tenant=other", &there).await.status, 201);
+    let there = json!({ "tenant": "other", "username": "there", "password": PASSWORD });
+    let (there, _) = tokens(&post(&harness, "/v1/auth/login", &there).await);
+    assert_eq!(call(&harness, &there, "GET", &booked, &Value::Null).await.problem(), "404 purchase_not_found -");
     assert_eq!(by_boss("PUT", "/v1/catalogue?tenant=other", json!({})).await, "404 tenant_not_found -");
     assert_eq!(
         by_boss("PUT", "/v1/catalogue?tenant=third", json!({})).await,

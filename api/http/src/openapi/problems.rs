@@ -161,7 +161,7 @@ const OF_PARTNERS: [&Code; 12] = [
 ];
 
 /// Of access tokens, and of the server's own.
-const OF_BEARERS: [&Code; 7] = [
+const OF_BEARERS: [&Code; 10] = [
     &codes::OPERATOR_TOKEN_UNKNOWN,
     &codes::OPERATOR_ACCESS_DISABLED,
     &codes::TOKEN_INVALID,
@@ -169,6 +169,10 @@ const OF_BEARERS: [&Code; 7] = [
     &codes::SESSION_ENDED,
     &codes::ACCOUNT_SUSPENDED,
     &codes::PEOPLE_DISABLED,
+    // What a person sends is read whole before anything of it is done.
+    &codes::BODY_INCOMPLETE,
+    &codes::BODY_TOO_LARGE,
+    &codes::REQUEST_TIMEOUT,
 ];
 
 fn of_role(role: Role) -> Vec<&'static Code> {

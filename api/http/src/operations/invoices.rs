@@ -76,10 +76,9 @@ pub(crate) async fn show(
     let number = number(text)?;
     let view = app.engine.find_invoice(tenant, &number).await?;
     let view = view.filter(|view| match identity {
-        // Whoever has the number is to pay it.
-        Identity::Operator(_) | Identity::Customer(_) => true,
+        Identity::Operator(_) => true,
         Identity::Partner(caller) => view.invoice.partner == caller.partner,
-        Identity::Nobody => false,
+        Identity::Customer(_) | Identity::Nobody => false,
     });
     let view = view.ok_or_else(|| Problem::new(&codes::INVOICE_NOT_FOUND))?;
     let names = Names { catalogue: &view.catalogue };

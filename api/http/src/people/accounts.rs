@@ -114,20 +114,25 @@ pub(crate) async fn patch(
     if identity.bearer().is_ok_and(|bearer| bearer.account == account.id) {
         return Err(Problem::new(&codes::ACCOUNT_OWN));
     }
-    let role = role.map_or(account.standing.role, RoleName::role);
-    if (role == Role::Customer) != (account.standing.role == Role::Customer) {
-        return Err(Problem::new(&codes::ACCOUNT_ROLE_FIXED).pointer("/role"));
-    }
-    let is_suspended = status.map_or(account.standing.is_suspended, |status| status == AccountStatus::Suspended);
     let reason = reason.map(|text| checked(text, REFERENCE_CHARS_MAX, "/reason")).transpose()?;
     let password = match password {
         Some(password) => Some(app.people.passwords.hash(checked_password(password, "/password")?).await?),
         None => None,
     };
-    let standing = Some(AccountStanding { role, is_suspended });
+    // What is not said stays as it is by then.
+    let edit = |standing: &mut AccountStanding| {
+        let role = role.map_or(standing.role, RoleName::role);
+        if (role == Role::Customer) != (standing.role == Role::Customer) {
+            return Err(Problem::new(&codes::ACCOUNT_ROLE_FIXED).pointer("/role"));
+        }
+        standing.role = role;
+        standing.is_suspended = status.map_or(standing.is_suspended, |status| status == AccountStatus::Suspended);
+        Ok(())
+    };
     let whose = (rules.tenant, account.id);
     let reason = reason.map(String::into_boxed_str);
-    let changed = app.engine.change_account(identity.actor()?, whose, reason, (standing, password)).await?;
+    let changed: Result<_, Problem> = app.engine.change_account(identity.actor()?, whose, reason, edit, password).await;
+    let changed = changed?;
     Ok(Json(AccountShown::of(&changed, &rules)))
 }
 

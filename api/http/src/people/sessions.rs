@@ -6,10 +6,10 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use hyper::{Request, StatusCode, Uri};
+use kembali_core::Instant;
 use kembali_core::audit::{AccountStanding, Role};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::operation::{Actor, Operation};
-use kembali_core::{AccountId, Instant};
 use kembali_engine::{Account, AccountError, CustomerRef, NewAccount, NewActor, OperationRequest, Session};
 use subtle::ConstantTimeEq as _;
 
@@ -58,12 +58,15 @@ pub(crate) async fn register(
         // Nobody has shown that the address is theirs, and somebody has something there already.
         return Err(Problem::new(&codes::CUSTOMER_EXISTS));
     }
-    let customer = Some(app.engine.customer_id(rules.tenant, &customer));
+    let customer = app.engine.customer_id(rules.tenant, &customer);
     let password = app.people.passwords.hash(password).await?;
+    if app.engine.customer(rules.tenant, &CustomerRef::Id(customer)).await?.is_some() {
+        return Err(Problem::new(&codes::CUSTOMER_EXISTS));
+    }
     let standing = AccountStanding { role: Role::Customer, is_suspended: false };
-    let new = NewAccount { tenant: rules.tenant, username, standing, customer, password };
+    let new = NewAccount { tenant: rules.tenant, username, standing, customer: Some(customer), password };
     let account = app.engine.create_account(NewActor::Own, new).await?;
-    Ok((StatusCode::CREATED, Json(open_session(&app, account.id, &rules).await?)))
+    Ok((StatusCode::CREATED, Json(open_session(&app, &account, &rules).await?)))
 }
 
 /// Logs in.
@@ -92,16 +95,20 @@ pub(crate) async fn login(
     let (Some(rules), Some(account), true) = (rules, account, is_right) else {
         return Err(Problem::new(&codes::LOGIN_FAILED));
     };
-    Ok((StatusCode::CREATED, Json(open_session(&app, account.id, &rules).await?)))
+    Ok((StatusCode::CREATED, Json(open_session(&app, &account, &rules).await?)))
 }
 
-/// Opens a session of an account whose person is known.
-async fn open_session(app: &App, id: AccountId, rules: &Catalogue) -> Result<SessionTokens, Problem> {
+/// Opens a session of an account whose person has shown the password that `checked` has.
+async fn open_session(app: &App, checked: &Account, rules: &Catalogue) -> Result<SessionTokens, Problem> {
     let now = app.engine.wall();
     let mut session = [0; 16];
     getrandom::fill(&mut session).map_err(|error| Problem::internal(&error))?;
-    let refresh = RefreshToken::draw(id, u128::from_be_bytes(session))?;
-    let account = app.engine.with_account(id, |account| {
+    let refresh = RefreshToken::draw(checked.id, u128::from_be_bytes(session))?;
+    let account = app.engine.with_account(checked.id, |account| {
+        // It was changed while the old one was compared.
+        if account.password != checked.password {
+            return Err(Problem::new(&codes::LOGIN_FAILED));
+        }
         if account.standing.is_suspended {
             return Err(Problem::new(&codes::ACCOUNT_SUSPENDED));
         }
@@ -238,10 +245,11 @@ pub(crate) async fn change_password(
         return Err(Problem::new(&codes::PASSWORD_WRONG).pointer("/password"));
     }
     let hashed = app.people.passwords.hash(new_password).await?;
-    let before = account.password.clone();
+    let (before, now) = (account.password.clone(), app.engine.wall());
     let ended = app.engine.with_account(bearer.account, |account| {
-        // Somebody else has changed it meanwhile: what was compared is not what holds.
-        if account.password != before {
+        // What was compared is not what holds any more, or the person is out.
+        let is_in = !account.standing.is_suspended && account.session(bearer.session, now).is_some();
+        if !is_in || account.password != before {
             return Err(Problem::new(&codes::SESSION_ENDED));
         }
         account.password = hashed;
@@ -300,6 +308,7 @@ impl From<AccountError> for Problem {
         match error {
             AccountError::UsernameTaken => Problem::new(&codes::USERNAME_TAKEN).pointer("/username"),
             AccountError::Unknown => Problem::new(&codes::ACCOUNT_NOT_FOUND),
+            error @ AccountError::TextTooLong => Problem::internal(&error),
             AccountError::Random(error) => Problem::internal(&error),
             AccountError::Administer(error) => error.into(),
             AccountError::Read(error) => error.into(),

@@ -57,10 +57,11 @@ pub(super) async fn found(app: &App, identity: Identity, id: &str) -> Result<Rec
     let (record, catalogue) = found.ok_or_else(unknown)?;
     let booked = purchase_of(&record.body).ok_or_else(unknown)?;
     match identity {
-        Identity::Operator(_) => (),
+        Identity::Operator(own) if own.tenant.is_none_or(|tenant| tenant == record.body.tenant) => (),
         Identity::Partner(caller) if caller.partner == booked.partner && caller.tenant == record.body.tenant => (),
-        Identity::Customer(caller) if record.body.customer == Some(caller.customer) => (),
-        Identity::Partner(_) | Identity::Customer(_) | Identity::Nobody => return Err(unknown()),
+        Identity::Customer(caller)
+            if caller.tenant == record.body.tenant && record.body.customer == Some(caller.customer) => {}
+        _ => return Err(unknown()),
     }
     Ok((record, catalogue))
 }
