@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kembali_http::PartnerLimits;
+use kembali_http::{PartnerLimits, PeopleLimits};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -57,6 +57,7 @@ pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<
         secrets_key: Some(*SECRETS_KEY),
         registration: vec!["journey".to_owned()],
         partners: PartnerLimits::default(),
+        people: PeopleLimits::default(),
     };
     let runtime = serve::runtime()?;
     let ready = runtime.block_on(serve::open(&settings))?;

@@ -74,6 +74,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     let mut config = ServerConfig::new(settings.listen);
     config.limits.connections_max = connections_max(config.limits.connections_max);
     config.limits.partners = settings.partners;
+    config.limits.people = settings.people;
     config.registration = settings.registration.clone();
     config.operator_token = settings.operator_token.clone().map(Secret::new);
     let server = Server::bind(config, engine.clone())?;

@@ -10,7 +10,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::Args;
-use kembali_http::PartnerLimits;
+use kembali_http::{PartnerLimits, PeopleLimits};
 use serde::Deserialize;
 
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
@@ -21,7 +21,7 @@ const OPERATOR_TOKEN_BYTES_MIN: usize = 16;
 
 /// The names that the environment may use. The last five are not settings of a server: three are of the client commands,
 /// two of the tests.
-const ENVIRONMENT: [&str; 17] = [
+const ENVIRONMENT: [&str; 19] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
@@ -34,6 +34,8 @@ const ENVIRONMENT: [&str; 17] = [
     "KEMBALI_REGISTRATION",
     "KEMBALI_PARTNER_REQUESTS_PER_SECOND",
     "KEMBALI_PARTNER_REQUESTS_AT_ONCE",
+    "KEMBALI_LOGIN_LIMIT_BY_ADDRESS",
+    "KEMBALI_REGISTRATIONS_PER_MINUTE",
     "KEMBALI_URL",
     "KEMBALI_API_KEY",
     "KEMBALI_API_SECRET",
@@ -45,7 +47,8 @@ const ENVIRONMENT: [&str; 17] = [
 #[derive(Args, Default)]
 pub(crate) struct Flags {
     /// A TOML file with any of: listen, data_dir, shards, generation_bytes, free_bytes_min, operator_token,
-    /// installation_key, secrets_key, registration, partner_requests_per_second, partner_requests_at_once
+    /// installation_key, secrets_key, registration, partner_requests_per_second, partner_requests_at_once,
+    /// login_limit_by_address, registrations_per_minute
     #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -84,6 +87,12 @@ pub(crate) struct Flags {
     /// Requests that a partner may have under way at one time, if it has no limit of its own [default: 1024]
     #[arg(long, env = "KEMBALI_PARTNER_REQUESTS_AT_ONCE", value_name = "N")]
     partner_requests_at_once: Option<NonZeroU32>,
+    /// Whether log-ins are limited by address too; false behind a proxy, where all come from one [default: true]
+    #[arg(long, env = "KEMBALI_LOGIN_LIMIT_BY_ADDRESS", value_name = "BOOL")]
+    login_limit_by_address: Option<bool>,
+    /// Customers that may register in a minute, all together [default: 60]
+    #[arg(long, env = "KEMBALI_REGISTRATIONS_PER_MINUTE", value_name = "N")]
+    registrations_per_minute: Option<NonZeroU32>,
 }
 
 /// What the file may hold.
@@ -101,6 +110,8 @@ struct File {
     registration: Option<Vec<String>>,
     partner_requests_per_second: Option<NonZeroU32>,
     partner_requests_at_once: Option<NonZeroU32>,
+    login_limit_by_address: Option<bool>,
+    registrations_per_minute: Option<NonZeroU32>,
 }
 
 /// The settings of a server, checked.
@@ -116,6 +127,7 @@ pub(crate) struct Settings {
     pub(crate) secrets_key: Option<[u8; 32]>,
     pub(crate) registration: Vec<String>,
     pub(crate) partners: PartnerLimits,
+    pub(crate) people: PeopleLimits,
 }
 
 /// What is wrong with the settings.
@@ -167,6 +179,10 @@ impl Flags {
         let (per_second, at_once) = (self.partner_requests_per_second, self.partner_requests_at_once);
         let per_second = per_second.or(file.partner_requests_per_second).unwrap_or(partners.requests_per_second);
         let at_once = at_once.or(file.partner_requests_at_once).unwrap_or(partners.requests_at_once);
+        let people = PeopleLimits::default();
+        let by_address = self.login_limit_by_address.or(file.login_limit_by_address).unwrap_or(people.by_address);
+        let registrations_per_minute = self.registrations_per_minute.or(file.registrations_per_minute);
+        let registrations_per_minute = registrations_per_minute.unwrap_or(people.registrations_per_minute);
         let generation_bytes = self.generation_bytes.or(file.generation_bytes).unwrap_or(GENERATION_BYTES_DEFAULT);
         if generation_bytes < GENERATION_BYTES_MIN {
             return Err(SettingsError::GenerationBytes(generation_bytes));
@@ -195,6 +211,7 @@ impl Flags {
                 .transpose()?,
             registration: self.registration.or(file.registration).unwrap_or_default(),
             partners: PartnerLimits { requests_per_second: per_second, requests_at_once: at_once },
+            people: PeopleLimits { by_address, registrations_per_minute },
         })
     }
 }
@@ -238,7 +255,9 @@ impl fmt::Display for Settings {
         writeln!(out, "secrets_key = {}", hidden(self.secrets_key.is_some()))?;
         writeln!(out, "registration = {}", self.registration.join(","))?;
         writeln!(out, "partner_requests_per_second = {}", self.partners.requests_per_second)?;
-        write!(out, "partner_requests_at_once = {}", self.partners.requests_at_once)
+        writeln!(out, "partner_requests_at_once = {}", self.partners.requests_at_once)?;
+        writeln!(out, "login_limit_by_address = {}", self.people.by_address)?;
+        write!(out, "registrations_per_minute = {}", self.people.registrations_per_minute)
     }
 }
 

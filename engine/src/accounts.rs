@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::handle::Engine;
-use crate::profile_keys::{account_key, stored_at, username_key};
+use crate::profile_keys::{ProfileChange, account_key, stored_at, username_key};
 use crate::request::{AdministerError, ReadError, ReadOnly, Stopped};
 
 /// The version of what is stored of an account.
@@ -325,7 +325,8 @@ impl Engine {
         entries.push((stored_at(account_key(account.id)), stored));
         let account = Arc::new(account);
         let shown = Arc::clone(&account);
-        self.store(entries, one_at_a_time, move |engine| engine.inner.account_cache.put(&shown)).await?;
+        self.store(ProfileChange::put(entries), one_at_a_time, move |engine| engine.inner.account_cache.put(&shown))
+            .await?;
         Ok(account)
     }
 }

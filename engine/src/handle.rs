@@ -28,7 +28,7 @@ use crate::free_space::FreeSpace;
 use crate::history::History;
 use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender};
 use crate::naming::Naming;
-use crate::profile_keys::{alias_key, wallet_name_key};
+use crate::profile_keys::{ProfileChange, alias_key, wallet_name_key};
 use crate::request::{
     AdministerError, BookError, Booking, CustomerRef, NotTaken, PurchaseRequest, ReadError, ReadOnly, RecordAndRules,
     StopError, Stopped,
@@ -452,7 +452,7 @@ impl Engine {
     /// gone meanwhile.
     pub(crate) async fn store(
         &self,
-        entries: Vec<(ProfileKey, Vec<u8>)>,
+        change: ProfileChange,
         one_at_a_time: OwnedMutexGuard<()>,
         show: impl FnOnce(&Engine) + Send + 'static,
     ) -> Result<(), Stopped> {
@@ -460,7 +460,7 @@ impl Engine {
         let stored = tokio::spawn(async move {
             let _one_at_a_time = one_at_a_time;
             let (reply, stored) = oneshot::channel();
-            engine.inner.journal.send(Work::Store(entries, reply)).map_err(|_| Stopped)?;
+            engine.inner.journal.send(Work::Store(change, reply)).map_err(|_| Stopped)?;
             stored.await.map_err(|_| Stopped)?;
             show(&engine);
             Ok(())

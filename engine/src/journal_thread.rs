@@ -11,14 +11,14 @@ use kembali_core::event::Record;
 use kembali_journal::codec::{self, EncodeError};
 use kembali_journal::{
     AppendError, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAME_RECORDS_MAX, Frame, FrameTooLarge, Journal, ProfileError,
-    ProfileKey, ProfileStore, SealError, TrimError,
+    ProfileStore, SealError, TrimError,
 };
 use kembali_machine::Group;
 use tokio::sync::oneshot;
 
 use crate::archiver::{ArchiveSender, Order};
 use crate::free_space::FreeSpace;
-use crate::profile_keys;
+use crate::profile_keys::{self, ProfileChange};
 use crate::shared::Shared;
 
 /// Why the engine stopped.
@@ -74,8 +74,8 @@ fn archiving(generation: Option<u64>) -> String {
 pub(crate) enum Work {
     /// Makes a group durable.
     Commit(Group),
-    /// Makes texts of the profile store durable.
-    Store(Vec<(ProfileKey, Vec<u8>)>, oneshot::Sender<()>),
+    /// Changes the profile store, and tells once that is durable.
+    Store(ProfileChange, oneshot::Sender<()>),
     /// Seals what there is, so that it is archived and a snapshot taken; tells where that was.
     Snapshot(oneshot::Sender<Seq>),
     /// Drops a generation that is archived.
@@ -145,10 +145,12 @@ pub(crate) fn start(
                 Work::Snapshot(asked) => writer.snapshot(asked),
                 Work::Trim(generation) => writer.journal.trim(generation).map_err(Fault::from),
                 Work::Commit(group) => writer.commit(&group).map(|()| report(Report::Committed)),
-                Work::Store(entries, reply) => writer.profiles.put(&entries).map_err(Fault::from).map(|()| {
-                    // Whoever asked may be gone; what is stored stays.
-                    let _ = reply.send(());
-                }),
+                Work::Store(change, reply) => {
+                    writer.profiles.change(&change.put, &change.remove).map_err(Fault::from).map(|()| {
+                        // Whoever asked may be gone; what is stored stays.
+                        let _ = reply.send(());
+                    })
+                }
             };
             if let Err(fault) = done {
                 let message = fault.to_string();

@@ -19,7 +19,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::handle::Engine;
 use crate::partner_keys::{KeyHash, KeyOwner, PARTNER_VALUE_VERSION, SigningSecret, key_id};
-use crate::profile_keys::{api_key_key, partner_key, stored_at};
+use crate::profile_keys::{ProfileChange, api_key_key, partner_key, stored_at};
 use crate::request::{
     AdministerError, Admitted, ApiKey, ApiKeyId, Applied, ApplyError, ApplyRequest, Caller, GivenKey, PartnerKey,
     Stopped,
@@ -130,7 +130,7 @@ impl Engine {
         let show = |engine: &Engine| {
             keys.into_iter().for_each(|own| engine.inner.shared.set_key(own.hash, own.owner, own.secret));
         };
-        self.store(entries, one_at_a_time, show).await
+        self.store(ProfileChange::put(entries), one_at_a_time, show).await
     }
 
     /// Writes an act of an administrator into the journal, and returns its position once that is durable.
@@ -175,7 +175,7 @@ impl Engine {
             let owner = KeyOwner { tenant, partner, sealed: None, is_revoked: true };
             let entry = (stored_at(api_key_key(&hash)), owner.stored());
             let show = move |engine: &Engine| engine.inner.shared.set_key(hash, owner, None);
-            self.store(vec![entry], one_at_a_time, show).await?;
+            self.store(ProfileChange::put(vec![entry]), one_at_a_time, show).await?;
         }
         Ok(true)
     }
@@ -211,7 +211,7 @@ impl Engine {
         let seq = self.write_down(tenant, actor, act).await?;
         let stored = profile_value::encode(PARTNER_VALUE_VERSION, &after);
         let show = move |engine: &Engine| engine.inner.shared.set_partner_standing(partner, after);
-        self.store(vec![(stored_at(partner_key(partner)), stored)], one_at_a_time, show).await?;
+        self.store(ProfileChange::put(vec![(stored_at(partner_key(partner)), stored)]), one_at_a_time, show).await?;
         Ok((before, after, Some(seq)))
     }
 

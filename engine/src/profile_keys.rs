@@ -6,6 +6,18 @@ use kembali_machine::{NewProfile, ProfileText};
 
 use crate::partner_keys::KeyHash;
 
+/// What becomes of entries of the profile store, all at once.
+pub(crate) struct ProfileChange {
+    pub(crate) put: Vec<(ProfileKey, Vec<u8>)>,
+    pub(crate) remove: Vec<ProfileKey>,
+}
+
+impl ProfileChange {
+    pub(crate) const fn put(put: Vec<(ProfileKey, Vec<u8>)>) -> ProfileChange {
+        ProfileChange { put, remove: Vec::new() }
+    }
+}
+
 /// What the keys of partners' API keys start with.
 pub(crate) const API_KEY_PREFIX: &[u8] = b"k";
 /// What the keys of partners' standings start with.

@@ -193,10 +193,10 @@ impl Shared {
         read(&self.rules).signing_keys.clone()
     }
 
-    /// Shows a key that tokens are signed with, now that it is durable.
-    pub(crate) fn add_signing_key(&self, key: SigningKey) {
+    /// Shows which keys tokens are or were signed with, now that it is durable.
+    pub(crate) fn set_signing_keys(&self, edit: impl FnOnce(&mut Vec<SigningKey>)) {
         let mut rules = write(&self.rules);
-        rules.signing_keys.push(key);
+        edit(&mut rules.signing_keys);
         rules.signing_keys.sort_by_key(|key| (key.created_at, key.id));
     }
 

@@ -13,7 +13,7 @@ use kembali_journal::profile_value;
 use serde::{Deserialize, Serialize};
 
 use crate::handle::Engine;
-use crate::profile_keys::{SIGNING_KEY_PREFIX, signing_key_key, stored_at};
+use crate::profile_keys::{ProfileChange, SIGNING_KEY_PREFIX, signing_key_key, stored_at};
 use crate::request::{AdministerError, Stopped};
 use crate::seal::Sealer;
 
@@ -91,22 +91,44 @@ impl Engine {
         self.inner.shared.signing_keys()
     }
 
-    /// Makes tokens be signed with this key from now on. Every tenant's log has it.
+    /// Makes tokens be signed with this key from now on, and forgets those of which `is_over` says so by the time since when the one
+    /// after it signs. Every tenant's log has it.
     ///
     /// # Errors
     ///
     /// [`SigningKeyError`].
-    pub async fn add_signing_key(&self, actor: Actor, key: SigningKey) -> Result<(), SigningKeyError> {
+    pub async fn add_signing_key(
+        &self,
+        actor: Actor,
+        id: u128,
+        private: Vec<u8>,
+        is_over: impl Fn(Instant) -> bool,
+    ) -> Result<SigningKey, SigningKeyError> {
         let one_at_a_time = Arc::clone(&self.inner.administration).lock_owned().await;
         let sealer = self.inner.sealer.as_ref().ok_or(SigningKeyError::Disabled)?;
         self.check_room_on_disk().map_err(AdministerError::from)?;
+        // One at a time, and each after the one before it: they are in the same order after a start.
+        let keys = self.signing_keys();
+        let after_last = keys.last().map_or(Instant(0), |last| Instant(last.created_at.0.saturating_add(1)));
+        let key = SigningKey { id, created_at: self.wall().max(after_last), private };
+        let over = keys.windows(2).filter(|pair| is_over(pair[1].created_at)).map(|pair| pair[0].id);
+        let over: Vec<u128> = over.collect();
         let sealed = sealer.seal(&purpose(key.id), &key.private);
         let sealed = sealed.map_err(|error| SigningKeyError::Unsealed(error.to_string()))?;
         for tenant in self.tenants().await? {
             self.write_down(tenant.tenant, actor, Act::SigningKeyRotated { key: key.id }).await?;
         }
         let stored = profile_value::encode(VALUE_VERSION, &Stored { created_at: key.created_at, sealed });
-        let entry = (stored_at(signing_key_key(key.id)), stored);
-        Ok(self.store(vec![entry], one_at_a_time, |engine| engine.inner.shared.add_signing_key(key)).await?)
+        let put = vec![(stored_at(signing_key_key(key.id)), stored)];
+        let remove = over.iter().map(|id| stored_at(signing_key_key(*id))).collect();
+        let shown = key.clone();
+        let show = move |engine: &Engine| {
+            engine.inner.shared.set_signing_keys(|keys| {
+                keys.retain(|key| !over.contains(&key.id));
+                keys.push(shown);
+            })
+        };
+        self.store(ProfileChange { put, remove }, one_at_a_time, show).await?;
+        Ok(key)
     }
 }

@@ -241,7 +241,7 @@ impl Engine {
         }
         for (key, stored) in profiles.list(SIGNING_KEY_PREFIX)? {
             match signing_keys::read(key.as_bytes(), &stored, sealer.as_ref()) {
-                Ok(key) => shared.add_signing_key(key),
+                Ok(key) => shared.set_signing_keys(|keys| keys.push(key)),
                 Err(Unread::Damaged) => return Err(StartError::Entry("a key that tokens are signed with")),
                 // Another one is made then. Whoever holds a token of it refreshes it.
                 Err(Unread::Sealed) => {

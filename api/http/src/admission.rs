@@ -87,7 +87,7 @@ async fn enter_partner(
     *rate = Some(left);
     let permit = permit?;
     let request = match secret {
-        Some(secret) => signature::check(request, secret.as_bytes(), app).await?,
+        Some(secret) => signature::check(request, secret.as_bytes(), caller.partner, app).await?,
         None => signature::check_none(request.headers()).map(|()| request)?,
     };
     // The body may have taken its time: both are looked at now.

@@ -132,15 +132,14 @@ pub(crate) fn identify(
     };
     let bearer = || -> Option<Result<Identity, Problem>> {
         let token = bearer(headers.get(AUTHORIZATION)?.as_bytes());
-        if let Some(token) = token.filter(|token| is_access_token(token)) {
-            return Some(person_of_token(token));
+        // The server's own comes first: it may look like any other.
+        if token.zip(operator_token).is_some_and(|(token, secret)| secret.is(token)) {
+            return Some(Ok(Identity::Operator(TOKEN_HOLDER)));
         }
-        let Some(secret) = operator_token else { return Some(Err(Problem::new(&codes::OPERATOR_ACCESS_DISABLED))) };
-        let is_right = token.is_some_and(|token| secret.is(token));
-        Some(if is_right {
-            Ok(Identity::Operator(TOKEN_HOLDER))
-        } else {
-            Err(Problem::new(&codes::OPERATOR_TOKEN_UNKNOWN))
+        Some(match token.filter(|token| is_access_token(token)) {
+            Some(token) => person_of_token(token),
+            None if operator_token.is_none() => Err(Problem::new(&codes::OPERATOR_ACCESS_DISABLED)),
+            None => Err(Problem::new(&codes::OPERATOR_TOKEN_UNKNOWN)),
         })
     };
     let identity = match role {

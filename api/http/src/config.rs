@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::partner_gate::PartnerLimits;
+use crate::people::limits::PeopleLimits;
 use subtle::ConstantTimeEq as _;
 
 /// How the server is run.
@@ -35,6 +36,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// What a partner may send that has no limits of its own.
     pub partners: PartnerLimits,
+    /// What people may do.
+    pub people: PeopleLimits,
     /// Signatures that are remembered at one time; more signed requests are refused as overload.
     pub signatures_max: usize,
     /// How long a connection may take to send the head of a request, and may idle between two.
@@ -66,6 +69,7 @@ impl Default for Limits {
         Limits {
             connections_max: 1_024,
             partners: PartnerLimits::default(),
+            people: PeopleLimits::default(),
             signatures_max: 4 * 1_024 * 1_024,
             head_time_max: Duration::from_secs(30),
             body_time_max: Duration::from_secs(30),

@@ -37,6 +37,7 @@ pub mod wire;
 
 pub use config::{Limits, Secret, ServerConfig};
 pub use partner_gate::PartnerLimits;
+pub use people::limits::PeopleLimits;
 pub use server::{BindError, Server};
 pub use what_if::{BOUND_EXPECTED, document as what_if_document, parse_bound};
 pub use wire::catalogue::CatalogueFile;

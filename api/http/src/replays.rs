@@ -2,10 +2,17 @@
 //!
 //! In memory: a start forgets them. What is booked is protected for ever by its origin id or its idempotency key; see ADR 0036.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+use kembali_core::PartnerId;
+
 use crate::signature::WINDOW_SECONDS;
+
+/// Of the room for signatures, one part in so many is kept for partners that have little there.
+const KEPT_PART: usize = 4;
+/// What little is: one part in so many.
+const LITTLE_PART: usize = 64;
 
 /// The signatures of the last minutes. One for each server.
 #[derive(Debug)]
@@ -16,10 +23,13 @@ pub(crate) struct Replays {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// The first eight bytes of each signature. Whoever does not know the secret cannot choose it.
-    all: HashSet<u64>,
-    /// The same by the second that each was made in, to be forgotten in that order.
-    by_second: BTreeMap<i64, Vec<u64>>,
+    /// The first eight bytes of each signature and whose it is, by the second that it was made in. Whoever does not know the secret
+    /// cannot choose them.
+    by_second: BTreeMap<i64, HashMap<u64, PartnerId>>,
+    /// How many each partner has.
+    counts: HashMap<PartnerId, usize>,
+    /// How many there are.
+    count: usize,
     /// What was made up to this second is forgotten, and so never taken again: the clock may be set back.
     forgotten_through: i64,
 }
@@ -38,30 +48,47 @@ impl Replays {
         Replays { signatures_max, seen: Mutex::default() }
     }
 
-    /// Remembers a signature that is right and was made in this second, unless it was shown before.
-    pub(crate) fn show(&self, signature: &[u8; 32], second: i64, now: i64) -> Shown {
+    /// Remembers a signature of a partner that is right and was made in this second, unless it was shown before.
+    pub(crate) fn show(&self, partner: PartnerId, signature: &[u8; 32], second: i64, now: i64) -> Shown {
         let mut first = [0; 8];
         first.copy_from_slice(&signature[..8]);
         let half = u64::from_le_bytes(first);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = &mut *seen;
-        let over = now.saturating_sub(WINDOW_SECONDS + 1);
-        while let Some(oldest) = seen.by_second.first_entry().filter(|oldest| *oldest.key() <= over) {
-            let (second, halves) = oldest.remove_entry();
-            for half in halves {
-                seen.all.remove(&half);
-            }
-            seen.forgotten_through = seen.forgotten_through.max(second);
-        }
-        if second <= seen.forgotten_through || seen.all.contains(&half) {
+        seen.forget_through(now.saturating_sub(WINDOW_SECONDS + 1));
+        if second <= seen.forgotten_through || seen.by_second.get(&second).is_some_and(|seen| seen.contains_key(&half))
+        {
             return Shown::Again;
         }
-        if self.signatures_max <= seen.all.len() {
+        let own = seen.counts.get(&partner).copied().unwrap_or_default();
+        let has_little = own < self.signatures_max.div_ceil(LITTLE_PART);
+        let kept = if has_little { 0 } else { self.signatures_max / KEPT_PART };
+        if self.signatures_max - kept <= seen.count {
             return Shown::NoRoom;
         }
-        seen.all.insert(half);
-        seen.by_second.entry(second).or_default().push(half);
+        seen.by_second.entry(second).or_default().insert(half, partner);
+        seen.counts.insert(partner, own + 1);
+        seen.count += 1;
         Shown::First
+    }
+}
+
+impl Seen {
+    /// Forgets what was made up to a second.
+    fn forget_through(&mut self, second: i64) {
+        while let Some(oldest) = self.by_second.first_entry().filter(|oldest| *oldest.key() <= second) {
+            let (second, entries) = oldest.remove_entry();
+            self.count -= entries.len();
+            for partner in entries.into_values() {
+                let own = self.counts.get_mut(&partner).map(|own| {
+                    *own -= 1;
+                    *own
+                });
+                if own == Some(0) {
+                    self.counts.remove(&partner);
+                }
+            }
+            self.forgotten_through = self.forgotten_through.max(second);
+        }
     }
 }
 
@@ -69,6 +96,7 @@ impl Replays {
 mod tests {
     use super::*;
 
+    const PARTNER: PartnerId = PartnerId(1);
     const NOW: i64 = 1_514_764_800;
 
     fn signature(number: u8) -> [u8; 32] {
@@ -79,26 +107,41 @@ mod tests {
     fn a_signature_is_new_once() {
         let replays = Replays::new(10);
         for (number, expected) in [(1, Shown::First), (2, Shown::First), (1, Shown::Again), (2, Shown::Again)] {
-            assert_eq!(replays.show(&signature(number), NOW, NOW), expected, "{number}");
+            assert_eq!(replays.show(PARTNER, &signature(number), NOW, NOW), expected, "{number}");
         }
         // Up to the last second in which it would be right.
-        assert_eq!(replays.show(&signature(1), NOW, NOW + WINDOW_SECONDS), Shown::Again);
+        assert_eq!(replays.show(PARTNER, &signature(1), NOW, NOW + WINDOW_SECONDS), Shown::Again);
     }
 
     #[test]
     fn what_cannot_be_right_again_makes_room_and_stays_closed() {
         let replays = Replays::new(2);
-        assert_eq!(replays.show(&signature(1), NOW, NOW), Shown::First);
-        assert_eq!(replays.show(&signature(2), NOW + 1, NOW), Shown::First);
-        assert_eq!(replays.show(&signature(3), NOW, NOW), Shown::NoRoom);
+        assert_eq!(replays.show(PARTNER, &signature(1), NOW, NOW), Shown::First);
+        assert_eq!(replays.show(PARTNER, &signature(2), NOW + 1, NOW), Shown::First);
+        assert_eq!(replays.show(PARTNER, &signature(3), NOW, NOW), Shown::NoRoom);
         let later = NOW + WINDOW_SECONDS + 1;
-        assert_eq!(replays.show(&signature(3), later, later), Shown::First, "the first is forgotten");
-        assert_eq!(replays.show(&signature(4), later, later), Shown::NoRoom, "the second is not");
+        assert_eq!(replays.show(PARTNER, &signature(3), later, later), Shown::First, "the first is forgotten");
+        assert_eq!(replays.show(PARTNER, &signature(4), later, later), Shown::NoRoom, "the second is not");
         // The clock is set back: what was forgotten would be right again.
         let later = later + 1;
-        assert_eq!(replays.show(&signature(4), later, later), Shown::First);
+        assert_eq!(replays.show(PARTNER, &signature(4), later, later), Shown::First);
         for number in [1, 2, 5] {
-            assert_eq!(replays.show(&signature(number), NOW, NOW), Shown::Again, "{number}");
+            assert_eq!(replays.show(PARTNER, &signature(number), NOW, NOW), Shown::Again, "{number}");
         }
+    }
+
+    #[test]
+    fn a_partner_that_signs_much_leaves_room_for_others() {
+        let replays = Replays::new(128);
+        let show = |partner, number: u8| replays.show(PartnerId(partner), &signature(number), NOW, NOW);
+        let taken = (0..=u8::MAX).take_while(|number| show(1, *number) == Shown::First).count();
+        assert_eq!(taken, 96, "three in four");
+        assert_eq!((show(2, 201), show(2, 202), show(2, 203)), (Shown::First, Shown::First, Shown::NoRoom));
+        assert_eq!((show(3, 204), show(3, 1), show(1, 1)), (Shown::First, Shown::Again, Shown::Again));
+        // What is forgotten is nobody's any more.
+        let later = NOW + WINDOW_SECONDS + 1;
+        assert_eq!(replays.show(PARTNER, &signature(1), later, later), Shown::First);
+        let seen = replays.seen.lock().expect("no panic");
+        assert_eq!((seen.count, seen.counts.len(), seen.by_second.len()), (1, 1, 1));
     }
 }

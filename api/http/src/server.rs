@@ -82,7 +82,8 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Server { listener, engine, config, .. } = self;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let people = People::start(&engine, config.registration).await.map_err(io::Error::other)?;
+        let people =
+            People::start(&engine, config.registration, config.limits.people).await.map_err(io::Error::other)?;
         let app = App {
             people: Arc::new(people),
             started_at: engine.wall(),

@@ -22,7 +22,7 @@ use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use hyper::Request;
 use hyper::header::HeaderMap;
-use kembali_core::Instant;
+use kembali_core::{Instant, PartnerId};
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
@@ -86,7 +86,12 @@ impl Signed<'_> {
 /// # Errors
 ///
 /// 401 where it was not, or 413 and 408 where the body is too large or too slow.
-pub(crate) async fn check(request: Request<Body>, secret: &[u8], app: &App) -> Result<Request<Body>, Problem> {
+pub(crate) async fn check(
+    request: Request<Body>,
+    secret: &[u8],
+    partner: PartnerId,
+    app: &App,
+) -> Result<Request<Body>, Problem> {
     let (now, limits) = (app.engine.wall(), &app.limits);
     let (head, body) = request.into_parts();
     let missing = || Problem::new(&codes::SIGNATURE_MISSING);
@@ -106,7 +111,7 @@ pub(crate) async fn check(request: Request<Body>, secret: &[u8], app: &App) -> R
     if !signed.is_signed(secret, &bytes, &signature) {
         return Err(invalid());
     }
-    match app.replays.show(&signature, second, seconds_of(now)) {
+    match app.replays.show(partner, &signature, second, seconds_of(now)) {
         Shown::First => (),
         Shown::Again => return Err(Problem::new(&codes::SIGNATURE_REPLAYED)),
         Shown::NoRoom => return Err(Problem::new(&codes::OVERLOADED)),

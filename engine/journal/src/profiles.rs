@@ -158,26 +158,26 @@ impl ProfileStore {
     ///
     /// A value that is too large stores nothing. After a failed write or sync the store does nothing more.
     pub fn put(&mut self, entries: &[(ProfileKey, Vec<u8>)]) -> Result<(), ProfileError> {
+        self.change(entries, &[])
+    }
+
+    /// Stores all `entries` and removes what lies under the keys `removed`, present or not; or does nothing of it. Returns once that
+    /// is durable.
+    ///
+    /// # Errors
+    ///
+    /// As [`ProfileStore::put`].
+    pub fn change(&mut self, entries: &[(ProfileKey, Vec<u8>)], removed: &[ProfileKey]) -> Result<(), ProfileError> {
         let mut batch = sled::Batch::default();
+        for key in removed {
+            batch.remove(key.stored());
+        }
         for (key, value) in entries {
             if PROFILE_VALUE_BYTES_MAX < value.len() {
                 return Err(ProfileError::ValueTooLarge { bytes: value.len() });
             }
             let checksum = checksum(key.as_bytes(), value);
             batch.insert(key.stored(), [&checksum.to_le_bytes(), value.as_slice()].concat());
-        }
-        self.commit(batch)
-    }
-
-    /// Removes the profiles under `keys`, present or not, and returns once that is durable.
-    ///
-    /// # Errors
-    ///
-    /// After a failed write or sync the store does nothing more.
-    pub fn remove(&mut self, keys: &[ProfileKey]) -> Result<(), ProfileError> {
-        let mut batch = sled::Batch::default();
-        for key in keys {
-            batch.remove(key.stored());
         }
         self.commit(batch)
     }

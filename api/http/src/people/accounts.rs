@@ -12,7 +12,7 @@ use kembali_core::{AccountId, CustomerId};
 use kembali_engine::{Account, CustomerRef, NewAccount, NewActor, SigningKeyError};
 
 use super::sessions::{check_username, checked_password};
-use super::tokens;
+use super::tokens::{self, KeyError};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
@@ -144,18 +144,17 @@ pub(crate) async fn rotate(
 ) -> Result<(StatusCode, Json<SigningKeyRotated>), Problem> {
     Query::parse(&uri, parameters::of(Endpoint::RotateSigningKey))?;
     let tokens = app.people.tokens()?;
-    let key = tokens::new_key(app.engine.wall()).map_err(|error| Problem::internal(&error))?;
-    app.engine.add_signing_key(identity.actor()?, key.clone()).await?;
+    let key = tokens::rotate(&app.engine, identity.actor()?).await?;
     tokens.add(&key).map_err(|error| Problem::internal(&error))?;
     Ok((StatusCode::CREATED, Json(SigningKeyRotated { kid: shown_key(key.id) })))
 }
 
-impl From<SigningKeyError> for Problem {
-    fn from(error: SigningKeyError) -> Problem {
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Problem {
         match error {
-            SigningKeyError::Disabled => Problem::new(&codes::PEOPLE_DISABLED),
-            SigningKeyError::Unsealed(error) => Problem::internal(&error),
-            SigningKeyError::Administer(error) => error.into(),
+            KeyError::Keep(SigningKeyError::Disabled) => Problem::new(&codes::PEOPLE_DISABLED),
+            KeyError::Keep(SigningKeyError::Administer(error)) => error.into(),
+            error @ (KeyError::Make(_) | KeyError::Keep(SigningKeyError::Unsealed(_))) => Problem::internal(&error),
         }
     }
 }

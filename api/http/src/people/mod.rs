@@ -4,7 +4,7 @@
 //! account, [`accounts`] what administrators do with others'. What is stored of an account is the engine's business.
 
 pub(crate) mod accounts;
-mod limits;
+pub(crate) mod limits;
 mod passwords;
 pub(crate) mod sessions;
 pub(crate) mod tokens;
@@ -12,11 +12,11 @@ pub(crate) mod tokens;
 use governor::clock::MonotonicClock;
 use kembali_core::Instant;
 use kembali_core::operation::Actor;
-use kembali_engine::{Engine, SigningKeyError};
+use kembali_engine::{AdministerError, Engine, SigningKeyError};
 
-use self::limits::LoginLimits;
+use self::limits::{LoginLimits, PeopleLimits};
 use self::passwords::Passwords;
-use self::tokens::Tokens;
+use self::tokens::{KeyError, Tokens};
 use crate::codes;
 use crate::problem::Problem;
 
@@ -32,16 +32,28 @@ pub(crate) struct People {
 }
 
 impl People {
-    /// Reads the keys that tokens are signed with, and makes the first one.
-    pub(crate) async fn start(engine: &Engine, registration: Vec<String>) -> Result<People, PeopleError> {
+    /// Reads the keys that tokens are signed with, and makes the first one. While the ledger is read-only there is none, and so no
+    /// people: the server starts all the same, for its reads go on.
+    pub(crate) async fn start(
+        engine: &Engine,
+        registration: Vec<String>,
+        limits: PeopleLimits,
+    ) -> Result<People, PeopleError> {
         if engine.can_sign() && engine.signing_keys().is_empty() {
-            let key = tokens::new_key(engine.wall()).map_err(PeopleError::Key)?;
-            engine.add_signing_key(Actor::Server, key).await?;
+            match tokens::rotate(engine, Actor::Server).await {
+                Ok(_) => (),
+                Err(KeyError::Keep(SigningKeyError::Administer(AdministerError::ReadOnly(_)))) => {
+                    tracing::error!(
+                        "nobody can log in: the disk has no room for the first key that tokens are signed with. Make room and start again"
+                    );
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         let keys = engine.signing_keys();
-        let tokens = if keys.is_empty() { None } else { Some(Tokens::of(&keys).map_err(PeopleError::Key)?) };
+        let tokens = if keys.is_empty() { None } else { Some(Tokens::of(&keys).map_err(KeyError::from)?) };
         let passwords = Passwords::new().map_err(PeopleError::Passwords)?;
-        Ok(People { tokens, passwords, limits: LoginLimits::new(MonotonicClock), registration })
+        Ok(People { tokens, passwords, limits: LoginLimits::new(limits, MonotonicClock), registration })
     }
 
     pub(crate) fn tokens(&self) -> Result<&Tokens, Problem> {
@@ -52,15 +64,12 @@ impl People {
 /// Why the server cannot have people.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PeopleError {
-    /// A key cannot be made or used.
-    #[error("a key that tokens are signed with: {0}")]
-    Key(&'static str),
+    /// A key cannot be made, used or kept.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A password cannot be hashed.
     #[error("hashing passwords: {0}")]
     Passwords(String),
-    /// A key cannot be kept.
-    #[error(transparent)]
-    Keep(#[from] SigningKeyError),
 }
 
 /// Adds seconds to an instant.

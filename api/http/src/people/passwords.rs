@@ -14,7 +14,7 @@ pub(crate) const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 10..=128;
 /// Passwords that are hashed at one time: each takes 19 MiB and a core.
 const AT_ONCE: usize = 2;
 /// Requests that may wait for that; more are refused as overload.
-const WAITING_MAX: usize = 64;
+const WAITING_MAX: usize = 256;
 
 /// Hashes passwords, and compares with what was hashed.
 pub(crate) struct Passwords {

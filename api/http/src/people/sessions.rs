@@ -10,12 +10,11 @@ use kembali_core::Instant;
 use kembali_core::audit::{AccountStanding, Role};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::operation::{Actor, Operation};
-use kembali_engine::{Account, AccountError, CustomerRef, NewAccount, NewActor, OperationRequest, Session};
-use subtle::ConstantTimeEq as _;
+use kembali_engine::{Account, AccountError, CustomerRef, NewAccount, NewActor, Operated, OperationRequest, Session};
 
 use super::later;
 use super::passwords::PASSWORD_CHARS;
-use super::tokens::{ACCESS_SECONDS, RefreshToken, SESSION_SECONDS};
+use super::tokens::{ACCESS_SECONDS, Match, RefreshToken, SESSION_SECONDS};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
@@ -58,6 +57,7 @@ pub(crate) async fn register(
         // Nobody has shown that the address is theirs, and somebody has something there already.
         return Err(Problem::new(&codes::CUSTOMER_EXISTS));
     }
+    app.people.limits.registration()?;
     let customer = app.engine.customer_id(rules.tenant, &customer);
     let password = app.people.passwords.hash(password).await?;
     if app.engine.customer(rules.tenant, &CustomerRef::Id(customer)).await?.is_some() {
@@ -84,7 +84,7 @@ pub(crate) async fn login(
     let rules = app.engine.catalogue(&tenant, None).await?.filter(|_| is_usable);
     let account = match &rules {
         Some(rules) => {
-            app.people.limits.account(rules.tenant, &username)?;
+            app.people.limits.account(rules.tenant, &username, address)?;
             app.engine.account_by_username(rules.tenant, &username)?
         }
         None => None,
@@ -95,6 +95,7 @@ pub(crate) async fn login(
     let (Some(rules), Some(account), true) = (rules, account, is_right) else {
         return Err(Problem::new(&codes::LOGIN_FAILED));
     };
+    app.people.limits.logged_in(rules.tenant, &username, address);
     Ok((StatusCode::CREATED, Json(open_session(&app, &account, &rules).await?)))
 }
 
@@ -104,6 +105,7 @@ async fn open_session(app: &App, checked: &Account, rules: &Catalogue) -> Result
     let mut session = [0; 16];
     getrandom::fill(&mut session).map_err(|error| Problem::internal(&error))?;
     let refresh = RefreshToken::draw(checked.id, u128::from_be_bytes(session))?;
+    ensure_customer(app, checked).await?;
     let account = app.engine.with_account(checked.id, |account| {
         // It was changed while the old one was compared.
         if account.password != checked.password {
@@ -123,7 +125,6 @@ async fn open_session(app: &App, checked: &Account, rules: &Catalogue) -> Result
         Ok(account.clone())
     });
     let account = account.await?;
-    ensure_customer(app, &account).await?;
     tokens(app, &account, rules, refresh, now)
 }
 
@@ -144,8 +145,11 @@ async fn ensure_customer(app: &App, account: &Account) -> Result<(), Problem> {
         device: None,
         dry_run: false,
     };
-    app.engine.operate(request).await?;
-    Ok(())
+    match app.engine.operate(request).await? {
+        Operated::Refused { rejection, replayed } => Err(Problem::of_operation_rejection(&rejection, replayed)),
+        // Whoever was faster made the same customer.
+        _ => Ok(()),
+    }
 }
 
 fn tokens(
@@ -173,25 +177,24 @@ enum Refreshed {
 }
 
 /// Goes on with a session: the token is good for once, and the answer has the next one.
-pub(crate) async fn refresh(
-    State(app): State<App>,
-    Extension(Peer(address)): Extension<Peer>,
-    request: Request<Body>,
-) -> Result<Json<SessionTokens>, Problem> {
+pub(crate) async fn refresh(State(app): State<App>, request: Request<Body>) -> Result<Json<SessionTokens>, Problem> {
     Query::parse(request.uri(), parameters::of(Endpoint::Refresh))?;
     app.people.tokens()?;
-    app.people.limits.address(address)?;
     let Refresh { refresh_token } = body_of(&app, request).await?;
     let invalid = || Problem::new(&codes::REFRESH_INVALID);
     let shown = RefreshToken::parse(&refresh_token).ok_or_else(invalid)?;
-    let next = RefreshToken::draw(shown.account, shown.session)?;
+    let next = shown.next()?;
     let now = app.engine.wall();
     let refreshed = app.engine.with_account(shown.account, |account| {
         let session = account.sessions.iter_mut().find(|own| own.id == shown.session && now < own.expires_at);
         let session = session.filter(|_| !account.standing.is_suspended).ok_or_else(invalid)?;
-        if !bool::from(session.refresh_hash.ct_eq(&shown.hash())) {
-            account.sessions.retain(|own| own.id != shown.session);
-            return Ok(Refreshed::Reused);
+        match shown.is_of(&session.refresh_hash) {
+            Match::Next => app.people.limits.session(shown.session)?,
+            Match::Used => {
+                account.sessions.retain(|own| own.id != shown.session);
+                return Ok(Refreshed::Reused);
+            }
+            Match::None => return Err(invalid()),
         }
         session.refresh_hash = next.hash();
         session.used_at = now;
@@ -232,12 +235,13 @@ pub(crate) async fn logout(
 pub(crate) async fn change_password(
     State(app): State<App>,
     Extension(identity): Extension<Identity>,
+    Extension(Peer(address)): Extension<Peer>,
     request: Request<Body>,
 ) -> Result<Json<SessionsEnded>, Problem> {
     Query::parse(request.uri(), parameters::of(Endpoint::ChangePassword))?;
     let bearer = identity.bearer()?;
     let account = own(&app, identity)?;
-    app.people.limits.account(account.tenant, &account.username)?;
+    app.people.limits.account(account.tenant, &account.username, address)?;
     let PasswordChange { password, new_password } = body_of(&app, request).await?;
     let new_password = checked_password(new_password, "/new_password")?;
     let hash = Some(account.password.clone());

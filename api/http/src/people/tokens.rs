@@ -12,9 +12,11 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use kembali_core::operation::Actor;
 use kembali_core::{AccountId, Instant};
-use kembali_engine::{Account, Engine, SigningKey};
+use kembali_engine::{Account, Engine, SigningKey, SigningKeyError};
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
 
 use super::later;
 use crate::codes;
@@ -94,13 +96,35 @@ const WRAPPING_BYTES: usize = 26;
 const ALGORITHM_OF_RSA: [u8; 19] =
     [0x02, 0x01, 0x00, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00, 0x04];
 
-/// Makes a key to sign tokens with.
-pub(crate) fn new_key(created_at: Instant) -> Result<SigningKey, &'static str> {
+/// Makes a key to sign tokens with, which takes a tenth of a second, and gives it to the engine.
+pub(crate) async fn rotate(engine: &Engine, actor: Actor) -> Result<SigningKey, KeyError> {
+    let (id, private) = tokio::task::spawn_blocking(new_key).await.map_err(|_| "it was not made")??;
+    let now = engine.wall();
+    Ok(engine.add_signing_key(actor, id, private, |next_signs_since| is_over(next_signs_since, now)).await?)
+}
+
+/// Why there is no other key.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyError {
+    #[error("a key that tokens are signed with: {0}")]
+    Make(&'static str),
+    #[error(transparent)]
+    Keep(#[from] SigningKeyError),
+}
+
+impl From<&'static str> for KeyError {
+    fn from(said: &'static str) -> KeyError {
+        KeyError::Make(said)
+    }
+}
+
+/// Draws the id of a key, and makes it.
+fn new_key() -> Result<(u128, Vec<u8>), &'static str> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|_| "the system gave no random bytes")?;
     let pair = KeyPair::generate(KEY_SIZE).map_err(|_| "it cannot be made")?;
     let private = pair.as_der().map_err(|_| "it cannot be written down")?;
-    Ok(SigningKey { id: u128::from_be_bytes(id), created_at, private: private.as_ref().to_vec() })
+    Ok((u128::from_be_bytes(id), private.as_ref().to_vec()))
 }
 
 impl Key {
@@ -131,10 +155,12 @@ impl Tokens {
         Ok(Tokens(RwLock::new(keys?)))
     }
 
-    /// Signs with this key from now on.
+    /// Signs with this key from now on, unless there is a newer one.
     pub(crate) fn add(&self, key: &SigningKey) -> Result<(), &'static str> {
         let key = Key::of(key)?;
-        self.0.write().unwrap_or_else(PoisonError::into_inner).push(key);
+        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let at = keys.partition_point(|own| own.created_at < key.created_at);
+        keys.insert(at, key);
         Ok(())
     }
 
@@ -152,8 +178,6 @@ impl Tokens {
         session: u128,
         now: Instant,
     ) -> Result<String, Problem> {
-        let mut jti = [0; 16];
-        getrandom::fill(&mut jti).map_err(|error| Problem::internal(&error))?;
         let (sub, iat) = (UuidText(account.id.0).to_string(), seconds(now));
         let claims = Claims {
             iss: ISSUER.to_owned(),
@@ -165,7 +189,7 @@ impl Tokens {
             tenant: tenant.to_owned(),
             customer: account.customer.map(|customer| UuidText(customer.0).to_string()),
             sid: shown_key(session),
-            jti: HEXLOWER.encode(&jti),
+            jti: HEXLOWER.encode(&drawn()?),
             iat,
             nbf: iat,
             exp: iat + ACCESS_SECONDS,
@@ -212,49 +236,89 @@ impl Tokens {
 /// The newest key, and each older one for as long as a token that it signed last may be right.
 fn in_use(keys: &[Key], now: Instant) -> impl Iterator<Item = &Key> {
     keys.iter().enumerate().filter_map(move |(at, key)| match keys.get(at + 1) {
-        Some(next) if later(next.created_at, ACCESS_SECONDS) <= now => None,
+        Some(next) if is_over(next.created_at, now) => None,
         _ => Some(key),
     })
+}
+
+/// Returns true where no token can be right that was signed before another key signed.
+fn is_over(next_signs_since: Instant, now: Instant) -> bool {
+    later(next_signs_since, ACCESS_SECONDS) <= now
 }
 
 const fn seconds(instant: Instant) -> i64 {
     instant.0.div_euclid(1_000_000)
 }
 
-/// A refresh token: whose it is, of which session, and the secret that is good for once.
+/// A refresh token: whose it is, of which session, the session's own secret, and a second one that is good for once.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RefreshToken {
     pub(crate) account: AccountId,
     pub(crate) session: u128,
-    secret: [u8; 32],
+    /// The same in all tokens of a session: whoever shows it has, or had, a token of it. The ids alone stand in access tokens too.
+    of_session: [u8; 16],
+    of_once: [u8; 16],
+}
+
+/// What a shown refresh token is to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    Next,
+    /// It was good before.
+    Used,
+    /// Nobody was ever given it.
+    None,
 }
 
 impl RefreshToken {
-    /// Draws the next token of a session.
+    /// Draws the first token of a session.
     pub(crate) fn draw(account: AccountId, session: u128) -> Result<RefreshToken, Problem> {
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(|error| Problem::internal(&error))?;
-        Ok(RefreshToken { account, session, secret })
+        RefreshToken { account, session, of_session: drawn()?, of_once: [0; 16] }.next()
     }
 
-    /// Hashes the secret: what is stored opens nothing.
+    /// Draws the token after this one.
+    pub(crate) fn next(self) -> Result<RefreshToken, Problem> {
+        Ok(RefreshToken { of_once: drawn()?, ..self })
+    }
+
+    /// Hashes the secrets, each to a half: what is stored opens nothing.
     pub(crate) fn hash(&self) -> [u8; 32] {
         use sha2::{Digest as _, Sha256};
-        Sha256::digest(self.secret).into()
+        let mut halves = [0; 32];
+        for (half, secret) in halves.chunks_exact_mut(16).zip([self.of_session, self.of_once]) {
+            half.copy_from_slice(&Sha256::digest(secret)[..16]);
+        }
+        halves
+    }
+
+    /// Compares with what is stored of the session's token.
+    pub(crate) fn is_of(&self, stored: &[u8; 32]) -> Match {
+        let shown = self.hash();
+        let is_same = |half: std::ops::Range<usize>| bool::from(shown[half.clone()].ct_eq(&stored[half]));
+        match (is_same(0..16), is_same(16..32)) {
+            (true, true) => Match::Next,
+            (true, false) => Match::Used,
+            (false, _) => Match::None,
+        }
     }
 
     pub(crate) fn text(&self) -> String {
         let (account, session) = (self.account.0.to_be_bytes(), self.session.to_be_bytes());
-        BASE64URL_NOPAD.encode(&[&account[..], &session, &self.secret].concat())
+        BASE64URL_NOPAD.encode(&[account, session, self.of_session, self.of_once].concat())
     }
 
     pub(crate) fn parse(text: &str) -> Option<RefreshToken> {
-        let bytes: [u8; 64] = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?.try_into().ok()?;
-        let (account, rest) = bytes.split_first_chunk::<16>()?;
-        let (session, secret) = rest.split_first_chunk::<16>()?;
+        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
+        let ([account, session, of_session, of_once], []) = bytes.as_chunks::<16>() else { return None };
         let (account, session) = (AccountId(u128::from_be_bytes(*account)), u128::from_be_bytes(*session));
-        Some(RefreshToken { account, session, secret: secret.try_into().ok()? })
+        Some(RefreshToken { account, session, of_session: *of_session, of_once: *of_once })
     }
+}
+
+fn drawn() -> Result<[u8; 16], Problem> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Problem::internal(&error))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -279,13 +343,18 @@ mod tests {
         }
     }
 
+    fn key_of(created_at: Instant) -> SigningKey {
+        let (id, private) = new_key().expect("a key");
+        SigningKey { id, created_at, private }
+    }
+
     fn code(read: Result<Bearer, Problem>) -> &'static str {
         read.map_or_else(|problem| problem.code.code, |_| "in")
     }
 
     #[test]
     fn a_token_is_read_until_it_is_over() {
-        let tokens = Tokens::of(&[new_key(NOW).expect("a key")]).expect("keys");
+        let tokens = Tokens::of(&[key_of(NOW)]).expect("keys");
         let token = tokens.issue(&account(), "journey", 9, NOW).expect("a token");
         let read = tokens.read(token.as_bytes(), NOW).ok();
         assert_eq!(read, Some(Bearer { account: account().id, session: 9 }));
@@ -295,7 +364,7 @@ mod tests {
 
     #[test]
     fn nothing_else_is_read() {
-        let (own, other) = (new_key(NOW).expect("a key"), new_key(NOW).expect("a key"));
+        let (own, other) = (key_of(NOW), key_of(NOW));
         let tokens = Tokens::of(std::slice::from_ref(&own)).expect("keys");
         let token = tokens.issue(&account(), "journey", 9, NOW).expect("a token");
         let [header, body, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
@@ -342,10 +411,10 @@ mod tests {
 
     #[test]
     fn an_older_key_is_shown_until_its_last_token_is_over() {
-        let tokens = Tokens::of(&[new_key(NOW).expect("a key")]).expect("keys");
+        let tokens = Tokens::of(&[key_of(NOW)]).expect("keys");
         let old = tokens.issue(&account(), "journey", 9, NOW).expect("a token");
         let rotated_at = later(NOW, 60);
-        tokens.add(&new_key(rotated_at).expect("a key")).expect("it is added");
+        tokens.add(&key_of(rotated_at)).expect("it is added");
         let new = tokens.issue(&account(), "journey", 9, rotated_at).expect("a token");
         let shown = |seconds| tokens.public_keys(later(rotated_at, seconds)).keys.len();
         assert_eq!((shown(0), shown(ACCESS_SECONDS - 1), shown(ACCESS_SECONDS)), (2, 2, 1));
@@ -363,5 +432,10 @@ mod tests {
         for wrong in ["", &text[1..], &format!("{text}A"), &text.replace(&text[80..], "!")] {
             assert!(RefreshToken::parse(wrong).is_none(), "{wrong}");
         }
+        let next = token.next().expect("a token");
+        let other = RefreshToken::draw(AccountId(1), 2).expect("a token");
+        let of = |shown: &RefreshToken| shown.is_of(&next.hash());
+        assert_eq!((of(&next), of(&token), of(&other)), (Match::Next, Match::Used, Match::None));
+        assert_eq!(RefreshToken { of_once: next.of_once, ..other }.is_of(&next.hash()), Match::None);
     }
 }

@@ -88,10 +88,21 @@ impl Harness {
         secrets_key: Option<[u8; 32]>,
         configure: impl FnOnce(&mut ServerConfig),
     ) -> Harness {
+        Harness::start_at(dir, generation_bytes_max, secrets_key, u64::MAX, configure).await
+    }
+
+    /// The same, with so much room on the disk.
+    pub async fn start_at(
+        dir: tempfile::TempDir,
+        generation_bytes_max: u64,
+        secrets_key: Option<[u8; 32]>,
+        free_bytes: u64,
+        configure: impl FnOnce(&mut ServerConfig),
+    ) -> Harness {
         let now = AtomicI64::new(NOW_US);
         let clock_error_us = Arc::new(AtomicI64::new(0));
         let error = Arc::clone(&clock_error_us);
-        let free_bytes = Arc::new(AtomicU64::new(u64::MAX));
+        let free_bytes = Arc::new(AtomicU64::new(free_bytes));
         let seen = Arc::clone(&free_bytes);
         let config = EngineConfig {
             secrets_key,

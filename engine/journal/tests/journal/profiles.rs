@@ -34,7 +34,7 @@ fn profiles_are_there_after_a_kill_and_gone_after_removal() {
     assert_eq!(store.get(&key("c/1")).unwrap().unwrap(), b"Siti Rahma");
     assert_eq!(store.list(b"c/").unwrap(), [(key("c/1"), b"Siti Rahma".to_vec()), (key("c/2"), Vec::new())]);
     assert_eq!(store.list(b"").unwrap().len(), 3);
-    store.remove(&[key("c/1"), key("never there")]).unwrap();
+    store.change(&[], &[key("c/1"), key("never there")]).unwrap();
     drop(store);
     let store = open(image.path());
     assert_eq!(store.get(&key("c/1")).unwrap(), None);
