@@ -10,13 +10,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use kembali_core::audit::{AccountStanding, Act};
 use kembali_core::operation::Actor;
 use kembali_core::{AccountId, CustomerId, Instant, TenantId};
-use kembali_journal::{ProfileKey, profile_value};
+use kembali_journal::{ProfileKey, ProfileStore, profile_value};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::handle::Engine;
-use crate::profile_keys::{ProfileChange, account_key, stored_at, username_key};
-use crate::request::{AdministerError, ReadError, ReadOnly, Stopped};
+use crate::profile_keys::{
+    ACCOUNT_PREFIX, ProfileChange, account_key, accounts_indexed_key, accounts_prefix, customer_account_key, stored_at,
+    username_key,
+};
+use crate::request::{AdministerError, CustomerRef, ReadError, ReadOnly, Stopped};
+use crate::start::StartError;
 
 /// The version of what is stored of an account.
 const VALUE_VERSION: u8 = 1;
@@ -130,6 +134,9 @@ pub enum AccountError {
     /// Another account of the tenant has the username.
     #[error("the username is taken")]
     UsernameTaken,
+    /// The customer was erased.
+    #[error("the customer is erased")]
+    CustomerErased,
     /// There is no such account.
     #[error("there is no such account")]
     Unknown,
@@ -168,6 +175,10 @@ impl AccountCache {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
+    pub(crate) fn remove(&self, id: AccountId) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
     fn put(&self, account: &Arc<Account>) {
         let mut cached = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if CACHED_MAX <= cached.len() && !cached.contains_key(&account.id) {
@@ -177,6 +188,49 @@ impl AccountCache {
         }
         cached.insert(account.id, Arc::clone(account));
     }
+}
+
+fn read_account(id: AccountId, stored: &[u8]) -> Result<Account, ReadError> {
+    let damaged = || ReadError::Profile("an account is not what was written".to_owned());
+    let stored: Stored = profile_value::decode(VALUE_VERSION, stored).ok_or_else(damaged)?;
+    Ok(stored.account(id))
+}
+
+/// Finds the accounts of a customer, each with the key that says whose it is.
+pub(crate) fn accounts_of(
+    customer: CustomerId,
+    list: impl Fn(&[u8]) -> Result<Vec<(ProfileKey, Vec<u8>)>, ReadError>,
+) -> Result<Vec<(ProfileKey, Account)>, ReadError> {
+    let prefix = accounts_prefix(customer);
+    let mut accounts = Vec::new();
+    for (key, _) in list(&prefix)? {
+        let id = key.as_bytes().get(prefix.len()..).and_then(|id| id.try_into().ok()).map(u128::from_be_bytes);
+        let damaged = || ReadError::Profile("a customer's account is not what was written".to_owned());
+        let id = AccountId(id.ok_or_else(damaged)?);
+        for (_, stored) in list(stored_at(account_key(id)).as_bytes())? {
+            accounts.push((key.clone(), read_account(id, &stored)?));
+        }
+    }
+    Ok(accounts)
+}
+
+/// Gives every customer's account the key that says whose it is. Earlier builds wrote none.
+pub(crate) fn index_accounts(profiles: &mut ProfileStore) -> Result<(), StartError> {
+    let mark = stored_at(accounts_indexed_key());
+    if profiles.get(&mark)?.is_some() {
+        return Ok(());
+    }
+    let mut entries = Vec::new();
+    for (key, stored) in profiles.list(ACCOUNT_PREFIX)? {
+        let id = key.as_bytes().get(ACCOUNT_PREFIX.len()..).and_then(|id| id.try_into().ok()).map(u128::from_be_bytes);
+        let account = id.and_then(|id| read_account(AccountId(id), &stored).ok());
+        let account = account.ok_or(StartError::Entry("an account"))?;
+        if let Some(customer) = account.customer {
+            entries.push((stored_at(customer_account_key(customer, account.id)), Vec::new()));
+        }
+    }
+    entries.push((mark, Vec::new()));
+    Ok(profiles.put(&entries)?)
 }
 
 impl Engine {
@@ -204,9 +258,17 @@ impl Engine {
             return Ok(Some(account));
         }
         let Some(stored) = self.profile(account_key(id))? else { return Ok(None) };
-        let damaged = || ReadError::Profile("an account is not what was written".to_owned());
-        let stored: Stored = profile_value::decode(VALUE_VERSION, &stored).ok_or_else(damaged)?;
-        Ok(Some(Arc::new(stored.account(id))))
+        Ok(Some(Arc::new(read_account(id, &stored)?)))
+    }
+
+    /// Lists the accounts of a customer.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub fn accounts_of(&self, customer: CustomerId) -> Result<Vec<Account>, ReadError> {
+        let own = accounts_of(customer, |prefix| self.profiles_under(prefix))?;
+        Ok(own.into_iter().map(|(_, account)| account).collect())
     }
 
     /// Finds an account by the name that its person logs in by.
@@ -233,6 +295,13 @@ impl Engine {
         if self.account_by_username(new.tenant, &new.username)?.is_some() {
             return Err(AccountError::UsernameTaken);
         }
+        if let Some(customer) = new.customer {
+            // Looked at under the lock: an erasure removes accounts behind it.
+            let view = self.customer(new.tenant, &CustomerRef::Id(customer)).await?;
+            if view.is_some_and(|view| view.row.is_erased) {
+                return Err(AccountError::CustomerErased);
+            }
+        }
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(AccountError::Random)?;
         let id = AccountId::drawn(u128::from_be_bytes(id));
@@ -246,8 +315,9 @@ impl Engine {
         let act = Act::AccountCreated { account: id, role: standing.role, customer };
         self.write_down(tenant, actor, act).await?;
         let name = username_key(&self.inner.naming.username(tenant, &account.username));
-        let entry = (stored_at(name), id.0.to_be_bytes().to_vec());
-        self.store_account(account, vec![entry], one_at_a_time).await
+        let mut entries = vec![(stored_at(name), id.0.to_be_bytes().to_vec())];
+        entries.extend(customer.map(|customer| (stored_at(customer_account_key(customer, id)), Vec::new())));
+        self.store_account(account, entries, one_at_a_time).await
     }
 
     /// Changes what an account of `tenant` may do, or its password; that ends its sessions. Written down before it holds.

@@ -504,6 +504,12 @@ impl Engine {
         reader.as_ref().ok_or(Stopped)?.get(&key).map_err(profile)
     }
 
+    /// Lists the entries of the profile store whose keys start with a prefix.
+    pub(crate) fn profiles_under(&self, prefix: &[u8]) -> Result<Vec<(ProfileKey, Vec<u8>)>, ReadError> {
+        let reader = self.inner.profiles.read().unwrap_or_else(PoisonError::into_inner);
+        reader.as_ref().ok_or(Stopped)?.list(prefix).map_err(|error| ReadError::Profile(error.to_string()))
+    }
+
     /// Returns the last durable position.
     #[must_use]
     pub fn durable(&self) -> Seq {

@@ -9,6 +9,7 @@ mod as_of;
 mod clock;
 mod clock_guard;
 mod digest;
+mod erase;
 mod free_space;
 mod handle;
 mod history;

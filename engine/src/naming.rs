@@ -313,6 +313,10 @@ fn push_operation(operation: &Operation, out: &mut Vec<u8>) {
             out.push(20);
             out.extend_from_slice(&check.0.to_le_bytes());
         }
+        Operation::EraseCustomer { reason } => {
+            out.push(21);
+            push_text(reason, out);
+        }
         Operation::RejectReview { review, reason } => {
             out.push(19);
             out.extend_from_slice(&review.0.to_le_bytes());

@@ -41,9 +41,27 @@ pub(crate) fn signing_key_key(id: u128) -> Result<ProfileKey, ProfileError> {
     ProfileKey::new([SIGNING_KEY_PREFIX, &id.to_be_bytes()].concat())
 }
 
+/// What the keys of accounts start with.
+pub(crate) const ACCOUNT_PREFIX: &[u8] = b"a";
+
 /// The key of an account.
 pub(crate) fn account_key(account: AccountId) -> Result<ProfileKey, ProfileError> {
-    ProfileKey::new([&b"a"[..], &account.0.to_be_bytes()].concat())
+    ProfileKey::new([ACCOUNT_PREFIX, &account.0.to_be_bytes()].concat())
+}
+
+/// What the keys of a customer's accounts start with, beside what lies under the accounts themselves.
+pub(crate) fn accounts_prefix(customer: CustomerId) -> Vec<u8> {
+    [&b"o"[..], &customer.0.to_be_bytes()].concat()
+}
+
+/// The key of one of a customer's accounts.
+pub(crate) fn customer_account_key(customer: CustomerId, account: AccountId) -> Result<ProfileKey, ProfileError> {
+    ProfileKey::new([&accounts_prefix(customer)[..], &account.0.to_be_bytes()].concat())
+}
+
+/// The key of the mark that every customer's account has a key of that kind.
+pub(crate) fn accounts_indexed_key() -> Result<ProfileKey, ProfileError> {
+    ProfileKey::new(*b"m1")
 }
 
 /// The key of the account that a username stands for.
@@ -61,9 +79,14 @@ pub(crate) fn alias_key(customer: CustomerId) -> Result<ProfileKey, ProfileError
     ProfileKey::new([&b"c"[..], &customer.0.to_be_bytes()].concat())
 }
 
+/// What the keys of the names of a customer's wallets start with.
+pub(crate) fn wallet_names_prefix(customer: CustomerId) -> Vec<u8> {
+    [&b"w"[..], &customer.0.to_be_bytes()].concat()
+}
+
 /// The key of a wallet's name.
 pub(crate) fn wallet_name_key(customer: CustomerId, wallet: WalletId) -> Result<ProfileKey, ProfileError> {
-    ProfileKey::new([&b"w"[..], &customer.0.to_be_bytes(), &wallet.0.to_be_bytes()].concat())
+    ProfileKey::new([&wallet_names_prefix(customer)[..], &wallet.0.to_be_bytes()].concat())
 }
 
 /// The key of a text that came with a command.

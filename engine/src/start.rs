@@ -16,8 +16,10 @@ use kembali_journal::{
 use kembali_machine::{Router, Shard, ShardOf};
 use kembali_snapshots::{Archive, IoFault, Snapshots};
 
+use crate::accounts::index_accounts;
 use crate::archiver::{self, Archiver};
 use crate::clock_guard::{Clock, ClockGuard, Monotonic};
+use crate::erase::forget_again;
 use crate::free_space::{FreeBytes, FreeSpace};
 use crate::handle::{Engine, IN_FLIGHT_UNITS, Parts};
 use crate::history::History;
@@ -201,7 +203,8 @@ impl Engine {
     ) -> Result<(Engine, StartReport), StartError> {
         let archive_dir = config.data_dir.join(ARCHIVE_DIR);
         let archive = Archive::open(&archive_dir).map_err(FoldError::from)?;
-        let (profiles, profiles_mended) = ProfileStore::open(&config.data_dir, key.ledger(), &SyncFault::default())?;
+        let (mut profiles, profiles_mended) =
+            ProfileStore::open(&config.data_dir, key.ledger(), &SyncFault::default())?;
         key.keep()?;
         mended.extend(profiles_mended.iter().map(ToString::to_string));
 
@@ -212,6 +215,12 @@ impl Engine {
         mended.extend(snapshots.removed().iter().map(|path| format!("{} was half-written", path.display())));
         let Recovered { ledger, tail, bad_snapshots } = recover(journal.as_ref(), &archive, &snapshots)?;
         mended.extend(bad_snapshots);
+        let naming = Naming::new(&key.bytes);
+        index_accounts(&mut profiles)?;
+        let forgotten = forget_again(&ledger, &mut profiles, &naming)?;
+        if 0 < forgotten {
+            mended.push(format!("the profiles said who {forgotten} erased customers were; they were erased again"));
+        }
         let shared = Arc::new(Shared::new(archive, tail));
         ledger.desk.catalogue_versions().for_each(|catalogue| shared.publish_rules(catalogue));
         for (key, stored) in profiles.list(PARTNER_PREFIX)? {
@@ -295,7 +304,7 @@ impl Engine {
             .map_err(|source| StartError::Thread { thread: "scrub", source })?;
         let engine = Engine::new(Parts {
             router,
-            naming: Naming::new(&key.bytes),
+            naming,
             sealer,
             history: History::new(Arc::clone(&shared), &snapshots_dir),
             shared,

@@ -206,6 +206,8 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::Entries => get(reads::history::entries),
         Endpoint::CustomerPurchases => get(reads::history::purchases),
         Endpoint::Statement => get(reads::statement::show),
+        Endpoint::ExportCustomer => get(reads::export::export),
+        Endpoint::EraseCustomer => on(MethodFilter::POST, operations::erase_customer),
         Endpoint::Purchase => get(reads::purchase::show),
         Endpoint::ExplainPurchase => get(reads::explain::show),
         Endpoint::Promos => get(reads::promos::list),

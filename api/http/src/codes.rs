@@ -293,6 +293,8 @@ registry! {
         "Take the `seq` of a check, as `GET /v1/risk-checks` lists them."
     RISK_CHECK_ARCHIVED 422 "risk_check_archived" final "The check is archived already"
         "Nothing is left to do: it is listed with `archived=true`."
+    CUSTOMER_ERASED 422 "customer_erased" final "The customer is erased"
+        "Nothing more is kept of who that is; money and points stay, and are used without names."
     REVIEW_NOT_FOUND 404 "review_not_found" final "The tenant has set nothing aside in this record"
         "Take the `review` of an open review, as `GET /v1/reviews` lists them."
     REVIEW_CLOSED 422 "review_closed" final "The review is over"
@@ -433,6 +435,7 @@ pub(crate) fn of_operation_rejection(rejection: &OperationRejection) -> &'static
         OperationRejection::InvoicePaid => &INVOICE_PAID,
         OperationRejection::InvoiceReversed => &INVOICE_REVERSED,
         OperationRejection::RiskCheckArchived => &RISK_CHECK_ARCHIVED,
+        OperationRejection::CustomerErased => &CUSTOMER_ERASED,
         OperationRejection::ReviewRejected => &REVIEW_REJECTED,
         OperationRejection::ReviewClosed => &REVIEW_CLOSED,
         OperationRejection::ReviewsTooMany { .. } => &REVIEWS_TOO_MANY,

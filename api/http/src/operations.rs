@@ -151,6 +151,20 @@ pub(crate) async fn post_transfer(
     ask.operate(&app, customer, operation, None).await
 }
 
+/// Forgets who a customer is.
+pub(crate) async fn erase_customer(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let ask = Ask::read(&app, identity, Endpoint::EraseCustomer, request.uri(), request.headers()).await?.changes();
+    let reason = body_of::<NewReason>(&app, request).await?.reason()?;
+    let (dry_run, done) = (ask.dry_run, ask.done);
+    let request = ask.request(customer(&id)?, Operation::EraseCustomer { reason }, None);
+    finish(&app, app.engine.erase(request).await?, dry_run, done)
+}
+
 /// Counts something that the customer did.
 pub(crate) async fn post_activity(
     State(app): State<App>,
@@ -313,14 +327,16 @@ impl Ask {
         operation: Operation,
         wallet_name: Option<String>,
     ) -> Result<Response, Problem> {
-        let Ask { tenant, actor, key: idempotency_key, dry_run, device, done } = self;
-        let request =
-            OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name, device, dry_run };
+        let (dry_run, done) = (self.dry_run, self.done);
+        let request = self.request(customer, operation, wallet_name);
         finish(app, app.engine.operate(request).await?, dry_run, done)
     }
-}
 
-impl Ask {
+    fn request(self, customer: CustomerRef, operation: Operation, wallet_name: Option<String>) -> OperationRequest {
+        let Ask { tenant, actor, key: idempotency_key, dry_run, device, done: _ } = self;
+        OperationRequest { tenant, actor, customer, idempotency_key, operation, wallet_name, device, dry_run }
+    }
+
     /// Operates on what an earlier record of a customer says.
     async fn operate_on(
         self,
@@ -329,18 +345,8 @@ impl Ask {
         customer: CustomerId,
         operation: Operation,
     ) -> Result<Response, Problem> {
-        let Ask { tenant, actor, key: idempotency_key, dry_run, device, done } = self;
-        let customer = CustomerRef::Id(customer);
-        let request = OperationRequest {
-            tenant,
-            actor,
-            customer,
-            idempotency_key,
-            operation,
-            wallet_name: None,
-            device,
-            dry_run,
-        };
+        let (dry_run, done) = (self.dry_run, self.done);
+        let request = self.request(CustomerRef::Id(customer), operation, None);
         finish(app, app.engine.operate_on(request, original).await?, dry_run, done)
     }
 

@@ -164,6 +164,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::PostWallet
         | Endpoint::PatchWallet
         | Endpoint::DeleteWallet
+        | Endpoint::EraseCustomer
         | Endpoint::PostDeposit
         | Endpoint::PostAdjustment
         | Endpoint::PostActivity
@@ -197,7 +198,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::TrialBalance => &[TENANT, MIN_SEQ, AT],
         Endpoint::Liability => &[TENANT, MIN_SEQ, REPORT_FROM, REPORT_TO],
         Endpoint::Statement => &[TENANT, MIN_SEQ, STATEMENT_FROM, STATEMENT_TO, LIMIT, CURSOR],
-        Endpoint::ExplainPurchase => &[TENANT, MIN_SEQ],
+        Endpoint::ExplainPurchase | Endpoint::ExportCustomer => &[TENANT, MIN_SEQ],
         Endpoint::Catalogue => &[TENANT, VERSION, MIN_SEQ, AT],
         Endpoint::ApiKeys | Endpoint::DeleteApiKey | Endpoint::PatchPartner => &[TENANT],
         Endpoint::Register
@@ -244,7 +245,9 @@ pub(crate) const fn insists_on_key(endpoint: Endpoint) -> Option<bool> {
         | Endpoint::ArchiveRiskCheck
         | Endpoint::Promote
         | Endpoint::Demote => Some(true),
-        Endpoint::PostCustomer | Endpoint::PatchWallet | Endpoint::DeleteWallet => Some(false),
+        Endpoint::PostCustomer | Endpoint::PatchWallet | Endpoint::DeleteWallet | Endpoint::EraseCustomer => {
+            Some(false)
+        }
         _ => None,
     }
 }

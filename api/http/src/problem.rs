@@ -181,6 +181,7 @@ impl Problem {
             | OperationRejection::InvoicePaid
             | OperationRejection::InvoiceReversed
             | OperationRejection::RiskCheckArchived
+            | OperationRejection::CustomerErased
             | OperationRejection::ReviewRejected
             | OperationRejection::ReviewClosed
             | OperationRejection::NotReversible

@@ -76,6 +76,10 @@ pub enum Endpoint {
     PatchWallet,
     /// Closes a wallet.
     DeleteWallet,
+    /// Forgets who a customer is.
+    EraseCustomer,
+    /// Gives all that is kept of a customer.
+    ExportCustomer,
     /// Puts money into a wallet.
     PostDeposit,
     /// Puts a wallet right by hand.
@@ -277,6 +281,8 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/customers/{id}/entries", CustomerOrOperator, Endpoint::Entries),
     route(Method::GET, "/v1/customers/{id}/purchases", CustomerOrOperator, Endpoint::CustomerPurchases),
     route(Method::GET, "/v1/customers/{id}/statement", CustomerOrOperator, Endpoint::Statement),
+    route(Method::GET, "/v1/customers/{id}/export", CustomerOrOperator, Endpoint::ExportCustomer),
+    route(Method::POST, "/v1/customers/{id}/erase", Admin, Endpoint::EraseCustomer),
     route(Method::GET, "/v1/purchases/{id}", Anyone, Endpoint::Purchase),
     route(Method::GET, "/v1/purchases/{id}/explain", Operator, Endpoint::ExplainPurchase),
     route(Method::GET, "/v1/promos", PartnerOrOperator, Endpoint::Promos),
@@ -392,7 +398,7 @@ mod tests {
                 Endpoint::PostWallet | Endpoint::PostTransfer | Endpoint::PostPayment => CustomerOrOperator,
                 Endpoint::Register | Endpoint::Login | Endpoint::Refresh => Public,
                 Endpoint::Logout | Endpoint::ChangePassword => Person,
-                // Rules, partners, keys, accounts.
+                // Rules, partners, keys, accounts, and what cannot be undone.
                 Endpoint::PutCatalogue
                 | Endpoint::PutPromo
                 | Endpoint::PatchPromo
@@ -402,7 +408,8 @@ mod tests {
                 | Endpoint::PostApiKey
                 | Endpoint::DeleteApiKey
                 | Endpoint::PostAccount
-                | Endpoint::PatchAccount => Admin,
+                | Endpoint::PatchAccount
+                | Endpoint::EraseCustomer => Admin,
                 // What is of no tenant.
                 Endpoint::PostSnapshot | Endpoint::RotateSigningKey => Platform,
                 _ => Operator,

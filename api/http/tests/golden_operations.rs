@@ -193,6 +193,17 @@ fn every_operation_has_its_events() {
 }
 
 #[test]
+fn an_erasure_has_a_frozen_result_and_its_events() {
+    let catalogue = catalogue();
+    let erased =
+        done(Actor::Operator, Operation::EraseCustomer { reason: "asked to".into() }, vec![Event::CustomerErased]);
+    let mut out = Vec::new();
+    render(&mut out, Some(Seq(3)), &erased, &catalogue).unwrap();
+    let events = event::render(Seq(3), &erased, &catalogue, (Audience::Operators, Topics::ALL)).unwrap().unwrap();
+    check("erasure.ndjson", &[String::from_utf8(out).unwrap(), events]);
+}
+
+#[test]
 fn a_record_without_an_operation_is_no_result() {
     let nothing = body(Some(CUSTOMER), Vec::new());
     assert!(render(&mut Vec::new(), Some(Seq(1)), &nothing, &catalogue()).is_err());

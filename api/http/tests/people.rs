@@ -621,3 +621,119 @@ async fn accounts_are_checked_before_they_are_made() {
     );
     harness.stop().await;
 }
+
+/// Reads the lines of an export: what each is, and what it says.
+fn lines(export: &Reply) -> Vec<(String, Value)> {
+    assert_eq!(export.status, 200, "{}", export.text());
+    let line = |line: &str| {
+        let own: Value = serde_json::from_str(line).unwrap();
+        let (kind, said) = own.as_object().unwrap().iter().next().unwrap();
+        (kind.clone(), said.clone())
+    };
+    export.text().lines().map(line).collect()
+}
+
+fn kinds(lines: &[(String, Value)]) -> String {
+    lines.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_takes_everything_along_and_is_forgotten() {
+    let harness = start().await;
+    let registered = post(&harness, "/v1/auth/register", &login_of("ann@example.com", PASSWORD)).await;
+    let (access, token) = tokens(&registered);
+    let id = registered.json()["account"]["customer"].as_str().unwrap().to_owned();
+    let path = |end: &str| format!("/v1/customers/{id}{end}");
+    let opened = call(&harness, &access, "POST", &path("/wallets"), &json!({ "name": "for the holidays" })).await;
+    assert_eq!(opened.status, 201, "{}", opened.text());
+    let deposits = path("/wallets/0/deposits?tenant=journey");
+    let deposit = call(&harness, TOKEN, "POST", &deposits, &json!({ "amount": 700 })).await;
+    assert_eq!(deposit.status, 201, "{}", deposit.text());
+
+    let export = lines(&call(&harness, &access, "GET", &path("/export"), &Value::Null).await);
+    assert_eq!(kinds(&export), "customer wallets account record record record end");
+    assert_eq!((&export[0].1["email"], &export[0].1["erased"]), (&json!("ann@example.com"), &json!(false)));
+    assert_eq!(export[1].1["data"][1]["name"], "for the holidays");
+    assert_eq!(export[2].1["username"], "ann@example.com");
+    assert_eq!(export[6].1, json!({ "records": 3 }));
+    let topics: Vec<&str> = export[3..6].iter().map(|(_, own)| own["events"][0]["type"].as_str().unwrap()).collect();
+    assert_eq!(topics, ["operation.accepted", "operation.accepted", "customer.registered"]);
+
+    account(&harness, "boss", "admin", None).await;
+    account(&harness, "desk", "operator", None).await;
+    let (boss, desk) = (login(&harness, "boss", PASSWORD).await.0, login(&harness, "desk", PASSWORD).await.0);
+    let other = path("/export").replace(&id, "00000000-0000-4000-8000-000000000000");
+    assert_eq!(call(&harness, &access, "GET", &other, &Value::Null).await.problem(), "404 customer_not_found -");
+    let why = json!({ "reason": "asked to by letter" });
+    for (bearer, expected) in [(&access, "403 role_insufficient -"), (&desk, "403 role_insufficient -")] {
+        assert_eq!(call(&harness, bearer, "POST", &path("/erase"), &why).await.problem(), expected);
+    }
+    let dry = call(&harness, &boss, "POST", &path("/erase?dry_run=true"), &why).await;
+    assert_eq!((dry.status, me(&harness, &access).await.status), (200, 200), "{}", dry.text());
+    let dir = harness.stop().await;
+    let before = copy_of_profiles(dir.path());
+    let harness = start_in(dir).await;
+    let erased = call(&harness, &boss, "POST", &path("/erase"), &why).await;
+    assert_eq!((erased.status, &erased.json()["effects"]), (200, &json!([{ "type": "customer_erased" }])));
+    let again = call(&harness, &boss, "POST", &path("/erase"), &json!({ "reason": "again" })).await;
+    assert_eq!(again.problem(), "422 idempotency_key_reused -");
+
+    let harness = gone(harness, &id, (&access, &token)).await;
+    // A start forgets again whom a profile store from a backup knows.
+    let dir = harness.stop().await;
+    for name in ["profiles", "profiles-head"] {
+        let path = dir.path().join(name);
+        if path.is_dir() {
+            std::fs::remove_dir_all(&path).unwrap()
+        } else {
+            std::fs::remove_file(&path).unwrap()
+        }
+        copy(&before.path().join(name), &path);
+    }
+    let harness = start_in(dir).await;
+    gone(harness, &id, (&access, &token)).await.stop().await;
+}
+
+/// Nothing says any more who the customer is, and what the ledger holds is all there.
+async fn gone(harness: Harness, id: &str, (access, token): (&str, &str)) -> Harness {
+    let path = |end: &str| format!("/v1/customers/{id}{end}");
+    assert_eq!(me(&harness, access).await.problem(), "401 session_ended -");
+    assert_eq!(refresh(&harness, token).await.problem(), "401 refresh_invalid -");
+    let login = post(&harness, "/v1/auth/login", &login_of("ann@example.com", PASSWORD)).await;
+    assert_eq!(login.problem(), "401 login_failed -");
+    let shown = harness.get("/v1/customers?tenant=journey&email=ann@example.com").await.json();
+    assert_eq!((&shown["id"], &shown["erased"], &shown["balance"]), (&json!(id), &json!(true), &json!(700)));
+    assert!(shown.get("email").is_none(), "{shown}");
+    let export = harness.get(&path("/export?tenant=journey")).await;
+    assert!(!export.text().contains("ann@") && !export.text().contains("holidays"), "{}", export.text());
+    assert_eq!(kinds(&lines(&export)), "customer wallets record record record record end");
+    // No new names.
+    let authorization = format!("Bearer {TOKEN}");
+    let headers = [JSON, ("Idempotency-Key", "another"), ("Authorization", authorization.as_str())];
+    let wallet = harness.call("POST", &path("/wallets?tenant=journey"), &headers, br#"{"name":"again"}"#).await;
+    assert_eq!(wallet.problem(), "422 customer_erased -");
+    let body = json!({ "username": "ann", "password": PASSWORD, "role": "customer", "customer": id });
+    let account = harness.operator("POST", "/v1/accounts?tenant=journey", &body.to_string()).await;
+    assert_eq!(account.problem(), "422 customer_erased -");
+    harness
+}
+
+fn copy_of_profiles(dir: &std::path::Path) -> tempfile::TempDir {
+    let copied = tempfile::tempdir().unwrap();
+    for name in ["profiles", "profiles-head"] {
+        copy(&dir.join(name), &copied.path().join(name));
+    }
+    copied
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    if from.is_dir() {
+        std::fs::create_dir(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            copy(&entry.path(), &to.join(entry.file_name()));
+        }
+    } else {
+        std::fs::copy(from, to).unwrap();
+    }
+}

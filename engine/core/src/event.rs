@@ -159,6 +159,8 @@ pub enum Event {
     PurchaseBlocked(PurchaseBlocked),
     /// Somebody did something that is for administrators.
     Audited(Box<Audit>),
+    /// Nothing says any more who the customer is.
+    CustomerErased,
 }
 
 /// See [`Event::OfferRedeemed`].

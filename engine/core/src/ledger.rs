@@ -538,6 +538,10 @@ pub fn canonical_row_more(row: &Row, write: &mut impl FnMut(&[u8])) {
         write(&(row.reversed.len() as u64).to_be_bytes());
     }
     canonical_risk(row, write);
+    if row.is_erased {
+        write(b"erased");
+        write(&row.id.0.to_be_bytes());
+    }
     if row.spends.is_empty() && row.points.is_empty() && row.campaigns.is_empty() {
         return;
     }

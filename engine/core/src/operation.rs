@@ -202,6 +202,12 @@ pub enum Operation {
         /// The record of the check.
         check: Seq,
     },
+    /// Forgets who the customer is. What the profiles say of the customer is removed, money and points stay. Does nothing to a
+    /// customer who is forgotten.
+    EraseCustomer {
+        /// Why.
+        reason: Box<str>,
+    },
 }
 
 /// Which way a customer is moved in a tier programme.
@@ -425,6 +431,8 @@ pub enum OperationRejection {
     },
     /// The check is archived.
     RiskCheckArchived,
+    /// The customer is forgotten: nothing more is to be kept with the profiles.
+    CustomerErased,
 }
 
 /// An operation was done. Comes first in its record; what it did follows.
@@ -627,6 +635,7 @@ impl OperationRejection {
             OperationRejection::ReviewClosed => "review_closed",
             OperationRejection::ReviewsTooMany { .. } => "reviews_too_many",
             OperationRejection::RiskCheckArchived => "risk_check_archived",
+            OperationRejection::CustomerErased => "customer_erased",
         }
     }
 }

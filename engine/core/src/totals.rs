@@ -274,6 +274,7 @@ impl TenantTotals {
             | Event::RiskChecked(_)
             | Event::PurchaseBlocked(_)
             | Event::Audited(_)
+            | Event::CustomerErased
             | Event::ReviewOpened(_)
             | Event::ReviewClosed(_)
             | Event::OperationCounted(_)

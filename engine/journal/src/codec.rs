@@ -83,6 +83,7 @@ mod kind {
     pub(super) const RISK_CHECK_ARCHIVED: u16 = 41;
     pub(super) const PURCHASE_BLOCKED: u16 = 42;
     pub(super) const AUDITED: u16 = 43;
+    pub(super) const CUSTOMER_ERASED: u16 = 44;
 }
 
 /// Why bytes are no record.
@@ -211,6 +212,7 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::RiskCheckArchived(body) => put(kind::RISK_CHECK_ARCHIVED, body, out),
         Event::PurchaseBlocked(body) => put(kind::PURCHASE_BLOCKED, body, out),
         Event::Audited(body) => put(kind::AUDITED, &**body, out),
+        Event::CustomerErased => put(kind::CUSTOMER_ERASED, &(), out),
     }
 }
 
@@ -397,6 +399,7 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::RISK_CHECK_ARCHIVED => Event::RiskCheckArchived(get(kind, body)?),
         kind::PURCHASE_BLOCKED => Event::PurchaseBlocked(get(kind, body)?),
         kind::AUDITED => Event::Audited(get(kind, body)?),
+        kind::CUSTOMER_ERASED => get(kind, body).map(|()| Event::CustomerErased)?,
         _ => return Err(DecodeError::Unknown { what: "the kind of an event", found: kind.into() }),
     })
 }

@@ -3,7 +3,7 @@
 //! `KEMBALI_BLESS=1` makes a golden ledger that is missing; one that is there is never made anew, and its digest never
 //! changes: a build that cannot reproduce it has broken what it promises for every ledger in the field.
 
-use kembali_core::operation::Actor;
+use kembali_core::operation::{Actor, Operation};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -17,17 +17,17 @@ use kembali_core::draft::{
 };
 use kembali_core::refund::RefundOf;
 use kembali_core::risk::{RiskAction, RiskCondition};
-use kembali_core::{Amount, Rate};
-use kembali_engine::{ApplyRequest, PartnerKey, RefundRequest, verify};
+use kembali_core::{Amount, Rate, TenantId};
+use kembali_engine::{ApplyRequest, CustomerRef, Operated, OperationRequest, PartnerKey, RefundRequest, verify};
 
 use crate::as_of::operate;
 use crate::lab::{API_KEY, Lab, book, open_shop, rules, runtime, word};
 use crate::same::input;
 
 /// Every format of a data directory that was ever released.
-const FORMATS: [u32; 5] = [1, 2, 3, 4, 5];
+const FORMATS: [u32; 6] = [1, 2, 3, 4, 5, 6];
 /// The format that is written now.
-const PRESENT: u32 = 5;
+const PRESENT: u32 = 6;
 /// So small that the ledger has archive segments and snapshots, and a tail.
 const GENERATION_BYTES: u64 = 64 * 1024;
 const PURCHASES: usize = 700;
@@ -45,6 +45,10 @@ fn make(archive: &Path) {
         let shop = open_shop(&engine, 100).await;
         let (requests, mut state) = (input(shop), 5);
         for (index, chunk) in requests[..PURCHASES].chunks(50).enumerate() {
+            if index == 5 {
+                let erased = engine.erase(erasure("c3")).await.expect("the engine answers");
+                assert!(matches!(erased, Operated::Done { .. }), "{erased:?}");
+            }
             if index == 7 {
                 let partner_keys = vec![PartnerKey::bare("shop", "a-key-to-be-revoked")];
                 let draft = every_rule(rules(300));
@@ -84,6 +88,19 @@ fn make(archive: &Path) {
     let mut tar = tar::Builder::new(packed);
     tar.append_dir_all(".", lab.path()).expect("the ledger is packed");
     tar.into_inner().and_then(GzEncoder::finish).expect("the file is written");
+}
+
+fn erasure(customer: &str) -> OperationRequest {
+    OperationRequest {
+        tenant: TenantId(1),
+        actor: Actor::Operator,
+        customer: CustomerRef::Ref(customer.into()),
+        idempotency_key: None,
+        operation: Operation::EraseCustomer { reason: "asked to".into() },
+        wallet_name: None,
+        device: None,
+        dry_run: false,
+    }
 }
 
 /// Adds a Threshold programme, a cashback rule and a campaign that every purchase completes.

@@ -14,6 +14,7 @@ use crate::wire::api_key::{ApiKeyGiven, NewApiKey};
 use crate::wire::catalogue::{CatalogueFile, PromoFile, TierProgramFile};
 use crate::wire::change::{NewPartner, PartnerCreated, PromoPatch};
 use crate::wire::event::Frame;
+use crate::wire::export::ExportLine;
 use crate::wire::health::Health;
 use crate::wire::hold::{HoldSettlement, NewHold};
 use crate::wire::invoice::{NewInvoice, NewPayment};
@@ -152,6 +153,16 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
         Endpoint::PostAdjustment => operation(
             Outline::new("adjustWallet", ACCOUNTS, "Put a wallet right by hand")
                 .takes(schemas.body::<NewAdjustment>("The correction, and why.")),
+            schemas,
+        ),
+        Endpoint::EraseCustomer => change(
+            Outline::new("eraseCustomer", ACCOUNTS, "Forget who a customer is, for ever")
+                .says(
+                    "The name of the customer and of the wallets, and the customer's accounts, are removed. The ledger keeps \
+                     what happened, by an id that nothing leads to but the same e-mail address or reference: money and points \
+                     stay, and a purchase that comes later is booked. Pay out, void holds and close wallets before.",
+                )
+                .takes(schemas.body::<NewReason>("Why.")),
             schemas,
         ),
         Endpoint::PostActivity => operation(
@@ -308,6 +319,7 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .gives(schemas.reply(reads::history::entries)),
         Endpoint::CustomerPurchases => Outline::new("listCustomerPurchases", CUSTOMERS, "List a customer's purchases")
             .gives(schemas.reply(reads::history::purchases)),
+        Endpoint::ExportCustomer => export(schemas),
         Endpoint::Statement => Outline::new("showStatement", CUSTOMERS, "Show a customer's statement")
             .says(
                 "Opening balances, every entry of money and points, newest first, and closing balances. As CSV where \
@@ -543,6 +555,16 @@ fn line(result: Ref) -> RefOr<Schema> {
     let booked = line(ObjectBuilder::new().enum_values(Some([201])), "result", result);
     let refused = line(ObjectBuilder::new().minimum(Some(400)), "problem", Ref::from_schema_name(PROBLEM));
     OneOfBuilder::new().description(Some("What became of one purchase of a stream.")).item(booked).item(refused).into()
+}
+
+fn export(schemas: &mut Schemas) -> Outline {
+    let line = schemas.of::<ExportLine>();
+    let lines = ResponseBuilder::new()
+        .description("The customer, the wallets, each account, each record, the newest first, and the end.")
+        .content(NDJSON, Content::new(Some(line)));
+    Outline::new("exportCustomer", CUSTOMERS, "Export all that is kept of a customer")
+        .says("For the customer. Without an `end` as its last line it was broken off.")
+        .gives(lines)
 }
 
 fn what_if(schemas: &mut Schemas) -> Outline {

@@ -220,12 +220,17 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         | Endpoint::Tiers
         | Endpoint::Entries
         | Endpoint::CustomerPurchases
+        | Endpoint::ExportCustomer
         | Endpoint::Statement => vec![&codes::CUSTOMER_NOT_FOUND],
+        Endpoint::EraseCustomer => operation_codes(&[&codes::CUSTOMER_NOT_FOUND]),
         Endpoint::PostCustomer => operation_codes(&[&codes::CUSTOMER_INVALID]),
-        Endpoint::PostWallet => keyed_codes(&[&codes::WALLETS_TOO_MANY]),
-        Endpoint::PatchWallet => {
-            operation_codes(&[&codes::CUSTOMER_NOT_FOUND, &codes::WALLET_NOT_FOUND, &codes::WALLET_CLOSED])
-        }
+        Endpoint::PostWallet => keyed_codes(&[&codes::WALLETS_TOO_MANY, &codes::CUSTOMER_ERASED]),
+        Endpoint::PatchWallet => operation_codes(&[
+            &codes::CUSTOMER_NOT_FOUND,
+            &codes::CUSTOMER_ERASED,
+            &codes::WALLET_NOT_FOUND,
+            &codes::WALLET_CLOSED,
+        ]),
         Endpoint::DeleteWallet => operation_codes(&[
             &codes::CUSTOMER_NOT_FOUND,
             &codes::WALLET_NOT_FOUND,
@@ -388,6 +393,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::LOGIN_LIMITED,
             &codes::USERNAME_TAKEN,
             &codes::CUSTOMER_EXISTS,
+            &codes::CUSTOMER_ERASED,
             &codes::OVERLOADED,
         ],
         Endpoint::Login => vec![
@@ -412,7 +418,9 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::Logout => Vec::new(),
         Endpoint::PublicKeys => vec![&codes::QUERY_INVALID, &codes::PEOPLE_DISABLED],
         Endpoint::FindAccount | Endpoint::Account => vec![&codes::ACCOUNT_NOT_FOUND],
-        Endpoint::PostAccount => vec![&codes::USERNAME_TAKEN, &codes::CUSTOMER_NOT_FOUND, &codes::OVERLOADED],
+        Endpoint::PostAccount => {
+            vec![&codes::USERNAME_TAKEN, &codes::CUSTOMER_NOT_FOUND, &codes::CUSTOMER_ERASED, &codes::OVERLOADED]
+        }
         Endpoint::PatchAccount => {
             vec![&codes::ACCOUNT_NOT_FOUND, &codes::ACCOUNT_OWN, &codes::ACCOUNT_ROLE_FIXED, &codes::OVERLOADED]
         }
@@ -437,6 +445,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::PostCustomer
             | Endpoint::PostWallet
             | Endpoint::PatchWallet
+            | Endpoint::EraseCustomer
             | Endpoint::PostDeposit
             | Endpoint::PostAdjustment
             | Endpoint::PostActivity
@@ -493,6 +502,7 @@ const fn needs_room(endpoint: Endpoint) -> bool {
             | Endpoint::PostWallet
             | Endpoint::PatchWallet
             | Endpoint::DeleteWallet
+            | Endpoint::EraseCustomer
             | Endpoint::PostDeposit
             | Endpoint::PostAdjustment
             | Endpoint::PostActivity

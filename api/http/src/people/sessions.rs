@@ -311,6 +311,7 @@ impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Problem {
         match error {
             AccountError::UsernameTaken => Problem::new(&codes::USERNAME_TAKEN).pointer("/username"),
+            AccountError::CustomerErased => Problem::new(&codes::CUSTOMER_ERASED),
             AccountError::Unknown => Problem::new(&codes::ACCOUNT_NOT_FOUND),
             error @ AccountError::TextTooLong => Problem::internal(&error),
             AccountError::Random(error) => Problem::internal(&error),

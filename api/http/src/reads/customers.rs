@@ -72,6 +72,10 @@ pub(crate) async fn wallets(
     let query = Query::parse(&uri, parameters::of(Endpoint::Wallets))?;
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
+    wallet_list(&app, identity, &view).map(Json)
+}
+
+pub(super) fn wallet_list(app: &App, identity: Identity, view: &CustomerView) -> Result<WalletList, Problem> {
     let mut data = Vec::with_capacity(view.row.wallets.len());
     for own in &view.row.wallets {
         // A wallet holds money alone.
@@ -88,7 +92,7 @@ pub(crate) async fn wallets(
             available: view.row.available(own.id).minor_units(),
         });
     }
-    Ok(Json(WalletList { customer: UuidText(view.id.0), data, as_of: view.as_of.0 }))
+    Ok(WalletList { customer: UuidText(view.id.0), data, as_of: view.as_of.0 })
 }
 
 /// Lists a customer's open holds: a partner's own, or all of them for an operator.
@@ -170,7 +174,7 @@ fn expiring_within(query: &Query) -> Result<Option<i64>, Problem> {
     }
 }
 
-fn shown(
+pub(super) fn shown(
     app: &App,
     identity: Identity,
     view: &CustomerView,
@@ -222,5 +226,6 @@ fn shown(
         as_of: view.as_of.0,
         email,
         reference,
+        erased: view.row.is_erased,
     })
 }

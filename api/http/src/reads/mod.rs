@@ -8,6 +8,7 @@ pub(crate) mod catalogue;
 pub(crate) mod costs;
 pub(crate) mod customers;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod liability;
 mod log;

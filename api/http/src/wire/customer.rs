@@ -38,6 +38,8 @@ pub(crate) struct Customer {
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) reference: Option<String>,
+    /// True once nothing says any more who the customer is.
+    pub(crate) erased: bool,
 }
 
 /// Where a customer stands in a programme.

@@ -34,6 +34,7 @@ use super::transfer::TransferState;
 enum Topic {
     CatalogueApplied,
     CustomerRegistered,
+    CustomerErased,
     PurchaseAccepted,
     PurchaseRejected,
     PromoApplied,
@@ -73,9 +74,10 @@ enum Topic {
 }
 
 impl Topic {
-    const ALL: [Topic; 38] = [
+    const ALL: [Topic; 39] = [
         Topic::CatalogueApplied,
         Topic::CustomerRegistered,
+        Topic::CustomerErased,
         Topic::PurchaseAccepted,
         Topic::PurchaseRejected,
         Topic::PromoApplied,
@@ -118,6 +120,7 @@ impl Topic {
         match self {
             Topic::CatalogueApplied => "catalogue.applied",
             Topic::CustomerRegistered => "customer.registered",
+            Topic::CustomerErased => "customer.erased",
             Topic::PurchaseAccepted => "purchase.accepted",
             Topic::PurchaseRejected => "purchase.rejected",
             Topic::PromoApplied => "promo.applied",
@@ -162,6 +165,7 @@ impl Topic {
         Some(match event {
             Event::CatalogueApplied(_) => Topic::CatalogueApplied,
             Event::CustomerCreated(_) => Topic::CustomerRegistered,
+            Event::CustomerErased => Topic::CustomerErased,
             Event::PurchaseBooked(_) => Topic::PurchaseAccepted,
             Event::PurchaseRefused(_) => Topic::PurchaseRejected,
             Event::PromoGranted(_) => Topic::PromoApplied,
@@ -438,6 +442,11 @@ enum Said<'a> {
     Registered {
         /// `email` or `ref`.
         named_by: &'static str,
+    },
+    /// Nothing says any more who the customer is.
+    Erased {
+        /// True.
+        erased: bool,
     },
     /// A promo paid.
     Applied {
@@ -780,6 +789,7 @@ impl<'a> View<'a> {
                     AliasKind::Ref => "ref",
                 },
             },
+            Event::CustomerErased => Said::Erased { erased: true },
             Event::PromoGranted(granted) => Said::Applied {
                 promo: self.names.promo(granted.promo),
                 rule: granted.promo.0,

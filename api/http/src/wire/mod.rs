@@ -20,6 +20,7 @@ pub(crate) mod document;
 mod earning;
 pub mod event;
 pub(crate) mod explanation;
+pub(crate) mod export;
 pub(crate) mod fault;
 pub(crate) mod health;
 pub(crate) mod history;

@@ -588,6 +588,7 @@ impl<'a> Names<'a> {
             | Event::OperationCounted(_)
             | Event::PurchaseBlocked(_)
             | Event::Audited(_)
+            | Event::CustomerErased
             | Event::RiskCheckArchived(_)
             | Event::RiskChecked(_) => return None,
         })

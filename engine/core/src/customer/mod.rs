@@ -57,6 +57,8 @@ pub struct Row {
     pub risk: Vec<Remembered>,
     /// The records of operations that are reversed, in their order.
     pub reversed: Vec<Seq>,
+    /// True once the customer was forgotten: the profiles hold nothing of the customer, for ever.
+    pub is_erased: bool,
 }
 
 impl Row {
@@ -86,6 +88,7 @@ impl Row {
             holds: Vec::new(),
             risk: Vec::new(),
             reversed: Vec::new(),
+            is_erased: false,
         })
     }
 
@@ -111,6 +114,7 @@ impl Row {
                 Event::WalletStatusSet(set) => self.wallet_mut(set.wallet, set.unit).status = set.after,
                 Event::RiskChecked(checked) => self.evolve_risk(checked),
                 Event::OperationReversed(own) => self.evolve_reversed(own),
+                Event::CustomerErased => self.is_erased = true,
                 Event::HoldPlaced(hold) => self.evolve_hold_placed(hold),
                 Event::HoldClosed(closed) => self.evolve_hold_closed(closed),
                 Event::CatalogueApplied(_)

@@ -141,6 +141,12 @@ fn effects(
     let wallet = |id: WalletId| row.wallet(id, unit).ok_or(OperationRejection::WalletUnknown);
     Ok(Some(match &command.operation {
         Operation::CreateCustomer => return Ok(None),
+        Operation::EraseCustomer { .. } if row.is_erased => return Ok(None),
+        Operation::EraseCustomer { .. } => Vec::from([Event::CustomerErased]),
+        // Their names would be personal again.
+        Operation::OpenWallet | Operation::RenameWallet { .. } if row.is_erased => {
+            return Err(OperationRejection::CustomerErased);
+        }
         Operation::OpenWallet => {
             let opened = WalletOpened { wallet: next_wallet(row)?, unit };
             Vec::from([Event::WalletOpened(opened)])

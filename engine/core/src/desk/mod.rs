@@ -234,6 +234,7 @@ impl Desk {
             | Event::RiskChecked(_)
             | Event::PurchaseBlocked(_)
             | Event::Audited(_)
+            | Event::CustomerErased
             | Event::HoldPlaced(_)
             | Event::HoldClosed(_) => (),
         }

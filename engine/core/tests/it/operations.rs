@@ -77,6 +77,26 @@ fn a_customer_is_created_once() {
 }
 
 #[test]
+fn whoever_is_erased_keeps_money_and_gets_no_new_names() {
+    check(
+        &mut world(&reviews()),
+        "ask B erase            -> refused customer_not_found
+         ask A create           -> new
+         ask A open             -> wallet 1
+         ask A deposit 1 500    -> balance 500
+         ask A erase dry        -> would: erased
+         ask A erase            -> erased
+         ask A erase            -> unchanged
+         ask A open             -> refused customer_erased
+         ask A rename 1         -> refused customer_erased
+         ask A deposit 1 500    -> balance 1000
+         ask A take 1 1000      -> balance 0
+         ask A close 1          -> closed
+         ask A create           -> unchanged",
+    );
+}
+
+#[test]
 fn wallets_open_and_close() {
     check(
         &mut world(&reviews()),

@@ -173,6 +173,7 @@ impl World {
             "create" => Operation::CreateCustomer,
             "open" => Operation::OpenWallet,
             "rename" => Operation::RenameWallet { wallet: wallet(2) },
+            "erase" => Operation::EraseCustomer { reason: "asked to".into() },
             "freeze" => status(WalletStatus::Frozen),
             "thaw" => status(WalletStatus::Active),
             "close" => status(WalletStatus::Closed),

@@ -49,6 +49,7 @@ fn row(id: u128) -> Row {
         holds: Vec::new(),
         risk: Vec::new(),
         reversed: Vec::new(),
+        is_erased: false,
     }
 }
 

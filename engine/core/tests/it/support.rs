@@ -373,6 +373,7 @@ impl World {
         for event in &body.events {
             match event {
                 Event::CustomerCreated(_) => parts.push("new".to_string()),
+                Event::CustomerErased => parts.push("erased".to_string()),
                 Event::PurchaseBooked(booked) => {
                     if let Some(code) = booked.replaces {
                         parts.push(format!("replaces {}", code.as_str()));

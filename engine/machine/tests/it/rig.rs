@@ -441,6 +441,7 @@ pub(crate) fn show_body(body: &Body) -> String {
     for event in &body.events {
         match event {
             Event::CustomerCreated(_) => parts.push("new".to_string()),
+            Event::CustomerErased => parts.push("erased".to_string()),
             Event::PurchaseBooked(booked) => {
                 parts.extend(booked.replaces.map(|code| format!("replaces {}", code.as_str())));
             }

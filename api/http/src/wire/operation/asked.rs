@@ -177,6 +177,11 @@ pub(crate) enum Asked<'a> {
         /// The position of its record.
         check: u64,
     },
+    /// To forget who the customer is.
+    EraseCustomer {
+        /// Why.
+        reason: &'a str,
+    },
     /// To take a purchase back, in whole or in part.
     RefundPurchase {
         /// The id of the refund.
@@ -252,6 +257,7 @@ impl<'a> Asked<'a> {
             Operation::ReleaseReview { review } => Asked::ReleaseReview { review: review.0 },
             Operation::RejectReview { review, reason } => Asked::RejectReview { review: review.0, reason },
             Operation::ArchiveRiskCheck { check } => Asked::ArchiveRiskCheck { check: check.0 },
+            Operation::EraseCustomer { reason } => Asked::EraseCustomer { reason },
             Operation::RefundPurchase(refund) => Asked::RefundPurchase {
                 refund: UuidText(refund.key.0),
                 refund_id: &refund.refund_id,
@@ -296,5 +302,6 @@ pub(crate) const fn operation_name(operation: &Operation) -> &'static str {
         Operation::ReleaseReview { .. } => "release_review",
         Operation::RejectReview { .. } => "reject_review",
         Operation::ArchiveRiskCheck { .. } => "archive_risk_check",
+        Operation::EraseCustomer { .. } => "erase_customer",
     }
 }

@@ -37,6 +37,8 @@ pub(crate) enum OperationEffect<'a> {
 pub(crate) enum OwnEffect<'a> {
     /// The customer is new.
     CustomerCreated,
+    /// Nothing says any more who the customer is.
+    CustomerErased,
     /// A wallet is open.
     WalletOpened {
         /// Its number.
@@ -142,6 +144,7 @@ pub(super) fn effect<'a>(
 ) -> Option<OperationEffect<'a>> {
     let own = match event {
         Event::CustomerCreated(_) => OwnEffect::CustomerCreated,
+        Event::CustomerErased => OwnEffect::CustomerErased,
         Event::WalletOpened(opened) => OwnEffect::WalletOpened { wallet: opened.wallet.0 },
         Event::WalletStatusSet(set) => OwnEffect::WalletStatus {
             wallet: set.wallet.0,

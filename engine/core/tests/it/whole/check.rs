@@ -226,7 +226,7 @@ fn compare_row(row: &Row, model: &Model, who: u8) {
         assert_eq!(i128::from(row.held(own.id).minor_units()), model.held(who, *wallet), "held of {wallet} of {who}");
     }
     assert!(row.wallets.iter().all(|own| person.wallets.contains_key(&own.id.0)), "a wallet too many");
-    assert_eq!(row.holds_placed, person.placed);
+    assert_eq!((row.holds_placed, row.is_erased), (person.placed, person.is_erased));
     let reversed = model.done.iter().filter(|(_, own)| own.who == who && own.is_reversed);
     assert!(row.reversed.iter().map(|seq| seq.0).eq(reversed.map(|(seq, _)| *seq)), "reversals of {who}");
     let risky = row.risk.iter().map(|own| (own.at.0, own.kind, i128::from(own.amount.minor_units())));

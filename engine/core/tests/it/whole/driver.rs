@@ -239,6 +239,7 @@ fn operation(verb: &Verb) -> Operation {
         Verb::Create => Operation::CreateCustomer,
         Verb::Open => Operation::OpenWallet,
         Verb::Rename(wallet) => Operation::RenameWallet { wallet: WalletId(*wallet) },
+        Verb::Erase => Operation::EraseCustomer { reason: "asked to".into() },
         Verb::Status(wallet, status) => Operation::SetWalletStatus { wallet: WalletId(*wallet), status: *status },
         Verb::Deposit(wallet, amount) => {
             Operation::Deposit { wallet: WalletId(*wallet), amount: *amount, reference: None }

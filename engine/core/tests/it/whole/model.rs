@@ -74,6 +74,7 @@ pub(super) struct Person {
     pub(super) campaigns: BTreeMap<RuleId, Campaigning>,
     /// What risk rules may ask for: when, what, how much.
     pub(super) risky: Vec<(i64, RiskKind, i128)>,
+    pub(super) is_erased: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,6 +242,7 @@ impl Model {
             spends: BTreeMap::new(),
             campaigns: BTreeMap::new(),
             risky: Vec::new(),
+            is_erased: false,
         };
         self.people.insert(who, person);
     }

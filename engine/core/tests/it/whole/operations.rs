@@ -127,6 +127,9 @@ impl Model {
     fn effect(&mut self, ask: &Ask, at: i64) -> Result<Effect, Code> {
         let who = ask.who;
         match &ask.verb {
+            Verb::Erase if self.person(who).is_erased => return Ok(Effect::Unchanged),
+            Verb::Erase => self.person(who).is_erased = true,
+            Verb::Open | Verb::Rename(_) if self.person(who).is_erased => return Err("customer_erased"),
             Verb::Open => {
                 let next = self.person(who).wallets.len() as u16;
                 self.person(who).wallets.insert(next, Status::Active);

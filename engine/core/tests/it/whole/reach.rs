@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What was answered to what, and how often.
 pub(super) type Answers = BTreeMap<(&'static str, String), u32>;
 
-const ACCEPTED: &str = "archive, bill, buy, close, create, demote, deposit, did, freeze, give, hold, make active, open, pay,
+const ACCEPTED: &str = "archive, bill, buy, close, create, demote, deposit, did, erase, freeze, give, hold, make active, open, pay,
     promote, redeem, refund by amount, refund by lines, reject, release, rename, reverse, send, settle, take, unbill, void";
 
 /// `lines_too_many` is out of reach.
@@ -22,7 +22,7 @@ const TO_REFUNDS: &str = "amount_not_positive, amount_too_large, done, known, li
 /// `wallets_too_many` and `holds_too_many` are out of reach, `invoice_currency_differs` and `target_currency_differs`
 /// need another currency. No history leads to `wallet_held`: what is held stays in its wallet, which then is not empty.
 const TO_OPERATIONS: &str = "amount_not_positive, amount_too_large, balance_held, balance_too_large,
-    balance_too_small, customer_not_found, done, hold_closed, hold_exceeded, hold_not_found, invoice_amount_differs,
+    balance_too_small, customer_erased, customer_not_found, done, hold_closed, hold_exceeded, hold_not_found, invoice_amount_differs,
     invoice_cancelled, invoice_expired, invoice_not_found, invoice_paid, invoice_reversed, known, life_out_of_range, occurred_in_future,
     offer_closed, offer_not_found, points_too_few, points_too_large, quantity_out_of_range, reused, risk_blocked,
     risk_check_archived, set aside,
