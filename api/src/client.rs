@@ -5,7 +5,9 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
@@ -16,9 +18,15 @@ use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use kembali_http::signature::{SIGNATURE_HEADER, Signed, TIMESTAMP_HEADER};
+use rustls::RootCertStore;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// How long a connection may take to come up.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
@@ -42,13 +50,15 @@ pub(crate) struct PartnerKey<'a> {
 pub(crate) struct ServerUrl {
     /// The host and port, as they were written.
     authority: String,
-    /// What to connect to: HTTP without a port means 80.
+    /// What to connect to: without a port, 80 is meant, or 443 with TLS.
     host_and_port: String,
+    /// What the server's certificate must be for, of a server that is spoken to by TLS.
+    tls_name: Option<ServerName<'static>>,
 }
 
 impl From<SocketAddr> for ServerUrl {
     fn from(address: SocketAddr) -> ServerUrl {
-        ServerUrl { authority: address.to_string(), host_and_port: address.to_string() }
+        ServerUrl { authority: address.to_string(), host_and_port: address.to_string(), tls_name: None }
     }
 }
 
@@ -56,8 +66,12 @@ impl FromStr for ServerUrl {
     type Err = String;
 
     fn from_str(url: &str) -> Result<ServerUrl, String> {
-        let form = || "must look like http://127.0.0.1:8080".to_owned();
-        let rest = url.strip_prefix("http://").ok_or_else(form)?;
+        let form = || "must look like http://127.0.0.1:8080 or https://kembali.example".to_owned();
+        let (rest, is_encrypted) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+            (Some(rest), _) => (rest, false),
+            (None, Some(rest)) => (rest, true),
+            (None, None) => return Err(form()),
+        };
         let authority: Authority = rest.strip_suffix('/').unwrap_or(rest).parse().map_err(|_| form())?;
         let text = authority.as_str();
         // A port that is none is not told from one that is not there.
@@ -66,8 +80,10 @@ impl FromStr for ServerUrl {
         if authority.host().is_empty() || (port.is_none() && !after_host.is_empty()) {
             return Err(form());
         }
-        let host_and_port = format!("{}:{}", authority.host(), port.unwrap_or(80));
-        Ok(ServerUrl { authority: text.to_owned(), host_and_port })
+        let host_and_port = format!("{}:{}", authority.host(), port.unwrap_or(if is_encrypted { 443 } else { 80 }));
+        let name = || ServerName::try_from(authority.host().trim_matches(['[', ']']).to_owned()).map_err(|_| form());
+        let tls_name = if is_encrypted { Some(name()?) } else { None };
+        Ok(ServerUrl { authority: text.to_owned(), host_and_port, tls_name })
     }
 }
 
@@ -76,6 +92,8 @@ pub(crate) struct Client {
     server: ServerUrl,
     /// How long each part of an answer may take.
     answer_time_max: Duration,
+    /// Whose certificates are believed: those in this file, or those that the system believes.
+    ca_file: Option<PathBuf>,
     connection: Option<SendRequest<Body>>,
 }
 
@@ -97,6 +115,12 @@ pub(crate) enum ClientError {
     Unexpected(String),
     #[error("the request cannot be made: {0}")]
     Request(#[from] hyper::http::Error),
+    #[error("{} cannot be used as certificates to believe: {said}", path.display())]
+    CaFile { path: PathBuf, said: String },
+    #[error("there are no certificates to believe; --ca-file names some")]
+    NoRoots,
+    #[error("setting TLS up: {0}")]
+    Tls(rustls::Error),
 }
 
 /// The part of a problem document that a person needs.
@@ -123,7 +147,12 @@ impl Client {
     /// Makes a client of a server. Nothing is connected yet. The head of an answer, and each part that follows, may take
     /// `answer_time_max`.
     pub(crate) fn new(server: ServerUrl, answer_time_max: Duration) -> Client {
-        Client { server, answer_time_max, connection: None }
+        Client { server, answer_time_max, ca_file: None, connection: None }
+    }
+
+    /// Believes the certificates in a file, in PEM, and no others.
+    pub(crate) fn believing(self, ca_file: Option<PathBuf>) -> Client {
+        Client { ca_file, ..self }
     }
 
     /// Gets a JSON document, as an operator.
@@ -277,13 +306,42 @@ impl Client {
         let connecting = tokio::time::timeout(CONNECT_TIME_MAX, connecting).await;
         let stream = connecting.map_err(|_| unreachable(std::io::ErrorKind::TimedOut.into()))?.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
-        let (connection, driver) = handshake(TokioIo::new(stream)).await.map_err(ClientError::Broken)?;
-        tokio::spawn(async move {
-            // Its failure is what the request under way reports.
-            let _ = driver.await;
-        });
-        Ok(connection)
+        let Some(name) = &self.server.tls_name else { return over(stream).await };
+        let shaken = tls_connector(self.ca_file.as_deref())?.connect(name.clone(), stream);
+        let shaken = tokio::time::timeout(CONNECT_TIME_MAX, shaken).await;
+        over(shaken.map_err(|_| unreachable(std::io::ErrorKind::TimedOut.into()))?.map_err(unreachable)?).await
     }
+}
+
+/// Speaks HTTP/1.1 over a stream.
+async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<SendRequest<Body>, ClientError> {
+    let (connection, driver) = handshake(TokioIo::new(stream)).await.map_err(ClientError::Broken)?;
+    tokio::spawn(async move {
+        // Its failure is what the request under way reports.
+        let _ = driver.await;
+    });
+    Ok(connection)
+}
+
+/// Makes what shakes hands with a server by TLS.
+fn tls_connector(ca_file: Option<&Path>) -> Result<TlsConnector, ClientError> {
+    let mut roots = RootCertStore::empty();
+    match ca_file {
+        Some(path) => {
+            let wrong = |said: String| ClientError::CaFile { path: path.to_path_buf(), said };
+            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
+                let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+            }
+        }
+        None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
+    }
+    if roots.is_empty() {
+        return Err(ClientError::NoRoots);
+    }
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(ClientError::Tls)?;
+    Ok(TlsConnector::from(Arc::new(builder.with_root_certificates(roots).with_no_client_auth())))
 }
 
 fn retry_after(response: &Response<Incoming>) -> Duration {
@@ -308,13 +366,18 @@ mod tests {
             ("http://kembali.example", "kembali.example:80"),
             ("http://[::1]", "[::1]:80"),
             ("http://[::1]:9", "[::1]:9"),
+            ("https://kembali.example", "kembali.example:443"),
+            ("https://127.0.0.1:8443/", "127.0.0.1:8443"),
+            ("https://[::1]", "[::1]:443"),
         ] {
             assert_eq!(url.parse::<ServerUrl>().expect(url).host_and_port, connect);
         }
         for url in [
             "",
             "localhost:8080",
-            "https://localhost",
+            "https://",
+            "https://a_b..c",
+            "ftp://localhost",
             "http://",
             "http:///",
             "http://:80",

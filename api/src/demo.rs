@@ -58,6 +58,7 @@ pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<
         registration: vec!["journey".to_owned()],
         partners: PartnerLimits::default(),
         people: PeopleLimits::default(),
+        tls: None,
     };
     let runtime = serve::runtime()?;
     let ready = runtime.block_on(serve::open(&settings))?;

@@ -52,11 +52,15 @@ struct ServerFlags {
     /// How many seconds the server may take to answer, and between parts of a long answer
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     answer_seconds_max: u64,
+    /// A file with certificates in PEM: the server's must be one of them, or made by one. Without it those are believed that the
+    /// system believes
+    #[arg(long, env = "KEMBALI_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 impl ServerFlags {
     fn client(self) -> Client {
-        Client::new(self.url, Duration::from_secs(self.answer_seconds_max))
+        Client::new(self.url, Duration::from_secs(self.answer_seconds_max)).believing(self.ca_file)
     }
 }
 
@@ -271,7 +275,11 @@ fn exit_of_client(error: &ClientError) -> Exit {
     match error {
         ClientError::Unreachable { .. } | ClientError::Broken(_) | ClientError::Slow(_) => Exit::Unreachable,
         ClientError::Refused { .. } => Exit::Refused,
-        ClientError::Unexpected(_) | ClientError::Request(_) => Exit::Failed,
+        ClientError::Unexpected(_)
+        | ClientError::Request(_)
+        | ClientError::CaFile { .. }
+        | ClientError::NoRoots
+        | ClientError::Tls(_) => Exit::Failed,
     }
 }
 
@@ -397,7 +405,8 @@ fn serve(settings: &settings::Settings) -> Result<(), serve::ServeError> {
         if settings.operator_token.is_none() {
             tracing::warn!("no operator token is set: operator routes are closed");
         }
-        tracing::info!("listening on http://{}", ready.address);
+        let scheme = if settings.tls.is_some() { "https" } else { "http" };
+        tracing::info!("listening on {scheme}://{}", ready.address);
         ready.run(stop).await
     })
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use kembali_engine::{Engine, EngineConfig, Fault, StartError, StartReport, StopError};
-use kembali_http::{BindError, Secret, Server, ServerConfig};
+use kembali_http::{BindError, Secret, Server, ServerConfig, Tls, TlsError};
 
 use crate::exit::Exit;
 use crate::settings::Settings;
@@ -16,6 +16,8 @@ use crate::settings::Settings;
 pub(crate) enum ServeError {
     #[error("the runtime cannot be started: {0}")]
     Runtime(io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
@@ -56,6 +58,7 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, ServeError> {
 
 /// Opens the ledger, recovers, and listens. Must run on the runtime.
 pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
+    let tls = settings.tls.as_ref().map(|(certificate, key)| Tls::load(certificate, key)).transpose()?;
     let config = EngineConfig {
         data_dir: settings.data_dir.clone(),
         shards: settings.shards,
@@ -75,6 +78,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     config.limits.connections_max = connections_max(config.limits.connections_max);
     config.limits.partners = settings.partners;
     config.limits.people = settings.people;
+    config.tls = tls.map(Arc::new);
     config.registration = settings.registration.clone();
     config.operator_token = settings.operator_token.clone().map(Secret::new);
     let server = Server::bind(config, engine.clone())?;

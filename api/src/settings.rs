@@ -19,9 +19,9 @@ pub(crate) const GENERATION_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
 const GENERATION_BYTES_MIN: u64 = 4_096;
 const OPERATOR_TOKEN_BYTES_MIN: usize = 16;
 
-/// The names that the environment may use. The last five are not settings of a server: three are of the client commands,
+/// The names that the environment may use. The last six are not settings of a server: four are of the client commands,
 /// two of the tests.
-const ENVIRONMENT: [&str; 19] = [
+const ENVIRONMENT: [&str; 22] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
@@ -36,7 +36,10 @@ const ENVIRONMENT: [&str; 19] = [
     "KEMBALI_PARTNER_REQUESTS_AT_ONCE",
     "KEMBALI_LOGIN_LIMIT_BY_ADDRESS",
     "KEMBALI_REGISTRATIONS_PER_MINUTE",
+    "KEMBALI_TLS_CERTIFICATE",
+    "KEMBALI_TLS_KEY",
     "KEMBALI_URL",
+    "KEMBALI_CA_FILE",
     "KEMBALI_API_KEY",
     "KEMBALI_API_SECRET",
     "KEMBALI_DEPTH",
@@ -48,7 +51,7 @@ const ENVIRONMENT: [&str; 19] = [
 pub(crate) struct Flags {
     /// A TOML file with any of: listen, data_dir, shards, generation_bytes, free_bytes_min, operator_token,
     /// installation_key, secrets_key, registration, partner_requests_per_second, partner_requests_at_once,
-    /// login_limit_by_address, registrations_per_minute
+    /// login_limit_by_address, registrations_per_minute, tls_certificate, tls_key
     #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -93,6 +96,13 @@ pub(crate) struct Flags {
     /// Customers that may register in a minute, all together [default: 60]
     #[arg(long, env = "KEMBALI_REGISTRATIONS_PER_MINUTE", value_name = "N")]
     registrations_per_minute: Option<NonZeroU32>,
+    /// A file with a certificate and those that prove it, in PEM. With it the server speaks TLS alone, and HTTP/2 too; it is read
+    /// again when it changes [default: none, and no TLS]
+    #[arg(long, env = "KEMBALI_TLS_CERTIFICATE", value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
+    /// The file with the private key of the certificate, in PEM
+    #[arg(long, env = "KEMBALI_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
 }
 
 /// What the file may hold.
@@ -112,6 +122,8 @@ struct File {
     partner_requests_at_once: Option<NonZeroU32>,
     login_limit_by_address: Option<bool>,
     registrations_per_minute: Option<NonZeroU32>,
+    tls_certificate: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
 }
 
 /// The settings of a server, checked.
@@ -128,6 +140,8 @@ pub(crate) struct Settings {
     pub(crate) registration: Vec<String>,
     pub(crate) partners: PartnerLimits,
     pub(crate) people: PeopleLimits,
+    /// The files of a certificate and of its key.
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
 }
 
 /// What is wrong with the settings.
@@ -151,6 +165,8 @@ pub(crate) enum SettingsError {
     InstallationKey,
     #[error("secrets_key must have 64 hex digits")]
     SecretsKey,
+    #[error("tls_certificate and tls_key go together: one of them is not set")]
+    Tls,
 }
 
 impl Flags {
@@ -183,6 +199,11 @@ impl Flags {
         let by_address = self.login_limit_by_address.or(file.login_limit_by_address).unwrap_or(people.by_address);
         let registrations_per_minute = self.registrations_per_minute.or(file.registrations_per_minute);
         let registrations_per_minute = registrations_per_minute.unwrap_or(people.registrations_per_minute);
+        let tls = match (self.tls_certificate.or(file.tls_certificate), self.tls_key.or(file.tls_key)) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => return Err(SettingsError::Tls),
+        };
         let generation_bytes = self.generation_bytes.or(file.generation_bytes).unwrap_or(GENERATION_BYTES_DEFAULT);
         if generation_bytes < GENERATION_BYTES_MIN {
             return Err(SettingsError::GenerationBytes(generation_bytes));
@@ -212,6 +233,7 @@ impl Flags {
             registration: self.registration.or(file.registration).unwrap_or_default(),
             partners: PartnerLimits { requests_per_second: per_second, requests_at_once: at_once },
             people: PeopleLimits { by_address, registrations_per_minute },
+            tls,
         })
     }
 }
@@ -257,7 +279,14 @@ impl fmt::Display for Settings {
         writeln!(out, "partner_requests_per_second = {}", self.partners.requests_per_second)?;
         writeln!(out, "partner_requests_at_once = {}", self.partners.requests_at_once)?;
         writeln!(out, "login_limit_by_address = {}", self.people.by_address)?;
-        write!(out, "registrations_per_minute = {}", self.people.registrations_per_minute)
+        writeln!(out, "registrations_per_minute = {}", self.people.registrations_per_minute)?;
+        match &self.tls {
+            Some((certificate, key)) => {
+                writeln!(out, "tls_certificate = {}", certificate.display())?;
+                write!(out, "tls_key = {}", key.display())
+            }
+            None => write!(out, "tls_certificate = (not set)"),
+        }
     }
 }
 
@@ -298,5 +327,7 @@ mod tests {
         assert!(shown.contains("secrets_key = (set)") && !shown.contains("0f0f"), "{shown}");
         let flags = Flags { secrets_key: Some("0f".into()), ..Flags::default() };
         assert!(matches!(flags.settings(), Err(SettingsError::SecretsKey)));
+        let flags = Flags { tls_key: Some("key.pem".into()), ..Flags::default() };
+        assert!(matches!(flags.settings(), Err(SettingsError::Tls)));
     }
 }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::partner_gate::PartnerLimits;
 use crate::people::limits::PeopleLimits;
+use crate::tls::Tls;
 use subtle::ConstantTimeEq as _;
 
 /// How the server is run.
@@ -17,6 +19,8 @@ pub struct ServerConfig {
     pub operator_token: Option<Secret>,
     /// Tenants in which anybody may register as a customer.
     pub registration: Vec<String>,
+    /// What is shown to clients that come by TLS, and then none come otherwise; none means that there is no TLS.
+    pub tls: Option<Arc<Tls>>,
     /// The limits.
     pub limits: Limits,
 }
@@ -25,7 +29,7 @@ impl ServerConfig {
     /// Listens at `listen`, without operators, within the usual limits.
     #[must_use]
     pub fn new(listen: SocketAddr) -> ServerConfig {
-        ServerConfig { listen, operator_token: None, registration: Vec::new(), limits: Limits::default() }
+        ServerConfig { listen, operator_token: None, registration: Vec::new(), tls: None, limits: Limits::default() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The server: HTTP in, the engine behind it, JSON out. No rule of the ledger is here, and no actor.
 //!
-//! Read in this order: [`routes`] (what there is), `server` (connections), `service` (one request), then `ingest`
+//! Read in this order: [`routes`] (what there is), `server` and `connection` (TLS and HTTP), `service` (one request), then `ingest`
 //! (booking purchases), `reads`, `apply` and `what_if` (everything an operator does), `feed` (the event stream). [`wire`] is what
 //! crosses the network, [`codes`] what can go wrong. [`openapi`] describes all of it, `docs` shows that to people.
 
@@ -11,6 +11,7 @@ mod auth;
 mod body;
 pub mod codes;
 mod config;
+mod connection;
 mod csv;
 mod cursor;
 mod docs;
@@ -32,6 +33,7 @@ mod server;
 mod service;
 pub mod signature;
 mod snapshots;
+mod tls;
 mod what_if;
 pub mod wire;
 
@@ -39,6 +41,7 @@ pub use config::{Limits, Secret, ServerConfig};
 pub use partner_gate::PartnerLimits;
 pub use people::limits::PeopleLimits;
 pub use server::{BindError, Server};
+pub use tls::{Tls, TlsError};
 pub use what_if::{BOUND_EXPECTED, document as what_if_document, parse_bound};
 pub use wire::catalogue::CatalogueFile;
 pub use wire::catalogue_draft::CatalogueFault;

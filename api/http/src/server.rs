@@ -1,30 +1,22 @@
-//! Connections: accept, serve, and stop so that what is in flight is finished. What is served is in `service`.
+//! The server: accept connections, and stop so that what is in flight is finished. One connection is in `connection`.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use axum::Router;
 use governor::clock::MonotonicClock;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use kembali_engine::Engine;
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_io_timeout::TimeoutStream;
 
 use crate::app::{App, router};
 use crate::config::{Limits, ServerConfig};
-use crate::feed::Switch;
+use crate::connection::{Shared, connection};
 use crate::partner_gate::PartnerGates;
 use crate::people::People;
 use crate::people::sessions::Peer;
 use crate::replays::Replays;
-use crate::service::serve;
 
 /// How long to wait after the system refused a connection for want of something.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
@@ -96,7 +88,9 @@ impl Server {
             subscribers: Arc::new(Semaphore::new(config.limits.subscribers_max)),
             part_change: Arc::default(),
         };
-        let router = router(app.clone());
+        let (router, tls) = (router(app.clone()), config.tls);
+        let look = tls.clone().map(|tls| tokio::spawn(tls.keep_looking()));
+        let shared = Arc::new(Shared { app, router, tls });
         let room = Arc::new(Semaphore::new(config.limits.connections_max));
         let (stop, stopping) = watch::channel(false);
         let mut connections = JoinSet::new();
@@ -107,9 +101,8 @@ impl Server {
                 match listener.accept().await {
                     Ok((stream, peer)) => {
                         let peer = Peer(peer.ip());
-                        let connection =
-                            connection((stream, peer), app.clone(), router.clone(), stopping.clone(), permit);
-                        connections.spawn(connection);
+                        let (shared, stopping) = (Arc::clone(&shared), stopping.clone());
+                        connections.spawn(connection((stream, peer), shared, stopping, permit));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "accepting a connection failed");
@@ -125,6 +118,9 @@ impl Server {
             () = accept => (),
         }
         drop(listener);
+        if let Some(look) = look {
+            look.abort();
+        }
         finish(connections, &stop, config.limits).await;
         Ok(())
     }
@@ -137,56 +133,5 @@ async fn finish(mut connections: JoinSet<()>, stop: &watch::Sender<bool>, limits
     if timeout(limits.shutdown_time_max, all_finished).await.is_err() {
         tracing::warn!(connections = connections.len(), "connections are cut off");
         connections.shutdown().await;
-    }
-}
-
-async fn connection(
-    (stream, peer): (TcpStream, Peer),
-    app: App,
-    router: Router,
-    mut stopping: watch::Receiver<bool>,
-    _permit: OwnedSemaphorePermit,
-) {
-    // Answers are written whole; waiting to fill a packet would only delay them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "setting TCP_NODELAY");
-    }
-    // Who asks and never reads must not keep a place, nor the answers that wait for it, for ever.
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(app.limits.write_stall_max));
-    let stream = Box::pin(stream);
-    let head_time_max = app.limits.head_time_max;
-    let switch = Switch::default();
-    let service = service_fn(|request| {
-        let (app, router, switch) = (&app, &router, &switch);
-        async move { Ok::<_, Infallible>(serve(app, router, (switch, peer), request).await) }
-    });
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(head_time_max)
-            .half_close(true)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades()
-    );
-    let served = tokio::select! {
-        served = connection.as_mut() => Some(served),
-        // It is sent once; an error means that the server is gone, which stops too.
-        _ = stopping.wait_for(|stopping| *stopping) => None,
-    };
-    let served = match served {
-        Some(served) => served,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended");
-        return;
-    }
-    // It is no HTTP any more: the task goes on as the subscriber's, so that it counts and stops like any other.
-    if let Some(subscriber) = switch.take() {
-        subscriber.run(stopping).await;
     }
 }

@@ -5,7 +5,8 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Request, StatusCode};
 use tower::ServiceExt as _;
@@ -14,10 +15,10 @@ use crate::admission::{self, Entered};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes::{self, Code};
+use crate::connection::Origin;
 use crate::feed::{self, Switch};
 use crate::ingest;
 use crate::partner_gate::{Rate, until_sent};
-use crate::people::sessions::Peer;
 use crate::problem::Problem;
 use crate::reads::Json;
 use crate::request_id::{self, RequestId};
@@ -28,10 +29,10 @@ use crate::wire::health::{Health, Status};
 pub(crate) async fn serve(
     app: &App,
     router: &Router,
-    (switch, peer): (&Switch, Peer),
+    (switch, origin): (&Switch, Origin),
     mut request: Request<Incoming>,
 ) -> Response {
-    request.extensions_mut().insert(peer);
+    request.extensions_mut().insert(origin.peer);
     let request_id = RequestId::of(request.headers());
     let mut rate = None;
     let mut response = match dispatch(app, router, switch, request.map(Body::new), (&request_id, &mut rate)).await {
@@ -45,13 +46,16 @@ pub(crate) async fn serve(
     if let Some(rate) = rate {
         rate.write(response.headers_mut());
     }
-    secure(response.headers_mut());
+    secure(response.headers_mut(), origin.is_encrypted);
     response
 }
 
 /// Says to browsers and caches what every answer is: nothing to run, to frame, to guess the type of, or to keep. What an answer
 /// says itself stays.
-fn secure(headers: &mut HeaderMap) {
+fn secure(headers: &mut HeaderMap, is_encrypted: bool) {
+    if is_encrypted {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),

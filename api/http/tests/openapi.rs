@@ -416,6 +416,14 @@ async fn every_operation_answers_as_described() {
         let template = template_of(path.split('?').next().unwrap()).unwrap();
         seen.insert((template, METHODS.into_iter().find(|own| own.eq_ignore_ascii_case(method)).unwrap()));
     }
+    let ann = format!("/v1/customers/{}", registered["account"]["customer"].as_str().unwrap());
+    let export = format!("{ann}/export");
+    assert_eq!(harness.get(&format!("{export}?tenant=journey")).await.status, 200);
+    seen.insert((template_of(&export).unwrap(), "get"));
+    let erase = format!("{ann}/erase");
+    let erased = harness.operator("POST", &format!("{erase}?tenant=journey"), r#"{"reason":"asked to"}"#).await;
+    assert_eq!(erased.status, 200, "{}", erased.text());
+    seen.insert((template_of(&erase).unwrap(), "post"));
     assert_eq!(harness.operator("POST", "/v1/signing-keys", "").await.status, 201);
     seen.insert(("/v1/signing-keys", "post"));
     seen.insert(("/v1/auth/register", "post"));

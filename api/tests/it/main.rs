@@ -4,6 +4,7 @@ mod apply;
 mod client;
 mod damage;
 mod earning_model;
+mod encrypted;
 mod export;
 mod fake;
 mod full_disk;

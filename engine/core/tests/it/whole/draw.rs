@@ -166,7 +166,7 @@ fn any_wallets() -> BoxedStrategy<Verb> {
         5 => Just(WalletStatus::Closed),
     ];
     let status = (any_other_wallet(), status).prop_map(|(wallet, status)| Verb::Status(wallet, status));
-    prop_oneof![2 => Just(Verb::Create), 9 => Just(Verb::Open), 3 => any_wallet().prop_map(Verb::Rename), 14 => status, 1 => Just(Verb::Erase)]
+    prop_oneof![2 => Just(Verb::Create), 8 => Just(Verb::Open), 2 => any_wallet().prop_map(Verb::Rename), 14 => status, 1 => Just(Verb::Erase)]
         .boxed()
 }
 
