@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
+use http_body_util::BodyExt as _;
 use hyper::Request;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
@@ -35,6 +36,10 @@ const STREAMS_MAX: u32 = 128;
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// How long a connection of HTTP/2 that is told to end may take to say that it has read that.
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
+
+/// How much of a body, and for how long, is read that nobody wants.
+const LINGER_BYTES_MAX: usize = 32 * 1024 * 1024;
+const LINGER_MAX: Duration = Duration::from_secs(10);
 
 /// What every connection needs.
 pub(crate) struct Shared {
@@ -138,6 +143,7 @@ async fn http_2(
         let (shared, under_way) = (Arc::clone(&shared), UnderWay::of(&activity));
         async move {
             // A connection of HTTP/2 is switched to nothing else: who asks for the event stream is told so.
+            let request = request.map(|body| Lingering(Some(body)));
             let response = serve(&shared.app, &shared.router, (&Switch::default(), origin), request).await;
             Ok::<_, Infallible>(response.map(|body| Watched { body, under_way }))
         }
@@ -178,6 +184,45 @@ async fn http_2(
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// The body of a request of HTTP/2. Who gives it up before its end leaves a stream that is reset behind the answer, and some clients
+/// throw the answer away then: so the rest is read and forgotten, as far as that is not asked too much.
+struct Lingering(Option<Incoming>);
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        let Some(mut body) = self.0.take().filter(|body| !body.is_end_stream()) else { return };
+        tokio::spawn(timeout(LINGER_MAX, async move {
+            let mut left = LINGER_BYTES_MAX;
+            while let Some(Ok(frame)) = body.frame().await {
+                match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                    Some(less) => left = less,
+                    None => return,
+                }
+            }
+        }));
+    }
+}
+
+impl HttpBody for Lingering {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.0 {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
     }
 }
 

@@ -1,9 +1,8 @@
 //! One request: its id, its route, its caller (see [`crate::admission`]), then whoever serves it. Every refusal is written out here.
 
-use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::response::{IntoResponse as _, Response};
-use hyper::body::Incoming;
+use axum::{BoxError, Router};
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
@@ -26,12 +25,15 @@ use crate::routes::{self, Endpoint, Found};
 use crate::wire::health::{Health, Status};
 
 /// Serves one request.
-pub(crate) async fn serve(
+pub(crate) async fn serve<B>(
     app: &App,
     router: &Router,
     (switch, origin): (&Switch, Origin),
-    mut request: Request<Incoming>,
-) -> Response {
+    mut request: Request<B>,
+) -> Response
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     request.extensions_mut().insert(origin.peer);
     let request_id = RequestId::of(request.headers());
     let mut rate = None;
