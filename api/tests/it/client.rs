@@ -16,7 +16,7 @@ fn ended(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn a_wrong_address_is_a_wrong_command_line() {
-    for url in ["localhost:8080", "https://localhost", "http://", "http://a/b", "http://a:b", "http://user@a"] {
+    for url in ["localhost:8080", "ftp://localhost", "http://", "http://a/b", "http://a:b", "http://user@a"] {
         let what_if = ["what-if", "--catalogue", "x.toml"];
         for command in
             [&["apply", "--yes", "x.toml"][..], &["export", "--tenant", "t"], &["send", "x.ndjson"], &what_if]
