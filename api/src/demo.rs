@@ -24,6 +24,8 @@ const OPERATOR_TOKEN: &str = "demo-operator-token";
 const INSTALLATION_KEY: &[u8; 32] = b"demo key known to all, no secret";
 /// Known to everybody too.
 const SECRETS_KEY: &[u8; 32] = b"demo key of secrets, none itself";
+/// And so is this.
+const KEZBEK_ENCRYPT_KEY: &str = "demo key of journey ids";
 /// The server is this process; what takes it longer has gone wrong.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 /// A household of the sample whose journey is worth a look.
@@ -59,6 +61,7 @@ pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<
         partners: PartnerLimits::default(),
         people: PeopleLimits::default(),
         tls: None,
+        kezbek: Some(("journey".to_owned(), KEZBEK_ENCRYPT_KEY.to_owned())),
     };
     let runtime = serve::runtime()?;
     let ready = runtime.block_on(serve::open(&settings))?;

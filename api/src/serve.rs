@@ -5,8 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use kembali_adapters::{KezBek, KezBekError};
 use kembali_engine::{Engine, EngineConfig, Fault, StartError, StartReport, StopError};
-use kembali_http::{BindError, Secret, Server, ServerConfig, Tls, TlsError};
+use kembali_http::{Adapter, BindError, Secret, Server, ServerConfig, Tls, TlsError};
 
 use crate::exit::Exit;
 use crate::settings::Settings;
@@ -18,6 +19,8 @@ pub(crate) enum ServeError {
     Runtime(io::Error),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    KezBek(#[from] KezBekError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
@@ -59,6 +62,10 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, ServeError> {
 /// Opens the ledger, recovers, and listens. Must run on the runtime.
 pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     let tls = settings.tls.as_ref().map(|(certificate, key)| Tls::load(certificate, key)).transpose()?;
+    let mut adapters: Vec<Arc<dyn Adapter>> = Vec::new();
+    if let Some((tenant, encrypt_key)) = &settings.kezbek {
+        adapters.push(Arc::new(KezBek::new(tenant.clone(), encrypt_key)?));
+    }
     let config = EngineConfig {
         data_dir: settings.data_dir.clone(),
         shards: settings.shards,
@@ -79,6 +86,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     config.limits.partners = settings.partners;
     config.limits.people = settings.people;
     config.tls = tls.map(Arc::new);
+    config.adapters = adapters;
     config.registration = settings.registration.clone();
     config.operator_token = settings.operator_token.clone().map(Secret::new);
     let server = Server::bind(config, engine.clone())?;

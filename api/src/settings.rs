@@ -18,10 +18,11 @@ const DATA_DIR_DEFAULT: &str = "kembali-data";
 pub(crate) const GENERATION_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
 const GENERATION_BYTES_MIN: u64 = 4_096;
 const OPERATOR_TOKEN_BYTES_MIN: usize = 16;
+const KEZBEK_KEY_BYTES_MIN: usize = 16;
 
 /// The names that the environment may use. The last six are not settings of a server: four are of the client commands,
 /// two of the tests.
-const ENVIRONMENT: [&str; 22] = [
+const ENVIRONMENT: [&str; 24] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
@@ -38,6 +39,8 @@ const ENVIRONMENT: [&str; 22] = [
     "KEMBALI_REGISTRATIONS_PER_MINUTE",
     "KEMBALI_TLS_CERTIFICATE",
     "KEMBALI_TLS_KEY",
+    "KEMBALI_KEZBEK_TENANT",
+    "KEMBALI_KEZBEK_ENCRYPT_KEY",
     "KEMBALI_URL",
     "KEMBALI_CA_FILE",
     "KEMBALI_API_KEY",
@@ -51,7 +54,8 @@ const ENVIRONMENT: [&str; 22] = [
 pub(crate) struct Flags {
     /// A TOML file with any of: listen, data_dir, shards, generation_bytes, free_bytes_min, operator_token,
     /// installation_key, secrets_key, registration, partner_requests_per_second, partner_requests_at_once,
-    /// login_limit_by_address, registrations_per_minute, tls_certificate, tls_key
+    /// login_limit_by_address, registrations_per_minute, tls_certificate, tls_key,
+    /// kezbek_tenant, kezbek_encrypt_key
     #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -103,6 +107,12 @@ pub(crate) struct Flags {
     /// The file with the private key of the certificate, in PEM
     #[arg(long, env = "KEMBALI_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// The tenant whose clients speak KezBek's API, beside the native one [default: none]
+    #[arg(long, env = "KEMBALI_KEZBEK_TENANT", value_name = "TENANT")]
+    kezbek_tenant: Option<String>,
+    /// What KezBek's journey ids are encrypted under: its ENCRYPT_KEY, or any other text of 16 bytes or more
+    #[arg(long, env = "KEMBALI_KEZBEK_ENCRYPT_KEY", value_name = "TEXT", hide_env_values = true)]
+    kezbek_encrypt_key: Option<String>,
 }
 
 /// What the file may hold.
@@ -124,6 +134,8 @@ struct File {
     registrations_per_minute: Option<NonZeroU32>,
     tls_certificate: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    kezbek_tenant: Option<String>,
+    kezbek_encrypt_key: Option<String>,
 }
 
 /// The settings of a server, checked.
@@ -142,6 +154,8 @@ pub(crate) struct Settings {
     pub(crate) people: PeopleLimits,
     /// The files of a certificate and of its key.
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    /// The tenant of KezBek's clients, and what journey ids are encrypted under.
+    pub(crate) kezbek: Option<(String, String)>,
 }
 
 /// What is wrong with the settings.
@@ -167,6 +181,10 @@ pub(crate) enum SettingsError {
     SecretsKey,
     #[error("tls_certificate and tls_key go together: one of them is not set")]
     Tls,
+    #[error(
+        "kezbek_tenant and kezbek_encrypt_key go together, and the second has {KEZBEK_KEY_BYTES_MIN} bytes or more"
+    )]
+    KezBek,
 }
 
 impl Flags {
@@ -204,6 +222,12 @@ impl Flags {
             (None, None) => None,
             _ => return Err(SettingsError::Tls),
         };
+        let encrypt_key = self.kezbek_encrypt_key.or(file.kezbek_encrypt_key);
+        let kezbek = match (self.kezbek_tenant.or(file.kezbek_tenant), encrypt_key) {
+            (Some(tenant), Some(key)) if KEZBEK_KEY_BYTES_MIN <= key.len() => Some((tenant, key)),
+            (None, None) => None,
+            _ => return Err(SettingsError::KezBek),
+        };
         let generation_bytes = self.generation_bytes.or(file.generation_bytes).unwrap_or(GENERATION_BYTES_DEFAULT);
         if generation_bytes < GENERATION_BYTES_MIN {
             return Err(SettingsError::GenerationBytes(generation_bytes));
@@ -234,6 +258,7 @@ impl Flags {
             partners: PartnerLimits { requests_per_second: per_second, requests_at_once: at_once },
             people: PeopleLimits { by_address, registrations_per_minute },
             tls,
+            kezbek,
         })
     }
 }
@@ -286,7 +311,9 @@ impl fmt::Display for Settings {
                 write!(out, "tls_key = {}", key.display())
             }
             None => write!(out, "tls_certificate = (not set)"),
-        }
+        }?;
+        let tenant = self.kezbek.as_ref().map_or("(not set)", |(tenant, _)| tenant);
+        write!(out, "\nkezbek_tenant = {tenant}\nkezbek_encrypt_key = {}", hidden(self.kezbek.is_some()))
     }
 }
 
@@ -327,6 +354,11 @@ mod tests {
         assert!(shown.contains("secrets_key = (set)") && !shown.contains("0f0f"), "{shown}");
         let flags = Flags { secrets_key: Some("0f".into()), ..Flags::default() };
         assert!(matches!(flags.settings(), Err(SettingsError::SecretsKey)));
+        for (tenant, key) in [(Some("a"), None), (None, Some("a text of 16 bytes")), (Some("a"), Some("S3cret"))] {
+            let (kezbek_tenant, kezbek_encrypt_key) = (tenant.map(str::to_owned), key.map(str::to_owned));
+            let flags = Flags { kezbek_tenant, kezbek_encrypt_key, ..Flags::default() };
+            assert!(matches!(flags.settings(), Err(SettingsError::KezBek)));
+        }
         let flags = Flags { tls_key: Some("key.pem".into()), ..Flags::default() };
         assert!(matches!(flags.settings(), Err(SettingsError::Tls)));
     }

@@ -16,8 +16,8 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::handle::Engine;
 use crate::profile_keys::{
-    ACCOUNT_PREFIX, ProfileChange, account_key, accounts_indexed_key, accounts_prefix, customer_account_key, stored_at,
-    username_key,
+    ACCOUNT_PREFIX, ProfileChange, account_key, accounts_indexed_key, accounts_prefix, alias_key, customer_account_key,
+    stored_at, username_key,
 };
 use crate::request::{AdministerError, CustomerRef, ReadError, ReadOnly, Stopped};
 use crate::start::StartError;
@@ -124,6 +124,8 @@ pub struct NewAccount {
     pub standing: AccountStanding,
     /// Whose purchases and wallets it may see, of a customer's.
     pub customer: Option<CustomerId>,
+    /// The text of the alias that will name the customer, of one who is not there yet.
+    pub alias: Option<String>,
     /// The hash of its password.
     pub password: String,
 }
@@ -305,7 +307,7 @@ impl Engine {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(AccountError::Random)?;
         let id = AccountId::drawn(u128::from_be_bytes(id));
-        let NewAccount { tenant, username, standing, customer, password } = new;
+        let NewAccount { tenant, username, standing, customer, alias, password } = new;
         let created_at = self.wall();
         let account = Account { id, tenant, username, standing, customer, password, created_at, sessions: Vec::new() };
         let actor = match actor {
@@ -316,6 +318,7 @@ impl Engine {
         self.write_down(tenant, actor, act).await?;
         let name = username_key(&self.inner.naming.username(tenant, &account.username));
         let mut entries = vec![(stored_at(name), id.0.to_be_bytes().to_vec())];
+        entries.extend(customer.zip(alias).map(|(id, text)| (stored_at(alias_key(id)), text.into_bytes())));
         entries.extend(customer.map(|customer| (stored_at(customer_account_key(customer, id)), Vec::new())));
         self.store_account(account, entries, one_at_a_time).await
     }

@@ -10,6 +10,7 @@ use kembali_engine::{Engine, TotalsView};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
+use crate::adapter::Adapter;
 use crate::auth::Identity;
 use crate::codes;
 use crate::config::{Limits, Secret};
@@ -41,6 +42,8 @@ pub(crate) struct App {
     pub(crate) key_uses: Arc<KeyUses>,
     /// When that was.
     pub(crate) started_at: Instant,
+    /// What serves paths of other systems.
+    pub(crate) adapters: Arc<[Arc<dyn Adapter>]>,
     /// Held while one part of the rules is read, changed and applied: parts never conflict with each other.
     pub(crate) part_change: Arc<Mutex<()>>,
 }

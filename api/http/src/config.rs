@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::adapter::Adapter;
 use crate::partner_gate::PartnerLimits;
 use crate::people::limits::PeopleLimits;
 use crate::tls::Tls;
@@ -19,6 +20,8 @@ pub struct ServerConfig {
     pub operator_token: Option<Secret>,
     /// Tenants in which anybody may register as a customer.
     pub registration: Vec<String>,
+    /// What serves paths of other systems.
+    pub adapters: Vec<Arc<dyn Adapter>>,
     /// What is shown to clients that come by TLS, and then none come otherwise; none means that there is no TLS.
     pub tls: Option<Arc<Tls>>,
     /// The limits.
@@ -29,7 +32,14 @@ impl ServerConfig {
     /// Listens at `listen`, without operators, within the usual limits.
     #[must_use]
     pub fn new(listen: SocketAddr) -> ServerConfig {
-        ServerConfig { listen, operator_token: None, registration: Vec::new(), tls: None, limits: Limits::default() }
+        ServerConfig {
+            listen,
+            operator_token: None,
+            registration: Vec::new(),
+            adapters: Vec::new(),
+            tls: None,
+            limits: Limits::default(),
+        }
     }
 }
 

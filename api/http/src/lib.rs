@@ -4,6 +4,7 @@
 //! (booking purchases), `reads`, `apply` and `what_if` (everything an operator does), `feed` (the event stream). [`wire`] is what
 //! crosses the network, [`codes`] what can go wrong. [`openapi`] describes all of it, `docs` shows that to people.
 
+mod adapter;
 mod admission;
 mod app;
 mod apply;
@@ -37,6 +38,7 @@ mod tls;
 mod what_if;
 pub mod wire;
 
+pub use adapter::{Adapter, Answer, Native};
 pub use config::{Limits, Secret, ServerConfig};
 pub use partner_gate::PartnerLimits;
 pub use people::limits::PeopleLimits;

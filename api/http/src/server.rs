@@ -82,6 +82,7 @@ impl Server {
             replays: Arc::new(Replays::new(config.limits.signatures_max)),
             partner_gates: Arc::new(PartnerGates::new(config.limits.partners, MonotonicClock)),
             key_uses: Arc::default(),
+            adapters: config.adapters.into(),
             engine,
             operator_token: config.operator_token.map(Arc::new),
             limits: config.limits,

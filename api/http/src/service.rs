@@ -10,6 +10,7 @@ use hyper::header::{
 use hyper::{Request, StatusCode};
 use tower::ServiceExt as _;
 
+use crate::adapter::adapt;
 use crate::admission::{self, Entered};
 use crate::app::App;
 use crate::auth::Identity;
@@ -68,7 +69,7 @@ fn secure(headers: &mut HeaderMap, is_encrypted: bool) {
     }
 }
 
-async fn dispatch(
+pub(crate) async fn dispatch(
     app: &App,
     router: &Router,
     switch: &Switch,
@@ -82,7 +83,11 @@ async fn dispatch(
             problem.allow = Some(allow);
             return Err(problem);
         }
-        Found::Nothing => return Err(Problem::new(&codes::ROUTE_UNKNOWN)),
+        Found::Nothing => {
+            let adapter = app.adapters.iter().find(|adapter| adapter.takes(request.uri().path()));
+            let adapter = adapter.ok_or_else(|| Problem::new(&codes::ROUTE_UNKNOWN))?;
+            return adapt(app, router, adapter.as_ref(), request, request_id).await;
+        }
     };
     let Entered { identity, mut request, permit } = admission::enter(app, route, request, rate).await?;
     let response = match (route.endpoint, identity) {

@@ -8,6 +8,7 @@ mod encrypted;
 mod export;
 mod fake;
 mod full_disk;
+mod kezbek;
 mod kills;
 mod model;
 mod program;

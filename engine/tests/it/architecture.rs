@@ -13,7 +13,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("kembali-snapshots", &["kembali-core", "kembali-journal"]),
     ("kembali-engine", &["kembali-core", "kembali-journal", "kembali-machine", "kembali-snapshots"]),
     ("kembali-http", &["kembali-core", "kembali-engine"]),
-    ("kembali-api", &["kembali-engine", "kembali-http"]),
+    ("kembali-adapters", &["kembali-core", "kembali-engine", "kembali-http"]),
+    ("kembali-api", &["kembali-adapters", "kembali-engine", "kembali-http"]),
     ("kembali-benches", &["kembali-core", "kembali-journal", "kembali-machine"]),
     ("kembali-loadtest", &[]),
 ];
@@ -24,7 +25,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sled", &["kembali-journal"]),
     ("bincode", &["kembali-journal"]),
     ("actix", &["kembali-engine"]),
-    ("hyper", &["kembali-http", "kembali-api", "kembali-loadtest"]),
+    ("hyper", &["kembali-adapters", "kembali-http", "kembali-api", "kembali-loadtest"]),
     ("hyper-util", &["kembali-http", "kembali-api", "kembali-loadtest"]),
     ("axum", &["kembali-http"]),
     ("tokio-tungstenite", &["kembali-http"]),

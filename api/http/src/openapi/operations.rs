@@ -29,7 +29,8 @@ use crate::wire::refund::NewRefund;
 use crate::wire::result::{PurchaseResult, RefundedPurchase};
 use crate::wire::review::ReviewPage;
 use crate::wire::session::{
-    AccountPatch, AccountShown, Login, NewAccountBody, PasswordChange, Refresh, SessionTokens, SigningKeyRotated,
+    AccountPatch, AccountShown, Login, NewAccountBody, PasswordChange, Refresh, Registration, SessionTokens,
+    SigningKeyRotated,
 };
 use crate::wire::statement::Statement;
 use crate::wire::transfer::NewTransfer;
@@ -357,10 +358,10 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .gives(schemas.reply(apply::standing::patch)),
         Endpoint::Register => Outline::new("register", PEOPLE, "Register as a customer")
             .says(
-                "Where the server lets anybody do so in the tenant. The username is an e-mail address that no customer has; it \
-                 becomes the customer's. The answer logs in.",
+                "Where the server lets anybody do so in the tenant. The customer is named by an e-mail address that no \
+                 customer has, which is the username too where nothing else is. The answer logs in.",
             )
-            .takes(schemas.body::<Login>("Who registers."))
+            .takes(schemas.body::<Registration>("Who registers."))
             .gives_as(201, json(StatusCode::CREATED, schemas.of::<SessionTokens>()).description("Registered and logged in.")),
         Endpoint::Login => Outline::new("login", PEOPLE, "Log in")
             .says("Tries are counted, of each account and from each address, and slowed down.")

@@ -42,7 +42,7 @@ pub(crate) async fn post(
     let customer = customer_of(&app, &rules, role, customer).await?;
     let password = app.people.passwords.hash(password).await?;
     let standing = AccountStanding { role: role.role(), is_suspended: false };
-    let new = NewAccount { tenant: rules.tenant, username, standing, customer, password };
+    let new = NewAccount { tenant: rules.tenant, username, standing, customer, alias: None, password };
     let account = app.engine.create_account(NewActor::Other(identity.actor()?), new).await?;
     Ok((StatusCode::CREATED, Json(AccountShown::of(&account, &rules))))
 }

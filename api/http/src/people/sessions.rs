@@ -25,7 +25,9 @@ use crate::query::Query;
 use crate::reads::Json;
 use crate::routes::Endpoint;
 use crate::wire::purchase::{customer_by_email, has_chars};
-use crate::wire::session::{AccountShown, Jwks, Login, PasswordChange, Refresh, SessionTokens, SessionsEnded};
+use crate::wire::session::{
+    AccountShown, Jwks, Login, PasswordChange, Refresh, Registration, SessionTokens, SessionsEnded,
+};
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
@@ -43,14 +45,16 @@ pub(crate) async fn register(
     Query::parse(request.uri(), parameters::of(Endpoint::Register))?;
     app.people.tokens()?;
     app.people.limits.address(address)?;
-    let Login { tenant, username, password } = body_of(&app, request).await?;
+    let Registration { tenant, username, password, email } = body_of(&app, request).await?;
     let closed = || Problem::new(&codes::REGISTRATION_CLOSED);
     if !app.people.registration.contains(&tenant) {
         return Err(closed());
     }
     let rules = app.engine.catalogue(&tenant, None).await?.ok_or_else(closed)?;
-    let customer = customer_by_email(&username)
-        .ok_or_else(|| Problem::new(&codes::FIELD_INVALID).pointer("/username").detail("must be an e-mail address"))?;
+    let (text, pointer) = email.map_or_else(|| (username.clone(), "/username"), |email| (email, "/email"));
+    let no_address = || Problem::new(&codes::FIELD_INVALID).pointer(pointer).detail("must be an e-mail address");
+    // Visible ASCII, as of usernames: two addresses that look alike must not be two customers.
+    let customer = customer_by_email(&text).filter(|_| is_plain(&text)).ok_or_else(no_address)?;
     check_username(&username)?;
     let password = checked_password(password, "/password")?;
     if app.engine.customer(rules.tenant, &customer).await?.is_some() {
@@ -64,7 +68,9 @@ pub(crate) async fn register(
         return Err(Problem::new(&codes::CUSTOMER_EXISTS));
     }
     let standing = AccountStanding { role: Role::Customer, is_suspended: false };
-    let new = NewAccount { tenant: rules.tenant, username, standing, customer: Some(customer), password };
+    // The customer comes to be after the account, at this log-in or at a later one, and so by an address that is kept with it.
+    let new =
+        NewAccount { tenant: rules.tenant, username, standing, customer: Some(customer), alias: Some(text), password };
     let account = app.engine.create_account(NewActor::Own, new).await?;
     Ok((StatusCode::CREATED, Json(open_session(&app, &account, &rules).await?)))
 }
@@ -134,7 +140,8 @@ async fn ensure_customer(app: &App, account: &Account) -> Result<(), Problem> {
     if app.engine.customer(account.tenant, &CustomerRef::Id(customer)).await?.is_some() {
         return Ok(());
     }
-    let Some(email) = customer_by_email(&account.username) else { return Ok(()) };
+    let alias = app.engine.alias_text(customer)?.unwrap_or_else(|| account.username.clone());
+    let Some(email) = customer_by_email(&alias) else { return Ok(()) };
     let request = OperationRequest {
         tenant: account.tenant,
         actor: Actor::Person(account.id, account.standing.role),
@@ -297,9 +304,14 @@ pub(super) fn checked_password(password: String, pointer: &'static str) -> Resul
     Err(Problem::new(&codes::FIELD_INVALID).pointer(pointer).detail(detail))
 }
 
+/// Returns true for text that looks like no other.
+fn is_plain(text: &str) -> bool {
+    USERNAME_CHARS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// Takes a username of visible ASCII, so that none looks like another.
 pub(super) fn check_username(username: &str) -> Result<(), Problem> {
-    if USERNAME_CHARS.contains(&username.len()) && username.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if is_plain(username) {
         return Ok(());
     }
     let (min, max) = (USERNAME_CHARS.start(), USERNAME_CHARS.end());

@@ -10,13 +10,39 @@ use super::fault::{Field, Form, optional, required};
 use super::instant::{Rfc3339, UuidText};
 use super::operation::OperationBody;
 
-/// Who logs in, or registers.
+/// Who registers as a customer.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Registration {
+    /// The tenant's slug.
+    pub(crate) tenant: String,
+    /// What to log in by; letter case does not count. Without `email` it is the e-mail address that names the customer.
+    #[schema(min_length = 3, max_length = 128)]
+    pub(crate) username: String,
+    /// The password.
+    #[schema(min_length = 10, max_length = 128)]
+    pub(crate) password: String,
+    /// The e-mail address that names the customer.
+    #[schema(nullable = false)]
+    pub(crate) email: Option<String>,
+}
+
+impl OperationBody for Registration {
+    const FIELDS: &'static [Field] = &[
+        required("tenant", Form::Text),
+        required("username", Form::Text),
+        required("password", Form::Text),
+        optional("email", Form::Text),
+    ];
+}
+
+/// Who logs in.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Login {
     /// The tenant's slug.
     pub(crate) tenant: String,
-    /// The username; letter case does not count. Who registers takes an e-mail address.
+    /// The username; letter case does not count.
     #[schema(min_length = 3, max_length = 128)]
     pub(crate) username: String,
     /// The password.

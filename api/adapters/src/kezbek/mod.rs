@@ -1,0 +1,114 @@
+//! KezBek: eight services behind one gateway, each under a prefix of its own, such as `/transaction/api/v1/new-transaction`.
+//!
+//! [`journey`] is what partners show, [`call`] asks the native API, [`envelope`] is what answers look like; the other modules are the
+//! services. What of KezBek is not here, and what differs on purpose, is in `docs/kezbek.md`.
+
+mod call;
+mod customers;
+mod envelope;
+mod journey;
+mod people;
+mod transactions;
+mod wallets;
+
+use std::fmt;
+
+use hyper::body::Bytes;
+use hyper::{Method, Request};
+use kembali_http::{Adapter, Answer, Native};
+
+use self::call::Call;
+use self::envelope::{Done, Refusal};
+pub use self::journey::JourneyError as KezBekError;
+use self::journey::JourneyKey;
+
+/// The services, as the gateway names them.
+const SERVICES: [&str; 8] =
+    ["authenticator", "customer", "loyalty", "mailer", "partner", "promo", "transaction", "wallet"];
+
+/// The adapter of one tenant's clients.
+pub struct KezBek {
+    tenant: String,
+    journey_key: JourneyKey,
+}
+
+impl fmt::Debug for KezBek {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "KezBek({})", self.tenant)
+    }
+}
+
+impl KezBek {
+    /// Makes the adapter of a tenant. `encrypt_key` is what journey ids are encrypted under.
+    ///
+    /// # Errors
+    ///
+    /// [`KezBekError`].
+    pub fn new(tenant: String, encrypt_key: &str) -> Result<KezBek, KezBekError> {
+        Ok(KezBek { tenant, journey_key: JourneyKey::derive(encrypt_key)? })
+    }
+
+    async fn answer(&self, request: Request<Bytes>, native: Native<'_>) -> Result<Done, Refusal> {
+        let call = Call::new(native, request.headers(), &self.tenant);
+        let path = request.uri().path().to_owned();
+        let parts: Vec<&str> = path.split('/').skip(1).collect();
+        let [service, "api", "v1", route @ ..] = parts.as_slice() else { return Err(Refusal::no_route(&request)) };
+        let (get, body) = (request.method() == Method::GET, request.body());
+        match (*service, get, route) {
+            ("transaction", false, ["generate-journey-id"]) => {
+                transactions::generate_journey_id(&self.journey_key, call, body).await
+            }
+            ("transaction", false, ["new-transaction"]) => {
+                transactions::new_transaction(&self.journey_key, call, body).await
+            }
+            ("authenticator", false, ["register"]) => people::register(call, body).await,
+            ("authenticator", false, ["login"]) => people::login(call, body).await,
+            ("authenticator" | "customer", true, ["try-get-me"]) => people::me(call).await,
+            ("customer", true, ["get-wallet-ballance"]) => customers::balance(call).await,
+            ("customer", true, ["get-info-loyalty"]) => customers::own_loyalty(call).await,
+            ("customer", false, ["try-new-customer"]) => customers::create(call, body).await,
+            ("customer", true, ["try-info-customer-by-id", id]) => customers::by_id(call, id).await,
+            ("customer", true, ["try-info-customer-by-email", email]) => customers::by_email(call, email).await,
+            ("customer", true, ["try-info-customer-by-cognito", id]) => customers::by_account(call, id).await,
+            ("loyalty", true, ["try-tier-master-point"]) => customers::tiers(call).await,
+            ("loyalty", true, ["try-loyalty-actual", id]) => customers::loyalty(call, id).await,
+            ("loyalty", true, ["try-loyalty-history", id]) => customers::loyalty_history(call, id).await,
+            ("wallet", false, ["try-new-transaction"]) => wallets::adjust(call, body).await,
+            ("wallet", false, ["try-get-last-transaction"]) => wallets::transactions(call, body).await,
+            ("wallet", false, ["try-get-last-balance-history"]) => wallets::balances(call, body).await,
+            _ => Err(Refusal::no_route(&request)),
+        }
+    }
+}
+
+impl Adapter for KezBek {
+    fn takes(&self, path: &str) -> bool {
+        let mut parts = path.split('/').skip(1);
+        let is_service = parts.next().is_some_and(|service| SERVICES.contains(&service));
+        is_service && parts.next() == Some("api") && parts.next() == Some("v1")
+    }
+
+    fn serve<'a>(&'a self, request: Request<Bytes>, native: Native<'a>) -> Answer<'a> {
+        Box::pin(async move { envelope::written(self.answer(request, native).await) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_services_paths_are_its_own_and_no_others() {
+        let own = KezBek::new("journey".into(), "S3cret").expect("a key");
+        for (path, expected) in [
+            ("/transaction/api/v1/new-transaction", true),
+            ("/wallet/api/v1/", true),
+            ("/v1/purchases", false),
+            ("/transaction/api/v2/new-transaction", false),
+            ("/transactions/api/v1/x", false),
+            ("/", false),
+        ] {
+            assert_eq!(own.takes(path), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Adapters: they let clients of other systems talk to this one unchanged, under paths of their own.
+//!
+//! An adapter makes requests of the native API out of those that it gets, and answers of its own out of what comes back. So whoever
+//! calls is asked for the same credentials, held by the same limits and refused by the same rules, and an adapter has none of its own.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use http_body_util::BodyExt as _;
+use hyper::Request;
+use hyper::body::Bytes;
+use kembali_engine::Engine;
+
+use crate::app::App;
+use crate::body::read_raw;
+use crate::config::BODY_BYTES_MAX;
+use crate::feed::Switch;
+use crate::people::sessions::Peer;
+use crate::problem::Problem;
+use crate::request_id::RequestId;
+use crate::service::dispatch;
+
+/// An answer that is under way.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = hyper::Response<Bytes>> + Send + 'a>>;
+
+/// Serves the paths of another system.
+pub trait Adapter: fmt::Debug + Send + Sync + 'static {
+    /// Returns true for a path that is this adapter's. None of them may be a native one.
+    fn takes(&self, path: &str) -> bool;
+
+    /// Serves a request, whose body is read and within the limits.
+    fn serve<'a>(&'a self, request: Request<Bytes>, native: Native<'a>) -> Answer<'a>;
+}
+
+/// The native API, as whoever sent the request sees it.
+#[derive(Clone, Copy)]
+pub struct Native<'a> {
+    app: &'a App,
+    router: &'a Router,
+    peer: Peer,
+    request_id: &'a RequestId,
+}
+
+impl fmt::Debug for Native<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Native({:?})", self.peer)
+    }
+}
+
+impl<'a> Native<'a> {
+    /// Calls a route. The credentials are those of the request. Streams of events or purchases are not for this.
+    pub async fn call(&self, request: Request<Bytes>) -> hyper::Response<Bytes> {
+        let mut request = request.map(Body::from);
+        request.extensions_mut().insert(self.peer);
+        let (switch, mut rate) = (Switch::default(), None);
+        let dispatched = dispatch(self.app, self.router, &switch, request, (self.request_id, &mut rate));
+        let mut response = dispatched.await.unwrap_or_else(|problem| problem.into_http(self.request_id));
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            response = problem.into_http(self.request_id);
+        }
+        let (head, body) = response.into_parts();
+        match body.collect().await {
+            Ok(body) => hyper::Response::from_parts(head, body.to_bytes()),
+            // What is written in memory does not fail; a stream that is broken off is told as it is.
+            Err(error) => {
+                let (head, _) = Problem::internal(&error).into_http(self.request_id).into_parts();
+                hyper::Response::from_parts(head, Bytes::new())
+            }
+        }
+    }
+
+    /// Returns the engine, to look rules up. What changes anything, or is somebody's, is asked of [`Native::call`].
+    #[must_use]
+    pub const fn engine(&self) -> &'a Engine {
+        &self.app.engine
+    }
+}
+
+/// Lets an adapter serve a request.
+///
+/// # Errors
+///
+/// What is wrong with its body.
+pub(crate) async fn adapt(
+    app: &App,
+    router: &Router,
+    adapter: &dyn Adapter,
+    request: Request<Body>,
+    request_id: &RequestId,
+) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let peer = head.extensions.get::<Peer>().copied();
+    let peer = peer.unwrap_or_else(|| unreachable!("every request says where it comes from"));
+    let body = read_raw(body, BODY_BYTES_MAX, app.limits.body_time_max).await?;
+    let native = Native { app, router, peer, request_id };
+    let response = adapter.serve(Request::from_parts(head, body.into()), native).await;
+    Ok(response.map(Body::from).into_response())
+}
