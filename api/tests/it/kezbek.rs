@@ -181,6 +181,41 @@ fn a_client_of_kezbek_walks_through() {
         &json!({ "email": "winanjuar@gmail.com" }),
     );
     assert_eq!((made.0, &made.1["data"]["email"]), (201, &json!("winanjuar@gmail.com")), "{}", made.1);
+    // Promos: what there is, what is left, one more with what it pays.
+    let (_, program) = shop.get("/promo/api/v1/try-program/KEZBEK1000", OPERATOR_TOKEN);
+    assert_eq!((&program["data"]["code_key"], &program["data"]["quota"]), (&json!("KEZBEK1000"), &json!(1_000)));
+    let (_, remain) = shop.get("/promo/api/v1/try-remain/KEZBEK1000", OPERATOR_TOKEN);
+    // What pays nothing takes no unit.
+    assert_eq!((&remain["data"]["total"], &remain["data"]["remain"]), (&json!(6), &json!(994)), "{remain}");
+    let time = "2024-05-01T00:00:00Z";
+    for (quantity, amount, percent) in [(1, 99_999, Some("1.2")), (3, 1_500_000, Some("3.35")), (1, 1_000_000, None)] {
+        let ask =
+            json!({ "transaction_time": time, "quantity": quantity, "act_trx": amount, "promo_code": "KEZBEK1000" });
+        let (status, found) = shop.call("POST", "/promo/api/v1/try-eligible", OPERATOR_TOKEN, &ask);
+        let seen = (status == 201 || status == 200).then(|| found["data"]["prosentase"].as_str().unwrap_or_default());
+        assert_eq!(seen.map(|text| text.trim_end_matches('0')), percent, "{found}");
+    }
+    let program = json!({ "code_key": "NEW", "quota": 5, "period_start": "2023-01-01 00:00:00", "period_end": "2099-01-31 23:59:59" });
+    let made = shop.call("POST", "/promo/api/v1/try-program", OPERATOR_TOKEN, &program);
+    assert_eq!((made.0, &made.1["data"]["code_key"]), (201, &json!("NEW")), "{}", made.1);
+    assert_eq!(shop.call("POST", "/promo/api/v1/try-program", OPERATOR_TOKEN, &program).0, 422, "it is there");
+    let config = json!({ "code_key": "NEW", "quantity": 1, "min_trx": 0, "max_trx": 1000, "prosentase": 1.5 });
+    let made = shop.call("POST", "/promo/api/v1/try-config", OPERATOR_TOKEN, &config);
+    assert_eq!((made.0, &made.1["data"]["program"]["code_key"]), (201, &json!("NEW")), "{}", made.1);
+    let id = made.1["data"]["id"].as_str().expect("an id");
+    let (_, shown) = shop.get(&format!("/promo/api/v1/try-config/{id}"), OPERATOR_TOKEN);
+    assert_eq!(shown["data"], made.1["data"]);
+    let (_, all) = shop.get("/promo/api/v1/try-config", OPERATOR_TOKEN);
+    assert_eq!(all["data"].as_array().map(Vec::len), Some(8));
+    // Another partner, whose secret is told this once.
+    let partner = json!({ "name": "Blibli Dot Com", "pic_email": "admin@blibli.com", "pic_phone": "+62811" });
+    let (_, made) = shop.call("POST", "/partner/api/v1/try-new-partner", OPERATOR_TOKEN, &partner);
+    let key = made["data"]["api_key"].as_str().expect("a key");
+    assert!(made["data"]["api_secret"].is_string(), "{made}");
+    for path in [format!("by-api-key/{key}"), "by-id/blibli-dot-com".to_owned()] {
+        let (_, shown) = shop.get(&format!("/partner/api/v1/try-info-partner-{path}"), OPERATOR_TOKEN);
+        assert_eq!(shown["data"], json!({ "id": "blibli-dot-com", "name": "Blibli Dot Com" }));
+    }
     let out = json!({
         "transaction_id": "W-1", "customer_id": customer, "transaction_time": "2026-01-01", "transaction_type": "OUT",
         "transaction_description": "paid out", "amount": 1_000,
@@ -273,6 +308,10 @@ fn a_rogue_finds_kezbeks_holes_closed() {
         (format!("/loyalty/api/v1/try-loyalty-history/{customer}"), [401, 404]),
         ("/loyalty/api/v1/try-tier-master-point".to_owned(), [401, 403]),
         ("/customer/api/v1/get-wallet-ballance".to_owned(), [401, 200]),
+        ("/promo/api/v1/try-program".to_owned(), [401, 403]),
+        ("/promo/api/v1/try-remain/KEZBEK1000".to_owned(), [401, 403]),
+        (format!("/partner/api/v1/try-info-partner-by-api-key/{KEY}"), [401, 403]),
+        ("/partner/api/v1/try-info-partner-by-id/tokopedia".to_owned(), [401, 403]),
     ] {
         let seen = ["", other.as_str()].map(|bearer| shop.get(&path, bearer).0);
         assert_eq!(seen, expected, "{path}");
@@ -281,9 +320,20 @@ fn a_rogue_finds_kezbeks_holes_closed() {
     assert_eq!(shop.call("POST", "/wallet/api/v1/try-get-last-transaction", &other, &rows).0, 404, "another's wallet");
     // A name is taken once, and no answer tells the secret of a partner.
     assert_eq!(shop.post("/authenticator/api/v1/register", &person("yuckimoera")).0, 422);
-    for path in ["/partner/api/v1/try-info-partner-by-api-key/dIfyRi21VvJRhz9qUsMuz", "/nothing/api/v1/x"] {
-        let (status, answer) = shop.get(path, "");
-        assert!(status == 404 && !answer.to_string().contains(SECRET), "{answer}");
+    for path in [format!("/partner/api/v1/try-info-partner-by-api-key/{KEY}"), "/nothing/api/v1/x".to_owned()] {
+        for bearer in ["", OPERATOR_TOKEN] {
+            assert!(!shop.get(&path, bearer).1.to_string().contains(SECRET), "{path}");
+        }
     }
+    for (path, expected) in [
+        ("/promo/api/v1/try-transaction", 410),
+        ("/loyalty/api/v1/try-new-transaction", 410),
+        ("/partner/api/v1/try-new-partner", 400),
+        ("/customer/api/v1/try-new-customer", 400),
+    ] {
+        assert_eq!(shop.post(path, &json!({})).0, expected, "{path}");
+    }
+    let partner = json!({ "name": "Rogue", "pic_email": "a@b.c", "pic_phone": "+62811" });
+    assert_eq!(shop.call("POST", "/partner/api/v1/try-new-partner", &token, &partner).0, 403);
     shop.server.stop();
 }

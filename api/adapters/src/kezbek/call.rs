@@ -53,6 +53,17 @@ impl<'a> Call<'a> {
         self.send(Method::POST, &format!("{path}?tenant={}", in_address(self.tenant)), body, key).await
     }
 
+    /// Puts something of the tenant's in the place of what there is.
+    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value, Refusal> {
+        self.send(Method::PUT, &format!("{path}?tenant={}", in_address(self.tenant)), body, None).await
+    }
+
+    /// Changes a part of the tenant's rules, if they are still those of this version.
+    pub(super) async fn patch(&self, path: &str, body: &Value, version: &Value) -> Result<Value, Refusal> {
+        let path = format!("{path}?tenant={}&expected_version={version}", in_address(self.tenant));
+        self.send(Method::PATCH, &path, body, None).await
+    }
+
     /// Has something done that says itself of which tenant.
     pub(super) async fn post_own(&self, path: &str, body: &Value) -> Result<Value, Refusal> {
         self.send(Method::POST, path, body, None).await

@@ -108,10 +108,8 @@ pub(super) async fn by_id(call: Call<'_>, id: &str) -> Result<Done, Refusal> {
 
 /// Shows the customer of an e-mail address.
 pub(super) async fn by_email(call: Call<'_>, email: &str) -> Result<Done, Refusal> {
-    // It stands in a path, so it comes encoded.
-    let email = percent_encoding::percent_decode_str(email).decode_utf8().map_err(|_| no_customer("email", email))?;
-    let customer = call.get(&format!("/v1/customers?email={}", in_address(&email))).await;
-    Ok(found(&customer.map_err(|own| unknown(own, "email", &email))?))
+    let customer = call.get(&format!("/v1/customers?email={}", in_address(email))).await;
+    Ok(found(&customer.map_err(|own| unknown(own, "email", email))?))
 }
 
 /// Shows the customer of an account.
@@ -142,7 +140,7 @@ fn unknown(refusal: Refusal, by: &str, text: &str) -> Refusal {
     if is_unknown { no_customer(by, text) } else { refusal }
 }
 
-async fn rules(call: &Call<'_>) -> Result<std::sync::Arc<Catalogue>, Refusal> {
+pub(super) async fn rules(call: &Call<'_>) -> Result<std::sync::Arc<Catalogue>, Refusal> {
     let rules = call.engine().catalogue(call.tenant, None).await.map_err(|_| internal())?;
     rules.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "The tenant has no rules yet"))
 }

@@ -137,6 +137,11 @@ impl Fields {
         }
     }
 
+    /// Takes what may be left away.
+    pub(super) fn optional(&mut self, name: &str) -> Option<Value> {
+        self.fields.remove(name).filter(|value| !value.is_null())
+    }
+
     /// Takes a number of items that may be left away.
     pub(super) fn count(&mut self, name: &str, usual: u64) -> u64 {
         match self.fields.remove(name) {

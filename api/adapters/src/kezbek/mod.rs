@@ -7,14 +7,16 @@ mod call;
 mod customers;
 mod envelope;
 mod journey;
+mod partners;
 mod people;
+mod promos;
 mod transactions;
 mod wallets;
 
 use std::fmt;
 
 use hyper::body::Bytes;
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use kembali_http::{Adapter, Answer, Native};
 
 use self::call::Call;
@@ -50,8 +52,11 @@ impl KezBek {
 
     async fn answer(&self, request: Request<Bytes>, native: Native<'_>) -> Result<Done, Refusal> {
         let call = Call::new(native, request.headers(), &self.tenant);
-        let path = request.uri().path().to_owned();
-        let parts: Vec<&str> = path.split('/').skip(1).collect();
+        // Ids and codes stand in paths, and may come encoded.
+        let decoded = |part| percent_encoding::percent_decode_str(part).decode_utf8();
+        let parts: Result<Vec<_>, _> = request.uri().path().split('/').skip(1).map(decoded).collect();
+        let parts = parts.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "The path is no text"))?;
+        let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
         let [service, "api", "v1", route @ ..] = parts.as_slice() else { return Err(Refusal::no_route(&request)) };
         let (get, body) = (request.method() == Method::GET, request.body());
         match (*service, get, route) {
@@ -73,6 +78,24 @@ impl KezBek {
             ("loyalty", true, ["try-tier-master-point"]) => customers::tiers(call).await,
             ("loyalty", true, ["try-loyalty-actual", id]) => customers::loyalty(call, id).await,
             ("loyalty", true, ["try-loyalty-history", id]) => customers::loyalty_history(call, id).await,
+            ("partner", false, ["try-new-partner"]) => partners::create(call, body).await,
+            ("partner", true, ["try-info-partner-by-id", id]) => partners::by_id(call, id).await,
+            ("partner", true, ["try-info-partner-by-api-key", key]) => partners::by_api_key(call, key).await,
+            ("promo", true, ["try-program"]) => promos::programs(call).await,
+            ("promo", false, ["try-program"]) => promos::create(call, body).await,
+            ("promo", true, ["try-program", code]) => promos::one(call, code).await,
+            ("promo", true, ["try-config"]) => promos::configs(call).await,
+            ("promo", false, ["try-config"]) => promos::create_config(call, body).await,
+            ("promo", true, ["try-config", id]) => promos::config_by_id(call, id).await,
+            ("promo", false, ["try-eligible"]) => promos::eligible(call, body).await,
+            ("promo", true, ["try-remain", code]) => promos::remain(call, code).await,
+            // Each moved one part of a transaction, and nothing else of it.
+            ("promo" | "loyalty", false, ["try-transaction" | "try-new-transaction"]) => {
+                Err(Refusal::new(StatusCode::GONE, "Promos and tiers move with a transaction: POST new-transaction"))
+            }
+            ("mailer", false, ["try-send-mail"]) => {
+                Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "This server sends no mail yet"))
+            }
             ("wallet", false, ["try-new-transaction"]) => wallets::adjust(call, body).await,
             ("wallet", false, ["try-get-last-transaction"]) => wallets::transactions(call, body).await,
             ("wallet", false, ["try-get-last-balance-history"]) => wallets::balances(call, body).await,
