@@ -229,6 +229,24 @@ fn a_client_of_kezbek_walks_through() {
     shop.server.stop();
 }
 
+/// The same by a client of that world: `api/tests/clients/kezbek.mjs`.
+#[test]
+#[ignore = "needs node; CI runs it"]
+fn a_fetch_client_walks_through() {
+    let shop = Shop::start();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/kezbek.mjs");
+    let ran = std::process::Command::new("node")
+        .arg(script)
+        .envs([("KEZBEK_URL", shop.server.url.as_str()), ("KEZBEK_API_KEY", KEY), ("KEZBEK_API_SECRET", SECRET)])
+        .output()
+        .expect("node runs");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{said}");
+    // 48,000; of the twenty 3,500 each, and what the counts from 4 to 23 pay: 243,500 up to the 21st, less 15,000 at the third.
+    assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), "paid 346500", "{said}");
+    shop.server.stop();
+}
+
 /// What KezBek let anybody do.
 #[test]
 fn a_rogue_finds_kezbeks_holes_closed() {

@@ -37,7 +37,7 @@ pub enum JourneyError {
     Make(String),
 }
 
-fn make(said: impl ToString) -> JourneyError {
+fn make(said: &impl ToString) -> JourneyError {
     JourneyError::Make(said.to_string())
 }
 
@@ -46,15 +46,15 @@ impl JourneyKey {
     pub(super) fn derive(text: &str) -> Result<JourneyKey, JourneyError> {
         let (log_n, r, p) = SCRYPT;
         let mut key = [0; 32];
-        let parameters = scrypt::Params::new(log_n, r, p).map_err(make)?;
-        scrypt::scrypt(text.as_bytes(), SALT, &parameters, &mut key).map_err(make)?;
+        let parameters = scrypt::Params::new(log_n, r, p).map_err(|error| make(&error))?;
+        scrypt::scrypt(text.as_bytes(), SALT, &parameters, &mut key).map_err(|error| make(&error))?;
         Ok(JourneyKey(key))
     }
 
     /// Writes a journey id. The order of its fields is always the same, whatever order a request had.
     pub(super) fn seal(&self, journey: &Journey) -> Result<String, JourneyError> {
         let mut iv = [0; IV_BYTES];
-        getrandom::fill(&mut iv).map_err(make)?;
+        getrandom::fill(&mut iv).map_err(|error| make(&error))?;
         self.seal_with(journey, iv)
     }
 
@@ -65,8 +65,10 @@ impl JourneyKey {
             return Err(JourneyError::Separator);
         }
         let mut text = fields.join("|").into_bytes();
-        let key = UnboundCipherKey::new(&AES_256, &self.0).and_then(EncryptingKey::ctr).map_err(make)?;
-        key.less_safe_encrypt(&mut text, EncryptionContext::Iv128(FixedLength::from(iv))).map_err(make)?;
+        let key =
+            UnboundCipherKey::new(&AES_256, &self.0).and_then(EncryptingKey::ctr).map_err(|error| make(&error))?;
+        key.less_safe_encrypt(&mut text, EncryptionContext::Iv128(FixedLength::from(iv)))
+            .map_err(|error| make(&error))?;
         Ok(BASE64.encode(&[&iv[..], &text].concat()))
     }
 
