@@ -117,8 +117,8 @@ pub(crate) enum ClientError {
     Request(#[from] hyper::http::Error),
     #[error("{} cannot be used as certificates to believe: {said}", path.display())]
     CaFile { path: PathBuf, said: String },
-    #[error("there are no certificates to believe; --ca-file names some")]
-    NoRoots,
+    #[error("there are no certificates to believe ({0}); --ca-file names a file that has some")]
+    NoRoots(String),
     #[error("setting TLS up: {0}")]
     Tls(rustls::Error),
 }
@@ -334,10 +334,16 @@ fn tls_connector(ca_file: Option<&Path>) -> Result<TlsConnector, ClientError> {
                 roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
             }
         }
-        None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
+        None => {
+            let native = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(native.certs);
+            if let Some(error) = native.errors.first().filter(|_| roots.is_empty()) {
+                return Err(ClientError::NoRoots(error.to_string()));
+            }
+        }
     }
     if roots.is_empty() {
-        return Err(ClientError::NoRoots);
+        return Err(ClientError::NoRoots("none was found".to_owned()));
     }
     let builder = rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(ClientError::Tls)?;

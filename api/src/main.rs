@@ -278,7 +278,7 @@ fn exit_of_client(error: &ClientError) -> Exit {
         ClientError::Unexpected(_)
         | ClientError::Request(_)
         | ClientError::CaFile { .. }
-        | ClientError::NoRoots
+        | ClientError::NoRoots(_)
         | ClientError::Tls(_) => Exit::Failed,
     }
 }

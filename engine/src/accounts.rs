@@ -216,6 +216,9 @@ pub(crate) fn accounts_of(
     Ok(accounts)
 }
 
+/// Entries that are written together where accounts get their keys.
+const INDEXED_AT_ONCE: usize = 1_024;
+
 /// Gives every customer's account the key that says whose it is. Earlier builds wrote none.
 pub(crate) fn index_accounts(profiles: &mut ProfileStore) -> Result<(), StartError> {
     let mark = stored_at(accounts_indexed_key());
@@ -231,8 +234,11 @@ pub(crate) fn index_accounts(profiles: &mut ProfileStore) -> Result<(), StartErr
             entries.push((stored_at(customer_account_key(customer, account.id)), Vec::new()));
         }
     }
-    entries.push((mark, Vec::new()));
-    Ok(profiles.put(&entries)?)
+    // Some at a time; the mark comes last.
+    for some in entries.chunks(INDEXED_AT_ONCE) {
+        profiles.put(some)?;
+    }
+    Ok(profiles.put(&[(mark, Vec::new())])?)
 }
 
 impl Engine {

@@ -56,7 +56,10 @@ pub(crate) fn forget_again(ledger: &Ledger, profiles: &mut ProfileStore, naming:
     let mut forgotten = 0;
     for row in ledger.rows.values().filter(|row| row.is_erased) {
         let read = |prefix: &[u8]| profiles.list(prefix).map_err(|error| ReadError::Profile(error.to_string()));
-        let (mut remove, _) = texts_of(row.id, naming, read).map_err(|_| StartError::Entry("an erased customer"))?;
+        let (mut remove, _) = texts_of(row.id, naming, read).map_err(|error| {
+            tracing::error!(%error, customer = format!("{:032x}", row.id.0), "what is kept of an erased customer");
+            StartError::Entry("an erased customer")
+        })?;
         let mut is_there = Vec::new();
         for key in &remove {
             is_there.push(profiles.get(key)?.is_some());

@@ -17,7 +17,7 @@ use kembali_engine::Engine;
 
 use crate::app::App;
 use crate::body::read_raw;
-use crate::config::BODY_BYTES_MAX;
+use crate::config::SMALL_BYTES_MAX;
 use crate::feed::Switch;
 use crate::people::sessions::Peer;
 use crate::problem::Problem;
@@ -95,7 +95,7 @@ pub(crate) async fn adapt(
     let (head, body) = request.into_parts();
     let peer = head.extensions.get::<Peer>().copied();
     let peer = peer.unwrap_or_else(|| unreachable!("every request says where it comes from"));
-    let body = read_raw(body, BODY_BYTES_MAX, app.limits.body_time_max).await?;
+    let body = read_raw(body, SMALL_BYTES_MAX, app.limits.body_time_max).await?;
     let native = Native { app, router, peer, request_id };
     let response = adapter.serve(Request::from_parts(head, body.into()), native).await;
     Ok(response.map(Body::from).into_response())

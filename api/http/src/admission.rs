@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::auth::{CustomerCaller, Identity, Operator, identify};
 use crate::body::read_raw;
 use crate::codes;
-use crate::config::CATALOGUE_BYTES_MAX;
+use crate::config::{CATALOGUE_BYTES_MAX, SMALL_BYTES_MAX};
 use crate::partner_gate::Rate;
 use crate::people::tokens::Bearer;
 use crate::problem::Problem;
@@ -60,7 +60,8 @@ pub(crate) async fn enter(
         check_own(route, request.uri().path(), caller)?;
     }
     if let Ok(bearer) = identity.bearer() {
-        let request = read_whole(app, request).await?;
+        let bytes_max = if identity.is_operator() { CATALOGUE_BYTES_MAX } else { SMALL_BYTES_MAX };
+        let request = read_whole(app, request, bytes_max).await?;
         // The body may have taken its time: whoever was suspended meanwhile does nothing more.
         if identity_of(app, bearer)? != identity {
             return Err(Problem::new(&codes::SESSION_ENDED));
@@ -123,9 +124,9 @@ fn identity_of(app: &App, bearer: Bearer) -> Result<Identity, Problem> {
 }
 
 /// Reads the whole body of a person's request, as it was sent.
-async fn read_whole(app: &App, request: Request<Body>) -> Result<Request<Body>, Problem> {
+async fn read_whole(app: &App, request: Request<Body>, bytes_max: usize) -> Result<Request<Body>, Problem> {
     let (head, body) = request.into_parts();
-    let bytes = read_raw(body, CATALOGUE_BYTES_MAX, app.limits.body_time_max).await?;
+    let bytes = read_raw(body, bytes_max, app.limits.body_time_max).await?;
     Ok(Request::from_parts(head, Body::from(bytes)))
 }
 

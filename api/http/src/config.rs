@@ -102,6 +102,10 @@ impl Default for Limits {
 
 /// Bytes that a single body may have, as sent and unpacked.
 pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes that the body of whoever is not known yet may have, such as of a log-in: many strangers may send one at a time.
+pub(crate) const STRANGER_BYTES_MAX: usize = 8 * 1024;
+/// Bytes that the body of a customer, or of a client of another system, may have.
+pub(crate) const SMALL_BYTES_MAX: usize = 64 * 1024;
 /// Bytes that a catalogue may have.
 pub(crate) const CATALOGUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 

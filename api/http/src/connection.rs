@@ -5,7 +5,9 @@
 //! long nothing is taken of what is written.
 
 use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,7 +20,7 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, interval, timeout};
@@ -31,7 +33,10 @@ use crate::service::serve;
 use crate::tls::{Tls, is_http_2};
 
 /// Requests that a connection of HTTP/2 may have under way at one time.
-const STREAMS_MAX: u32 = 128;
+const STREAMS_MAX: u32 = 32;
+/// Bytes that a request may send before they are read; and all requests of a connection, so that one that is not read stops no other.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = STREAMS_MAX * STREAM_WINDOW;
 /// Bytes that the heads of a request of HTTP/2 may have.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// How long a connection of HTTP/2 that is told to end may take to say that it has read that.
@@ -152,8 +157,10 @@ async fn http_2(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEADER_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Noted { stream, activity: Arc::clone(&activity) }), service)
     );
     let mut look = interval(limits.head_time_max);
     let end = loop {
@@ -175,9 +182,17 @@ async fn http_2(
         }
         End::Idle => {
             connection.as_mut().graceful_shutdown();
-            match timeout(FAREWELL_MAX.min(limits.head_time_max), connection).await {
-                Ok(served) => served,
-                Err(_) => return tracing::debug!("a connection did not end when it was told to"),
+            let farewell = FAREWELL_MAX.min(limits.head_time_max);
+            let until = Instant::now() + limits.stream_idle_max;
+            loop {
+                // Answers that are finished here may be on their way still, and requests have come before they knew.
+                let moved_before = activity.moved();
+                match timeout(farewell, connection.as_mut()).await {
+                    Ok(served) => break served,
+                    Err(_) if activity.moved() != moved_before && Instant::now() < until => (),
+                    Err(_) if 0 < activity.quiet().0 && activity.quiet().1 < limits.stream_idle_max => (),
+                    Err(_) => return tracing::debug!("a connection did not end when it was told to"),
+                }
             }
         }
         End::Stuck => return tracing::debug!("nothing was taken of what is under way on a connection"),
@@ -237,23 +252,62 @@ enum End {
 }
 
 /// What a connection of HTTP/2 is at: HTTP/1.1 has its own limits, this one has none between requests.
-struct Activity(Mutex<(usize, Instant)>);
+struct Activity {
+    /// How many requests are under way, and since when nothing happened to any.
+    requests: Mutex<(usize, Instant)>,
+    /// Bytes that were written.
+    written: AtomicU64,
+}
 
 impl Activity {
     fn new() -> Activity {
-        Activity(Mutex::new((0, Instant::now())))
+        Activity { requests: Mutex::new((0, Instant::now())), written: AtomicU64::new(0) }
+    }
+
+    fn moved(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Notes that something happened, and that so many more or fewer are under way.
     fn note(&self, change: isize) {
-        let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         *own = (own.0.saturating_add_signed(change), Instant::now());
     }
 
     /// Returns how many are under way, and since when nothing happened.
     fn quiet(&self) -> (usize, Duration) {
-        let own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         (own.0, own.1.elapsed())
+    }
+}
+
+/// A stream of which is noted what is written.
+struct Noted<S> {
+    stream: S,
+    activity: Arc<Activity>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(written)) = polled {
+            self.activity.written.fetch_add(written as u64, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -402,8 +402,17 @@ fn answer(
 }
 
 pub(crate) async fn body_of<T: OperationBody>(app: &App, request: Request<Body>) -> Result<T, Problem> {
+    body_within(app, request, BODY_BYTES_MAX).await
+}
+
+/// As [`body_of`], of at most so many bytes.
+pub(crate) async fn body_within<T: OperationBody>(
+    app: &App,
+    request: Request<Body>,
+    bytes_max: usize,
+) -> Result<T, Problem> {
     let (head, body) = request.into_parts();
-    let document = read_json(&head.headers, body, BODY_BYTES_MAX, app.limits.body_time_max).await?;
+    let document = read_json(&head.headers, body, bytes_max, app.limits.body_time_max).await?;
     parse(&document)
 }
 

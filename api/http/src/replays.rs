@@ -9,11 +9,6 @@ use kembali_core::PartnerId;
 
 use crate::signature::WINDOW_SECONDS;
 
-/// Of the room for signatures, one part in so many is kept for partners that have little there.
-const KEPT_PART: usize = 4;
-/// What little is: one part in so many.
-const LITTLE_PART: usize = 64;
-
 /// The signatures of the last minutes. One for each server.
 #[derive(Debug)]
 pub(crate) struct Replays {
@@ -60,9 +55,9 @@ impl Replays {
             return Shown::Again;
         }
         let own = seen.counts.get(&partner).copied().unwrap_or_default();
-        let has_little = own < self.signatures_max.div_ceil(LITTLE_PART);
-        let kept = if has_little { 0 } else { self.signatures_max / KEPT_PART };
-        if self.signatures_max - kept <= seen.count {
+        // A partner takes no more than there is left for others: alone a half, two a third each.
+        let free = self.signatures_max.saturating_sub(seen.count);
+        if free == 0 || free < own {
             return Shown::NoRoom;
         }
         seen.by_second.entry(second).or_default().insert(half, partner);
@@ -135,8 +130,9 @@ mod tests {
         let replays = Replays::new(128);
         let show = |partner, number: u8| replays.show(PartnerId(partner), &signature(number), NOW, NOW);
         let taken = (0..=u8::MAX).take_while(|number| show(1, *number) == Shown::First).count();
-        assert_eq!(taken, 96, "three in four");
-        assert_eq!((show(2, 201), show(2, 202), show(2, 203)), (Shown::First, Shown::First, Shown::NoRoom));
+        assert_eq!(taken, 65, "a half");
+        let taken = (100..=u8::MAX).take_while(|number| show(2, *number) == Shown::First).count();
+        assert_eq!(taken, 32, "a half of the rest");
         assert_eq!((show(3, 204), show(3, 1), show(1, 1)), (Shown::First, Shown::Again, Shown::Again));
         // What is forgotten is nobody's any more.
         let later = NOW + WINDOW_SECONDS + 1;

@@ -22,7 +22,7 @@ use crate::partner_gate::{Rate, until_sent};
 use crate::problem::Problem;
 use crate::reads::Json;
 use crate::request_id::{self, RequestId};
-use crate::routes::{self, Endpoint, Found};
+use crate::routes::{self, Endpoint, Found, Role};
 use crate::wire::health::{Health, Status};
 
 /// Serves one request.
@@ -108,7 +108,14 @@ pub(crate) async fn dispatch(
         }
         _ => {
             request.extensions_mut().insert(identity);
-            let mut response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+            let served = router.clone().oneshot(request);
+            // What an administrator does is written down before it is done: it goes on where whoever asked is gone meanwhile.
+            let served = if matches!(route.role, Role::Admin | Role::Platform) {
+                tokio::spawn(served).await.map_err(|error| Problem::internal(&error))?
+            } else {
+                served.await
+            };
+            let mut response = served.unwrap_or_else(|never| match never {});
             if let Some(code) = unexplained(&response) {
                 response.extensions_mut().insert(Problem::new(code));
             }

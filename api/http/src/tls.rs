@@ -129,7 +129,8 @@ impl Tls {
                 Ok(Ok(true)) => tracing::info!("another certificate is shown from now on"),
                 // Half of a renewal may be there: the other half is by the next look.
                 Ok(Err(error)) => {
-                    tracing::error!(%error, "the certificate was not renewed; the one before is shown still")
+                    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    tracing::error!(%error, cause, "the certificate was not renewed; the one before is shown still")
                 }
                 Err(error) => tracing::error!(%error, "looking at the certificate"),
             }

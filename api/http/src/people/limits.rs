@@ -29,9 +29,12 @@ type Tries = (u32, u64);
 /// From one address.
 const ADDRESS_TRIES: Tries = (60, 1);
 /// Of one account from one address.
-const OWN_TRIES: Tries = (10, 6);
-/// Of one account from all addresses that it was not logged in from lately.
-const ACCOUNT_TRIES: Tries = (100, 30);
+const OWN_TRIES: Tries = (10, 60);
+/// Of one account from all addresses that it was not logged in from lately: ten addresses that guess for ever use that up, and no
+/// single one does.
+const ACCOUNT_TRIES: Tries = (100, 6);
+/// Customers that register from one address: far fewer than may register in all.
+const ADDRESS_REGISTRATIONS: Tries = (5, 60);
 /// Of one session, to go on: what is counted here has shown its token.
 const SESSION_TRIES: Tries = (60, 1);
 /// Places of a table: as many as a hash of 16 bits has.
@@ -63,6 +66,7 @@ pub(crate) struct LoginLimits<C: Clock = MonotonicClock> {
     own: Table<C>,
     accounts: Table<C>,
     sessions: Table<C>,
+    registered: Table<C>,
     registrations: Single<C>,
     /// Where accounts were logged in from: a hash of both, each in its place until another takes it.
     logged_in: Mutex<Box<[u64]>>,
@@ -90,6 +94,7 @@ impl<C: Clock + Clone> LoginLimits<C> {
             own: table(OWN_TRIES),
             accounts: table(ACCOUNT_TRIES),
             sessions: table(SESSION_TRIES),
+            registered: table(ADDRESS_REGISTRATIONS),
             registrations: RateLimiter::direct_with_clock(Quota::per_minute(limits.registrations_per_minute), clock),
             logged_in: Mutex::new(vec![0; PLACES].into_boxed_slice()),
             hash: RandomState::new(),
@@ -139,8 +144,11 @@ impl<C: Clock + Clone> LoginLimits<C> {
     ///
     /// # Errors
     ///
-    /// 429 where there were too many, of all together.
-    pub(crate) fn registration(&self) -> Result<(), Problem> {
+    /// 429 where there were too many, from this address or of all together.
+    pub(crate) fn registration(&self, address: IpAddr) -> Result<(), Problem> {
+        if self.by_address {
+            self.check(&self.registered, network_of(address))?;
+        }
         let registrations = &self.registrations;
         registrations.check().map_err(|until| limited(&until, registrations.clock()))
     }
@@ -184,8 +192,12 @@ mod tests {
     const TENANT: TenantId = TenantId(1);
 
     fn limits(by_address: bool) -> (LoginLimits<FakeRelativeClock>, FakeRelativeClock) {
+        limits_of(by_address, 2)
+    }
+
+    fn limits_of(by_address: bool, registrations: u32) -> (LoginLimits<FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
-        let registrations_per_minute = NonZeroU32::new(2).expect("not zero");
+        let registrations_per_minute = NonZeroU32::new(registrations).expect("not zero");
         (LoginLimits::new(PeopleLimits { by_address, registrations_per_minute }, clock.clone()), clock)
     }
 
@@ -237,6 +249,17 @@ mod tests {
     }
 
     #[test]
+    fn one_who_guesses_for_an_hour_keeps_nobody_out_elsewhere() {
+        let (limits, clock) = limits(true);
+        for _ in 0..3_600 {
+            clock.advance(Duration::from_secs(1));
+            let _ = limits.account(TENANT, "ann", address(9));
+        }
+        assert_eq!(code(limits.account(TENANT, "ann", address(1))), "in");
+        assert_eq!(code(limits.account(TENANT, "ann", address(9))), "login_limited");
+    }
+
+    #[test]
     fn behind_a_proxy_accounts_alone_are_counted() {
         let (limits, _) = limits(false);
         assert_eq!(tries(|| limits.address(address(1))), 1_000, "of no address there are too many");
@@ -251,9 +274,12 @@ mod tests {
     #[test]
     fn registrations_are_counted_all_together() {
         let (limits, clock) = limits(true);
-        assert_eq!(tries(|| limits.registration()), 2);
+        assert_eq!(tries(|| limits.registration(address(1))), 2);
         clock.advance(Duration::from_secs(30));
-        assert_eq!(tries(|| limits.registration()), 1);
+        assert_eq!(tries(|| limits.registration(address(2))), 1);
+        let (limits, _) = limits_of(true, 1_000);
+        assert_eq!(tries(|| limits.registration(address(1))), ADDRESS_REGISTRATIONS.0);
+        assert_eq!(tries(|| limits.registration(address(2))), ADDRESS_REGISTRATIONS.0);
     }
 
     #[test]

@@ -18,7 +18,8 @@ use super::tokens::{ACCESS_SECONDS, Match, RefreshToken, SESSION_SECONDS};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
-use crate::operations::body_of;
+use crate::config::STRANGER_BYTES_MAX;
+use crate::operations::{body_of, body_within};
 use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
@@ -45,7 +46,7 @@ pub(crate) async fn register(
     Query::parse(request.uri(), parameters::of(Endpoint::Register))?;
     app.people.tokens()?;
     app.people.limits.address(address)?;
-    let Registration { tenant, username, password, email } = body_of(&app, request).await?;
+    let Registration { tenant, username, password, email } = body_within(&app, request, STRANGER_BYTES_MAX).await?;
     let closed = || Problem::new(&codes::REGISTRATION_CLOSED);
     if !app.people.registration.contains(&tenant) {
         return Err(closed());
@@ -61,7 +62,7 @@ pub(crate) async fn register(
         // Nobody has shown that the address is theirs, and somebody has something there already.
         return Err(Problem::new(&codes::CUSTOMER_EXISTS));
     }
-    app.people.limits.registration()?;
+    app.people.limits.registration(address)?;
     let customer = app.engine.customer_id(rules.tenant, &customer);
     let password = app.people.passwords.hash(password).await?;
     if app.engine.customer(rules.tenant, &CustomerRef::Id(customer)).await?.is_some() {
@@ -84,7 +85,7 @@ pub(crate) async fn login(
     Query::parse(request.uri(), parameters::of(Endpoint::Login))?;
     app.people.tokens()?;
     app.people.limits.address(address)?;
-    let Login { tenant, username, password } = body_of(&app, request).await?;
+    let Login { tenant, username, password } = body_within(&app, request, STRANGER_BYTES_MAX).await?;
     // What nobody can be called is not remembered by any limit.
     let is_usable = check_username(&username).is_ok();
     let rules = app.engine.catalogue(&tenant, None).await?.filter(|_| is_usable);
@@ -187,7 +188,7 @@ enum Refreshed {
 pub(crate) async fn refresh(State(app): State<App>, request: Request<Body>) -> Result<Json<SessionTokens>, Problem> {
     Query::parse(request.uri(), parameters::of(Endpoint::Refresh))?;
     app.people.tokens()?;
-    let Refresh { refresh_token } = body_of(&app, request).await?;
+    let Refresh { refresh_token } = body_within(&app, request, STRANGER_BYTES_MAX).await?;
     let invalid = || Problem::new(&codes::REFRESH_INVALID);
     let shown = RefreshToken::parse(&refresh_token).ok_or_else(invalid)?;
     let next = shown.next()?;

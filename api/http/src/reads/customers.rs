@@ -46,6 +46,10 @@ pub(crate) async fn find(
     };
     let customer = customer.ok_or_else(|| Problem::new(&codes::CUSTOMER_INVALID))?;
     let view = view(&app, identity, &query, &customer).await?;
+    // No name leads to whoever is erased, though the id does.
+    if view.row.is_erased && !matches!(customer, CustomerRef::Id(_)) {
+        return Err(Problem::new(&codes::CUSTOMER_NOT_FOUND));
+    }
     shown(&app, identity, &view, expiring_within(&query)?).map(Json)
 }
 
