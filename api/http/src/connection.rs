@@ -53,17 +53,20 @@ pub(crate) struct Shared {
     pub(crate) tls: Option<Arc<Tls>>,
 }
 
-/// Where a request comes from, and how.
+/// Where the requests of a connection come from, and how.
 #[derive(Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) peer: Peer,
     pub(crate) is_encrypted: bool,
+    /// How long it may say nothing.
+    head_time_max: Duration,
 }
 
 /// Serves a connection until it ends, or is told to.
 pub(crate) async fn connection(
     (stream, peer): (TcpStream, Peer),
     shared: Arc<Shared>,
+    head_time_max: Duration,
     mut stopping: watch::Receiver<bool>,
     _permit: OwnedSemaphorePermit,
 ) {
@@ -76,10 +79,11 @@ pub(crate) async fn connection(
     stream.set_write_timeout(Some(shared.app.limits.write_stall_max));
     let stream = Box::pin(stream);
     let Some(tls) = &shared.tls else {
-        return http_1(stream, Origin { peer, is_encrypted: false }, &shared, stopping).await;
+        let origin = Origin { peer, is_encrypted: false, head_time_max };
+        return http_1(stream, origin, &shared, stopping).await;
     };
     let shaken = tokio::select! {
-        shaken = timeout(shared.app.limits.head_time_max, tls.acceptor().accept(stream)) => shaken,
+        shaken = timeout(head_time_max, tls.acceptor().accept(stream)) => shaken,
         _ = stopping.wait_for(|stopping| *stopping) => return,
     };
     let stream = match shaken {
@@ -87,7 +91,7 @@ pub(crate) async fn connection(
         Ok(Err(error)) => return tracing::debug!(%error, "a handshake failed"),
         Err(_) => return tracing::debug!("a handshake took too long"),
     };
-    let origin = Origin { peer, is_encrypted: true };
+    let origin = Origin { peer, is_encrypted: true, head_time_max };
     if is_http_2(stream.get_ref().1.alpn_protocol()) {
         http_2(stream, origin, shared, stopping).await;
     } else {
@@ -109,7 +113,7 @@ async fn http_1(
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(shared.app.limits.head_time_max)
+            .header_read_timeout(origin.head_time_max)
             .half_close(true)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades()
@@ -162,13 +166,13 @@ async fn http_2(
             .max_header_list_size(HEADER_BYTES_MAX)
             .serve_connection(TokioIo::new(Noted { stream, activity: Arc::clone(&activity) }), service)
     );
-    let mut look = interval(limits.head_time_max);
+    let mut look = interval(origin.head_time_max);
     let end = loop {
         tokio::select! {
             served = connection.as_mut() => break End::Served(served),
             _ = stopping.wait_for(|stopping| *stopping) => break End::Stopping,
             _ = look.tick() => match activity.quiet() {
-                (0, quiet) if limits.head_time_max <= quiet => break End::Idle,
+                (0, quiet) if origin.head_time_max <= quiet => break End::Idle,
                 (_, quiet) if limits.stream_idle_max <= quiet => break End::Stuck,
                 _ => (),
             },
@@ -182,7 +186,7 @@ async fn http_2(
         }
         End::Idle => {
             connection.as_mut().graceful_shutdown();
-            let farewell = FAREWELL_MAX.min(limits.head_time_max);
+            let farewell = FAREWELL_MAX.min(origin.head_time_max);
             let until = Instant::now() + limits.stream_idle_max;
             loop {
                 // Answers that are finished here may be on their way still, and requests have come before they knew.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use governor::clock::MonotonicClock;
 use kembali_engine::Engine;
@@ -19,7 +20,11 @@ use crate::people::sessions::Peer;
 use crate::replays::Replays;
 
 /// How long to wait after the system refused a connection for want of something.
-const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The server is crowded once it has fewer places left than one in so many.
+const CROWDED_PART: usize = 4;
+/// How many times faster a connection must say something then.
+const CROWDED_HASTE: u32 = 6;
 
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -99,11 +104,12 @@ impl Server {
             loop {
                 // With no room left nothing is accepted: callers wait in the system's queue.
                 let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+                let head_time_max = head_time(config.limits, room.available_permits());
                 match listener.accept().await {
                     Ok((stream, peer)) => {
                         let peer = Peer(peer.ip());
                         let (shared, stopping) = (Arc::clone(&shared), stopping.clone());
-                        connections.spawn(connection((stream, peer), shared, stopping, permit));
+                        connections.spawn(connection((stream, peer), shared, head_time_max, stopping, permit));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "accepting a connection failed");
@@ -125,6 +131,12 @@ impl Server {
         finish(connections, &stop, config.limits).await;
         Ok(())
     }
+}
+
+/// Returns how long a connection may be silent. Where few places are left it is less: those who say nothing give way to others.
+fn head_time(limits: Limits, places_left: usize) -> Duration {
+    let is_crowded = places_left < limits.connections_max / CROWDED_PART;
+    if is_crowded { limits.head_time_max / CROWDED_HASTE } else { limits.head_time_max }
 }
 
 /// Lets connections finish what they are at, then ends those that do not.

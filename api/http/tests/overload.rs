@@ -4,8 +4,9 @@
 mod support;
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use kembali_http::Limits;
+use kembali_http::{Limits, ServerConfig};
 use support::{FREE_BYTES_MIN, Harness, KEY, Reply, purchase};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -157,6 +158,27 @@ async fn r30_a_clock_that_jumps_makes_the_server_not_ready_and_takes_no_stamp_wi
         assert_eq!(hour(&format!("C-{number}-off")).await, before, "by {error_us}");
         harness.clock_error_us.store(0, Ordering::SeqCst);
         assert_eq!(harness.call("GET", "/readyz", &[], b"").await.text(), r#"{"status":"ok"}"#, "by itself");
+    }
+    harness.stop().await;
+}
+
+/// Four places: three are taken by whoever says nothing, and the fourth is free again long before them.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_says_nothing_gives_way_where_few_places_are_left() {
+    let configure = |config: &mut ServerConfig| {
+        (config.limits.connections_max, config.limits.head_time_max) = (4, Duration::from_secs(12));
+    };
+    let harness = Harness::start_with(configure).await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(TcpStream::connect(harness.address).await.unwrap());
+    }
+    let mut last = silent.pop().unwrap();
+    assert_eq!(last.read(&mut [0; 8]).await.unwrap(), 0);
+    assert_eq!(harness.call("GET", "/healthz", &[], b"").await.status, 200);
+    for first in silent {
+        let read = first.try_read(&mut [0; 8]);
+        assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "it has its time");
     }
     harness.stop().await;
 }
