@@ -43,6 +43,7 @@ impl Shop {
         let authorization = format!("Bearer {bearer}");
         let answered = match method {
             "GET" => agent.get(url).header("Authorization", authorization).call(),
+            "PUT" => agent.put(url).header("Authorization", authorization).send(body.to_string()),
             _ => agent
                 .post(url)
                 .header("Authorization", authorization)
@@ -351,6 +352,9 @@ fn a_rogue_finds_kezbeks_holes_closed() {
     ] {
         assert_eq!(shop.post(path, &json!({})).0, expected, "{path}");
     }
+    // Nothing is done by a method that KezBek does not know.
+    let again = transaction("R-7", 1, 200_000, &shop.journey_id("R-7"));
+    assert_eq!(shop.call("PUT", "/transaction/api/v1/new-transaction", "", &again).0, 404);
     let partner = json!({ "name": "Rogue", "pic_email": "a@b.c", "pic_phone": "+62811" });
     assert_eq!(shop.call("POST", "/partner/api/v1/try-new-partner", &token, &partner).0, 403);
     shop.server.stop();

@@ -142,15 +142,13 @@ impl Fields {
         self.fields.remove(name).filter(|value| !value.is_null())
     }
 
-    /// Takes a number of items that may be left away.
-    pub(super) fn count(&mut self, name: &str, usual: u64) -> u64 {
-        match self.fields.remove(name) {
-            None | Some(Value::Null) => usual,
-            Some(number) => number.as_u64().filter(|count| 0 < *count).unwrap_or_else(|| {
-                self.wrong.push(format!("{name} must be a positive number"));
-                usual
-            }),
-        }
+    /// Takes a number above zero; `usual` where it may be left away.
+    pub(super) fn count(&mut self, name: &str, usual: Option<u64>) -> u64 {
+        let sent = self.optional(name).map_or(usual, |number| number.as_u64().filter(|count| 0 < *count));
+        sent.unwrap_or_else(|| {
+            self.wrong.push(format!("{name} must be a positive number"));
+            0
+        })
     }
 
     /// Says what is wrong with all of them.
@@ -172,8 +170,8 @@ mod tests {
         let mut fields =
             Fields::read(&Bytes::from_static(br#"{"name":"Ann","total":0,"more":1,"amount":"5"}"#)).expect("an object");
         let taken =
-            (fields.text("name", 4), fields.text("email", 1), fields.number("amount"), fields.count("total", 10));
-        assert_eq!(taken, (String::new(), String::new(), json!("5"), 10));
+            (fields.text("name", 4), fields.text("email", 1), fields.number("amount"), fields.count("total", Some(10)));
+        assert_eq!(taken, (String::new(), String::new(), json!("5"), 0));
         let refusal = fields.check().expect_err("three are wrong");
         let expected = json!([
             "name must be longer than or equal to 4 characters",

@@ -58,7 +58,12 @@ impl KezBek {
         let parts = parts.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "The path is no text"))?;
         let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
         let [service, "api", "v1", route @ ..] = parts.as_slice() else { return Err(Refusal::no_route(&request)) };
-        let (get, body) = (request.method() == Method::GET, request.body());
+        let get = match *request.method() {
+            Method::GET => true,
+            Method::POST => false,
+            _ => return Err(Refusal::no_route(&request)),
+        };
+        let body = request.body();
         match (*service, get, route) {
             ("transaction", false, ["generate-journey-id"]) => {
                 transactions::generate_journey_id(&self.journey_key, call, body).await

@@ -73,7 +73,7 @@ pub(super) async fn config_by_id(call: Call<'_>, id: &str) -> Result<Done, Refus
 /// Adds to what a programme pays. Nothing may overlap what it pays already.
 pub(super) async fn create_config(call: Call<'_>, body: &Bytes) -> Result<Done, Refusal> {
     let mut fields = Fields::read(body)?;
-    let (code, quantity) = (fields.text("code_key", 1), fields.count("quantity", 0));
+    let (code, quantity) = (fields.text("code_key", 1), fields.count("quantity", None));
     let (min, max) = (fields.number("min_trx"), fields.optional("max_trx"));
     let percent = fields.number("prosentase");
     fields.check()?;
@@ -100,7 +100,7 @@ pub(super) async fn create_config(call: Call<'_>, body: &Bytes) -> Result<Done, 
 pub(super) async fn eligible(call: Call<'_>, body: &Bytes) -> Result<Done, Refusal> {
     let mut fields = Fields::read(body)?;
     let (time, code) = (fields.text("transaction_time", 1), fields.text("promo_code", 1));
-    let (quantity, amount) = (fields.count("quantity", 0), fields.count("act_trx", 0));
+    let (quantity, amount) = (fields.count("quantity", None), fields.count("act_trx", None));
     fields.check()?;
     // Asked for, so that whoever may not see it is refused as anywhere.
     let promo = promo(&call, &code).await?;

@@ -76,7 +76,7 @@ fn id_of(entry: &Value) -> Value {
 
 async fn rows(call: Call<'_>, body: &Bytes, row: impl Fn(&Value) -> Value) -> Result<Done, Refusal> {
     let mut fields = Fields::read(body)?;
-    let (customer, total) = (fields.text("customer_id", 1), fields.count("total", TOTAL_USUAL));
+    let (customer, total) = (fields.text("customer_id", 1), fields.count("total", Some(TOTAL_USUAL)));
     fields.check()?;
     let path = format!("/v1/customers/{}/entries?limit={}", in_address(&customer), total.min(TOTAL_MAX));
     let none = || Refusal::new(StatusCode::NOT_FOUND, "Data not found");
