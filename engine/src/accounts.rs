@@ -136,6 +136,9 @@ pub enum AccountError {
     /// Another account of the tenant has the username.
     #[error("the username is taken")]
     UsernameTaken,
+    /// Somebody who registers names a customer who is there, or who has an account.
+    #[error("the customer exists")]
+    CustomerExists,
     /// The customer was erased.
     #[error("the customer is erased")]
     CustomerErased,
@@ -306,8 +309,12 @@ impl Engine {
         if let Some(customer) = new.customer {
             // Looked at under the lock: an erasure removes accounts behind it.
             let view = self.customer(new.tenant, &CustomerRef::Id(customer)).await?;
-            if view.is_some_and(|view| view.row.is_erased) {
+            if view.as_ref().is_some_and(|view| view.row.is_erased) {
                 return Err(AccountError::CustomerErased);
+            }
+            // Nobody gives themselves an account of somebody else's, be it of one whose customer is still to come.
+            if matches!(actor, NewActor::Own) && (view.is_some() || !self.accounts_of(customer)?.is_empty()) {
+                return Err(AccountError::CustomerExists);
             }
         }
         let mut id = [0; 16];

@@ -187,7 +187,8 @@ async fn http_2(
         End::Idle => {
             connection.as_mut().graceful_shutdown();
             let farewell = FAREWELL_MAX.min(origin.head_time_max);
-            let until = Instant::now() + limits.stream_idle_max;
+            // What is written answers pings too, so it is no proof for ever.
+            let until = Instant::now() + origin.head_time_max;
             loop {
                 // Answers that are finished here may be on their way still, and requests have come before they knew.
                 let moved_before = activity.moved();

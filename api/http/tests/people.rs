@@ -622,6 +622,20 @@ async fn accounts_are_checked_before_they_are_made() {
     harness.stop().await;
 }
 
+/// Whoever registers under an address of which there is an account already, under another name, is told, customer or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_registered_once_whatever_the_username() {
+    let harness = start().await;
+    let register = |username: &str| json!({ "tenant": "journey", "username": username, "password": PASSWORD, "email": "ann@example.com" });
+    let (ann, rogue) = (register("ann"), register("rogue"));
+    let (first, second) =
+        tokio::join!(post(&harness, "/v1/auth/register", &ann), post(&harness, "/v1/auth/register", &rogue));
+    let mut statuses = [first.status, second.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409], "{} {}", first.text(), second.text());
+    harness.stop().await;
+}
+
 /// Reads the lines of an export: what each is, and what it says.
 fn lines(export: &Reply) -> Vec<(String, Value)> {
     assert_eq!(export.status, 200, "{}", export.text());

@@ -72,8 +72,13 @@ pub(crate) async fn register(
     // The customer comes to be after the account, at this log-in or at a later one, and so by an address that is kept with it.
     let new =
         NewAccount { tenant: rules.tenant, username, standing, customer: Some(customer), alias: Some(text), password };
-    let account = app.engine.create_account(NewActor::Own, new).await?;
-    Ok((StatusCode::CREATED, Json(open_session(&app, &account, &rules).await?)))
+    // As a whole, also where whoever asked is gone meanwhile: no account is left without its customer.
+    let registered = tokio::spawn(async move {
+        let account = app.engine.create_account(NewActor::Own, new).await?;
+        open_session(&app, &account, &rules).await
+    });
+    let session: Result<SessionTokens, Problem> = registered.await.map_err(|error| Problem::internal(&error))?;
+    Ok((StatusCode::CREATED, Json(session?)))
 }
 
 /// Logs in.
@@ -324,6 +329,7 @@ impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Problem {
         match error {
             AccountError::UsernameTaken => Problem::new(&codes::USERNAME_TAKEN).pointer("/username"),
+            AccountError::CustomerExists => Problem::new(&codes::CUSTOMER_EXISTS),
             AccountError::CustomerErased => Problem::new(&codes::CUSTOMER_ERASED),
             AccountError::Unknown => Problem::new(&codes::ACCOUNT_NOT_FOUND),
             error @ AccountError::TextTooLong => Problem::internal(&error),
