@@ -42,6 +42,16 @@ async fn what_is_shown_can_be_sent_back() {
             "campaign Sunday roast: completions_max 2 -> 3",
         ])
     );
+    // What another system has an id of is the same rule under another name.
+    wanted["fulfillments"][0]["external_id"] = json!("7bed8bf6");
+    let changed = harness.operator("PUT", PATH, &wanted.to_string()).await.json();
+    assert_eq!(changed["changes"], json!(["fulfillment Pizza for 90,000: external_id none -> 7bed8bf6"]));
+    wanted["fulfillments"][0]["name"] = json!("Pizza");
+    wanted["campaigns"][0]["fulfillments"][0] = json!("Pizza");
+    let changed = harness.operator("PUT", PATH, &wanted.to_string()).await.json();
+    let changes = &changed["changes"];
+    assert_eq!(changes[0], "fulfillment Pizza: name Pizza for 90,000 -> Pizza", "{changes}");
+    assert_eq!(changes.as_array().map(Vec::len), Some(2), "{changes}");
     harness.stop().await;
 }
 

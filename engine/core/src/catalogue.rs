@@ -59,6 +59,17 @@ pub struct Catalogue {
     pub refunds: RefundPolicy,
     /// What is looked at before money moves, in order of their ids.
     pub risk_rules: Vec<RiskRule>,
+    /// What other systems know rules by, in order of the rules.
+    pub external_ids: Vec<ExternalId>,
+}
+
+/// What another system knows a rule by. Nothing is decided by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalId {
+    /// The rule.
+    pub rule: RuleId,
+    /// The other system's id, unique within the tenant among rules of the same kind.
+    pub id: String,
 }
 
 /// A currency as its tenant declares it.
@@ -403,6 +414,13 @@ impl Catalogue {
     #[must_use]
     pub const fn unit(&self) -> Unit {
         Unit::Money(self.currency.code)
+    }
+
+    /// Returns what another system knows a rule by.
+    #[must_use]
+    pub fn external_id(&self, rule: RuleId) -> Option<&str> {
+        let at = self.external_ids.binary_search_by_key(&rule, |own| own.rule).ok()?;
+        self.external_ids.get(at).map(|own| own.id.as_str())
     }
 
     /// Finds a promo by its code.

@@ -1,8 +1,8 @@
 //! What an operator wants the rules to be, and how that becomes a version: references resolved, ids given, checked.
 //!
 //! A rule that was there before keeps its id: partners by slug, promos by code, bands by quantity and smallest amount,
-//! milestones by count, everything else by name; a level also by the name that it was renamed from. What the ledger still
-//! needs cannot be removed. The customers of a level that is removed are placed anew ([`crate::placement`]).
+//! milestones by count, everything else by name; a level also by the name that it was renamed from, and what another system
+//! has an id of by that id first. What the ledger still needs cannot be removed. The customers of a level that is removed are placed anew ([`crate::placement`]).
 //!
 //! Cashback rules and campaigns are resolved in [`earning`].
 
@@ -82,6 +82,30 @@ pub struct EarningDraft {
     pub campaigns: Vec<CampaignDraft>,
     /// The offers.
     pub offers: Vec<OfferDraft>,
+    /// What other systems know some of these by.
+    pub external_ids: Vec<ExternalIdDraft>,
+}
+
+/// What another system knows a rule by, as wanted. A rule that had this id before is the same, whatever it is called now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalIdDraft {
+    /// The kind of rule.
+    pub of: Identified,
+    /// The rule's name.
+    pub name: String,
+    /// See [`ExternalId::id`](crate::catalogue::ExternalId::id).
+    pub id: String,
+}
+
+/// The kinds of rules that other systems may have ids of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identified {
+    /// A fulfillment.
+    Fulfillment,
+    /// A reward.
+    Reward,
+    /// A campaign.
+    Campaign,
 }
 
 /// An offer, as wanted.
@@ -354,6 +378,7 @@ impl CatalogueDraft {
             next_rule: RuleId(ids.next),
             refunds: self.refunds,
             risk_rules,
+            external_ids: earning.external_ids,
         })
     }
 

@@ -26,6 +26,7 @@ mod catalogue_v1;
 mod catalogue_v2;
 mod catalogue_v3;
 mod catalogue_v4;
+mod catalogue_v5;
 mod operation_refused_v1;
 mod point_entry_v1;
 mod point_entry_v2;
@@ -34,6 +35,7 @@ use catalogue_v1::CatalogueV1;
 use catalogue_v2::CatalogueV2;
 use catalogue_v3::CatalogueV3;
 use catalogue_v4::CatalogueV4;
+use catalogue_v5::CatalogueV5;
 use operation_refused_v1::OperationRefusedV1;
 use point_entry_v1::PointEntryV1;
 use point_entry_v2::PointEntryV2;
@@ -171,7 +173,7 @@ pub fn encode(body: &Body, out: &mut Vec<u8>) -> Result<(), EncodeError> {
 
 fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     match event {
-        Event::CatalogueApplied(body) => put_version(kind::CATALOGUE_APPLIED, 5, &**body, out),
+        Event::CatalogueApplied(body) => put_version(kind::CATALOGUE_APPLIED, 6, &**body, out),
         Event::CustomerCreated(body) => put(kind::CUSTOMER_CREATED, body, out),
         Event::PurchaseBooked(body) => put(kind::PURCHASE_BOOKED, &**body, out),
         Event::PurchaseRefused(body) => put(kind::PURCHASE_REFUSED, &**body, out),
@@ -342,7 +344,11 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
             let old: CatalogueV4 = get(kind, body)?;
             return Ok(Event::CatalogueApplied(Arc::new(old.into())));
         }
-        (kind::CATALOGUE_APPLIED, 5) => return Ok(Event::CatalogueApplied(Arc::new(get(kind, body)?))),
+        (kind::CATALOGUE_APPLIED, 5) => {
+            let old: CatalogueV5 = get(kind, body)?;
+            return Ok(Event::CatalogueApplied(Arc::new(old.into())));
+        }
+        (kind::CATALOGUE_APPLIED, 6) => return Ok(Event::CatalogueApplied(Arc::new(get(kind, body)?))),
         (kind::POINT_ENTRY, 1) => {
             let old: PointEntryV1 = get(kind, body)?;
             return Ok(Event::PointEntry(old.into()));

@@ -8,9 +8,9 @@ use kembali_core::accounts::{Direction, Entry, HouseAccount, HouseEntry, HouseLe
 use kembali_core::audit::{AccountStanding, Act, Audit, PartnerStanding, Role};
 use kembali_core::campaign::Progress;
 use kembali_core::catalogue::{
-    AtMaximum, Campaign, CashbackRule, Catalogue, Currency, Fulfillment, FulfillmentKind, Journey, JourneyLevel,
-    Milestone, Offer, OfferGives, Partner, PointKind, Promo, PromoBand, Reward, RewardKind, RuleClock, Threshold,
-    ThresholdLevel, TierPolicy, TierProgram, UnknownCustomer, UnknownPromo,
+    AtMaximum, Campaign, CashbackRule, Catalogue, Currency, ExternalId, Fulfillment, FulfillmentKind, Journey,
+    JourneyLevel, Milestone, Offer, OfferGives, Partner, PointKind, Promo, PromoBand, Reward, RewardKind, RuleClock,
+    Threshold, ThresholdLevel, TierPolicy, TierProgram, UnknownCustomer, UnknownPromo,
 };
 use kembali_core::event::{
     Body, CampaignCompleted, CashbackEarned, CustomerCreated, DeclineReason, Event, FulfillmentAdvanced,
@@ -110,6 +110,7 @@ fn catalogue() -> Catalogue {
         next_rule: RuleId(9),
         refunds: RefundPolicy::default(),
         risk_rules: Vec::new(),
+        external_ids: Vec::new(),
     }
 }
 
@@ -275,7 +276,11 @@ fn samples() -> Vec<(&'static str, Body)> {
     };
     let created = |kind| of_customer(Event::CustomerCreated(CustomerCreated { alias: Alias { kind, hash: 5 } }));
     let mut samples = vec![
-        ("catalogue_applied_v5", body(None, vec![Event::CatalogueApplied(Arc::new(full_catalogue()))])),
+        ("catalogue_applied_v6", {
+            let mut full = full_catalogue();
+            full.external_ids = vec![ExternalId { rule: RuleId(15), id: "0e41cc11".into() }];
+            body(None, vec![Event::CatalogueApplied(Arc::new(full))])
+        }),
         ("catalogue_that_sets_aside", {
             let mut full = full_catalogue();
             full.risk_rules.iter_mut().for_each(|rule| rule.action = RiskAction::Review);
@@ -904,6 +909,7 @@ fn old_samples() -> Vec<(&'static str, Body)> {
         ("catalogue_applied_v2", applied(immortal)),
         ("catalogue_applied_v3", applied(harmless)),
         ("catalogue_applied_v4", applied(endless)),
+        ("catalogue_applied_v5", applied(full_catalogue())),
         ("point_entry", body(customer, vec![Event::PointEntry(point_entry())])),
     ]
 }
@@ -964,12 +970,16 @@ const OLD_REFUSALS: &[&str] = &[
 /// The movements of points that journals hold in version 2 of their shape.
 const OLD_POINT_ENTRIES: &[&str] = &["point_entry_granted", "point_entry_expired", "point_entry_spent"];
 
+/// The rules that journals hold in version 5 of their shape.
+const OLD_CATALOGUES: &[&str] =
+    &["catalogue_that_sets_aside", "catalogue_that_counts_by_parties", "catalogue_that_looks_at_purchases"];
+
 /// The samples of which the golden file holds a former version as well, under their own names: refusals are about somebody
-/// there, and no points are pending.
+/// there, no points are pending, and no rule has an external id.
 fn former_samples() -> Vec<(&'static str, Body)> {
     let mut former = samples();
     former.retain(|(name, _)| golden_name(name) != *name);
-    assert_eq!(former.len(), OLD_REFUSALS.len() + OLD_POINT_ENTRIES.len());
+    assert_eq!(former.len(), OLD_REFUSALS.len() + OLD_POINT_ENTRIES.len() + OLD_CATALOGUES.len());
     former
 }
 
@@ -978,6 +988,7 @@ fn golden_name(name: &str) -> String {
     let version = match name {
         name if OLD_REFUSALS.contains(&name) => "_v2",
         name if OLD_POINT_ENTRIES.contains(&name) => "_v3",
+        name if OLD_CATALOGUES.contains(&name) => "_v6",
         _ => "",
     };
     format!("{name}{version}")

@@ -12,8 +12,8 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use kembali_core::catalogue::{FulfillmentKind, OfferGives};
 use kembali_core::draft::{
-    CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, OfferDraft, PolicyDraft,
-    ProgramDraft, RewardDraft, RewardPaysDraft, RiskRuleDraft,
+    CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, ExternalIdDraft, FulfillmentDraft, Identified,
+    OfferDraft, PolicyDraft, ProgramDraft, RewardDraft, RewardPaysDraft, RiskRuleDraft,
 };
 use kembali_core::refund::RefundOf;
 use kembali_core::risk::{RiskAction, RiskCondition};
@@ -25,9 +25,9 @@ use crate::lab::{API_KEY, Lab, book, open_shop, rules, runtime, word};
 use crate::same::input;
 
 /// Every format of a data directory that was ever released.
-const FORMATS: [u32; 6] = [1, 2, 3, 4, 5, 6];
+const FORMATS: [u32; 7] = [1, 2, 3, 4, 5, 6, 7];
 /// The format that is written now.
-const PRESENT: u32 = 6;
+const PRESENT: u32 = 7;
 /// So small that the ledger has archive segments and snapshots, and a tail.
 const GENERATION_BYTES: u64 = 64 * 1024;
 const PURCHASES: usize = 700;
@@ -166,6 +166,7 @@ fn every_rule(mut draft: CatalogueDraft) -> CatalogueDraft {
             completions_max: None,
             budget: Some(20),
         }],
+        external_ids: vec![ExternalIdDraft { of: Identified::Campaign, name: "Spree".into(), id: "c-1".into() }],
     };
     draft
 }

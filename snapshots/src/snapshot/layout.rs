@@ -7,7 +7,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 4 | magic `KMBP` |
-//! | 4 | 2 | format version, 4 |
+//! | 4 | 2 | format version, `VERSION` |
 //! | 6 | 2 | kind: 1 for a base; 2 is left for a run of changes to a base |
 //! | 8 | 8 | sequence number of the last record that is folded in |
 //! | 16 | 8 | archived: keys of purchases up to this record are left to the segments of the archive |
@@ -62,8 +62,8 @@ pub(crate) const KEY_BYTES: usize = 16;
 const MAGIC: [u8; 4] = *b"KMBP";
 pub(crate) const END_MAGIC: [u8; 4] = *b"KMBp";
 /// 1 knew no Threshold programmes, points and campaigns, 2 no states of wallets, no operations, and no version and no
-/// watermark among the sums, 3 no holds, 4 no reversals, 5 no erasure. A snapshot of these is made anew from the records.
-const VERSION: u16 = 6;
+/// watermark among the sums, 3 no holds, 4 no reversals, 5 no erasure, 6 no external ids. A snapshot of these is made anew from the records.
+const VERSION: u16 = 7;
 const KIND_BASE: u16 = 1;
 const SECTIONS: usize = 5;
 const FOOTER_BYTES: usize = SECTIONS * SECTION_BYTES + 8 + 32 + 32;

@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use kembali_core::Percent;
 use kembali_core::catalogue::{Catalogue, Journey, JourneyLevel, Promo, PromoBand, TierPolicy, TierProgram};
+use kembali_core::{Percent, RuleId};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -51,13 +51,39 @@ pub(super) fn changes(before: Option<&Catalogue>, after: &Catalogue) -> Vec<Stri
     }
     // These are compared as people write them, so that one rule names another by its name.
     let (old, new) = (file_of(before), file_of(after));
-    log.list("point kind", &old.point_kinds, &new.point_kinds, String::as_str);
-    log.list("cashback rule", &old.cashback_rules, &new.cashback_rules, |own| &own.name);
-    log.list("fulfillment", &old.fulfillments, &new.fulfillments, |own| &own.name);
-    log.list("reward", &old.rewards, &new.rewards, |own| &own.name);
-    log.list("campaign", &old.campaigns, &new.campaigns, |own| &own.name);
-    log.list("offer", &old.offers, &new.offers, |own| &own.name);
-    log.list("risk rule", &before.risk_rules, &after.risk_rules, |own| &own.name);
+    log.list(
+        "point kind",
+        [(&before.point_kinds, &old.point_kinds), (&after.point_kinds, &new.point_kinds)],
+        |own| own.id,
+        String::as_str,
+    );
+    log.list(
+        "cashback rule",
+        [(&before.cashback_rules, &old.cashback_rules), (&after.cashback_rules, &new.cashback_rules)],
+        |own| own.id,
+        |own| &own.name,
+    );
+    log.list(
+        "fulfillment",
+        [(&before.fulfillments, &old.fulfillments), (&after.fulfillments, &new.fulfillments)],
+        |own| own.id,
+        |own| &own.name,
+    );
+    log.list(
+        "reward",
+        [(&before.rewards, &old.rewards), (&after.rewards, &new.rewards)],
+        |own| own.id,
+        |own| &own.name,
+    );
+    log.list(
+        "campaign",
+        [(&before.campaigns, &old.campaigns), (&after.campaigns, &new.campaigns)],
+        |own| own.id,
+        |own| &own.name,
+    );
+    log.list("offer", [(&before.offers, &old.offers), (&after.offers, &new.offers)], |own| own.id, |own| &own.name);
+    let (old, new) = (&before.risk_rules, &after.risk_rules);
+    log.list("risk rule", [(old, old), (new, new)], |own| own.id, |own| &own.name);
     // Whatever has no words of its own above is still a change.
     if log.lines.is_empty() && before.version != after.version {
         log.add(&tenant, "order of the rules changed");
@@ -163,16 +189,24 @@ impl Log {
         }
     }
 
-    /// Compares two lists of rules by their names, and rules of one name member by member.
-    fn list<T: Serialize>(&mut self, what: &str, before: &[T], after: &[T], name: fn(&T) -> &str) {
-        for gone in before.iter().filter(|gone| !after.iter().any(|own| name(own) == name(gone))) {
+    /// Compares two lists of rules, given with their ids, and each rule member by member. A name that changed is a member.
+    fn list<R, T: Serialize>(
+        &mut self,
+        what: &str,
+        lists: [(&Vec<R>, &Vec<T>); 2],
+        id: fn(&R) -> RuleId,
+        name: fn(&T) -> &str,
+    ) {
+        let with_ids = |(rules, written): (&Vec<R>, _)| rules.iter().map(id).zip(written).collect::<Vec<_>>();
+        let [before, after] = lists.map(with_ids);
+        for (_, gone) in before.iter().filter(|(gone, _)| !after.iter().any(|(own, _)| own == gone)) {
             self.add(&format!("{what} {}", name(gone)), "removed");
         }
-        for own in after {
+        for (id, own) in after {
             let place = format!("{what} {}", name(own));
-            match before.iter().find(|old| name(old) == name(own)) {
+            match before.iter().find(|(old, _)| *old == id) {
                 None => self.add(&place, "added"),
-                Some(old) => self.members(&place, &members_of(old), &members_of(own)),
+                Some((_, old)) => self.members(&place, &members_of(old), &members_of(own)),
             }
         }
     }

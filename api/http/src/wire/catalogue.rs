@@ -386,6 +386,9 @@ pub struct OfferFile {
 pub struct FulfillmentFile {
     /// Its name.
     pub name: String,
+    /// What another system knows it by. With this id it stays the same rule, whatever its name becomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
     /// Buying something.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object_if_any")]
     pub buy: Option<BuyFile>,
@@ -429,6 +432,9 @@ fn one() -> u32 {
 pub struct RewardFile {
     /// Its name.
     pub name: String,
+    /// What another system knows it by. With this id it stays the same rule, whatever its name becomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
     /// How many points it pays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub points: Option<Money>,
@@ -453,6 +459,9 @@ pub struct RewardFile {
 pub struct CampaignFile {
     /// Its name.
     pub name: String,
+    /// What another system knows it by. With this id it stays the same rule, whatever its name becomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
     /// The names of the fulfillments that must be met.
     pub fulfillments: Vec<String>,
     /// The names of the rewards that are paid.

@@ -261,6 +261,7 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
                 }
             };
             let reward = |(name, (is_points, life_days, paid)): (String, (bool, Option<u32>, Money))| RewardFile {
+                external_id: is_points.then(|| name.clone()),
                 name,
                 points: is_points.then_some(paid),
                 kind: is_points.then(|| kinds[kinds.len() - 1].clone()),
@@ -274,6 +275,7 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
             let campaign = |(name, parts): (String, CampaignParts)| {
                 let (one, other, completions_max) = parts;
                 CampaignFile {
+                    external_id: one.map(|_| name.clone()),
                     name,
                     fulfillments: all(&asked),
                     rewards: all(&paid),
@@ -304,7 +306,12 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
                 cashback_rules: rules.into_iter().map(rule).collect(),
                 fulfillments: fulfillments
                     .into_iter()
-                    .map(|(name, (buy, tag))| FulfillmentFile { name, buy, tag })
+                    .map(|(name, (buy, tag))| FulfillmentFile {
+                        external_id: buy.is_some().then(|| name.clone()),
+                        name,
+                        buy,
+                        tag,
+                    })
                     .collect(),
                 rewards: rewards.into_iter().map(reward).collect(),
                 campaigns: campaigns.into_iter().filter(|_| is_whole).map(campaign).collect(),

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use kembali_core::catalogue::{Catalogue, FulfillmentKind, Offer, OfferGives, RewardKind};
 use kembali_core::draft::{
-    CampaignDraft, CashbackDraft, EarningDraft, FulfillmentDraft, OfferDraft, RewardDraft, RewardPaysDraft,
+    CampaignDraft, CashbackDraft, EarningDraft, ExternalIdDraft, FulfillmentDraft, Identified, OfferDraft, RewardDraft,
+    RewardPaysDraft,
 };
 use kembali_core::{Instant, Rate, RuleId};
 
@@ -29,7 +30,16 @@ pub(super) fn earning_draft(file: &CatalogueFile, zone: &TimeZone) -> Result<Ear
         rewards: rewards?,
         campaigns: campaigns?,
         offers: offers?,
+        external_ids: external_ids(file),
     })
+}
+
+fn external_ids(file: &CatalogueFile) -> Vec<ExternalIdDraft> {
+    let fulfillments = file.fulfillments.iter().map(|own| (Identified::Fulfillment, &own.name, &own.external_id));
+    let rewards = file.rewards.iter().map(|own| (Identified::Reward, &own.name, &own.external_id));
+    let campaigns = file.campaigns.iter().map(|own| (Identified::Campaign, &own.name, &own.external_id));
+    let all = fulfillments.chain(rewards).chain(campaigns);
+    all.filter_map(|(of, name, id)| Some(ExternalIdDraft { of, name: name.clone(), id: id.clone()? })).collect()
 }
 
 fn instant(text: Option<&String>, zone: &TimeZone, place: &str) -> Result<Option<Instant>, CatalogueFault> {
@@ -156,6 +166,7 @@ pub(super) fn write_earning(file: &mut CatalogueFile, catalogue: &Catalogue, zon
     let known = Known::of(catalogue);
     let partner = |id| catalogue.partner(id).map(|partner| partner.slug.clone());
     let text = |at: Option<Instant>| at.map(|at| period_text(at, zone));
+    let external_id = |rule| catalogue.external_id(rule).map(str::to_owned);
     file.point_kinds = catalogue.point_kinds.iter().map(|kind| kind.name.clone()).collect();
     file.cashback_rules = (catalogue.cashback_rules.iter())
         .map(|rule| CashbackRuleFile {
@@ -179,7 +190,7 @@ pub(super) fn write_earning(file: &mut CatalogueFile, catalogue: &Catalogue, zon
                 }
                 FulfillmentKind::Tag { tag, count } => (None, Some(TagFile { tag: tag.clone(), count: *count })),
             };
-            FulfillmentFile { name: own.name.clone(), buy, tag }
+            FulfillmentFile { name: own.name.clone(), external_id: external_id(own.id), buy, tag }
         })
         .collect();
     file.rewards = (catalogue.rewards.iter())
@@ -191,12 +202,14 @@ pub(super) fn write_earning(file: &mut CatalogueFile, catalogue: &Catalogue, zon
                 RewardKind::WalletCredit { amount } => (None, None, Some(Money(amount.minor_units()))),
             };
             let (life_days, pending_days) = (own.life_days, own.pending_days);
-            RewardFile { name: own.name.clone(), points, kind, life_days, pending_days, wallet_credit }
+            let (name, external_id) = (own.name.clone(), external_id(own.id));
+            RewardFile { name, external_id, points, kind, life_days, pending_days, wallet_credit }
         })
         .collect();
     file.campaigns = (catalogue.campaigns.iter())
         .map(|own| CampaignFile {
             name: own.name.clone(),
+            external_id: external_id(own.id),
             fulfillments: known.names(&own.fulfillments),
             rewards: known.names(&own.rewards),
             starts_at: text(own.starts_at),
@@ -280,5 +293,16 @@ pub(super) fn earning_draft_of(catalogue: &Catalogue) -> EarningDraft {
                 ends_at: own.ends_at,
             })
             .collect(),
+        external_ids: external_ids_of(catalogue),
     }
+}
+
+fn external_ids_of(catalogue: &Catalogue) -> Vec<ExternalIdDraft> {
+    let fulfillments = catalogue.fulfillments.iter().map(|own| (Identified::Fulfillment, &own.name, own.id));
+    let rewards = catalogue.rewards.iter().map(|own| (Identified::Reward, &own.name, own.id));
+    let campaigns = catalogue.campaigns.iter().map(|own| (Identified::Campaign, &own.name, own.id));
+    let draft = |(of, name, rule): (Identified, &String, RuleId)| {
+        Some(ExternalIdDraft { of, name: name.clone(), id: catalogue.external_id(rule)?.to_owned() })
+    };
+    fulfillments.chain(rewards).chain(campaigns).filter_map(draft).collect()
 }

@@ -5,12 +5,13 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{
-    CampaignDraft, CashbackDraft, EarningDraft, FulfillmentDraft, Ids, OfferDraft, RewardDraft, RewardPaysDraft,
+    CampaignDraft, CashbackDraft, EarningDraft, ExternalIdDraft, FulfillmentDraft, Identified, Ids, OfferDraft,
+    RewardDraft, RewardPaysDraft,
 };
 use super::{QUOTA_MAX, first_twin, invalid};
 use crate::catalogue::{
-    Campaign, CashbackRule, Catalogue, Fulfillment, FulfillmentKind, Offer, OfferGives, Partner, PointKind, Reward,
-    RewardKind,
+    Campaign, CashbackRule, Catalogue, ExternalId, Fulfillment, FulfillmentKind, Offer, OfferGives, Partner, PointKind,
+    Reward, RewardKind,
 };
 use crate::identity::RuleId;
 use crate::points::{LIFE_DAYS_MAX, PENDING_DAYS_MAX};
@@ -25,6 +26,7 @@ pub(super) struct Earning {
     pub(super) rewards: Vec<Reward>,
     pub(super) campaigns: Vec<Campaign>,
     pub(super) offers: Vec<Offer>,
+    pub(super) external_ids: Vec<ExternalId>,
 }
 
 /// What has a name and an id.
@@ -45,6 +47,22 @@ named!(PointKind, CashbackRule, Fulfillment, Reward, Campaign, Offer);
 /// Finds the id that a rule of this name had before.
 fn kept<T: Named>(before: Option<&[T]>, name: &str) -> Option<RuleId> {
     before.unwrap_or_default().iter().find(|own| own.name() == name).map(Named::id)
+}
+
+/// Finds the id that each rule of a list had before: that of the rule with its external id, else of the one with its name.
+fn kept_by_external_id<T: Named>(
+    before: &[T],
+    present: Option<&Catalogue>,
+    wanted: &[(&str, Option<&str>)],
+) -> Vec<Option<RuleId>> {
+    let by_external_id = |(_, id): &(&str, Option<&str>)| {
+        let is_same = |own: &&T| id.is_some() && present.and_then(|present| present.external_id(own.id())) == *id;
+        before.iter().find(is_same).map(Named::id)
+    };
+    let found: Vec<Option<RuleId>> = wanted.iter().map(by_external_id).collect();
+    // A rule that goes on under another name leaves its old one to whoever takes it.
+    let by_name = |name: &str| kept(Some(before), name).filter(|id| !found.contains(&Some(*id)));
+    found.iter().zip(wanted).map(|(found, (name, _))| found.or_else(|| by_name(name))).collect()
 }
 
 /// Finds the id of a rule by its name.
@@ -102,7 +120,8 @@ impl EarningDraft {
         let campaigns = self.campaigns.iter().map(|own| ("campaigns", &own.name));
         let offers = self.offers.iter().map(|own| ("offers", &own.name));
         let all = kinds.chain(rules).chain(fulfillments).chain(rewards).chain(campaigns).chain(offers);
-        all.map(|(list, name)| (format!("{list}[{}]", name.escape_debug()), name.as_str()))
+        let named = all.map(|(list, name)| (format!("{list}[{}]", name.escape_debug()), name.as_str()));
+        named.chain(self.external_ids.iter().map(|own| (own.place(), own.id.as_str())))
     }
 
     pub(super) fn resolve(
@@ -127,17 +146,78 @@ impl EarningDraft {
         let point_kinds = sorted(self.point_kinds.iter().map(kind).collect());
         let cashback_rules: Result<Vec<_>, _> =
             self.cashback_rules.iter().map(|own| own.resolve(present, partners, &point_kinds, ids)).collect();
-        let fulfillments: Result<Vec<_>, _> = self.fulfillments.iter().map(|own| own.resolve(present, ids)).collect();
+        self.check_external_ids()?;
+        let before = present.map_or(&[][..], |present| &present.fulfillments);
+        let kept = self.kept(before, present, Identified::Fulfillment, self.fulfillments.iter().map(|own| &*own.name));
+        let fulfillments: Result<Vec<_>, _> =
+            self.fulfillments.iter().zip(kept).map(|(own, kept)| own.resolve(kept, ids)).collect();
         let fulfillments = sorted(fulfillments?);
+        let before = present.map_or(&[][..], |present| &present.rewards);
+        let kept = self.kept(before, present, Identified::Reward, self.rewards.iter().map(|own| &*own.name));
         let rewards: Result<Vec<_>, _> =
-            self.rewards.iter().map(|own| own.resolve(present, &point_kinds, ids)).collect();
+            self.rewards.iter().zip(kept).map(|(own, kept)| own.resolve(kept, &point_kinds, ids)).collect();
         let rewards = sorted(rewards?);
-        let campaigns: Result<Vec<_>, _> =
-            self.campaigns.iter().map(|own| own.resolve(present, &fulfillments, &rewards, ids)).collect();
+        let before = present.map_or(&[][..], |present| &present.campaigns);
+        let kept = self.kept(before, present, Identified::Campaign, self.campaigns.iter().map(|own| &*own.name));
+        let campaigns: Result<Vec<_>, _> = (self.campaigns.iter().zip(kept))
+            .map(|(own, kept)| own.resolve(kept, &fulfillments, &rewards, ids))
+            .collect();
         let (cashback_rules, campaigns) = (sorted(cashback_rules?), sorted(campaigns?));
         let offers: Result<Vec<_>, _> = self.offers.iter().map(|own| own.resolve(present, &point_kinds, ids)).collect();
         let offers = sorted(offers?);
-        Ok(Earning { point_kinds, cashback_rules, fulfillments, rewards, campaigns, offers })
+        let mut external_ids = Vec::with_capacity(self.external_ids.len());
+        for own in &self.external_ids {
+            let rule = match own.of {
+                Identified::Fulfillment => named(&fulfillments, &own.name, own.of.list(), "external_id"),
+                Identified::Reward => named(&rewards, &own.name, own.of.list(), "external_id"),
+                Identified::Campaign => named(&campaigns, &own.name, own.of.list(), "external_id"),
+            };
+            external_ids.push(ExternalId { rule: rule?, id: own.id.clone() });
+        }
+        external_ids.sort_by_key(|own| own.rule);
+        Ok(Earning { point_kinds, cashback_rules, fulfillments, rewards, campaigns, offers, external_ids })
+    }
+
+    fn kept<'a, T: Named>(
+        &'a self,
+        before: &[T],
+        present: Option<&Catalogue>,
+        of: Identified,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Vec<Option<RuleId>> {
+        let id_of = |name| self.external_ids.iter().find(|own| own.of == of && own.name == name).map(|own| &*own.id);
+        let wanted: Vec<(&str, Option<&str>)> = names.map(|name| (name, id_of(name))).collect();
+        kept_by_external_id(before, present, &wanted)
+    }
+
+    /// Checks that external ids are there, each once of rules of one kind, and one of a rule.
+    fn check_external_ids(&self) -> Result<(), CatalogueRejection> {
+        for (index, own) in self.external_ids.iter().enumerate() {
+            let mut before = self.external_ids[..index].iter().filter(|other| other.of == own.of);
+            if own.id.is_empty() {
+                return Err(invalid(own.place(), "must have 1 byte or more"));
+            }
+            if let Some(other) = before.find(|other| other.id == own.id || other.name == own.name) {
+                return Err(invalid(own.place(), format!("stands twice, here and of {}", other.name)));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Identified {
+    const fn list(self) -> &'static str {
+        match self {
+            Identified::Fulfillment => "fulfillments",
+            Identified::Reward => "rewards",
+            Identified::Campaign => "campaigns",
+        }
+    }
+}
+
+impl ExternalIdDraft {
+    fn place(&self) -> String {
+        format!("{}[{}].external_id", self.of.list(), self.name.escape_debug())
     }
 }
 
@@ -184,7 +264,7 @@ impl CashbackDraft {
 }
 
 impl FulfillmentDraft {
-    fn resolve(&self, present: Option<&Catalogue>, ids: &mut Ids) -> Result<Fulfillment, CatalogueRejection> {
+    fn resolve(&self, kept: Option<RuleId>, ids: &mut Ids) -> Result<Fulfillment, CatalogueRejection> {
         let place = || format!("fulfillments[{}]", self.name);
         match &self.kind {
             FulfillmentKind::Buy { product: Some(text), .. } | FulfillmentKind::Tag { tag: text, .. }
@@ -200,18 +280,13 @@ impl FulfillmentDraft {
             }
             FulfillmentKind::Buy { .. } | FulfillmentKind::Tag { .. } => (),
         }
-        let id = ids.keep_or_next(kept(present.map(|present| present.fulfillments.as_slice()), &self.name));
+        let id = ids.keep_or_next(kept);
         Ok(Fulfillment { id, name: self.name.clone(), kind: self.kind.clone() })
     }
 }
 
 impl RewardDraft {
-    fn resolve(
-        &self,
-        present: Option<&Catalogue>,
-        kinds: &[PointKind],
-        ids: &mut Ids,
-    ) -> Result<Reward, CatalogueRejection> {
+    fn resolve(&self, kept: Option<RuleId>, kinds: &[PointKind], ids: &mut Ids) -> Result<Reward, CatalogueRejection> {
         let place = format!("rewards[{}]", self.name);
         let (kind, life_days, pending_days) = match &self.pays {
             RewardPaysDraft::Points { kind, points, life_days, pending_days } => {
@@ -225,7 +300,7 @@ impl RewardDraft {
         if paid.is_zero() {
             return Err(invalid(place, "pays nothing"));
         }
-        let id = ids.keep_or_next(kept(present.map(|present| present.rewards.as_slice()), &self.name));
+        let id = ids.keep_or_next(kept);
         Ok(Reward { id, name: self.name.clone(), kind, life_days, pending_days })
     }
 }
@@ -233,7 +308,7 @@ impl RewardDraft {
 impl CampaignDraft {
     fn resolve(
         &self,
-        present: Option<&Catalogue>,
+        kept: Option<RuleId>,
         fulfillments: &[Fulfillment],
         rewards: &[Reward],
         ids: &mut Ids,
@@ -257,7 +332,7 @@ impl CampaignDraft {
         Ok(Campaign {
             fulfillments: ids_of(&self.fulfillments, fulfillments, &place, "fulfillments")?,
             rewards: ids_of(&self.rewards, rewards, &place, "rewards")?,
-            id: ids.keep_or_next(kept(present.map(|present| present.campaigns.as_slice()), &self.name)),
+            id: ids.keep_or_next(kept),
             name: self.name.clone(),
             starts_at: self.starts_at,
             ends_at: self.ends_at,

@@ -2,10 +2,10 @@
 
 use kembali_core::catalogue::{AtMaximum, FulfillmentKind};
 use kembali_core::draft::{
-    CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, PolicyDraft, ProgramDraft,
-    RewardDraft, RewardPaysDraft,
+    CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, ExternalIdDraft, FulfillmentDraft, Identified,
+    PolicyDraft, ProgramDraft, RewardDraft, RewardPaysDraft,
 };
-use kembali_core::{AMOUNT_MAX, CatalogueRejection, Rate};
+use kembali_core::{AMOUNT_MAX, CatalogueRejection, Rate, TenantId};
 
 use crate::support::{World, amount, check, jakarta, kezbek, ladder};
 
@@ -422,4 +422,59 @@ fn what_customers_hold_or_stand_in_cannot_be_removed() {
     draft.earning.cashback_rules.clear();
     world.apply(&draft, None).unwrap().unwrap();
     check(&mut world, "buy A 100 -> B at 200");
+}
+
+/// A rule that another system has an id of goes by that id: its name may change, and another rule may take the name.
+#[test]
+fn what_has_an_external_id_stays_itself_under_another_name() {
+    let known = |of, name: &str, id: &str| ExternalIdDraft { of, name: name.into(), id: id.into() };
+    let two = vec![buy("Bread", Some("bread"), 100, false), buy("Milk", Some("milk"), 100, false)];
+    let mut draft = campaigns(two, vec![campaign("C", &["Bread", "Milk"])]);
+    draft.earning.external_ids =
+        vec![known(Identified::Fulfillment, "Bread", "f-1"), known(Identified::Reward, "Hundred", "f-1")];
+    let mut world = world(&draft);
+    let rules = |world: &World| world.ledger.desk.catalogue(TenantId(1)).expect("the rules").clone();
+    let before = rules(&world);
+    let bread = before.fulfillments[0].id;
+    assert_eq!(before.external_id(bread), Some("f-1"));
+    assert_eq!(before.external_id(before.fulfillments[1].id), None);
+    assert_eq!(before.external_id(before.rewards[0].id), Some("f-1"), "an id is of its kind of rule");
+    check(&mut world, "buy A 100 product=bread -> new, C/Bread met 100");
+
+    // It is renamed, and another rule takes the name that it had: whoever met it, met it.
+    draft.earning.fulfillments[0].name = "Loaf".into();
+    draft.earning.fulfillments.push(buy("Bread", Some("roll"), 5, false));
+    draft.earning.external_ids[0].name = "Loaf".into();
+    draft.earning.campaigns[0].fulfillments[0] = "Loaf".into();
+    world.apply(&draft, None).expect("it is possible").expect("it is a change");
+    let after = rules(&world);
+    let named = |name: &str| after.fulfillments.iter().find(|own| own.name == name).expect("it is there").id;
+    assert_eq!((named("Loaf"), named("Milk")), (bread, before.fulfillments[1].id));
+    assert!(before.next_rule <= named("Bread"), "it is a new rule");
+    check(&mut world, "buy A 100 product=milk -> C/Milk met 100, C done 1, reward Hundred, points 100");
+    // What nobody knows by an id goes by its name; and an id may be given up.
+    draft.earning.external_ids.clear();
+    world.apply(&draft, None).expect("it is possible").expect("it is a change");
+    let last = rules(&world);
+    assert_eq!((last.fulfillments.clone(), last.external_ids.len()), (after.fulfillments.clone(), 0));
+
+    for (ids, problem) in [
+        (vec![known(Identified::Reward, "Hundred", "")], "rewards[Hundred].external_id: must have 1 byte or more"),
+        (
+            vec![known(Identified::Fulfillment, "Loaf", "a"), known(Identified::Fulfillment, "Milk", "a")],
+            "fulfillments[Milk].external_id: stands twice, here and of Loaf",
+        ),
+        (vec![known(Identified::Campaign, "None", "a")], "campaigns.external_id: names nothing that is there: None"),
+        (
+            vec![known(Identified::Campaign, "C", "a\nb")],
+            "campaigns[C].external_id: a name has a control character: \"a\\nb\"",
+        ),
+    ] {
+        draft.earning.external_ids = ids;
+        let refused = match world.apply(&draft, None) {
+            Err(CatalogueRejection::Invalid { place, problem }) => format!("{place}: {problem}"),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(refused, problem);
+    }
 }

@@ -97,6 +97,7 @@ fn rules() -> CatalogueDraft {
         earning: EarningDraft {
             point_kinds: vec!["points".into()],
             offers: Vec::new(),
+            external_ids: Vec::new(),
             cashback_rules: vec![
                 rule("Milk", "0.1", &["milk"]),
                 rule("All", "0.00001", &[]),

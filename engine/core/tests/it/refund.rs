@@ -83,6 +83,7 @@ pub(crate) fn everything(refunds: RefundPolicy) -> CatalogueDraft {
         ],
         earning: EarningDraft {
             offers: Vec::new(),
+            external_ids: Vec::new(),
             point_kinds: names(&["points"]),
             cashback_rules: vec![cashback("Dairy", "0.02", &["CHEESE", "MILK"]), cashback("All", "0.01", &[])],
             fulfillments: vec![

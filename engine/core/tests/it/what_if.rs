@@ -281,6 +281,7 @@ fn everything() -> CatalogueDraft {
     draft.earning = EarningDraft {
         point_kinds: vec!["points".into()],
         offers: Vec::new(),
+        external_ids: Vec::new(),
         cashback_rules: vec![cashback("Milk", "0.05", &["MILK"]), cashback("All", "0.01", &[])],
         fulfillments: vec![
             buy("MILK", 900, false),

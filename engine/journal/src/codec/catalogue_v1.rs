@@ -72,6 +72,7 @@ impl From<CatalogueV1> for Catalogue {
             next_rule: old.next_rule,
             refunds: RefundPolicy::default(),
             risk_rules: Vec::new(),
+            external_ids: Vec::new(),
         }
     }
 }

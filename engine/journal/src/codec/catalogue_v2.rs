@@ -75,6 +75,7 @@ impl From<CatalogueV2> for Catalogue {
             next_rule: old.next_rule,
             refunds: RefundPolicy::default(),
             risk_rules: Vec::new(),
+            external_ids: Vec::new(),
         }
     }
 }

@@ -90,6 +90,7 @@ impl From<CatalogueV4> for Catalogue {
             next_rule: old.next_rule,
             refunds: old.refunds,
             risk_rules: old.risk_rules,
+            external_ids: Vec::new(),
         }
     }
 }

@@ -138,6 +138,7 @@ pub(crate) fn draft(quota: u64) -> CatalogueDraft {
                     budget: Some(4),
                 })
                 .into(),
+            external_ids: Vec::new(),
             offers: vec![OfferDraft {
                 name: "Mug".into(),
                 kind: "points".into(),

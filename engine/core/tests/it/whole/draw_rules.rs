@@ -263,6 +263,7 @@ fn any_earning() -> BoxedStrategy<EarningDraft> {
             rewards: vec![rewards.0, rewards.1, rewards.2],
             campaigns: vec![campaigns.0, campaigns.1, campaigns.2],
             offers,
+            external_ids: Vec::new(),
         })
         .boxed()
 }
