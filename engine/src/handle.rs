@@ -87,7 +87,7 @@ pub(crate) struct Inner {
     /// One snapshot at a time.
     snapshots: tokio::sync::Mutex<()>,
     /// One preview at a time.
-    previews: tokio::sync::Mutex<()>,
+    walks: tokio::sync::Mutex<()>,
     /// One what-if at a time.
     what_if: Arc<Semaphore>,
     pub(crate) room: Arc<Semaphore>,
@@ -122,7 +122,7 @@ impl Engine {
                 accounts: Arc::default(),
                 account_cache: AccountCache::default(),
                 snapshots: tokio::sync::Mutex::default(),
-                previews: tokio::sync::Mutex::default(),
+                walks: tokio::sync::Mutex::default(),
                 what_if: Arc::new(Semaphore::new(1)),
                 room: Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize)),
                 space,
@@ -562,8 +562,9 @@ impl Engine {
         failed
     }
 
-    pub(crate) async fn one_preview(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.inner.previews.lock().await
+    /// Waits until no other walk over all customers is under way.
+    pub(crate) async fn one_walk(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.walks.lock().await
     }
 
     pub(crate) async fn ask(&self, query: Query) -> Result<Outcome, Stopped> {

@@ -8,6 +8,7 @@ mod archiver;
 mod as_of;
 mod clock;
 mod clock_guard;
+mod customers;
 mod digest;
 mod erase;
 mod free_space;

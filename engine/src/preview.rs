@@ -31,7 +31,7 @@ impl Engine {
     ///
     /// [`Stopped`].
     pub async fn preview(&self, change: RuleChange) -> Result<Previewed, Stopped> {
-        let _one_at_a_time = self.one_preview().await;
+        let _one_at_a_time = self.one_walk().await;
         let change = Arc::new(change);
         let (mut shard, mut from) = (0, 0);
         let mut all: Option<Previewed> = None;

@@ -241,6 +241,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::Catalogue => get(reads::catalogue::show),
         Endpoint::PutCatalogue => on(put, apply::catalogue::put),
         Endpoint::Summary => get(reads::reports::summary),
+        Endpoint::Customers => get(reads::customers::list),
         Endpoint::Costs => get(reads::costs::show),
         Endpoint::Liability => get(reads::liability::show),
         Endpoint::WhatIf => on(MethodFilter::POST, what_if::post),

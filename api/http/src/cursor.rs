@@ -16,6 +16,7 @@ pub(crate) enum List {
     Payments = 6,
     Reviews = 7,
     Audit = 8,
+    Customers = 9,
 }
 
 const VERSION: u8 = 2;
@@ -55,6 +56,22 @@ pub(crate) fn read(text: &str, list: List, customer: CustomerId) -> Result<Start
     }
 }
 
+/// Writes the cursor that goes on behind a customer in the list of all.
+pub(crate) fn write_customers(last: CustomerId) -> String {
+    format!("{VERSION:02x}{:02x}{:032x}", List::Customers as u8, last.0)
+}
+
+/// Reads a cursor of the list of customers: the last one of the page before.
+///
+/// # Errors
+///
+/// 400 for any other text.
+pub(crate) fn read_customers(text: &str) -> Result<CustomerId, Problem> {
+    let last = text.get(4..).and_then(|digits| u128::from_str_radix(digits, 16).ok()).map(CustomerId);
+    // Only what was written is read: no sign, no other letters, no other list.
+    last.filter(|last| write_customers(*last) == text).ok_or_else(|| Problem::new(&codes::CURSOR_INVALID))
+}
+
 /// Writes the cursor that goes on at `next` in a statement between two positions.
 pub(crate) fn write_statement(customer: CustomerId, from: Seq, to: Seq, next: Start) -> String {
     format!("{}{:016x}{:016x}", write(List::Statement, customer, next), from.0, to.0)
@@ -92,6 +109,18 @@ mod tests {
             ["", "x", &cursor[1..], &format!("{cursor}0"), &cursor.replace("4d", "+d"), "\u{e9}".repeat(26).as_str()]
         {
             assert!(read(bad, List::Entries, two).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_the_customers_says_whom_it_is_behind() {
+        let cursor = write_customers(CustomerId(0xabc));
+        assert_eq!(read_customers(&cursor).unwrap(), CustomerId(0xabc));
+        let entries = write(List::Entries, CustomerId(0xabc), Start::of(Seq(1)));
+        let upper = cursor.replace("abc", "ABC");
+        for bad in ["", "0209", &cursor[1..], &format!("{cursor}0"), &upper, &cursor.replacen("00", "+0", 1), &entries]
+        {
+            assert!(read_customers(bad).is_err(), "{bad}");
         }
     }
 

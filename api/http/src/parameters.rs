@@ -196,6 +196,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::Costs
         | Endpoint::Offers
         | Endpoint::TrialBalance => &[TENANT, MIN_SEQ, AT],
+        Endpoint::Customers => &[TENANT, MIN_SEQ, LIMIT, CURSOR],
         Endpoint::Liability => &[TENANT, MIN_SEQ, REPORT_FROM, REPORT_TO],
         Endpoint::Statement => &[TENANT, MIN_SEQ, STATEMENT_FROM, STATEMENT_TO, LIMIT, CURSOR],
         Endpoint::ExplainPurchase | Endpoint::ExportCustomer => &[TENANT, MIN_SEQ],

@@ -174,6 +174,8 @@ pub enum Endpoint {
     Catalogue,
     /// Makes rules the next version.
     PutCatalogue,
+    /// Lists a tenant's customers.
+    Customers,
     /// Shows the sums of a tenant.
     Summary,
     /// Shows what the rules of a tenant have cost.
@@ -300,6 +302,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/catalogue", Operator, Endpoint::Catalogue),
     route(Method::PUT, "/v1/catalogue", Admin, Endpoint::PutCatalogue),
     route(Method::GET, "/v1/reports/summary", Operator, Endpoint::Summary),
+    route(Method::GET, "/v1/reports/customers", Operator, Endpoint::Customers),
     route(Method::GET, "/v1/reports/costs", Operator, Endpoint::Costs),
     route(Method::GET, "/v1/reports/liability", Operator, Endpoint::Liability),
     route(Method::GET, "/v1/trial-balance", Operator, Endpoint::TrialBalance),

@@ -260,3 +260,49 @@ async fn r32_every_list_is_whole_during_writes_and_after_recovery() {
     compare(&harness, &ids, &all).await;
     harness.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r32_every_customer_of_the_tenant_is_listed_once() {
+    let harness = Harness::start_in(tempfile::tempdir().unwrap(), 64 * 1024, |_| ()).await;
+    let mut other = every_kind_of_rule();
+    other.tenant.slug = "other".to_owned();
+    other.partners[0].api_key = Some(BAKER_KEY.to_owned());
+    support::apply(&harness.engine, &every_kind_of_rule()).await;
+    support::apply(&harness.engine, &other).await;
+    let mut wanted: [Vec<Value>; 2] = [Vec::new(), Vec::new()];
+    for number in 0..23 {
+        let (at, tenant) = if number % 5 == 0 { (1, "other") } else { (0, "journey") };
+        let body = json!({ "ref": format!("C{number}") }).to_string();
+        let created = harness.operator("POST", &format!("/v1/customers?tenant={tenant}"), &body).await;
+        wanted[at].push(created.json()["customer"].clone());
+    }
+    wanted.iter_mut().for_each(|ids| ids.sort_by_key(Value::to_string));
+    let dir = {
+        check_customers(&harness, &wanted).await;
+        let refused = harness.get("/v1/reports/customers?tenant=journey&cursor=0209").await;
+        assert_eq!(refused.problem(), "400 cursor_invalid -");
+        assert_eq!(harness.get_as_partner("/v1/reports/customers").await.problem(), "403 role_insufficient -");
+        harness.stop().await
+    };
+    let harness = Harness::start_in(dir, 64 * 1024, |_| ()).await;
+    check_customers(&harness, &wanted).await;
+    harness.stop().await;
+}
+
+async fn check_customers(harness: &Harness, wanted: &[Vec<Value>; 2]) {
+    for (tenant, wanted) in ["journey", "other"].into_iter().zip(wanted) {
+        for size in SIZES {
+            let path = format!("/v1/reports/customers?tenant={tenant}&limit={size}");
+            let (mut seen, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page = harness.get(&format!("{path}{cursor}")).await.json();
+                let data = page["data"].as_array().unwrap();
+                assert!(data.len() <= size && data.iter().all(|own| own["tenant"] == tenant), "{page}");
+                seen.extend(data.iter().map(|own| own["id"].clone()));
+                let Some(next) = page["next_cursor"].as_str() else { break };
+                cursor = format!("&cursor={next}");
+            }
+            assert_eq!(seen, *wanted, "{tenant} by {size}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::audit::Audit;
 use crate::draft::CatalogueDraft;
-use crate::identity::{CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
+use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
 use crate::operation::{Actor, Operation, OperationCommand, OperationKey};
 use crate::preview::RuleChange;
 use crate::purchase::Purchase;
@@ -173,6 +173,19 @@ pub enum Query {
     Preview {
         /// The change.
         change: Arc<RuleChange>,
+        /// The shard, from 0.
+        shard: usize,
+        /// How many of its rows were looked at before.
+        from: usize,
+    },
+    /// The first of a tenant's customers, in order of their ids, among some that a shard holds.
+    Customers {
+        /// The tenant.
+        tenant: TenantId,
+        /// Behind this one.
+        after: Option<CustomerId>,
+        /// How many at most.
+        limit: usize,
         /// The shard, from 0.
         shard: usize,
         /// How many of its rows were looked at before.

@@ -11,5 +11,7 @@ mod sweep;
 
 pub use outcome::{CustomerView, InvoiceView, Outcome, PreviewView, PromoUse, TotalsView};
 pub use router::{GROUP_RECORDS_MAX, Group, NewProfile, OPEN_TICKETS_MAX, ProfileText, Reply, Router, ShardOf};
-pub use shard::{Answer, Answered, Assigned, PREVIEW_ROWS_MAX, PreviewPiece, PreviewTerms, Shard, Work};
+pub use shard::{
+    Answer, Answered, Assigned, ListPiece, ListTerms, PREVIEW_ROWS_MAX, PreviewPiece, PreviewTerms, Shard, Work,
+};
 pub use sweep::{SWEEP_CHANGED_MAX, SWEEP_ROWS_MAX, SweepTerms, Swept};

@@ -11,7 +11,7 @@ use kembali_core::operation::{OperationCommand, OperationRejection};
 use kembali_core::totals::TenantTotals;
 use kembali_core::{CatalogueRejection, CustomerId, Instant, Rejection, RejectionCode, Seq};
 
-use crate::shard::PreviewPiece;
+use crate::shard::{ListPiece, PreviewPiece};
 
 /// What became of a command. Everything that it rests on is durable when it is seen.
 #[derive(Clone, Debug)]
@@ -104,6 +104,8 @@ pub enum Outcome {
     ArchivedChecks(Vec<Seq>),
     /// What a change of rules would do to some of a shard's customers, if there is such a shard.
     Preview(Option<PreviewView>),
+    /// The first of a tenant's customers among some that a shard holds, if there is such a shard.
+    Customers(Option<ListPiece>),
     /// The ledger's clock.
     Clock {
         /// What it says: every record behind `as_of` has this stamp or a later one.

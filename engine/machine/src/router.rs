@@ -31,7 +31,7 @@ mod transfers;
 use operations::KeptOperation;
 
 use crate::outcome::{CustomerView, InvoiceView, Outcome, PreviewView, PromoUse, TotalsView};
-use crate::shard::{Answer, Answered, Assigned, PreviewTerms, Work};
+use crate::shard::{Answer, Answered, Assigned, ListTerms, PreviewTerms, Work};
 use crate::sweep::{Sweep, SweepTerms, Swept};
 
 /// Tickets that may be open at once: admitted, not yet merged.
@@ -130,6 +130,7 @@ enum Awaited {
     Transfer(Option<Box<KeptOperation>>),
     Customer,
     Preview,
+    List,
     /// A piece of the sweep over the rows of this shard.
     Sweep(usize),
 }
@@ -460,6 +461,16 @@ impl<T> Router<T> {
                     None => Content::Done(Outcome::Preview(None)),
                 }
             }
+            (Command::Read(Query::Customers { tenant, after, limit, shard, from }), _) => {
+                match self.outgoing.get_mut(shard) {
+                    Some(outgoing) => {
+                        let work = Work::List(ListTerms { tenant, after, limit }, from);
+                        outgoing.push(Assigned { ticket, work });
+                        Content::Awaited(Awaited::List)
+                    }
+                    None => Content::Done(Outcome::Customers(None)),
+                }
+            }
             (Command::Read(query), _) => Content::Ask(query),
             (Command::Purchase(_) | Command::Operation(_), _) => unreachable!("these have admissions of their own"),
         };
@@ -600,11 +611,13 @@ impl<T> Router<T> {
             (Awaited::Preview, Answer::Preview(piece)) => {
                 Outcome::Preview(Some(PreviewView { piece, as_of: self.desk.last() }))
             }
+            (Awaited::List, Answer::Listed(piece)) => Outcome::Customers(Some(piece)),
             (Awaited::Operation(kept), answer) => self.settle_operation(received_at, *kept, answer),
             (
                 Awaited::Customer
                 | Awaited::Purchase { .. }
                 | Awaited::Preview
+                | Awaited::List
                 | Awaited::Sweep(_)
                 | Awaited::Transfer(_),
                 _,
@@ -728,7 +741,11 @@ impl<T> Router<T> {
             Query::Reviews { tenant, after, limit } => {
                 Outcome::Reviews(self.desk.reviews(tenant, after).take(limit).map(|(review, _)| review).collect())
             }
-            Query::Customer { .. } | Query::Totals { .. } | Query::Preview { .. } | Query::Clock => {
+            Query::Customer { .. }
+            | Query::Customers { .. }
+            | Query::Totals { .. }
+            | Query::Preview { .. }
+            | Query::Clock => {
                 unreachable!("these are answered elsewhere")
             }
         }

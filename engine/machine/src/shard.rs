@@ -17,7 +17,7 @@ use kembali_core::{CustomerId, Instant, Rejection, TenantId, Ticket};
 use crate::rows::Rows;
 use crate::sweep::{SweepTerms, Swept};
 
-/// Rows that a preview looks at under one ticket; then the shard does other work.
+/// Rows that a preview or a list looks at under one ticket; then the shard does other work.
 pub const PREVIEW_ROWS_MAX: usize = 4_096;
 
 /// Work for a shard, under its ticket.
@@ -46,6 +46,19 @@ pub enum Work {
     Sweep(Arc<SweepTerms>, usize),
     /// Count what a change of rules would do to some of the rows, from a place on.
     Preview(Box<PreviewTerms>, usize),
+    /// List some of the customers, from a place on.
+    List(ListTerms, usize),
+}
+
+/// Which customers are listed.
+#[derive(Clone, Copy, Debug)]
+pub struct ListTerms {
+    /// Those of this tenant,
+    pub tenant: TenantId,
+    /// behind this one in order of their ids,
+    pub after: Option<CustomerId>,
+    /// so many at most.
+    pub limit: usize,
 }
 
 /// What a piece of a preview needs to know.
@@ -87,6 +100,17 @@ pub enum Answer {
     Swept(Swept),
     /// What a change of rules would do to some of the rows.
     Preview(Box<PreviewPiece>),
+    /// Some of the customers.
+    Listed(ListPiece),
+}
+
+/// The first customers among some of a shard's rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListPiece {
+    /// Their ids, in order.
+    pub customers: Vec<CustomerId>,
+    /// The place of the first row that was not looked at; `None` once all were.
+    pub next: Option<usize>,
 }
 
 /// What a change of rules would do to some of a shard's rows.
@@ -130,6 +154,7 @@ impl Shard {
                     }
                     Work::Sweep(terms, from) => Answer::Swept(terms.sweep(&mut self.rows, from)),
                     Work::Preview(terms, from) => Answer::Preview(Box::new(self.preview(&terms, from))),
+                    Work::List(terms, from) => Answer::Listed(self.list(terms, from)),
                 };
                 Answered { ticket, answer }
             })
@@ -144,8 +169,22 @@ impl Shard {
                 preview.look(change, removals, row, *now);
             }
         }
+        PreviewPiece { preview, next: self.next_piece(from) }
+    }
+
+    fn list(&self, terms: ListTerms, from: usize) -> ListPiece {
+        let ListTerms { tenant, after, limit } = terms;
+        let piece = self.rows.values().skip(from).take(PREVIEW_ROWS_MAX);
+        let own = piece.filter(|row| row.tenant == tenant && after.is_none_or(|after| after < row.id));
+        let mut customers: Vec<CustomerId> = own.map(|row| row.id).collect();
+        customers.sort_unstable();
+        customers.truncate(limit);
+        ListPiece { customers, next: self.next_piece(from) }
+    }
+
+    fn next_piece(&self, from: usize) -> Option<usize> {
         let next = from.saturating_add(PREVIEW_ROWS_MAX);
-        PreviewPiece { preview, next: (next < self.rows.len()).then_some(next) }
+        (next < self.rows.len()).then_some(next)
     }
 
     fn decide(&mut self, terms: &Terms, command: Box<PurchaseCommand>) -> Answer {

@@ -429,6 +429,12 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .gives(schemas.reply(apply::catalogue::put)),
         Endpoint::Summary => Outline::new("showSummary", REPORTS, "Show the sums of a tenant")
             .gives(schemas.reply(reads::reports::summary)),
+        Endpoint::Customers => Outline::new("listCustomers", REPORTS, "List a tenant's customers")
+            .says(
+                "In order of their ids, each as `GET /v1/customers/{id}` shows it at some position while the page is made. Who \
+                 comes between two pages may be missing.",
+            )
+            .gives(schemas.reply(reads::customers::list)),
         Endpoint::Costs => Outline::new("showCosts", REPORTS, "Show what the rules have cost")
             .says("As CSV with the same rows where `Accept` prefers `text/csv`.")
             .gives(

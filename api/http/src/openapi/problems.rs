@@ -436,6 +436,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         | Endpoint::Partners
         | Endpoint::Catalogue
         | Endpoint::Summary
+        | Endpoint::Customers
         | Endpoint::Costs
         | Endpoint::Liability
         | Endpoint::TrialBalance => Vec::new(),

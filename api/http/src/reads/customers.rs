@@ -17,12 +17,13 @@ use super::Json;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::cursor;
 use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::Endpoint;
 use crate::wire::customer::{
-    CampaignState, Customer, CustomerTier, FulfillmentState, PointHolding, PointLot, Wallet, WalletList,
+    CampaignState, Customer, CustomerPage, CustomerTier, FulfillmentState, PointHolding, PointLot, Wallet, WalletList,
 };
 use crate::wire::hold::{HoldList, HoldState};
 use crate::wire::instant::{Rfc3339, UuidText};
@@ -64,6 +65,31 @@ pub(crate) async fn show(
     app.reach_min_seq(&query).await?;
     let view = view_by_id(&app, identity, &query, &id).await?;
     shown(&app, identity, &view, expiring_within(&query)?).map(Json)
+}
+
+/// Lists a tenant's customers, in order of their ids.
+pub(crate) async fn list(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    uri: Uri,
+) -> Result<Json<CustomerPage>, Problem> {
+    let query = Query::parse(&uri, parameters::of(Endpoint::Customers))?;
+    app.reach_min_seq(&query).await?;
+    let tenant = app.tenant(identity, &query).await?.tenant;
+    let after = query.text("cursor").map(cursor::read_customers).transpose()?;
+    let limit = query.limit()?;
+    let mut ids = app.engine.customers(tenant, after, limit.saturating_add(1)).await?;
+    let is_more = limit < ids.len();
+    ids.truncate(limit);
+    let next_cursor = ids.last().filter(|_| is_more).map(|last| cursor::write_customers(*last));
+    let mut data = Vec::with_capacity(ids.len());
+    for id in ids {
+        // Nobody goes who was there.
+        if let Some(view) = app.engine.customer(tenant, &CustomerRef::Id(id)).await? {
+            data.push(shown(&app, identity, &view, None)?);
+        }
+    }
+    Ok(Json(CustomerPage { data, next_cursor }))
 }
 
 /// Shows a customer's wallets.

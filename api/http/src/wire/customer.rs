@@ -42,6 +42,16 @@ pub(crate) struct Customer {
     pub(crate) erased: bool,
 }
 
+/// Some of a tenant's customers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CustomerPage {
+    /// The customers, in order of their ids.
+    pub(crate) data: Vec<Customer>,
+    /// Where the next page starts; null on the last.
+    #[schema(required)]
+    pub(crate) next_cursor: Option<String>,
+}
+
 /// Where a customer stands in a programme.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CustomerTier {

@@ -153,7 +153,7 @@ impl<T> Router<T> {
             Answer::OperationRefused(rejection, command) => {
                 self.refuse_operation(received_at, Some(kept.customer), &command, rejection)
             }
-            Answer::Refused(..) | Answer::Row(_) | Answer::Preview(_) | Answer::Swept(_) => {
+            Answer::Refused(..) | Answer::Row(_) | Answer::Preview(_) | Answer::Listed(_) | Answer::Swept(_) => {
                 panic!("a shard answered something else")
             }
         }

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
 mod crashes;
+mod lists;
 mod operator;
 mod refunds;
 mod reviews;

@@ -554,6 +554,8 @@ pub(crate) fn show(outcome: &Outcome) -> String {
             let totals = &view.totals;
             format!("{} accepted version {} as of {}", totals.accepted, view.catalogue.version, view.as_of.0)
         }
-        Outcome::Preview(_) => unreachable!("pieces of a preview depend on the shards; no schedule asks for one"),
+        Outcome::Preview(_) | Outcome::Customers(_) => {
+            unreachable!("pieces of a walk depend on the shards; no schedule asks for one")
+        }
     }
 }

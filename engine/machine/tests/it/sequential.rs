@@ -141,9 +141,10 @@ impl Sequential {
             Query::Invoice { .. }
             | Query::Reviews { .. }
             | Query::ArchivedChecks { .. }
+            | Query::Customers { .. }
             | Query::Totals { .. }
             | Query::Preview { .. } => {
-                unreachable!("neither sums nor previews are asked of the sequential driver")
+                unreachable!("neither sums nor walks are asked of the sequential driver")
             }
         }
     }
