@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use kembali_adapters::{KezBek, KezBekError};
+use kembali_adapters::{KezBek, KezBekError, Loyaltea};
 use kembali_engine::{Engine, EngineConfig, Fault, StartError, StartReport, StopError};
 use kembali_http::{Adapter, BindError, Secret, Server, ServerConfig, Tls, TlsError};
 
@@ -65,6 +65,9 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     let mut adapters: Vec<Arc<dyn Adapter>> = Vec::new();
     if let Some((tenant, encrypt_key)) = &settings.kezbek {
         adapters.push(Arc::new(KezBek::new(tenant.clone(), encrypt_key)?));
+    }
+    if settings.loyaltea {
+        adapters.push(Arc::new(Loyaltea));
     }
     let config = EngineConfig {
         data_dir: settings.data_dir.clone(),

@@ -22,7 +22,7 @@ const KEZBEK_KEY_BYTES_MIN: usize = 16;
 
 /// The names that the environment may use. The last six are not settings of a server: four are of the client commands,
 /// two of the tests.
-const ENVIRONMENT: [&str; 24] = [
+const ENVIRONMENT: [&str; 25] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
@@ -41,6 +41,7 @@ const ENVIRONMENT: [&str; 24] = [
     "KEMBALI_TLS_KEY",
     "KEMBALI_KEZBEK_TENANT",
     "KEMBALI_KEZBEK_ENCRYPT_KEY",
+    "KEMBALI_LOYALTEA",
     "KEMBALI_URL",
     "KEMBALI_CA_FILE",
     "KEMBALI_API_KEY",
@@ -55,7 +56,7 @@ pub(crate) struct Flags {
     /// A TOML file with any of: listen, data_dir, shards, generation_bytes, free_bytes_min, operator_token,
     /// installation_key, secrets_key, registration, partner_requests_per_second, partner_requests_at_once,
     /// login_limit_by_address, registrations_per_minute, tls_certificate, tls_key,
-    /// kezbek_tenant, kezbek_encrypt_key
+    /// kezbek_tenant, kezbek_encrypt_key, loyaltea
     #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -113,6 +114,9 @@ pub(crate) struct Flags {
     /// What KezBek's journey ids are encrypted under: its ENCRYPT_KEY, or any other text of 16 bytes or more
     #[arg(long, env = "KEMBALI_KEZBEK_ENCRYPT_KEY", value_name = "TEXT", hide_env_values = true)]
     kezbek_encrypt_key: Option<String>,
+    /// Whether clients may speak Loyaltea's API too, each about its own tenant [default: false]
+    #[arg(long, env = "KEMBALI_LOYALTEA", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    loyaltea: Option<bool>,
 }
 
 /// What the file may hold.
@@ -136,6 +140,7 @@ struct File {
     tls_key: Option<PathBuf>,
     kezbek_tenant: Option<String>,
     kezbek_encrypt_key: Option<String>,
+    loyaltea: Option<bool>,
 }
 
 /// The settings of a server, checked.
@@ -156,6 +161,8 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     /// The tenant of KezBek's clients, and what journey ids are encrypted under.
     pub(crate) kezbek: Option<(String, String)>,
+    /// True where clients may speak Loyaltea's API.
+    pub(crate) loyaltea: bool,
 }
 
 /// What is wrong with the settings.
@@ -259,6 +266,7 @@ impl Flags {
             people: PeopleLimits { by_address, registrations_per_minute },
             tls,
             kezbek,
+            loyaltea: self.loyaltea.or(file.loyaltea).unwrap_or_default(),
         })
     }
 }
@@ -313,7 +321,8 @@ impl fmt::Display for Settings {
             None => write!(out, "tls_certificate = (not set)"),
         }?;
         let tenant = self.kezbek.as_ref().map_or("(not set)", |(tenant, _)| tenant);
-        write!(out, "\nkezbek_tenant = {tenant}\nkezbek_encrypt_key = {}", hidden(self.kezbek.is_some()))
+        writeln!(out, "\nkezbek_tenant = {tenant}\nkezbek_encrypt_key = {}", hidden(self.kezbek.is_some()))?;
+        write!(out, "loyaltea = {}", self.loyaltea)
     }
 }
 

@@ -3,6 +3,9 @@
 //! Each module maps one system's own routes and messages onto the native API, as whoever sent the request, and writes the answers as
 //! that system does. No rule of the ledger is here, and nothing is stored: an adapter is off unless the settings name its tenant.
 
+mod call;
 mod kezbek;
+mod loyaltea;
 
 pub use kezbek::{KezBek, KezBekError};
+pub use loyaltea::Loyaltea;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{OPERATOR_TOKEN, Server, run_well, sample};
+use crate::program::{OPERATOR_TOKEN, Server, call, run_well, sample};
 
 const KEY: &str = "dIfyRi21VvJRhz9qUsMuz";
 const SECRET: &str = "68685UeyYNh6e8RZpGc4QK";
@@ -38,21 +38,7 @@ impl Shop {
 
     /// Sends a request, and returns the status and the answer.
     fn call(&self, method: &str, path: &str, bearer: &str, body: &Value) -> (u16, Value) {
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let url = format!("{}{path}", self.server.url);
-        let authorization = format!("Bearer {bearer}");
-        let answered = match method {
-            "GET" => agent.get(url).header("Authorization", authorization).call(),
-            "PUT" => agent.put(url).header("Authorization", authorization).send(body.to_string()),
-            _ => agent
-                .post(url)
-                .header("Authorization", authorization)
-                .content_type("application/json")
-                .send(body.to_string()),
-        };
-        let mut answered = answered.expect("the server answers");
-        let status = answered.status().as_u16();
-        (status, serde_json::from_reader(answered.body_mut().as_reader()).expect("JSON"))
+        call(&self.server.url, method, path, &format!("Bearer {bearer}"), body)
     }
 
     fn post(&self, path: &str, body: &Value) -> (u16, Value) {

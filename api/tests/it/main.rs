@@ -10,6 +10,7 @@ mod fake;
 mod full_disk;
 mod kezbek;
 mod kills;
+mod loyaltea;
 mod model;
 mod program;
 mod refused_files;

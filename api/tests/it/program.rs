@@ -52,6 +52,21 @@ pub(crate) fn run_well(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("the program prints text")
 }
 
+/// Sends a request as a client would, and returns the status and the answer, which is null where there is none.
+pub(crate) fn call(url: &str, method: &str, path: &str, authorization: &str, body: &Value) -> (u16, Value) {
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let request = ureq::http::Request::builder()
+        .method(method)
+        .uri(format!("{url}{path}"))
+        .header("Authorization", authorization)
+        .header("Content-Type", "application/json");
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let mut answered = agent.run(request.body(body).expect("a request")).expect("the server answers");
+    let status = answered.status().as_u16();
+    let text = answered.body_mut().read_to_string().expect("text");
+    (status, if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("JSON") })
+}
+
 /// A running server.
 pub(crate) struct Server {
     child: Child,

@@ -5,10 +5,11 @@ use hyper::body::Bytes;
 use kembali_core::catalogue::{Catalogue, Journey, JourneyLevel, Milestone, TierPolicy, TierProgram};
 use serde_json::{Value, json};
 
-use super::call::{Call, in_address, internal};
+use super::Call;
 use super::envelope::{Done, Fields, Refusal};
 use super::people::own;
 use super::transactions::remark;
+use crate::call::{Declined, in_address};
 
 /// Transactions of a history that are shown.
 const HISTORY_MAX: u64 = 200;
@@ -141,7 +142,7 @@ fn unknown(refusal: Refusal, by: &str, text: &str) -> Refusal {
 }
 
 pub(super) async fn rules(call: &Call<'_>) -> Result<std::sync::Arc<Catalogue>, Refusal> {
-    let rules = call.engine().catalogue(call.tenant, None).await.map_err(|_| internal())?;
+    let rules = call.engine().catalogue(call.tenant(), None).await.map_err(|_| Declined::internal())?;
     rules.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "The tenant has no rules yet"))
 }
 

@@ -1,9 +1,11 @@
 //! What KezBek's answers look like: `{statusCode, message, data}`, and `{statusCode, message, error}` of what is refused.
 
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
+
+use crate::call::Declined;
 
 /// What was done.
 pub(super) struct Done {
@@ -45,14 +47,6 @@ impl Refusal {
         Refusal::new(StatusCode::NOT_FOUND, message)
     }
 
-    /// Takes a native problem over.
-    pub(super) fn of(status: StatusCode, headers: &HeaderMap, problem: &Value) -> Refusal {
-        let text = |name: &str| problem[name].as_str().unwrap_or_default();
-        let message = format!("{}. {}", text("title"), text("detail"));
-        let code = problem["code"].as_str().map(str::to_owned);
-        Refusal { status, message: message.into(), code, retry_after: headers.get(RETRY_AFTER).cloned() }
-    }
-
     /// Says it in other words, where the code is this one.
     pub(super) fn saying(self, code: &str, status: StatusCode, message: impl Into<Value>) -> Refusal {
         if self.code.as_deref() != Some(code) {
@@ -64,6 +58,13 @@ impl Refusal {
     /// Returns true of this native code.
     pub(super) fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
+    }
+}
+
+impl From<Declined> for Refusal {
+    fn from(own: Declined) -> Refusal {
+        let Declined { status, code, message, retry_after } = own;
+        Refusal { status, message: message.into(), code, retry_after }
     }
 }
 

@@ -1,9 +1,8 @@
 //! KezBek: eight services behind one gateway, each under a prefix of its own, such as `/transaction/api/v1/new-transaction`.
 //!
-//! [`journey`] is what partners show, [`call`] asks the native API, [`envelope`] is what answers look like; the other modules are the
+//! [`journey`] is what partners show, [`envelope`] is what answers look like; the other modules are the
 //! services. What of KezBek is not here, and what differs on purpose, is in `docs/kezbek.md`.
 
-mod call;
 mod customers;
 mod envelope;
 mod journey;
@@ -19,10 +18,13 @@ use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use kembali_http::{Adapter, Answer, Native};
 
-use self::call::Call;
 use self::envelope::{Done, Refusal};
 pub use self::journey::JourneyError as KezBekError;
 use self::journey::JourneyKey;
+use crate::call::Credentials;
+
+/// A request that is under way.
+type Call<'a> = crate::call::Call<'a, Refusal>;
 
 /// The services, as the gateway names them.
 const SERVICES: [&str; 8] =
@@ -51,7 +53,7 @@ impl KezBek {
     }
 
     async fn answer(&self, request: Request<Bytes>, native: Native<'_>) -> Result<Done, Refusal> {
-        let call = Call::new(native, request.headers(), &self.tenant);
+        let call = Call::new(native, Credentials::authorization(request.headers()), Some(&self.tenant));
         // Ids and codes stand in paths, and may come encoded.
         let decoded = |part| percent_encoding::percent_decode_str(part).decode_utf8();
         let parts: Result<Vec<_>, _> = request.uri().path().split('/').skip(1).map(decoded).collect();

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-use super::call::Call;
+use super::Call;
 use super::customers::rules;
 use super::envelope::{Done, Fields, Refusal};
 

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-use super::call::Call;
+use super::Call;
 use super::envelope::{Done, Fields, Refusal};
 
 /// Registers a customer, named by the e-mail address.
@@ -14,7 +14,7 @@ pub(super) async fn register(call: Call<'_>, body: &Bytes) -> Result<Done, Refus
     let (email, phone) = (fields.text("email", 1), fields.text("phone", 1));
     let password = fields.text("password", 8);
     fields.check()?;
-    let registration = json!({ "tenant": call.tenant, "username": username, "password": password, "email": email });
+    let registration = json!({ "tenant": call.tenant(), "username": username, "password": password, "email": email });
     let registered = call.post_own("/v1/auth/register", &registration).await.map_err(|refusal| {
         let taken = format!("Username {username} already exist");
         let refusal = refusal.saying("username_taken", StatusCode::UNPROCESSABLE_ENTITY, taken);
@@ -35,7 +35,7 @@ pub(super) async fn login(call: Call<'_>, body: &Bytes) -> Result<Done, Refusal>
     let mut fields = Fields::read(body)?;
     let (username, password) = (fields.text("username", 1), fields.text("password", 1));
     fields.check()?;
-    let login = json!({ "tenant": call.tenant, "username": username, "password": password });
+    let login = json!({ "tenant": call.tenant(), "username": username, "password": password });
     let session = call.post_own("/v1/auth/login", &login).await.map_err(|refusal| {
         refusal.saying("login_failed", StatusCode::UNAUTHORIZED, "Sorry, username or password wrong")
     })?;

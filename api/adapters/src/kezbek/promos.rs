@@ -6,9 +6,10 @@ use kembali_engine::Bound;
 use kembali_http::parse_bound;
 use serde_json::{Value, json};
 
-use super::call::{Call, in_address};
+use super::Call;
 use super::customers::rules;
 use super::envelope::{Done, Fields, Refusal};
+use crate::call::in_address;
 
 /// From this quantity on all are one.
 const QUANTITY_MAX: u64 = 3;

@@ -5,9 +5,10 @@ use hyper::{Method, StatusCode};
 use kembali_core::catalogue::Catalogue;
 use serde_json::{Value, json};
 
-use super::call::{Call, in_address, internal};
+use super::Call;
 use super::envelope::{Done, Fields, Refusal};
 use super::journey::{Journey, JourneyError, JourneyKey};
+use crate::call::{Declined, in_address};
 
 /// Makes a journey id for a partner that knows its secret, of a promo that is there.
 pub(super) async fn generate_journey_id(key: &JourneyKey, call: Call<'_>, body: &Bytes) -> Result<Done, Refusal> {
@@ -25,7 +26,7 @@ pub(super) async fn generate_journey_id(key: &JourneyKey, call: Call<'_>, body: 
     call.signed(secret, Method::GET, &promo, &Value::Null).await.map_err(partner)?;
     let id = key.seal(&journey).map_err(|error| match error {
         JourneyError::Separator => Refusal::new(StatusCode::BAD_REQUEST, vec![error.to_string()]),
-        JourneyError::Make(_) => internal(),
+        JourneyError::Make(_) => Declined::internal().into(),
     })?;
     Ok(Done::made("Journey id generated", json!({ "journey_id": id })))
 }
@@ -55,7 +56,8 @@ pub(super) async fn new_transaction(key: &JourneyKey, call: Call<'_>, body: &Byt
     let secret = (journey.api_key.as_str(), journey.api_secret.as_str());
     let result = call.signed(secret, Method::POST, "/v1/purchases", &purchase).await.map_err(partner)?;
     let slug = result["tenant"].as_str().unwrap_or_default();
-    let rules = call.engine().catalogue(slug, None).await.map_err(|_| internal())?.ok_or_else(internal)?;
+    let rules =
+        call.engine().catalogue(slug, None).await.map_err(|_| Declined::internal())?.ok_or_else(Declined::internal)?;
     Ok(Done::made("Transaction created", detail(&result, &rules, (&email, &api_key, &promo_code))))
 }
 

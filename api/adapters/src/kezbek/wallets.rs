@@ -4,8 +4,9 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-use super::call::{Call, in_address};
+use super::Call;
 use super::envelope::{Done, Fields, Refusal};
+use crate::call::in_address;
 
 /// Rows that are shown, unless the caller says otherwise.
 const TOTAL_USUAL: u64 = 10;
