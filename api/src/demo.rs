@@ -63,6 +63,7 @@ pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<
         tls: None,
         kezbek: Some(("journey".to_owned(), KEZBEK_ENCRYPT_KEY.to_owned())),
         loyaltea: true,
+        loyaltea_kafka: None,
     };
     let runtime = serve::runtime()?;
     let ready = runtime.block_on(serve::open(&settings))?;

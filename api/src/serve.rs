@@ -21,6 +21,9 @@ pub(crate) enum ServeError {
     Tls(#[from] TlsError),
     #[error(transparent)]
     KezBek(#[from] KezBekError),
+    #[cfg(feature = "kafka")]
+    #[error(transparent)]
+    Kafka(#[from] kembali_adapters::KafkaStartError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
@@ -67,7 +70,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
         adapters.push(Arc::new(KezBek::new(tenant.clone(), encrypt_key)?));
     }
     if settings.loyaltea {
-        adapters.push(Arc::new(Loyaltea));
+        adapters.push(Arc::new(loyaltea(settings)?));
     }
     let config = EngineConfig {
         data_dir: settings.data_dir.clone(),
@@ -95,6 +98,21 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     let server = Server::bind(config, engine.clone())?;
     let address = server.local_addr();
     Ok(Ready { engine, server, report, address })
+}
+
+/// Makes the adapter of Loyaltea's clients, which takes events from Kafka too where that is set.
+#[cfg(feature = "kafka")]
+fn loyaltea(settings: &Settings) -> Result<Loyaltea, ServeError> {
+    let Some(crate::settings::Kafka { brokers, keys, group }) = settings.loyaltea_kafka.clone() else {
+        return Ok(Loyaltea::default());
+    };
+    Ok(Loyaltea::with_kafka(&kembali_adapters::KafkaConfig { brokers, keys, group })?)
+}
+
+#[cfg(not(feature = "kafka"))]
+#[expect(clippy::unnecessary_wraps, reason = "with Kafka it may fail")]
+fn loyaltea(_: &Settings) -> Result<Loyaltea, ServeError> {
+    Ok(Loyaltea::default())
 }
 
 /// Lets the process open as many files as the system allows, and leaves room for those of the ledger: strangers who

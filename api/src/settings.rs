@@ -19,10 +19,11 @@ pub(crate) const GENERATION_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
 const GENERATION_BYTES_MIN: u64 = 4_096;
 const OPERATOR_TOKEN_BYTES_MIN: usize = 16;
 const KEZBEK_KEY_BYTES_MIN: usize = 16;
+const KAFKA_GROUP_DEFAULT: &str = "kembali";
 
 /// The names that the environment may use. The last six are not settings of a server: four are of the client commands,
 /// two of the tests.
-const ENVIRONMENT: [&str; 25] = [
+const ENVIRONMENT: [&str; 28] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
@@ -42,6 +43,9 @@ const ENVIRONMENT: [&str; 25] = [
     "KEMBALI_KEZBEK_TENANT",
     "KEMBALI_KEZBEK_ENCRYPT_KEY",
     "KEMBALI_LOYALTEA",
+    "KEMBALI_LOYALTEA_KAFKA_BROKERS",
+    "KEMBALI_LOYALTEA_KAFKA_KEYS",
+    "KEMBALI_LOYALTEA_KAFKA_GROUP",
     "KEMBALI_URL",
     "KEMBALI_CA_FILE",
     "KEMBALI_API_KEY",
@@ -56,7 +60,7 @@ pub(crate) struct Flags {
     /// A TOML file with any of: listen, data_dir, shards, generation_bytes, free_bytes_min, operator_token,
     /// installation_key, secrets_key, registration, partner_requests_per_second, partner_requests_at_once,
     /// login_limit_by_address, registrations_per_minute, tls_certificate, tls_key,
-    /// kezbek_tenant, kezbek_encrypt_key, loyaltea
+    /// kezbek_tenant, kezbek_encrypt_key, loyaltea, loyaltea_kafka_brokers, loyaltea_kafka_keys, loyaltea_kafka_group
     #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -117,6 +121,22 @@ pub(crate) struct Flags {
     /// Whether clients may speak Loyaltea's API too, each about its own tenant [default: false]
     #[arg(long, env = "KEMBALI_LOYALTEA", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     loyaltea: Option<bool>,
+    /// Kafka brokers whose topic `buy` Loyaltea's events are taken from as well, with commas between them. Only a build with the
+    /// feature kafka can [default: none]
+    #[arg(long, env = "KEMBALI_LOYALTEA_KAFKA_BROKERS", value_name = "HOST:PORT")]
+    loyaltea_kafka_brokers: Option<String>,
+    /// Keys of the partners, one of each tenant, that these events are booked for, as key or key:secret, with commas between them
+    #[arg(
+        long,
+        env = "KEMBALI_LOYALTEA_KAFKA_KEYS",
+        value_name = "KEYS",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    loyaltea_kafka_keys: Option<Vec<String>>,
+    /// The consumer group [default: kembali]
+    #[arg(long, env = "KEMBALI_LOYALTEA_KAFKA_GROUP", value_name = "NAME")]
+    loyaltea_kafka_group: Option<String>,
 }
 
 /// What the file may hold.
@@ -141,6 +161,18 @@ struct File {
     kezbek_tenant: Option<String>,
     kezbek_encrypt_key: Option<String>,
     loyaltea: Option<bool>,
+    loyaltea_kafka_brokers: Option<String>,
+    loyaltea_kafka_keys: Option<Vec<String>>,
+    loyaltea_kafka_group: Option<String>,
+}
+
+/// Where Loyaltea's events come from beside requests.
+#[derive(Clone)]
+pub(crate) struct Kafka {
+    pub(crate) brokers: String,
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "nothing is taken from Kafka then"))]
+    pub(crate) keys: Vec<String>,
+    pub(crate) group: String,
 }
 
 /// The settings of a server, checked.
@@ -163,6 +195,8 @@ pub(crate) struct Settings {
     pub(crate) kezbek: Option<(String, String)>,
     /// True where clients may speak Loyaltea's API.
     pub(crate) loyaltea: bool,
+    /// Where Loyaltea's events come from as well.
+    pub(crate) loyaltea_kafka: Option<Kafka>,
 }
 
 /// What is wrong with the settings.
@@ -192,6 +226,10 @@ pub(crate) enum SettingsError {
         "kezbek_tenant and kezbek_encrypt_key go together, and the second has {KEZBEK_KEY_BYTES_MIN} bytes or more"
     )]
     KezBek,
+    #[error("loyaltea_kafka_brokers needs loyaltea, and loyaltea_kafka_keys with a key at least; and those need it")]
+    Kafka,
+    #[error("loyaltea_kafka_brokers is set, and this build takes nothing from Kafka: build it with --features kafka")]
+    NoKafka,
 }
 
 impl Flags {
@@ -235,6 +273,19 @@ impl Flags {
             (None, None) => None,
             _ => return Err(SettingsError::KezBek),
         };
+        let loyaltea = self.loyaltea.or(file.loyaltea).unwrap_or_default();
+        let kafka_group = self.loyaltea_kafka_group.or(file.loyaltea_kafka_group);
+        let loyaltea_kafka = match (
+            self.loyaltea_kafka_brokers.or(file.loyaltea_kafka_brokers),
+            self.loyaltea_kafka_keys.or(file.loyaltea_kafka_keys),
+        ) {
+            (Some(_), _) if !cfg!(feature = "kafka") => return Err(SettingsError::NoKafka),
+            (Some(brokers), Some(keys)) if loyaltea && !keys.is_empty() => {
+                Some(Kafka { brokers, keys, group: kafka_group.unwrap_or_else(|| KAFKA_GROUP_DEFAULT.to_owned()) })
+            }
+            (None, None) if kafka_group.is_none() => None,
+            _ => return Err(SettingsError::Kafka),
+        };
         let generation_bytes = self.generation_bytes.or(file.generation_bytes).unwrap_or(GENERATION_BYTES_DEFAULT);
         if generation_bytes < GENERATION_BYTES_MIN {
             return Err(SettingsError::GenerationBytes(generation_bytes));
@@ -266,7 +317,8 @@ impl Flags {
             people: PeopleLimits { by_address, registrations_per_minute },
             tls,
             kezbek,
-            loyaltea: self.loyaltea.or(file.loyaltea).unwrap_or_default(),
+            loyaltea,
+            loyaltea_kafka,
         })
     }
 }
@@ -322,7 +374,9 @@ impl fmt::Display for Settings {
         }?;
         let tenant = self.kezbek.as_ref().map_or("(not set)", |(tenant, _)| tenant);
         writeln!(out, "\nkezbek_tenant = {tenant}\nkezbek_encrypt_key = {}", hidden(self.kezbek.is_some()))?;
-        write!(out, "loyaltea = {}", self.loyaltea)
+        let (brokers, group) = self.loyaltea_kafka.as_ref().map_or(("(not set)", ""), |own| (&own.brokers, &own.group));
+        writeln!(out, "loyaltea = {}\nloyaltea_kafka_brokers = {brokers}", self.loyaltea)?;
+        write!(out, "loyaltea_kafka_keys = {}\nloyaltea_kafka_group = {group}", hidden(self.loyaltea_kafka.is_some()))
     }
 }
 
@@ -368,6 +422,19 @@ mod tests {
             let flags = Flags { kezbek_tenant, kezbek_encrypt_key, ..Flags::default() };
             assert!(matches!(flags.settings(), Err(SettingsError::KezBek)));
         }
+        for (loyaltea, brokers, keys, group) in
+            [(Some(true), None, Some(vec!["key".to_owned()]), None), (Some(true), None, None, Some("group".to_owned()))]
+        {
+            let (loyaltea_kafka_keys, loyaltea_kafka_brokers, loyaltea_kafka_group) = (keys, brokers, group);
+            let kafka = Flags { loyaltea_kafka_keys, loyaltea_kafka_brokers, loyaltea_kafka_group, ..Flags::default() };
+            assert!(matches!(Flags { loyaltea, ..kafka }.settings(), Err(SettingsError::Kafka)));
+        }
+        let brokers = Flags { loyaltea_kafka_brokers: Some("host:9092".into()), ..Flags::default() }.settings();
+        let is_refused = match cfg!(feature = "kafka") {
+            true => matches!(brokers, Err(SettingsError::Kafka)),
+            false => matches!(brokers, Err(SettingsError::NoKafka)),
+        };
+        assert!(is_refused);
         let flags = Flags { tls_key: Some("key.pem".into()), ..Flags::default() };
         assert!(matches!(flags.settings(), Err(SettingsError::Tls)));
     }

@@ -177,15 +177,17 @@ impl<'a, R: From<Declined>> Call<'a, R> {
             request = request.header("Idempotency-Key", key);
         }
         let body = text_of(body);
-        request = match &self.credentials {
+        self.sent(self.shown(request, (method.as_str(), path, key), &body)?, body).await
+    }
+
+    /// Shows the credentials.
+    fn shown(&self, request: Builder, said: (&str, &str, Option<&str>), body: &str) -> Result<Builder, R> {
+        Ok(match &self.credentials {
             Credentials::None => request,
             Credentials::Authorization(value) => request.header(AUTHORIZATION, value),
             Credentials::ApiKey(value) => request.header(API_KEY_HEADER, value),
-            Credentials::Secret(api_key, secret) => {
-                self.sign(request, (api_key, secret), (method.as_str(), path, key), &body)?
-            }
-        };
-        self.sent(request, body).await
+            Credentials::Secret(api_key, secret) => self.sign(request, (api_key, secret), said, body)?,
+        })
     }
 
     /// Sends a request as a partner, signed with its secret. So a wrong secret is refused, and so is a key that has none.
@@ -225,8 +227,24 @@ impl<'a, R: From<Declined>> Call<'a, R> {
         Some(format!("{}.{nanoseconds:09}", now.div_euclid(1_000_000)))
     }
 
+    /// Sends purchases, a line each, and returns what is said of each.
+    #[cfg(feature = "kafka")]
+    pub(crate) async fn book(&self, lines: String) -> Result<Vec<Value>, R> {
+        let (method, path) = (Method::POST, "/v1/purchases");
+        let request =
+            self.shown(Request::builder().method(&method).uri(path), (method.as_str(), path, None), &lines)?;
+        let body = self.body(request, "application/x-ndjson", lines).await?;
+        let said: Result<Vec<Value>, _> = serde_json::Deserializer::from_slice(&body).into_iter().collect();
+        Ok(said.map_err(|_| Declined::internal())?)
+    }
+
     async fn sent(&self, request: Builder, body: String) -> Result<Value, R> {
-        let request = request.header(CONTENT_TYPE, "application/json").body(Bytes::from(body));
+        let body = self.body(request, "application/json", body).await?;
+        Ok(serde_json::from_slice(&body).map_err(|_| Declined::internal())?)
+    }
+
+    async fn body(&self, request: Builder, media: &str, body: String) -> Result<Bytes, R> {
+        let request = request.header(CONTENT_TYPE, media).body(Bytes::from(body));
         // What a client sent may be no header: a key with a line feed.
         let request = request.map_err(|_| Declined {
             status: StatusCode::BAD_REQUEST,
@@ -235,8 +253,11 @@ impl<'a, R: From<Declined>> Call<'a, R> {
             retry_after: None,
         })?;
         let (head, body) = self.native.call(request).await.into_parts();
-        let body: Value = serde_json::from_slice(&body).map_err(|_| Declined::internal())?;
-        if head.status.is_success() { Ok(body) } else { Err(Declined::of(head.status, &head.headers, &body).into()) }
+        if head.status.is_success() {
+            return Ok(body);
+        }
+        let problem = serde_json::from_slice(&body).map_err(|_| Declined::internal())?;
+        Err(Declined::of(head.status, &head.headers, &problem).into())
     }
 }
 

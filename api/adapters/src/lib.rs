@@ -9,3 +9,5 @@ mod loyaltea;
 
 pub use kezbek::{KezBek, KezBekError};
 pub use loyaltea::Loyaltea;
+#[cfg(feature = "kafka")]
+pub use loyaltea::{KafkaConfig, KafkaStartError};

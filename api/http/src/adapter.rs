@@ -5,7 +5,9 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -14,6 +16,7 @@ use http_body_util::BodyExt as _;
 use hyper::Request;
 use hyper::body::Bytes;
 use kembali_engine::Engine;
+use tokio::sync::watch;
 
 use crate::app::App;
 use crate::body::read_raw;
@@ -27,6 +30,9 @@ use crate::service::dispatch;
 /// An answer that is under way.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = hyper::Response<Bytes>> + Send + 'a>>;
 
+/// Work that goes on beside the requests.
+pub type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Serves the paths of another system.
 pub trait Adapter: fmt::Debug + Send + Sync + 'static {
     /// Returns true for a path that is this adapter's. None of them may be a native one.
@@ -34,6 +40,55 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
 
     /// Serves a request, whose body is read and within the limits.
     fn serve<'a>(&'a self, request: Request<Bytes>, native: Native<'a>) -> Answer<'a>;
+
+    /// Works on what does not come as requests, for as long as the server serves. It ends soon once it is told to stop.
+    fn work(self: Arc<Self>, background: Background, stop: Stop) -> Option<Work> {
+        drop((background, stop));
+        None
+    }
+}
+
+/// The native API for work that goes on beside the requests. It has no credentials but those that it shows.
+#[derive(Clone)]
+pub struct Background {
+    app: App,
+    router: Router,
+    request_id: RequestId,
+}
+
+impl fmt::Debug for Background {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Background")
+    }
+}
+
+impl Background {
+    pub(crate) fn new(app: App, router: Router) -> Background {
+        Background { app, router, request_id: RequestId::new() }
+    }
+
+    /// The native API, as this machine sees it.
+    #[must_use]
+    pub const fn native(&self) -> Native<'_> {
+        let peer = Peer(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        Native { app: &self.app, router: &self.router, peer, request_id: &self.request_id }
+    }
+}
+
+/// Tells work to stop.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    pub(crate) const fn new(told: watch::Receiver<bool>) -> Stop {
+        Stop(told)
+    }
+
+    /// Waits until the server stops. May be left at any time.
+    pub async fn told(&mut self) {
+        // Whoever would tell is gone: that is the end as well.
+        let _ = self.0.wait_for(|is_told| *is_told).await;
+    }
 }
 
 /// The native API, as whoever sent the request sees it.

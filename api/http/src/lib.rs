@@ -38,7 +38,7 @@ mod tls;
 mod what_if;
 pub mod wire;
 
-pub use adapter::{Adapter, Answer, Native};
+pub use adapter::{Adapter, Answer, Background, Native, Stop, Work};
 pub use config::{Limits, Secret, ServerConfig};
 pub use partner_gate::PartnerLimits;
 pub use people::limits::PeopleLimits;

@@ -26,7 +26,7 @@ impl RequestId {
         }
     }
 
-    fn new() -> RequestId {
+    pub(crate) fn new() -> RequestId {
         let millis = u64::try_from(kembali_engine::now().0 / 1_000).unwrap_or(0);
         let mut random = [0; 10];
         // Without a source of chance the id is less unique; that is no reason to refuse a request.

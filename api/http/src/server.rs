@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::adapter::{Background, Stop};
 use crate::app::{App, router};
 use crate::config::{Limits, ServerConfig};
 use crate::connection::{Shared, connection};
@@ -96,10 +97,16 @@ impl Server {
         };
         let (router, tls) = (router(app.clone()), config.tls);
         let look = tls.clone().map(|tls| tokio::spawn(tls.keep_looking()));
-        let shared = Arc::new(Shared { app, router, tls });
-        let room = Arc::new(Semaphore::new(config.limits.connections_max));
         let (stop, stopping) = watch::channel(false);
         let mut connections = JoinSet::new();
+        for adapter in app.adapters.iter().map(Arc::clone) {
+            let background = Background::new(app.clone(), router.clone());
+            if let Some(work) = adapter.work(background, Stop::new(stopping.clone())) {
+                connections.spawn(work);
+            }
+        }
+        let shared = Arc::new(Shared { app, router, tls });
+        let room = Arc::new(Semaphore::new(config.limits.connections_max));
         let accept = async {
             loop {
                 // With no room left nothing is accepted: callers wait in the system's queue.

@@ -70,14 +70,14 @@ fn partner(tenant: &str) -> String {
     basic(&format!("key-of-{tenant}"), &format!("a-secret-of-{tenant}-and-more"))
 }
 
-fn server_token() -> String {
+pub(crate) fn server_token() -> String {
     format!("Bearer {OPERATOR_TOKEN}")
 }
 
 /// Makes what Loyaltea's README makes.
-fn make_example(shop: &Shop, admin: &str, tenant: &str) {
+pub(crate) fn make_example(url: &str, admin: &str, tenant: &str) {
     let made =
-        shop.call("POST", "/rewards/", admin, &json!({ "tenant": tenant, "reward_id": REWARD, "reward_points": 100 }));
+        call(url, "POST", "/rewards/", admin, &json!({ "tenant": tenant, "reward_id": REWARD, "reward_points": 100 }));
     assert_eq!(
         (made.0, &made.1["reward_id"], &made.1["reward_points"]),
         (201, &json!(REWARD), &json!(100)),
@@ -87,11 +87,11 @@ fn make_example(shop: &Shop, admin: &str, tenant: &str) {
     let bread = json!({
         "tenant": tenant, "fulfillment_id": BREAD, "name": "Lucky 100 bread", "product": "bread", "amount": 100.0,
     });
-    let (status, made) = shop.call("POST", "/buy-fulfillments/", admin, &bread);
+    let (status, made) = call(url, "POST", "/buy-fulfillments/", admin, &bread);
     assert_eq!((status, &made["fulfillment_id"], &made["amount"]), (201, &json!(BREAD), &json!(100)), "{made}");
     let campaign =
         json!({ "tenant": tenant, "name": "Lucky Guys Campaign", "fulfillments": [BREAD], "rewards": [REWARD] });
-    let (status, made) = shop.call("POST", "/campaign", admin, &campaign);
+    let (status, made) = call(url, "POST", "/campaign", admin, &campaign);
     assert_eq!((status, &made["fulfillments"], &made["rewards"]), (200, &json!([BREAD]), &json!([REWARD])), "{made}");
     assert!(made["id"].is_string(), "{made}");
 }
@@ -100,7 +100,7 @@ fn make_example(shop: &Shop, admin: &str, tenant: &str) {
 fn a_client_of_loyaltea_walks_through() {
     let shop = Shop::start();
     let admin = shop.admin("meiwei");
-    make_example(&shop, &admin, "meiwei");
+    make_example(&shop.server.url, &admin, "meiwei");
     let (status, told) = shop.buy("meiwei", "e-1", USER, "bread", &json!(101));
     assert_eq!(status, 201, "{told}");
     let met = json!([{ "tenant": "meiwei", "userId": USER, "fulfillmentId": BREAD }]);
@@ -183,8 +183,8 @@ fn a_client_of_loyaltea_walks_through() {
 fn a_rogue_finds_loyalteas_holes_closed() {
     let shop = Shop::start();
     let (admin, other) = (shop.admin("meiwei"), shop.admin("other"));
-    make_example(&shop, &admin, "meiwei");
-    make_example(&shop, &other, "other");
+    make_example(&shop.server.url, &admin, "meiwei");
+    make_example(&shop.server.url, &other, "other");
     let reward = json!({ "tenant": "meiwei", "reward_points": 1_000_000 });
     // Nobody reads or writes without saying who it is; partners and customers make no rules.
     for (who, expected) in

@@ -8,6 +8,8 @@ mod encrypted;
 mod export;
 mod fake;
 mod full_disk;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod kezbek;
 mod kills;
 mod loyaltea;

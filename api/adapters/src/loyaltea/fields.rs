@@ -53,15 +53,23 @@ impl Fields {
     pub(super) fn read(headers: &HeaderMap, body: &Bytes) -> Result<Fields, Refusal> {
         let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_form = media.split(';').next().is_some_and(|own| own.trim() == "application/x-www-form-urlencoded");
-        let read = if is_form {
-            let pairs = str::from_utf8(body).ok().and_then(form);
-            // What is sent several times is a list.
-            pairs.map(|pairs| pairs.into_iter().fold(Map::new(), with_pair))
-        } else {
-            serde_json::from_slice(body).ok()
-        };
-        let fields = read.ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "The body must be a JSON object"))?;
-        Ok(Fields { fields, wrong: Map::new() })
+        if !is_form {
+            return Fields::of_json(body);
+        }
+        let pairs = str::from_utf8(body).ok().and_then(form);
+        let pairs = pairs.ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "The body must be a form"))?;
+        // What is sent several times is a list.
+        Ok(Fields { fields: pairs.into_iter().fold(Map::new(), with_pair), wrong: Map::new() })
+    }
+
+    /// Reads JSON.
+    ///
+    /// # Errors
+    ///
+    /// 400 of what is no object.
+    pub(super) fn of_json(body: &[u8]) -> Result<Fields, Refusal> {
+        let no_object = |_| Refusal::new(StatusCode::BAD_REQUEST, "The body must be a JSON object");
+        Ok(Fields { fields: serde_json::from_slice(body).map_err(no_object)?, wrong: Map::new() })
     }
 
     fn reject(&mut self, name: &str, problem: &str) {

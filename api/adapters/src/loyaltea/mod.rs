@@ -1,7 +1,7 @@
 //! Loyaltea: fulfillments, campaigns and rewards, behind four services, and the events that move them.
 //!
 //! [`rules`] reads and changes the rules, which [`fulfillments`], [`rewards`] and [`campaigns`] show as Loyaltea does; [`users`] are the
-//! customers, [`events`] what they did. [`fields`] reads bodies, [`answer`] is what answers look like. What of Loyaltea is not here,
+//! customers, [`events`] what they did, which `kafka` takes from there. [`fields`] reads bodies, [`answer`] is what answers look like. What of Loyaltea is not here,
 //! and what differs on purpose, is in `docs/loyaltea.md`.
 
 mod answer;
@@ -9,26 +9,46 @@ mod campaigns;
 mod events;
 mod fields;
 mod fulfillments;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod money;
 mod rewards;
 mod rules;
 mod users;
 
+use std::fmt;
+#[cfg(feature = "kafka")]
+use std::sync::{Arc, Mutex, PoisonError};
+
 use hyper::body::Bytes;
 use hyper::{Method, Request};
 use kembali_http::{Adapter, Answer, Native};
+#[cfg(feature = "kafka")]
+use kembali_http::{Background, Stop, Work};
 
 use self::answer::{Done, Refusal, Style};
 use self::fields::Fields;
 use self::fulfillments::Kind;
+#[cfg(feature = "kafka")]
+pub use self::kafka::{KafkaConfig, KafkaStartError};
 use crate::call::Credentials;
 
 /// A request that is under way.
 type Call<'a> = crate::call::Call<'a, Refusal>;
 
 /// The adapter of Loyaltea's clients, whatever their tenant: whoever calls is of one.
-#[derive(Debug)]
-pub struct Loyaltea;
+#[derive(Default)]
+pub struct Loyaltea {
+    /// Events from Kafka, until the server serves.
+    #[cfg(feature = "kafka")]
+    events: Mutex<Option<kafka::Events>>,
+}
+
+impl fmt::Debug for Loyaltea {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Loyaltea")
+    }
+}
 
 /// What is asked of a list, or of one thing in it.
 enum Ask<'a> {
@@ -68,6 +88,16 @@ fn allowed(service: &str, key: Option<&str>) -> Option<&'static str> {
 }
 
 impl Loyaltea {
+    /// Takes events from Kafka as well.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaStartError`].
+    #[cfg(feature = "kafka")]
+    pub fn with_kafka(config: &KafkaConfig) -> Result<Loyaltea, KafkaStartError> {
+        Ok(Loyaltea { events: Mutex::new(Some(kafka::Events::new(config)?)) })
+    }
+
     async fn answer(&self, request: &Request<Bytes>, native: Native<'_>) -> Result<Done, Refusal> {
         let query = fields::query(request.uri());
         let tenant = query.iter().find(|(name, _)| name == "tenant").map(|(_, value)| value.as_str());
@@ -115,5 +145,11 @@ impl Adapter for Loyaltea {
         let is_django = !["campaign", "user/", "events"].iter().any(|own| path.starts_with(own)) && path != "user";
         let style = if is_django { Style::Django } else { Style::Plain };
         Box::pin(async move { answer::written(self.answer(&request, native).await, style) })
+    }
+
+    #[cfg(feature = "kafka")]
+    fn work(self: Arc<Self>, background: Background, stop: Stop) -> Option<Work> {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(Box::pin(events.run(background, stop)))
     }
 }
