@@ -47,7 +47,7 @@ impl Kafka {
     fn set_aside(&self, count: usize) -> BTreeMap<String, String> {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", self.cluster.bootstrap_servers())
-            .set("group.id", "who looks at what is set aside")
+            .set("group.id", format!("whoever looks at {count}"))
             .set("auto.offset.reset", "earliest")
             .create()
             .expect("a consumer");
