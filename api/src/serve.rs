@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use kembali_adapters::{KezBek, KezBekError, Loyaltea};
+use kembali_adapters::{Dompet, KezBek, KezBekError, Loyaltea};
 use kembali_engine::{Engine, EngineConfig, Fault, StartError, StartReport, StopError};
 use kembali_http::{Adapter, BindError, Secret, Server, ServerConfig, Tls, TlsError};
 
@@ -68,6 +68,9 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     let mut adapters: Vec<Arc<dyn Adapter>> = Vec::new();
     if let Some((tenant, encrypt_key)) = &settings.kezbek {
         adapters.push(Arc::new(KezBek::new(tenant.clone(), encrypt_key)?));
+    }
+    if let Some(tenant) = &settings.dompet_tenant {
+        adapters.push(Arc::new(Dompet::new(tenant)));
     }
     if settings.loyaltea {
         adapters.push(Arc::new(loyaltea(settings)?));

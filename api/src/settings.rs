@@ -23,7 +23,7 @@ const KAFKA_GROUP_DEFAULT: &str = "kembali";
 
 /// The names that the environment may use. The last six are not settings of a server: four are of the client commands,
 /// two of the tests.
-const ENVIRONMENT: [&str; 28] = [
+const ENVIRONMENT: [&str; 29] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
@@ -42,6 +42,7 @@ const ENVIRONMENT: [&str; 28] = [
     "KEMBALI_TLS_KEY",
     "KEMBALI_KEZBEK_TENANT",
     "KEMBALI_KEZBEK_ENCRYPT_KEY",
+    "KEMBALI_DOMPET_TENANT",
     "KEMBALI_LOYALTEA",
     "KEMBALI_LOYALTEA_KAFKA_BROKERS",
     "KEMBALI_LOYALTEA_KAFKA_KEYS",
@@ -60,7 +61,7 @@ pub(crate) struct Flags {
     /// A TOML file with any of: listen, data_dir, shards, generation_bytes, free_bytes_min, operator_token,
     /// installation_key, secrets_key, registration, partner_requests_per_second, partner_requests_at_once,
     /// login_limit_by_address, registrations_per_minute, tls_certificate, tls_key,
-    /// kezbek_tenant, kezbek_encrypt_key, loyaltea, loyaltea_kafka_brokers, loyaltea_kafka_keys, loyaltea_kafka_group
+    /// kezbek_tenant, kezbek_encrypt_key, dompet_tenant, loyaltea, loyaltea_kafka_brokers, loyaltea_kafka_keys, loyaltea_kafka_group
     #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -118,6 +119,9 @@ pub(crate) struct Flags {
     /// What KezBek's journey ids are encrypted under: its ENCRYPT_KEY, or any other text of 16 bytes or more
     #[arg(long, env = "KEMBALI_KEZBEK_ENCRYPT_KEY", value_name = "TEXT", hide_env_values = true)]
     kezbek_encrypt_key: Option<String>,
+    /// The tenant whose clients speak Dompet Digital Sawit's GraphQL, beside the native API [default: none]
+    #[arg(long, env = "KEMBALI_DOMPET_TENANT", value_name = "TENANT")]
+    dompet_tenant: Option<String>,
     /// Whether clients may speak Loyaltea's API too, each about its own tenant [default: false]
     #[arg(long, env = "KEMBALI_LOYALTEA", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     loyaltea: Option<bool>,
@@ -160,6 +164,7 @@ struct File {
     tls_key: Option<PathBuf>,
     kezbek_tenant: Option<String>,
     kezbek_encrypt_key: Option<String>,
+    dompet_tenant: Option<String>,
     loyaltea: Option<bool>,
     loyaltea_kafka_brokers: Option<String>,
     loyaltea_kafka_keys: Option<Vec<String>>,
@@ -193,6 +198,8 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     /// The tenant of KezBek's clients, and what journey ids are encrypted under.
     pub(crate) kezbek: Option<(String, String)>,
+    /// The tenant of Dompet's clients.
+    pub(crate) dompet_tenant: Option<String>,
     /// True where clients may speak Loyaltea's API.
     pub(crate) loyaltea: bool,
     /// Where Loyaltea's events come from as well.
@@ -317,6 +324,7 @@ impl Flags {
             people: PeopleLimits { by_address, registrations_per_minute },
             tls,
             kezbek,
+            dompet_tenant: self.dompet_tenant.or(file.dompet_tenant),
             loyaltea,
             loyaltea_kafka,
         })
@@ -374,6 +382,7 @@ impl fmt::Display for Settings {
         }?;
         let tenant = self.kezbek.as_ref().map_or("(not set)", |(tenant, _)| tenant);
         writeln!(out, "\nkezbek_tenant = {tenant}\nkezbek_encrypt_key = {}", hidden(self.kezbek.is_some()))?;
+        writeln!(out, "dompet_tenant = {}", self.dompet_tenant.as_deref().unwrap_or("(not set)"))?;
         let (brokers, group) = self.loyaltea_kafka.as_ref().map_or(("(not set)", ""), |own| (&own.brokers, &own.group));
         writeln!(out, "loyaltea = {}\nloyaltea_kafka_brokers = {brokers}", self.loyaltea)?;
         write!(out, "loyaltea_kafka_keys = {}\nloyaltea_kafka_group = {group}", hidden(self.loyaltea_kafka.is_some()))

@@ -161,9 +161,14 @@ impl<'a, R: From<Declined>> Call<'a, R> {
         self.send(Method::PATCH, &path, body, None).await
     }
 
-    /// Has something done that says itself of which tenant.
-    pub(crate) async fn post_own(&self, path: &str, body: &Value) -> Result<Value, R> {
-        self.send(Method::POST, path, body, None).await
+    /// Ends something of the tenant's.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, R> {
+        self.send(Method::DELETE, &self.of_tenant(path), &Value::Null, None).await
+    }
+
+    /// Has something done that says itself of which tenant, or whose caller does; once for each key.
+    pub(crate) async fn post_own(&self, path: &str, body: &Value, key: Option<&str>) -> Result<Value, R> {
+        self.send(Method::POST, path, body, key).await
     }
 
     fn of_tenant(&self, path: &str) -> String {

@@ -4,9 +4,12 @@
 //! that system does. No rule of the ledger is here, and nothing is stored: an adapter is off unless the settings name its tenant.
 
 mod call;
+mod dompet;
 mod kezbek;
 mod loyaltea;
+mod money;
 
+pub use dompet::Dompet;
 pub use kezbek::{KezBek, KezBekError};
 pub use loyaltea::Loyaltea;
 #[cfg(feature = "kafka")]

@@ -48,11 +48,13 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// The native API for work that goes on beside the requests. It has no credentials but those that it shows.
+/// The native API for as long as it is needed: for work beside the requests, or by what outlives a borrowed one. It has no credentials
+/// but those that it shows.
 #[derive(Clone)]
 pub struct Background {
     app: App,
     router: Router,
+    peer: Peer,
     request_id: RequestId,
 }
 
@@ -64,14 +66,13 @@ impl fmt::Debug for Background {
 
 impl Background {
     pub(crate) fn new(app: App, router: Router) -> Background {
-        Background { app, router, request_id: RequestId::new() }
+        Background { app, router, peer: Peer(IpAddr::V4(Ipv4Addr::LOCALHOST)), request_id: RequestId::new() }
     }
 
-    /// The native API, as this machine sees it.
+    /// The native API, as whoever sent the request sees it; as this machine does, of work beside the requests.
     #[must_use]
     pub const fn native(&self) -> Native<'_> {
-        let peer = Peer(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        Native { app: &self.app, router: &self.router, peer, request_id: &self.request_id }
+        Native { app: &self.app, router: &self.router, peer: self.peer, request_id: &self.request_id }
     }
 }
 
@@ -126,6 +127,13 @@ impl<'a> Native<'a> {
                 hyper::Response::from_parts(head, Bytes::new())
             }
         }
+    }
+
+    /// Keeps it beyond the request.
+    #[must_use]
+    pub fn kept(&self) -> Background {
+        let (app, router, request_id) = (self.app.clone(), self.router.clone(), self.request_id.clone());
+        Background { app, router, peer: self.peer, request_id }
     }
 
     /// Returns the engine, to look rules up. What changes anything, or is somebody's, is asked of [`Native::call`].

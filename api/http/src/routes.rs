@@ -251,7 +251,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::POST, "/v1/customers", PartnerOrOperator, Endpoint::PostCustomer),
     route(Method::POST, "/v1/customers/{id}/wallets", CustomerOrOperator, Endpoint::PostWallet),
     route(Method::PATCH, "/v1/customers/{id}/wallets/{wallet}", Operator, Endpoint::PatchWallet),
-    route(Method::DELETE, "/v1/customers/{id}/wallets/{wallet}", Operator, Endpoint::DeleteWallet),
+    route(Method::DELETE, "/v1/customers/{id}/wallets/{wallet}", CustomerOrOperator, Endpoint::DeleteWallet),
     route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/deposits", Operator, Endpoint::PostDeposit),
     route(Method::POST, "/v1/customers/{id}/wallets/{wallet}/adjustments", Operator, Endpoint::PostAdjustment),
     route(Method::POST, "/v1/customers/{id}/activities", PartnerOrOperator, Endpoint::PostActivity),

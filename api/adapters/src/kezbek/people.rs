@@ -15,7 +15,7 @@ pub(super) async fn register(call: Call<'_>, body: &Bytes) -> Result<Done, Refus
     let password = fields.text("password", 8);
     fields.check()?;
     let registration = json!({ "tenant": call.tenant(), "username": username, "password": password, "email": email });
-    let registered = call.post_own("/v1/auth/register", &registration).await.map_err(|refusal| {
+    let registered = call.post_own("/v1/auth/register", &registration, None).await.map_err(|refusal| {
         let taken = format!("Username {username} already exist");
         let refusal = refusal.saying("username_taken", StatusCode::UNPROCESSABLE_ENTITY, taken);
         refusal.saying("customer_exists", StatusCode::UNPROCESSABLE_ENTITY, format!("Email {email} already exist"))
@@ -36,7 +36,7 @@ pub(super) async fn login(call: Call<'_>, body: &Bytes) -> Result<Done, Refusal>
     let (username, password) = (fields.text("username", 1), fields.text("password", 1));
     fields.check()?;
     let login = json!({ "tenant": call.tenant(), "username": username, "password": password });
-    let session = call.post_own("/v1/auth/login", &login).await.map_err(|refusal| {
+    let session = call.post_own("/v1/auth/login", &login, None).await.map_err(|refusal| {
         refusal.saying("login_failed", StatusCode::UNAUTHORIZED, "Sorry, username or password wrong")
     })?;
     let data = json!({ "token": session["access_token"], "refresh_token": session["refresh_token"] });

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::Call;
 use super::answer::{Done, Refusal};
 use super::fields::Fields;
-use super::money::minor_units;
 use super::rules::id_of_number;
 use super::users::named;
 use crate::call::{Declined, in_address};
+use crate::money::minor_units;
 
 /// Something that was bought.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub(super) async fn buy(call: Call<'_>, headers: &HeaderMap, mut fields: Fields)
     let id = event_id(id, headers)?;
     let Some(key) = call.credentials().api_key() else {
         // Whoever it is, the native API says that no partner sent this.
-        let none = call.post_own("/v1/purchases", &Value::Null).await;
+        let none = call.post_own("/v1/purchases", &Value::Null, None).await;
         return Err(none.err().unwrap_or_else(|| Declined::internal().into()));
     };
     let rules = call.engine().catalogue(&event.tenant, None).await.map_err(|_| Declined::internal())?;
@@ -67,7 +67,7 @@ pub(super) async fn buy(call: Call<'_>, headers: &HeaderMap, mut fields: Fields)
     let foreign = || Refusal::new(StatusCode::FORBIDDEN, "The API key is of another tenant.");
     caller.ok_or_else(unknown)?;
     let rules = rules.filter(|rules| is_of(rules.tenant)).ok_or_else(foreign)?;
-    let result = call.post_own("/v1/purchases", &event.purchase(&id, &rules)?).await?;
+    let result = call.post_own("/v1/purchases", &event.purchase(&id, &rules)?, None).await?;
     // What was decided before is told by the rules that decided it.
     let version = result["catalogue_version"].as_u64().and_then(|version| u32::try_from(version).ok());
     let decided = call.engine().catalogue(&event.tenant, version).await.map_err(|_| Declined::internal())?;

@@ -6,7 +6,7 @@ use hyper::{StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
 use super::answer::Refusal;
-use super::money::text_of;
+use crate::money::text_of;
 
 /// The fields of a body, and what was wrong with those that were taken.
 #[derive(Debug)]
@@ -187,8 +187,8 @@ mod tests {
     use hyper::header::HeaderValue;
     use proptest::prelude::*;
 
-    use super::super::money::{minor_units, number};
     use super::*;
+    use crate::money::{minor_units, number};
 
     const UUID: &str = "0e41cc11-5e54-448b-a6ce-9c9a855ad207";
 

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::answer::{Done, Refusal};
 use super::fields::Fields;
-use super::money::{minor_units, number};
 use super::rules::{Known, Listed, Rules, all, new_id};
 use super::{Ask, Call};
+use crate::money::{minor_units, number};
 
 /// The two kinds, of which each has a list of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,6 @@ mod fields;
 mod fulfillments;
 #[cfg(feature = "kafka")]
 mod kafka;
-mod money;
 mod rewards;
 mod rules;
 mod users;

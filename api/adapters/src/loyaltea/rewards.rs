@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::answer::{Done, Refusal};
 use super::fields::Fields;
-use super::money::minor_units;
 use super::rules::{Known, Listed, Rules, all, new_id};
 use super::{Ask, Call};
+use crate::money::minor_units;
 
 /// The kind of points that rewards are paid in.
 pub(super) const KIND: &str = "reward";

@@ -1,9 +1,9 @@
-//! Amounts as Loyaltea writes them, in whole units with decimals, and in minor units. On text: no floats are reckoned with.
+//! Amounts as other systems write them, in whole units with decimals, and in minor units. On text: no floats are reckoned with.
 
 use serde_json::{Number, Value};
 
 /// The text of a decimal number, which may be sent as a number or as text.
-pub(super) fn text_of(value: &Value) -> Option<String> {
+pub(crate) fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => Some(number.to_string()),
         Value::String(text) => Some(text.trim().to_owned()),
@@ -14,7 +14,7 @@ pub(super) fn text_of(value: &Value) -> Option<String> {
 /// Turns a decimal number into minor units of a currency with so many decimals.
 ///
 /// `None` where it is no number, has more decimals than the currency, or is too large.
-pub(super) fn minor_units(text: &str, exponent: u8) -> Option<i64> {
+pub(crate) fn minor_units(text: &str, exponent: u8) -> Option<i64> {
     let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
     let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -29,7 +29,7 @@ pub(super) fn minor_units(text: &str, exponent: u8) -> Option<i64> {
 }
 
 /// Writes minor units as a number with decimals.
-pub(super) fn number(minor_units: i64, exponent: u8) -> Value {
+pub(crate) fn number(minor_units: i64, exponent: u8) -> Value {
     let (sign, units) =
         if minor_units < 0 { ("-", minor_units.unsigned_abs()) } else { ("", minor_units.unsigned_abs()) };
     let digits = format!("{units:0width$}", width = usize::from(exponent) + 1);
