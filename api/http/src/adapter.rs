@@ -108,7 +108,8 @@ impl fmt::Debug for Native<'_> {
 }
 
 impl<'a> Native<'a> {
-    /// Calls a route. The credentials are those of the request. Streams of events or purchases are not for this.
+    /// Calls a route. The credentials are those that are shown in it. The answer is read whole: a stream of purchases must be so short
+    /// that it may be, and the stream of events is not for this.
     pub async fn call(&self, request: Request<Bytes>) -> hyper::Response<Bytes> {
         let mut request = request.map(Body::from);
         request.extensions_mut().insert(self.peer);

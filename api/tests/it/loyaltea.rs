@@ -58,7 +58,8 @@ impl Shop {
 
     fn points(&self, user: &str, authorization: &str) -> Value {
         let (status, row) = self.call("GET", &format!("/user-rewards/{user}/"), authorization, &Value::Null);
-        if status == 404 { json!(0) } else { row["points"].clone() }
+        assert_eq!(status, 200, "{row}");
+        row["points"].clone()
     }
 }
 
@@ -162,6 +163,41 @@ fn a_client_of_loyaltea_walks_through() {
     let path = format!("/rewards/{}/", unused["reward_id"].as_str().expect("an id"));
     assert_eq!(shop.call("DELETE", &path, &admin, &Value::Null), (204, Value::Null));
     assert_eq!(shop.call("GET", &path, &admin, &Value::Null).0, 404);
+    // A rule that was made natively is renamed as well, and what was done counts on.
+    let (_, rules) = shop.call("GET", "/v1/catalogue?tenant=meiwei", &server_token(), &Value::Null);
+    let mut rules = rules["catalogue"].clone();
+    let visits = json!({ "name": "Two visits", "tag": { "tag": "came", "count": 2 } });
+    rules["fulfillments"].as_array_mut().expect("a list").push(visits);
+    let twice =
+        json!({ "name": "Twice", "fulfillments": ["Two visits"], "rewards": [bonus["reward_id"]], "budget": 5 });
+    rules["campaigns"].as_array_mut().expect("a list").push(twice);
+    assert_eq!(shop.call("PUT", "/v1/catalogue?tenant=meiwei", &server_token(), &rules).0, 200);
+    let came = |id: &str| {
+        let event = json!({ "eventId": id, "tenant": "meiwei", "userId": USER, "tag": "came" });
+        shop.call("POST", "/events/tag", &partner("meiwei"), &event).1["rewards"][0]["points"].clone()
+    };
+    assert_eq!(came("c-1"), Value::Null);
+    let (_, list) = shop.call("GET", "/tag-fulfillments/", &admin, &Value::Null);
+    let native = list.as_array().expect("a list").iter().find(|own| own["name"] == "Two visits").expect("it is there");
+    let url = native["url"].as_str().expect("an address");
+    let (_, renamed) = shop.call("PATCH", url, &admin, &json!({ "name": "Second visit" }));
+    assert_eq!((&renamed["url"], &renamed["fulfillment_id"]), (&native["url"], &native["fulfillment_id"]));
+    assert_eq!(came("c-2"), 7, "the first visit counts");
+    let (_, rules) = shop.call("GET", "/v1/catalogue?tenant=meiwei", &server_token(), &Value::Null);
+    assert!(rules["catalogue"]["campaigns"].to_string().contains("\"budget\":5"), "{rules}");
+    // A UUID is one id, however it is written, and a partner asks for the points of a user whom it knows.
+    let before = shop.points(USER, &admin).as_i64().expect("points");
+    assert_eq!(shop.buy("meiwei", "e-7", &USER.to_uppercase(), "cake", &json!(60)).0, 201);
+    assert_eq!(shop.points(&USER.replace('-', ""), &partner("meiwei")), before + 150);
+    // Twenty at one time are made, all of them.
+    let made: Vec<u16> = std::thread::scope(|scope| {
+        let one = || {
+            scope.spawn(|| shop.call("POST", "/rewards/", &admin, &json!({ "tenant": "meiwei", "reward_points": 3 })).0)
+        };
+        let all: Vec<_> = (0..20).map(|_| one()).collect();
+        all.into_iter().map(|one| one.join().expect("it ends")).collect()
+    });
+    assert_eq!(made, vec![201; 20]);
     // A form is as good as JSON, and users are there before they buy.
     let (_, user) = shop.call("POST", "/user/", &admin, &json!({ "fullname": "Ann Lee", "username": "ann" }));
     let id = user["id"].as_str().expect("an id");
@@ -224,7 +260,14 @@ fn a_rogue_finds_loyalteas_holes_closed() {
     assert_eq!(shop.call("POST", "/events/buy", "", &event).0, 401);
     assert_eq!(shop.call("POST", "/events/buy", &admin, &event).0, 403);
     assert_eq!(shop.buy("other", "x-1", USER, "bread", &json!(101)).0, 201);
-    assert_eq!((shop.points(USER, &admin), shop.points(USER, &other)), (json!(0), json!(100)));
+    assert_eq!(shop.call("GET", &format!("/user-rewards/{USER}/"), &admin, &Value::Null).0, 404);
+    assert_eq!(shop.points(USER, &other), 100);
+    // Whoever has a key and not its secret is told nothing of whose it is.
+    let wrong = basic("key-of-meiwei", "a-secret-that-is-none-of-it");
+    for (tenant, amount) in [("other", json!(1)), ("nobody", json!(1)), ("meiwei", json!(1.001))] {
+        let event = json!({ "eventId": "w", "tenant": tenant, "userId": USER, "amount": amount });
+        assert_eq!(shop.call("POST", "/events/buy", &wrong, &event).0, 401, "{tenant}");
+    }
     // Events count once; with another content they are refused; without an id they are not taken.
     for _ in 0..3 {
         assert_eq!(shop.buy("meiwei", "x-1", USER, "bread", &json!(101)).0, 201);
@@ -243,6 +286,16 @@ fn a_rogue_finds_loyalteas_holes_closed() {
         let (status, told) = shop.buy("meiwei", &format!("y-{number}"), USER, "bread", &amount);
         assert!((400..500).contains(&status), "{amount}: {told}");
     }
+    // So do tags, whatever letters are in the id.
+    let tag = |id: &str, tag: &str| {
+        let event = json!({ "eventId": id, "tenant": "meiwei", "userId": USER, "tag": tag });
+        shop.call("POST", "/events/tag", &partner("meiwei"), &event).0
+    };
+    let long = "x".repeat(500);
+    assert_eq!(
+        [tag("\"t\u{e9}", "a"), tag("\"t\u{e9}", "a"), tag("\"t\u{e9}", "b"), tag(&long, "a")],
+        [201, 201, 409, 201]
+    );
     // Campaigns are of what is there, and of something.
     for (fulfillments, rewards) in [
         (json!([]), json!([REWARD])),
@@ -262,6 +315,14 @@ fn a_rogue_finds_loyalteas_holes_closed() {
     for (method, path) in [("POST", "/user-rewards/".to_owned()), ("PUT", format!("/user-rewards/{USER}/"))] {
         assert_eq!(shop.call(method, &path, &admin, &points).0, 405);
     }
+    // The form of ids that numbers make is nobody's to give, and what is an id is no number.
+    let squatted =
+        json!({ "tenant": "meiwei", "reward_id": "00000000-0000-0000-0000-000000000010", "reward_points": 5 });
+    assert_eq!(shop.call("POST", "/rewards/", &admin, &squatted).0, 400);
+    for key in ["00000000000000000000000000000002", "+2", "02"] {
+        assert_eq!(shop.call("DELETE", &format!("/rewards/{key}/"), &admin, &Value::Null).0, 404, "{key}");
+    }
+    assert_eq!(shop.call("GET", "/user?limit=1&x=%ff", &admin, &Value::Null).0, 400);
     let twice = json!({ "tenant": "meiwei", "reward_id": REWARD, "reward_points": 5 });
     assert_eq!(shop.call("POST", "/rewards/", &admin, &twice).0, 400);
     let other_id = json!({ "reward_id": USER, "reward_points": 5 });

@@ -84,6 +84,20 @@ impl Refusal {
         Refusal::fields(Map::from_iter([(name.to_owned(), json!([problem.into()]))]))
     }
 
+    pub(super) fn retry_after_a_second(self) -> Refusal {
+        Refusal { retry_after: Some(HeaderValue::from_static("1")), ..self }
+    }
+
+    /// Says it of this status, where the code is this one.
+    pub(super) fn with_status(self, code: &str, status: StatusCode) -> Refusal {
+        if self.is(code) { Refusal { status, ..self } } else { self }
+    }
+
+    /// Returns true where whoever called may not do so, whatever was asked.
+    pub(super) fn is_about_the_caller(&self) -> bool {
+        matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS)
+    }
+
     pub(super) fn not_found() -> Refusal {
         Refusal::new(StatusCode::NOT_FOUND, "Not found.")
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Done, Refusal};
 use super::fields::Fields;
-use super::rules::{Listed, Rules, all, new_id};
+use super::rules::{Listed, Rules, all, is_of_number, new_id};
 use super::{Call, fulfillments, rewards};
 
 /// Lists the campaigns.
@@ -21,6 +21,9 @@ pub(super) async fn create(call: Call<'_>, mut fields: Fields) -> Result<Done, R
     let (tenant, id, name) = (fields.text("tenant"), fields.optional_uuid("id"), fields.text("name"));
     let (wanted, paid) = (fields.uuids("fulfillments"), fields.uuids("rewards"));
     fields.check()?;
+    if id.as_deref().is_some_and(is_of_number) {
+        return Err(Refusal::field("id", "Ids of this form are those of numbers."));
+    }
     let id = id.map_or_else(new_id, Ok)?;
     let call = call.about(&tenant);
     let (rules, ()) = Rules::change(&call, |rules| {

@@ -1,16 +1,18 @@
 //! What users did: events of the topics `buy` and `tag`, one a request. Each has an id, and counts once.
 
+use data_encoding::HEXLOWER;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
+use kembali_core::RuleId;
 use kembali_core::catalogue::Catalogue;
-use kembali_core::{RuleId, TenantId};
 use serde_json::{Value, json};
 
 use super::Call;
 use super::answer::{Done, Refusal};
 use super::fields::Fields;
+use super::rewards::KIND;
 use super::rules::id_of_number;
-use super::users::named;
+use super::users::{named, user_id};
 use crate::call::{Declined, in_address};
 use crate::money::minor_units;
 
@@ -26,7 +28,7 @@ pub(super) struct Buy {
 impl Buy {
     /// Takes the fields of an event.
     pub(super) fn take(fields: &mut Fields) -> Buy {
-        let (tenant, user) = (fields.text("tenant"), fields.text("userId"));
+        let (tenant, user) = (fields.text("tenant"), user_id(fields.text("userId")));
         let product = fields.optional_text("product").filter(|product| !product.is_empty());
         Buy { tenant, user, product, amount: fields.number("amount") }
     }
@@ -55,19 +57,20 @@ pub(super) async fn buy(call: Call<'_>, headers: &HeaderMap, mut fields: Fields)
     let (id, event) = (fields.optional_text("eventId"), Buy::take(&mut fields));
     fields.check()?;
     let id = event_id(id, headers)?;
-    let Some(key) = call.credentials().api_key() else {
-        // Whoever it is, the native API says that no partner sent this.
-        let none = call.post_own("/v1/purchases", &Value::Null, None).await;
-        return Err(none.err().unwrap_or_else(|| Declined::internal().into()));
-    };
+    let known = call.credentials().api_key().and_then(|key| call.engine().partner_of_key(key));
     let rules = call.engine().catalogue(&event.tenant, None).await.map_err(|_| Declined::internal())?;
-    let caller = call.engine().partner_of_key(key);
-    let unknown = || Refusal::new(StatusCode::UNAUTHORIZED, "The API key is unknown.");
-    let is_of = |tenant: TenantId| caller.is_some_and(|caller| caller.tenant == tenant);
+    let rules = rules.filter(|rules| known.is_some_and(|caller| caller.tenant == rules.tenant));
     let foreign = || Refusal::new(StatusCode::FORBIDDEN, "The API key is of another tenant.");
-    caller.ok_or_else(unknown)?;
-    let rules = rules.filter(|rules| is_of(rules.tenant)).ok_or_else(foreign)?;
-    let result = call.post_own("/v1/purchases", &event.purchase(&id, &rules)?, None).await?;
+    let made = rules.ok_or_else(foreign).and_then(|rules| Ok((event.purchase(&id, &rules)?, rules)));
+    let (purchase, rules) = match made {
+        Ok(made) => made,
+        Err(refusal) => {
+            // Whoever may not send anything is told so first, and no more.
+            let none = call.post_own("/v1/purchases", &Value::Null, None).await.err();
+            return Err(none.filter(Refusal::is_about_the_caller).unwrap_or(refusal));
+        }
+    };
+    let result = call.post_own("/v1/purchases", &purchase, None).await?;
     // What was decided before is told by the rules that decided it.
     let version = result["catalogue_version"].as_u64().and_then(|version| u32::try_from(version).ok());
     let decided = call.engine().catalogue(&event.tenant, version).await.map_err(|_| Declined::internal())?;
@@ -77,7 +80,7 @@ pub(super) async fn buy(call: Call<'_>, headers: &HeaderMap, mut fields: Fields)
 /// Counts something that was done, as an operator or the partner whose key was shown.
 pub(super) async fn tag(call: Call<'_>, headers: &HeaderMap, mut fields: Fields) -> Result<Done, Refusal> {
     let (id, tenant) = (fields.optional_text("eventId"), fields.text("tenant"));
-    let (user, tag) = (fields.text("userId"), fields.text("tag"));
+    let (user, tag) = (user_id(fields.text("userId")), fields.text("tag"));
     fields.check()?;
     let id = event_id(id, headers)?;
     let call = call.about(&tenant);
@@ -88,7 +91,11 @@ pub(super) async fn tag(call: Call<'_>, headers: &HeaderMap, mut fields: Fields)
     };
     let found = found.map_err(none)?;
     let path = format!("/v1/customers/{}/activities", in_address(found["id"].as_str().unwrap_or_default()));
-    let result = call.post(&path, &json!({ "tag": tag }), Some(&id)).await?;
+    // Whatever is in an id, it is a key of its own then.
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, id.as_bytes());
+    let key = format!("tag-{}", HEXLOWER.encode(digest.as_ref()));
+    let result = call.post(&path, &json!({ "tag": tag }), Some(&key)).await;
+    let result = result.map_err(|own| own.with_status("idempotency_key_reused", StatusCode::CONFLICT))?;
     let version = result["catalogue_version"].as_u64().and_then(|version| u32::try_from(version).ok());
     let rules = call.engine().catalogue(&tenant, version).await.map_err(|_| Declined::internal())?;
     let rules = rules.ok_or_else(Declined::internal)?;
@@ -120,7 +127,7 @@ fn outcome(id: &str, (tenant, user): (&str, &str), result: &Value, rules: &Catal
     met.dedup();
     let met = met.iter().map(|id| json!({ "tenant": tenant, "userId": user, "fulfillmentId": id }));
     let paid = effects()
-        .filter(|own| own["type"] == "reward")
+        .filter(|own| own["type"] == "reward" && own["kind"] == KIND)
         .map(|own| json!({ "tenant": tenant, "userId": user, "rewardId": known(own), "points": own["points"] }));
     json!({
         "eventId": id,

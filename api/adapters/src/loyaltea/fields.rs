@@ -21,8 +21,9 @@ pub(super) fn decoded(text: &str) -> Option<String> {
 }
 
 /// The parameters of a query.
-pub(super) fn query(uri: &Uri) -> Vec<(String, String)> {
-    uri.query().and_then(form).unwrap_or_default()
+pub(super) fn query(uri: &Uri) -> Result<Vec<(String, String)>, Refusal> {
+    let malformed = || Refusal::new(StatusCode::BAD_REQUEST, "The query is malformed");
+    uri.query().map_or(Ok(Vec::new()), |text| form(text).ok_or_else(malformed))
 }
 
 /// Reads a form; `None` of text that is none.
@@ -52,7 +53,10 @@ impl Fields {
     /// 400 of what is no object.
     pub(super) fn read(headers: &HeaderMap, body: &Bytes) -> Result<Fields, Refusal> {
         let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let is_form = media.split(';').next().is_some_and(|own| own.trim() == "application/x-www-form-urlencoded");
+        let is_form = media
+            .split(';')
+            .next()
+            .is_some_and(|own| own.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"));
         if !is_form {
             return Fields::of_json(body);
         }
@@ -110,7 +114,8 @@ impl Fields {
 
     /// Takes a UUID that may be left away.
     pub(super) fn optional_uuid(&mut self, name: &str) -> Option<String> {
-        let text = self.optional_text(name)?;
+        // A form sends what is left blank.
+        let text = self.optional_text(name).filter(|text| !text.is_empty())?;
         let own = uuid(&text);
         if own.is_none() {
             self.reject(name, "Must be a valid UUID.");

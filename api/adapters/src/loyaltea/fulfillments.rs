@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Done, Refusal};
 use super::fields::Fields;
-use super::rules::{Known, Listed, Rules, all, new_id};
+use super::rules::{Known, Listed, Rules, all, is_of_number, new_id};
 use super::{Ask, Call};
 use crate::money::{minor_units, number};
 
@@ -103,6 +103,9 @@ pub(super) async fn serve(
         Ask::Create => create(kind, call, fields()?).await,
         Ask::Change(key, whole) => {
             let wanted = Wanted::read(kind, fields()?, whole)?;
+            if wanted.name.is_some() {
+                identify(kind, &call, key).await?;
+            }
             let (rules, id) = Rules::change(&call, |rules| {
                 rules.check_tenant(wanted.tenant.as_deref())?;
                 let at = find(kind, rules, key)?;
@@ -113,8 +116,6 @@ pub(super) async fn serve(
                 let (exponent, own) = (rules.exponent(), &mut rules.file.fulfillments[at]);
                 let before = own.name.clone();
                 wanted.write(exponent, own)?;
-                // It goes by this id from now on, so that it stays itself under another name.
-                own.external_id = Some(known.id.clone());
                 let after = own.name.clone();
                 for name in rules.file.campaigns.iter_mut().flat_map(|campaign| &mut campaign.fulfillments) {
                     if *name == before {
@@ -139,10 +140,28 @@ pub(super) async fn serve(
     }
 }
 
+/// Gives a fulfillment that was made natively an id to go by, in a version of its own: under another name it stays itself then.
+async fn identify(kind: Kind, call: &Call<'_>, key: &str) -> Result<(), Refusal> {
+    let rules = Rules::read(call).await?;
+    if rules.file.fulfillments[find(kind, &rules, key)?].external_id.is_some() {
+        return Ok(());
+    }
+    let identified = Rules::change(call, |rules| {
+        let at = find(kind, rules, key)?;
+        let id = known(rules, &rules.file.fulfillments[at]).id;
+        rules.file.fulfillments[at].external_id = Some(id);
+        Ok(())
+    });
+    identified.await.map(drop)
+}
+
 async fn create(kind: Kind, call: Call<'_>, fields: Fields) -> Result<Done, Refusal> {
     let mut fields = fields;
     let tenant = fields.text("tenant");
     let wanted = Wanted::read(kind, fields, true)?;
+    if wanted.id.as_deref().is_some_and(is_of_number) {
+        return Err(Refusal::field("fulfillment_id", "Ids of this form are those of numbers."));
+    }
     let id = wanted.id.clone().map_or_else(new_id, Ok)?;
     let call = call.about(&tenant);
     let (rules, ()) = Rules::change(&call, |rules| {

@@ -2,10 +2,10 @@
 //!
 //! An event is a purchase whose origin id is its place in the topic. So the place is in the record that holds what came of it, behind one
 //! sync, and an event is booked once whatever Kafka and this server repeat. What Kafka is told of the progress says where to begin
-//! again, and nothing else hangs on it. An event that can never be booked is set aside in a topic of its own, with the reason; where
-//! the ledger takes nothing now, nothing is set aside and the same events are tried again.
+//! again, and nothing else hangs on it. An event that is refused is set aside in a topic of its own, with the reason and its place, and
+//! keeps that place when it is sent again; where the ledger takes nothing now, nothing is set aside and the same events are tried again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{Consumer as _, ConsumerContext, StreamConsumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Header, Message as _, OwnedHeaders, OwnedMessage};
+use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::Value;
 
@@ -29,6 +29,11 @@ use crate::call::Credentials;
 
 const TOPIC: &str = "buy";
 const SET_ASIDE: &str = "buy-set-aside";
+/// How a place begins.
+const PLACE_START: &str = "kafka:";
+/// The headers of what is set aside: why, and where it stood first.
+const REASON_HEADER: &str = "kembali-reason";
+const PLACE_HEADER: &str = "kembali-event";
 /// Events that are booked together.
 const EVENTS_MAX: usize = 200;
 /// Bytes of an event; one that is longer is set aside. So that those that are booked together fit into one request.
@@ -127,8 +132,8 @@ impl Events {
                 () = stop.told() => break,
                 batch = self.next_batch() => batch,
             };
-            let mut pause = PAUSES.0;
-            while let Err(why) = self.settle(&background, &batch).await {
+            let (mut pause, mut settled) = (PAUSES.0, vec![false; batch.len()]);
+            while let Err(why) = self.settle(&background, &batch, &mut settled).await {
                 tracing::error!("events from Kafka wait, nothing of them is lost: {why}");
                 tokio::select! {
                     biased;
@@ -168,12 +173,12 @@ impl Events {
         batch
     }
 
-    /// Books events, and sets those aside that can never be booked.
-    async fn settle(&self, background: &Background, batch: &[OwnedMessage]) -> Result<(), Later> {
+    /// Books events, and sets those aside that are refused. Those that are settled are left.
+    async fn settle(&self, background: &Background, batch: &[OwnedMessage], settled: &mut [bool]) -> Result<(), Later> {
         let mut tenants: HashMap<String, Tenant> = HashMap::new();
-        let mut lines: HashMap<String, (Vec<usize>, String)> = HashMap::new();
+        let mut lines: BTreeMap<String, (Vec<usize>, String)> = BTreeMap::new();
         let mut set_aside: Vec<(usize, String)> = Vec::new();
-        for (at, event) in batch.iter().enumerate() {
+        for (at, event) in batch.iter().enumerate().filter(|(at, _)| settled.get(*at) == Some(&false)) {
             let buy = match read(event) {
                 Ok(buy) => buy,
                 Err(reason) => {
@@ -198,39 +203,58 @@ impl Events {
                 Err(reason) => set_aside.push((at, reason)),
             }
         }
+        // Where one tenant's events must wait, those of the others need not.
+        let mut later = None;
         for (tenant, (places, text)) in lines {
             let Some((_, credentials)) = tenants.remove(&tenant).flatten() else { continue };
             let call: Call<'_> = Call::new(background.native(), credentials, None);
-            let said = call.book(text).await.map_err(|refusal: Refusal| refusal.text())?;
-            if said.len() != places.len() {
-                return Err(format!("{} of {} events were answered", said.len(), places.len()));
-            }
-            for (at, said) in places.into_iter().zip(&said) {
-                if let Some(reason) = refused(said)? {
-                    set_aside.push((at, reason));
+            match call.book(text).await {
+                Ok(said) => {
+                    for (at, said) in places.into_iter().zip(&said) {
+                        match refused(said) {
+                            Ok(None) => mark(settled, at),
+                            Ok(Some(reason)) => set_aside.push((at, reason)),
+                            Err(why) => later = Some(why),
+                        }
+                    }
                 }
+                Err(refusal) => later = Some(format!("{tenant}: {}", refusal.text())),
             }
         }
-        self.set_aside(batch, set_aside).await
+        self.set_aside(batch, set_aside, settled).await?;
+        // What was not answered is not settled either.
+        match later {
+            None if settled.contains(&false) => Err("some events were not answered".to_owned()),
+            None => Ok(()),
+            Some(why) => Err(why),
+        }
     }
 
     /// Finds a tenant that events may be booked for.
     async fn tenant(&self, background: &Background, slug: &str) -> Result<Tenant, Later> {
         let engine = background.native().engine();
         let rules = engine.catalogue(slug, None).await.map_err(|error| error.to_string())?;
+        let mut own: Tenant = None;
         for credentials in &self.keys {
             // A key that was revoked, or is not given yet, is of nobody knows whom: perhaps of this tenant.
             let caller = credentials.api_key().and_then(|key| engine.partner_of_key(key));
             let caller =
                 caller.ok_or("a key for events is unknown to the ledger: give it, or take it out of the settings")?;
-            if let Some(rules) = rules.as_ref().filter(|rules| rules.tenant == caller.tenant) {
-                return Ok(Some((Arc::clone(rules), credentials.clone())));
+            let Some(rules) = rules.as_ref().filter(|rules| rules.tenant == caller.tenant) else { continue };
+            // Places are known of each partner: another one would book them again.
+            if own.replace((Arc::clone(rules), credentials.clone())).is_some() {
+                return Err(format!("the tenant {slug} has two keys for events: take one out of the settings"));
             }
         }
-        Ok(None)
+        Ok(own)
     }
 
-    async fn set_aside(&self, batch: &[OwnedMessage], events: Vec<(usize, String)>) -> Result<(), Later> {
+    async fn set_aside(
+        &self,
+        batch: &[OwnedMessage],
+        events: Vec<(usize, String)>,
+        settled: &mut [bool],
+    ) -> Result<(), Later> {
         let Some((first, reason)) = events.first() else { return Ok(()) };
         let place = batch.get(*first).map(origin_id).unwrap_or_default();
         tracing::warn!("{} events are set aside in {SET_ASIDE}, the first of them {place}: {reason}", events.len());
@@ -238,14 +262,23 @@ impl Events {
             let Some(event) = batch.get(*at) else { continue };
             let place = origin_id(event);
             let headers = OwnedHeaders::new()
-                .insert(Header { key: "kembali-reason", value: Some(reason) })
-                .insert(Header { key: "kembali-event", value: Some(&place) });
+                .insert(Header { key: REASON_HEADER, value: Some(reason) })
+                .insert(Header { key: PLACE_HEADER, value: Some(&place) });
             let mut record = FutureRecord::<[u8], [u8]>::to(SET_ASIDE).headers(headers);
-            record.key = event.key();
-            record.payload = event.payload();
+            // What is too large may be too large to be sent again: its place says where the whole of it is.
+            let part = |bytes: &[u8]| bytes.len().min(EVENT_BYTES_MAX);
+            record.key = event.key().map(|key| &key[..part(key)]);
+            record.payload = event.payload().map(|value| &value[..part(value)]);
             self.producer.send(record, Duration::ZERO).await.map_err(|(error, _)| format!("{SET_ASIDE}: {error}"))?;
+            mark(settled, *at);
         }
         Ok(())
+    }
+}
+
+fn mark(settled: &mut [bool], at: usize) {
+    if let Some(own) = settled.get_mut(at) {
+        *own = true;
     }
 }
 
@@ -256,10 +289,25 @@ fn credentials(key: &str) -> Result<Credentials, KafkaStartError> {
     }
 }
 
-/// What names an event for ever. The time tells apart what stands at one place of two topics of the same name, one after the other.
+/// What names an event for ever: its place. The time tells apart what stands at one place of two topics of the same name, one after the
+/// other. An event that was set aside and is sent again says where it stood first, and is the same.
 fn origin_id(event: &OwnedMessage) -> String {
-    let time = event.timestamp().to_millis().unwrap_or_default();
-    format!("kafka:{}/{}/{}@{time}", event.topic(), event.partition(), event.offset())
+    let first = event.headers().and_then(|headers| headers.iter().find(|own| own.key == PLACE_HEADER)?.value);
+    let first = first.and_then(|value| str::from_utf8(value).ok()).filter(|place| is_place(place));
+    first.map_or_else(
+        || {
+            let time = event.timestamp().to_millis().unwrap_or_default();
+            format!("{PLACE_START}{}/{}/{}@{time}", event.topic(), event.partition(), event.offset())
+        },
+        str::to_owned,
+    )
+}
+
+/// Returns true of what this server may have written as a place.
+fn is_place(text: &str) -> bool {
+    let parts = text.strip_prefix(PLACE_START).map(|rest| rest.split(['/', '@']).collect::<Vec<_>>());
+    let is_number = |part: &str| !part.is_empty() && part.len() <= 20 && part.bytes().all(|byte| byte.is_ascii_digit());
+    matches!(parts.as_deref(), Some([TOPIC, partition, offset, time]) if [partition, offset, time].into_iter().all(|part| is_number(part)))
 }
 
 /// Reads an event.
@@ -305,13 +353,28 @@ mod tests {
     use super::*;
 
     fn event(value: Option<&[u8]>) -> OwnedMessage {
+        with_headers(value, None)
+    }
+
+    fn with_headers(value: Option<&[u8]>, headers: Option<OwnedHeaders>) -> OwnedMessage {
         let (value, time) = (value.map(<[u8]>::to_vec), Timestamp::CreateTime(1_700_000_000_123));
-        OwnedMessage::new(value, None, "buy".to_owned(), time, 2, 77, None)
+        OwnedMessage::new(value, None, "buy".to_owned(), time, 2, 77, headers)
     }
 
     #[test]
     fn an_event_is_named_by_its_place_and_read_or_refused_with_a_reason() {
-        assert_eq!(origin_id(&event(None)), "kafka:buy/2/77@1700000000123");
+        let place = "kafka:buy/2/77@1700000000123";
+        assert_eq!(origin_id(&event(None)), place);
+        let again = |said: &str| {
+            let headers = OwnedHeaders::new().insert(Header { key: PLACE_HEADER, value: Some(said) });
+            origin_id(&with_headers(None, Some(headers)))
+        };
+        assert_eq!(again("kafka:buy/0/5@1600000000000"), "kafka:buy/0/5@1600000000000");
+        for odd in
+            ["", "kafka:", "kafka:buy/0/5", "kafka:other/0/5@1", "kafka:buy/0/-5@1", "buy/0/5@1", "kafka:buy/0/5@1/2"]
+        {
+            assert_eq!(again(odd), place, "{odd}");
+        }
         let good = br#"{"tenant":"meiwei","userId":"u","product":"bread","amount":101,"more":[1]}"#;
         assert_eq!(read(&event(Some(good))).map(|buy| buy.tenant), Ok("meiwei".to_owned()));
         let long = format!("{{\"more\":\"{}\"}}", "x".repeat(EVENT_BYTES_MAX));

@@ -38,6 +38,8 @@ type Call<'a> = crate::call::Call<'a, Refusal>;
 /// The adapter of Loyaltea's clients, whatever their tenant: whoever calls is of one.
 #[derive(Default)]
 pub struct Loyaltea {
+    /// Held while the rules are read, changed and applied.
+    changes: futures_util::lock::Mutex<()>,
     /// Events from Kafka, until the server serves.
     #[cfg(feature = "kafka")]
     events: Mutex<Option<kafka::Events>>,
@@ -77,7 +79,6 @@ impl<'a> Ask<'a> {
 /// The methods that a path takes; `None` of one that is not there.
 fn allowed(service: &str, key: Option<&str>) -> Option<&'static str> {
     Some(match (service, key) {
-        (_, Some(key)) if key.contains('/') => return None,
         ("events", Some("buy" | "tag")) => "POST",
         ("rewards" | "buy-fulfillments" | "tag-fulfillments", Some(_)) => "GET, HEAD, PUT, PATCH, DELETE",
         ("rewards" | "buy-fulfillments" | "tag-fulfillments" | "campaign" | "user", None) => "GET, HEAD, POST",
@@ -94,15 +95,20 @@ impl Loyaltea {
     /// [`KafkaStartError`].
     #[cfg(feature = "kafka")]
     pub fn with_kafka(config: &KafkaConfig) -> Result<Loyaltea, KafkaStartError> {
-        Ok(Loyaltea { events: Mutex::new(Some(kafka::Events::new(config)?)) })
+        Ok(Loyaltea { events: Mutex::new(Some(kafka::Events::new(config)?)), ..Loyaltea::default() })
     }
 
     async fn answer(&self, request: &Request<Bytes>, native: Native<'_>) -> Result<Done, Refusal> {
-        let query = fields::query(request.uri());
+        let query = fields::query(request.uri())?;
         let tenant = query.iter().find(|(name, _)| name == "tenant").map(|(_, value)| value.as_str());
         let call = Call::new(native, Credentials::of(request.headers()), tenant);
-        let path = fields::decoded(request.uri().path().trim_matches('/')).ok_or_else(Refusal::not_found)?;
-        let (service, key) = path.split_once('/').map_or((path.as_str(), None), |(service, key)| (service, Some(key)));
+        let path = request.uri().path().trim_matches('/');
+        let (service, key) = path.split_once('/').map_or((path, None), |(service, key)| (service, Some(key)));
+        if key.is_some_and(|key| key.contains('/')) {
+            return Err(Refusal::not_found());
+        }
+        let key = key.map(|key| fields::decoded(key).ok_or_else(Refusal::not_found)).transpose()?;
+        let key = key.as_deref();
         let Some(allowed) = allowed(service, key) else { return Err(Refusal::not_found()) };
         let refused = || Err(Refusal::method(request.method(), allowed));
         let fields = || Fields::read(request.headers(), request.body());
@@ -113,6 +119,8 @@ impl Loyaltea {
                 _ => refused(),
             };
         }
+        // Whoever changes rules waits for whoever does so before, instead of beginning again and again.
+        let _turn = if request.method() == Method::GET { None } else { Some(self.changes.lock().await) };
         let Some(ask) = Ask::of(request.method(), key) else { return refused() };
         match (service, ask) {
             ("rewards", ask) => rewards::serve(call, ask, fields).await,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Done, Refusal};
 use super::fields::Fields;
-use super::rules::{Known, Listed, Rules, all, new_id};
+use super::rules::{Known, Listed, Rules, all, is_of_number, new_id};
 use super::{Ask, Call};
 use crate::money::minor_units;
 
@@ -69,6 +69,9 @@ async fn create(call: Call<'_>, mut fields: Fields) -> Result<Done, Refusal> {
         (fields.text("tenant"), fields.optional_uuid("reward_id"), fields.number("reward_points"));
     fields.check()?;
     let points = points_of(&points)?;
+    if id.as_deref().is_some_and(is_of_number) {
+        return Err(Refusal::field("reward_id", "Ids of this form are those of numbers."));
+    }
     let id = id.map_or_else(new_id, Ok)?;
     let call = call.about(&tenant);
     let (rules, ()) = Rules::change(&call, |rules| {

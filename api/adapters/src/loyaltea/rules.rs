@@ -50,13 +50,19 @@ pub(super) struct Known {
 impl Known {
     /// Returns true where an address names the rule.
     pub(super) fn is(&self, key: &str) -> bool {
-        key.parse() == Ok(self.number) || uuid(key).unwrap_or_else(|| key.to_owned()) == self.id
+        // What may be read as both is an id: one of digits alone, without hyphens.
+        uuid(key).map_or_else(|| key == self.number.to_string() || key == self.id, |id| id == self.id)
     }
 }
 
 /// What clients know a rule by that no client named: its number, in the form of a UUID.
 pub(super) fn id_of_number(number: u64) -> String {
     format!("00000000-0000-0000-0000-{number:012x}")
+}
+
+/// Returns true of an id that only the number of a rule makes. Nobody may give it to another one.
+pub(super) fn is_of_number(id: &str) -> bool {
+    id.starts_with("00000000-0000-0000-0000-")
 }
 
 impl Rules {
@@ -84,7 +90,8 @@ impl Rules {
                 Err(refusal) => return Err(refusal),
             }
         }
-        Err(Refusal::new(StatusCode::CONFLICT, "The rules are being changed by others. Try again."))
+        Err(Refusal::new(StatusCode::CONFLICT, "The rules are being changed by others. Try again.")
+            .retry_after_a_second())
     }
 
     pub(super) const fn exponent(&self) -> u8 {
@@ -131,11 +138,16 @@ mod tests {
             ("0e41cc11-5e54-448b-a6ce-9c9a855ad207", true),
             ("0E41CC115E54448BA6CE9C9A855AD207", true),
             ("18", false),
+            ("+17", false),
+            ("017", false),
             ("", false),
             ("0e41cc11-5e54-448b-a6ce-9c9a855ad208", false),
         ] {
             assert_eq!(own.is(key), expected, "{key}");
         }
+        let number = Known { number: 10, id: "0e41cc11-5e54-448b-a6ce-9c9a855ad207".to_owned() };
+        assert!(!number.is("00000000000000000000000000000010"), "that is an id");
+        assert!(is_of_number(&id_of_number(17)) && !is_of_number(&own.id));
         assert_eq!(id_of_number(17), "00000000-0000-0000-0000-000000000011");
         let (one, other) = (new_id().expect("an id"), new_id().expect("an id"));
         assert_eq!((&one[14..15], one.len()), ("4", 36));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::answer::{Done, Refusal};
-use super::fields::Fields;
+use super::fields::{Fields, uuid};
 use super::rewards::KIND;
 use super::rules::new_id;
 use crate::call::in_address;
@@ -18,6 +18,11 @@ const NATIVE_MAX: usize = 200;
 /// The member of a customer, and the parameter of a lookup, that an id is: addresses have an `@`, references of users have none.
 pub(super) fn named(id: &str) -> &'static str {
     if id.contains('@') { "email" } else { "ref" }
+}
+
+/// Writes a user's id in one way: Loyaltea's are UUIDs.
+pub(super) fn user_id(text: String) -> String {
+    uuid(&text).unwrap_or(text)
 }
 
 /// Makes a user. Nothing is kept of people but what names them.
@@ -43,15 +48,17 @@ pub(super) async fn list(call: Call<'_>, query: &[(String, String)]) -> Result<D
 
 /// Lists the points of users who have some, or had.
 pub(super) async fn points(call: Call<'_>, query: &[(String, String)]) -> Result<Done, Refusal> {
-    let (rows, next) = page(&call, query, "/user-rewards/", row).await?;
+    let (rows, next) = page(&call, query, "/user-rewards/", |own| row(own, id_of(own)?)).await?;
     Ok(Done::page(rows.into(), next))
 }
 
 /// Shows the points of a user.
 pub(super) async fn points_of(call: Call<'_>, id: &str) -> Result<Done, Refusal> {
-    let found = call.get(&format!("/v1/customers?{}={}", named(id), in_address(id))).await;
+    let id = user_id(id.to_owned());
+    let found = call.get(&format!("/v1/customers?{}={}", named(&id), in_address(&id))).await;
     let found = found.map_err(|own| if own.is("customer_not_found") { Refusal::not_found() } else { own })?;
-    row(&found).map(Done::found).ok_or_else(Refusal::not_found)
+    // A partner knows whom it asked for, and is not shown more.
+    row(&found, &id).map(Done::found).ok_or_else(Refusal::not_found)
 }
 
 /// Nobody can be named any more who was erased.
@@ -59,9 +66,9 @@ fn id_of(customer: &Value) -> Option<&str> {
     customer["ref"].as_str().or_else(|| customer["email"].as_str())
 }
 
-fn row(customer: &Value) -> Option<Value> {
+fn row(customer: &Value, id: &str) -> Option<Value> {
     let own = customer["points"].as_array().into_iter().flatten().find(|own| own["kind"] == KIND)?;
-    Some(json!({ "tenant": customer["tenant"], "user_id": id_of(customer)?, "points": own["balance"] }))
+    Some(json!({ "tenant": customer["tenant"], "user_id": id, "points": own["balance"] }))
 }
 
 /// Makes a page of what is shown of the tenant's customers, and says where it goes on.
