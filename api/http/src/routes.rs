@@ -398,7 +398,9 @@ mod tests {
                 | Endpoint::CancelInvoice => PartnerOrOperator,
                 // What a customer does with what is its own.
                 Endpoint::PostRedemption => Anyone,
-                Endpoint::PostWallet | Endpoint::PostTransfer | Endpoint::PostPayment => CustomerOrOperator,
+                Endpoint::PostWallet | Endpoint::DeleteWallet | Endpoint::PostTransfer | Endpoint::PostPayment => {
+                    CustomerOrOperator
+                }
                 Endpoint::Register | Endpoint::Login | Endpoint::Refresh => Public,
                 Endpoint::Logout | Endpoint::ChangePassword => Person,
                 // Rules, partners, keys, accounts, and what cannot be undone.

@@ -265,6 +265,7 @@ async fn every_operation_answers_as_described() {
         ("/v1/risk-checks?tenant=journey&verdict=safe&limit=3", "GET", &Value::Null),
         ("/v1/payments?tenant=journey&state=settled&limit=3", "GET", &Value::Null),
         ("/v1/reports/summary?tenant=journey", "GET", &Value::Null),
+        ("/v1/reports/customers?tenant=journey", "GET", &Value::Null),
         ("/v1/reports/costs?tenant=journey", "GET", &Value::Null),
         ("/v1/reports/liability?tenant=journey&from=2", "GET", &Value::Null),
         ("/v1/trial-balance?tenant=journey", "GET", &Value::Null),

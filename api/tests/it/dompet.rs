@@ -174,6 +174,15 @@ fn a_client_of_dompet_walks_through() {
         let answer = shop.asked(MOVE, &wanted, &admin());
         assert_eq!(answer["errors"][0]["message"].as_str(), expected, "{amount}: {answer}");
     }
+    let check = "query($u: String!, $a: Float!) { checkFraud(userId: $u, amount: $a) { is_fraud status reason } }";
+    for (amount, status, reason) in [
+        (10_000_000.0, "SAFE", "Aman"),
+        (10_000_001.0, "SUSPICIOUS", "Transaksi Besar > 10jt"),
+        (50_000_001.0, "FRAUD", "Limit > 50jt"),
+    ] {
+        let checked = shop.ask("checkFraud", check, &json!({ "u": user, "a": amount }), &admin());
+        assert_eq!(checked, json!({ "is_fraud": status == "FRAUD", "status": status, "reason": reason }));
+    }
     let logs = "{ getFraudLogs { logId userId amount status reason } }";
     let logged = shop.ask("getFraudLogs", logs, &Value::Null, &admin());
     let newest: Vec<String> = logged
@@ -278,6 +287,7 @@ fn a_rogue_finds_dompets_holes_closed() {
     // What is for operators is for operators; nothing is for nobody.
     for (query, variables) in [
         ("{ getFraudLogs { logId } }", Value::Null),
+        ("{ checkFraud(userId: \"x\", amount: 5) { status } }", Value::Null),
         ("mutation { deleteFraudLog(logId: \"1\") }", Value::Null),
         ("mutation($w: String!) { topupWallet(walletId: $w, amount: 5) { balance } }", json!({ "w": eve_wallet })),
         ("mutation($w: String!) { deductWallet(walletId: $w, amount: 5) { balance } }", json!({ "w": ann_wallet })),
@@ -303,6 +313,8 @@ fn a_rogue_finds_dompets_holes_closed() {
     for query in ["mutation { deleteAllTransactions }", "mutation { deleteHistory(historyId: \"1\") }"] {
         assert_eq!(shop.refused(query, &Value::Null, &eve), "Riwayat tidak dapat dihapus");
     }
+    let forged = "mutation { addHistory(input: { transactionId: \"1\", userId: \"1\", amount: 5, type: \"DEPOSIT\", status: \"SUCCESS\" }) }";
+    assert_eq!(shop.refused(forged, &Value::Null, &admin()), "Riwayat ditulis oleh transaksi");
     // A bill is paid once, though many try at one time.
     let pay = movement("PAYMENT", &ann_wallet, 10_000.0, &json!({ "vaNumber": number }));
     let own = format!("Bearer {ann}");
@@ -324,6 +336,8 @@ fn a_rogue_finds_dompets_holes_closed() {
     // Queries that are deep, wide, or nonsense.
     let wide: String = (0..300).map(|number| format!("a{number}: myWallets {{ walletId }} ")).collect();
     assert_eq!(shop.refused(&format!("{{ {wide} }}"), &Value::Null, &eve), "Query is too complex.");
+    let costly: String = (0..5).map(|number| format!("a{number}: myTransactions {{ type }} ")).collect();
+    assert_eq!(shop.refused(&format!("{{ {costly} }}"), &Value::Null, &eve), "Query is too complex.");
     let deep = format!("{{ __schema {{ types {}name{} }} }}", "{ fields { type ".repeat(20), " } }".repeat(20));
     let why = shop.refused(&deep, &Value::Null, &eve);
     assert!(why.contains("too deep") || why.contains("recursion"), "{why}");

@@ -398,6 +398,30 @@ pub(crate) fn look(
     Ok(Look::LetBe(RiskChecked { kind, amount, at, verdict, rule, forgets, is_remembered }))
 }
 
+/// What a tenant's rules say of an amount alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AmountAlone {
+    /// No rule strikes.
+    Safe,
+    /// The first rule that does flags it.
+    Flagged(RuleId),
+    /// The first rule that does more sets it aside.
+    SetAside(RuleId),
+    /// A rule blocks it.
+    Blocked(RuleId),
+}
+
+/// Says what rules find in an amount, as if it were the first that anybody ever moved. Nothing is written of it.
+#[must_use]
+pub fn amount_alone(rules: &[RiskRule], kind: RiskKind, amount: Amount) -> AmountAlone {
+    match look(&[], rules, Remembered { at: Instant(0), kind, amount }, (false, &[])) {
+        Err(rule) => AmountAlone::Blocked(rule),
+        Ok(Look::SetAside { rule, .. }) => AmountAlone::SetAside(rule),
+        Ok(Look::LetBe(RiskChecked { rule: Some(rule), .. })) => AmountAlone::Flagged(rule),
+        Ok(Look::Nothing | Look::LetBe(_)) => AmountAlone::Safe,
+    }
+}
+
 impl Row {
     pub(crate) fn evolve_risk(&mut self, checked: &RiskChecked) {
         let RiskChecked { kind, amount, at, forgets, is_remembered, .. } = *checked;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Every member, and the members that its code (not its tests) may use. A new edge is a decision: record it.
 const EDGES: &[(&str, &[&str])] = &[
@@ -28,6 +28,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper", &["kembali-adapters", "kembali-http", "kembali-api", "kembali-loadtest"]),
     ("hyper-util", &["kembali-http", "kembali-api", "kembali-loadtest"]),
     ("axum", &["kembali-http"]),
+    ("async-graphql", &["kembali-adapters"]),
+    // The program's tests alone, beside the adapter.
+    ("rdkafka", &["kembali-adapters", "kembali-api"]),
     ("tokio-tungstenite", &["kembali-http"]),
     ("utoipa", &["kembali-http"]),
     ("criterion", &["kembali-benches"]),
@@ -40,8 +43,8 @@ fn metadata() -> Metadata {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
     MetadataCommand::new()
         .manifest_path(manifest)
-        .features(CargoOpt::AllFeatures)
-        .other_options(vec!["--offline".into()])
+        // What the members declare is enough, and needs nothing of the libraries themselves.
+        .no_deps()
         .exec()
         .expect("cargo metadata reads the workspace")
 }

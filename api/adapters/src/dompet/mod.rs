@@ -26,7 +26,7 @@ use self::query::Query;
 
 /// How deep a query may nest. Nothing of the schema does by more than 3; what asks for the schema itself does.
 const DEPTH_MAX: usize = 15;
-/// Fields that a query may ask for in all, under whatever names.
+/// Fields that a query may ask for in all, under whatever names; those that take much count for more.
 const COMPLEXITY_MAX: usize = 250;
 /// How deep the text of a query may nest before it is read at all.
 const RECURSION_MAX: usize = 24;

@@ -89,6 +89,28 @@ pub(super) struct FraudLog {
     pub(super) reason: String,
 }
 
+/// A row of history that somebody wishes for.
+#[derive(InputObject)]
+#[expect(dead_code, reason = "nobody writes history")]
+pub(super) struct HistoryInput {
+    pub(super) transaction_id: String,
+    pub(super) user_id: String,
+    pub(super) amount: f64,
+    #[graphql(name = "type")]
+    pub(super) kind: String,
+    pub(super) status: String,
+    pub(super) va_number: Option<String>,
+}
+
+/// What the rules say of an amount.
+#[derive(SimpleObject)]
+pub(super) struct FraudCheck {
+    #[graphql(name = "is_fraud")]
+    pub(super) is_fraud: bool,
+    pub(super) status: String,
+    pub(super) reason: String,
+}
+
 /// Money that was moved, as its owner looks back on it.
 #[derive(SimpleObject)]
 pub(super) struct History {
