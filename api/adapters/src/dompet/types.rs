@@ -91,7 +91,6 @@ pub(super) struct FraudLog {
 
 /// A row of history that somebody wishes for.
 #[derive(InputObject)]
-#[expect(dead_code, reason = "nobody writes history")]
 pub(super) struct HistoryInput {
     pub(super) transaction_id: String,
     pub(super) user_id: String,
