@@ -1,7 +1,7 @@
 //! Adapters: clients of the systems that this one replaces talk to it unchanged.
 //!
 //! Each module maps one system's own routes and messages onto the native API, as whoever sent the request, and writes the answers as
-//! that system does. No rule of the ledger is here, and nothing is stored: an adapter is off unless the settings name its tenant.
+//! that system does. No rule of the ledger is here, and nothing is stored: an adapter is off unless the settings turn it on.
 
 mod call;
 mod dompet;
