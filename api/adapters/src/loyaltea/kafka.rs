@@ -110,7 +110,8 @@ impl Events {
         let mut client = ClientConfig::new();
         client.set("bootstrap.servers", &config.brokers).set("client.id", "kembali");
         let mut producer = client.clone();
-        producer.set("acks", "all").set("enable.idempotence", "true");
+        // Whoever waits for a topic that is not there is told so, and tries again.
+        producer.set("acks", "all").set("enable.idempotence", "true").set("message.timeout.ms", "30000");
         client
             .set("group.id", &config.group)
             // Whoever comes for the first time, or whose place was forgotten, begins with the oldest: what was booked is known.

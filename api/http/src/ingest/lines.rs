@@ -251,6 +251,8 @@ mod tests {
     use flate2::write::{GzEncoder, MultiGzDecoder};
     use futures_util::stream;
     use hyper::body::Frame;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -347,5 +349,31 @@ mod tests {
         assert!((64..=128).contains(&count), "{count}");
         let (count, read) = turns(&vec![b'\n'; 32 * 1024 * 1024]);
         assert_eq!((count, read), (0, StreamFault::TooBlank.to_string()), "and nothing is unpacked in vain");
+    }
+
+    proptest! {
+        /// R45: however a stream is cut into frames, the same lines come out, in order, and none that is blank.
+        #[test]
+        fn r45_lines_are_the_same_however_they_come(
+            bytes in vec(prop_oneof![3 => Just(b'\n'), 2 => Just(b' '), 1 => Just(b'\r'), 6 => any::<u8>()], 0..200),
+            cuts in vec(0..200_usize, 0..8),
+        ) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|at| at.min(bytes.len())).chain([0, bytes.len()]).collect();
+            cuts.sort_unstable();
+            let frames = cuts.windows(2).map(|own| Ok::<_, io::Error>(Frame::data(Bytes::copy_from_slice(&bytes[own[0]..own[1]]))));
+            let body = Body::new(http_body_util::StreamBody::new(stream::iter(frames.collect::<Vec<_>>())));
+            let mut reader = ChunkReader::new(body, Unpacker::Plain);
+            let mut seen: Vec<Vec<u8>> = Vec::new();
+            loop {
+                match reader.next().now_or_never() {
+                    None => (),
+                    Some(Ok(Some(chunk))) => seen.extend(chunk.lines().map(|line| line.expect("none is long").to_vec())),
+                    Some(Ok(None)) => break,
+                    Some(Err(fault)) => panic!("{fault}"),
+                }
+            }
+            let wanted = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+            prop_assert_eq!(seen, wanted.map(<[u8]>::to_vec).collect::<Vec<_>>());
+        }
     }
 }

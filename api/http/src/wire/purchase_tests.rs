@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Reads `body` and writes down what came out: `ok`, or the code and the pointer.
@@ -181,4 +183,63 @@ fn the_first_failure_in_the_order_of_the_contract_is_the_code() {
     assert_eq!(outcome(&body("A", "{}", "-1")), "customer_invalid /customer");
     // From here on the ledger decides: it leaves a receipt.
     assert_eq!(outcome(&body("A", r#"{"ref":"C"}"#, "-1")), "ok");
+}
+
+/// A purchase with every member.
+const WHOLE: &str = r#"{"origin_id":"A-1","customer":{"email":"a@b.c"},"amount":100000,"quantity":"2","occurred_at":"2017-01-01T11:53:26Z","promo_code":"P","store":"330","product":"MILK","tags":["a","b"],"lines":[{"product":"MILK","quantity":1,"amount":60000},{"product":"EGGS","quantity":1,"amount":40000}]}"#;
+
+/// What is put into a document, to bring it near to being another one.
+const PIECES: &[&str] = &[
+    "\"",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "null",
+    "-1",
+    "1e9",
+    "9223372036854775808",
+    "\"amount\":1,",
+    "\"lines\":[],",
+    "\\u0000",
+    "\\ud800",
+    "\u{1f600}",
+    "\"customer\":{\"ref\":\"C\"},",
+    " ",
+    "true",
+];
+
+fn any_document() -> impl Strategy<Value = Vec<u8>> {
+    let edit = (0..400_usize, 0..6_usize, proptest::option::of(proptest::sample::select(PIECES)), any::<u8>());
+    let edited = proptest::collection::vec(edit, 0..5).prop_map(|edits| {
+        let mut bytes = WHOLE.as_bytes().to_vec();
+        for (at, gone, piece, byte) in edits {
+            let at = at.min(bytes.len());
+            let end = at.saturating_add(gone).min(bytes.len());
+            bytes.splice(at..end, piece.map_or_else(|| vec![byte], |piece| piece.as_bytes().to_vec()));
+        }
+        bytes
+    });
+    prop_oneof![8 => edited, 1 => proptest::collection::vec(any::<u8>(), 0..100)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// R45: whatever stands in a line, it is a purchase or a fault that says where it is; and the same each time.
+    #[test]
+    fn r45_any_line_is_a_purchase_or_a_fault_with_its_place(document in any_document()) {
+        let tell = || match parse(&document) {
+            Ok((customer, purchase)) => Ok(format!("{customer:?} {purchase:?}")),
+            Err(problem) => Err((problem.code.status, problem.code.code, problem.pointer)),
+        };
+        let told = tell();
+        if let Err((status, _, pointer)) = &told {
+            prop_assert_eq!(*status, 400);
+            prop_assert!(pointer.as_ref().is_none_or(|own| own.is_empty() || own.starts_with('/')), "{:?}", pointer);
+        }
+        prop_assert_eq!(told, tell());
+    }
 }
