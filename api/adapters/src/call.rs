@@ -51,6 +51,13 @@ pub(crate) struct Declined {
     pub(crate) retry_after: Option<HeaderValue>,
 }
 
+/// Draws a number that nobody can guess.
+pub(crate) fn drawn() -> Result<u128, Declined> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| Declined::internal())?;
+    Ok(u128::from_le_bytes(bytes))
+}
+
 /// What is encoded: ids stay as they are.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::answer::Refusal;
 use super::types::WalletAddress;
-use crate::call::{Call, Credentials, Declined, in_address};
+use crate::call::{Call, Credentials, Declined, drawn, in_address};
 use crate::money::minor_units;
 
 /// Whoever sent a query.
@@ -71,16 +71,13 @@ impl Caller {
         body: &Value,
         key: Option<&str>,
     ) -> Result<Value, Refusal> {
-        let key = match key.or(self.key.as_deref()) {
-            Some(key) => key.to_owned(),
-            None => drawn()?,
-        };
+        let key = key.map_or_else(|| self.key(), |key| Ok(key.to_owned()))?;
         self.call().post(&format!("{}/{verb}", wallet.path()), body, Some(&key)).await
     }
 
     /// What names the operation, if the caller says so; else something that is drawn.
     pub(super) fn key(&self) -> Result<String, Refusal> {
-        self.key.clone().map_or_else(drawn, Ok)
+        Ok(self.key.clone().map_or_else(|| drawn().map(|key| format!("{key:032x}")), Ok)?)
     }
 
     /// Reads the wallets of a customer.
@@ -94,13 +91,6 @@ impl Caller {
         let found = wallets["data"].as_array().into_iter().flatten().find(|wallet| wallet["wallet"] == own.wallet);
         found.cloned().ok_or_else(|| Refusal::new("Wallet tidak ditemukan"))
     }
-}
-
-/// Draws what names an operation that nobody named.
-pub(super) fn drawn() -> Result<String, Refusal> {
-    let mut drawn = [0; 16];
-    getrandom::fill(&mut drawn).map_err(|_| Declined::internal())?;
-    Ok(format!("{:032x}", u128::from_le_bytes(drawn)))
 }
 
 /// Dompet's clients may send a token without the word before it; its marketplaces show a partner's key.
@@ -128,6 +118,5 @@ mod tests {
         };
         let bearer = Credentials::Authorization(HeaderValue::from_static("Bearer a.b.c"));
         assert_eq!((of("a.b.c"), of("Bearer a.b.c")), (bearer.clone(), bearer));
-        assert_ne!(drawn().expect("chance"), drawn().expect("chance"));
     }
 }

@@ -11,7 +11,7 @@ use super::types::{
     DeleteResponse, HistoryInput, LoginResponse, RaceResult, Transaction, TransactionInput, TransactionType, Wallet,
     WalletAddress, float, wallet,
 };
-use crate::call::in_address;
+use crate::call::{Declined, in_address};
 
 /// How a number that a bill is paid under begins.
 const VA_PREFIX: &str = "DS-8800";
@@ -64,7 +64,7 @@ impl Mutation {
         let done = caller.call().post(&path, &json!({ "name": wallet_name }), Some(&caller.key()?)).await?;
         let opened = done["effects"].as_array().into_iter().flatten().find(|own| own["type"] == "wallet_opened");
         let number = opened.and_then(|own| own["wallet"].as_u64()).and_then(|number| u16::try_from(number).ok());
-        let own = WalletAddress { customer, wallet: number.unwrap_or_default() };
+        let own = WalletAddress { customer, wallet: number.ok_or_else(|| Refusal::from(Declined::internal()))? };
         Ok(Some(shown(caller, &own).await?))
     }
 
@@ -133,7 +133,9 @@ impl Mutation {
         }
         // Of which tenant it is, the key says.
         let done = caller.call().post_own("/v1/invoices", &body, Some(&caller.key()?)).await?;
-        Ok(done["operation"]["va_number"].as_str().map(str::to_owned).or_else(|| number_of(&done)))
+        let mut effects = done["effects"].as_array().into_iter().flatten();
+        let number = effects.find_map(|own| own["va_number"].as_str());
+        Ok(Some(number.ok_or_else(|| Refusal::from(Declined::internal()))?.to_owned()))
     }
 
     /// Hides a row of the log of checks. For operators.
@@ -205,11 +207,6 @@ fn va_number(input: &TransactionInput) -> Result<Option<String>, Refusal> {
         _ => return Ok(number),
     };
     Err(Refusal::new(format!("Transaksi Ditolak: {wrong}")))
-}
-
-fn number_of(done: &Value) -> Option<String> {
-    let mut effects = done["effects"].as_array().into_iter().flatten();
-    effects.find_map(|own| own["va_number"].as_str()).map(str::to_owned)
 }
 
 async fn shown(caller: &Caller, own: &WalletAddress) -> Result<Wallet, Refusal> {

@@ -4,8 +4,9 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::answer::Refusal;
-use super::caller::{Caller, drawn};
+use super::caller::Caller;
 use super::types::{RaceResult, WalletAddress, float};
+use crate::call::{Declined, drawn};
 
 /// Pairs of operations at most.
 const ITERATIONS_MAX: i32 = 250;
@@ -22,7 +23,7 @@ pub(super) async fn run(
     }
     let (base, before) = (drawn()?, balance(caller, own).await?);
     let operate = |number: i32, direction: &'static str, amount: i64| {
-        let key = format!("{base}-{direction}-{number}");
+        let key = format!("{base:032x}-{direction}-{number}");
         async move {
             let body = json!({ "direction": direction, "amount": amount, "reason": "simulateRaceCondition" });
             match caller.operate(own, "adjustments", &body, Some(&key)).await {
@@ -51,7 +52,7 @@ pub(super) async fn run(
 }
 
 async fn balance(caller: &Caller, own: &WalletAddress) -> Result<i64, Refusal> {
-    Ok(caller.wallet(own).await?["balance"].as_i64().unwrap_or_default())
+    Ok(caller.wallet(own).await?["balance"].as_i64().ok_or_else(Declined::internal)?)
 }
 
 /// Counts what was done.

@@ -1,5 +1,7 @@
 //! What users did: events of the topics `buy` and `tag`, one a request. Each has an id, and counts once.
 
+use std::sync::Arc;
+
 use data_encoding::HEXLOWER;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
@@ -61,9 +63,8 @@ pub(super) async fn buy(call: Call<'_>, headers: &HeaderMap, mut fields: Fields)
     let rules = call.engine().catalogue(&event.tenant, None).await.map_err(|_| Declined::internal())?;
     let rules = rules.filter(|rules| known.is_some_and(|caller| caller.tenant == rules.tenant));
     let foreign = || Refusal::new(StatusCode::FORBIDDEN, "The API key is of another tenant.");
-    let made = rules.ok_or_else(foreign).and_then(|rules| Ok((event.purchase(&id, &rules)?, rules)));
-    let (purchase, rules) = match made {
-        Ok(made) => made,
+    let purchase = match rules.ok_or_else(foreign).and_then(|rules| event.purchase(&id, &rules)) {
+        Ok(purchase) => purchase,
         Err(refusal) => {
             // Whoever may not send anything is told so first, and no more.
             let none = call.post_own("/v1/purchases", &Value::Null, None).await.err();
@@ -71,10 +72,8 @@ pub(super) async fn buy(call: Call<'_>, headers: &HeaderMap, mut fields: Fields)
         }
     };
     let result = call.post_own("/v1/purchases", &purchase, None).await?;
-    // What was decided before is told by the rules that decided it.
-    let version = result["catalogue_version"].as_u64().and_then(|version| u32::try_from(version).ok());
-    let decided = call.engine().catalogue(&event.tenant, version).await.map_err(|_| Declined::internal())?;
-    Ok(Done::made(outcome(&id, (&event.tenant, &event.user), &result, &decided.unwrap_or(rules))))
+    let rules = rules_of(&call, &event.tenant, &result).await?;
+    Ok(Done::made(outcome(&id, (&event.tenant, &event.user), &result, &rules)))
 }
 
 /// Counts something that was done, as an operator or the partner whose key was shown.
@@ -96,10 +95,16 @@ pub(super) async fn tag(call: Call<'_>, headers: &HeaderMap, mut fields: Fields)
     let key = format!("tag-{}", HEXLOWER.encode(digest.as_ref()));
     let result = call.post(&path, &json!({ "tag": tag }), Some(&key)).await;
     let result = result.map_err(|own| own.with_status("idempotency_key_reused", StatusCode::CONFLICT))?;
-    let version = result["catalogue_version"].as_u64().and_then(|version| u32::try_from(version).ok());
-    let rules = call.engine().catalogue(&tenant, version).await.map_err(|_| Declined::internal())?;
-    let rules = rules.ok_or_else(Declined::internal)?;
+    let rules = rules_of(&call, &tenant, &result).await?;
     Ok(Done::made(outcome(&id, (&tenant, &user), &result, &rules)))
+}
+
+/// The rules that decided a result: what was decided before is told by those of then.
+async fn rules_of(call: &Call<'_>, tenant: &str, result: &Value) -> Result<Arc<Catalogue>, Declined> {
+    let version = result["catalogue_version"].as_u64().and_then(|version| u32::try_from(version).ok());
+    let version = version.ok_or_else(Declined::internal)?;
+    let rules = call.engine().catalogue(tenant, Some(version)).await.map_err(|_| Declined::internal())?;
+    rules.ok_or_else(Declined::internal)
 }
 
 fn event_id(member: Option<String>, headers: &HeaderMap) -> Result<String, Refusal> {

@@ -1,8 +1,8 @@
 //! Loyaltea: fulfillments, campaigns and rewards, behind four services, and the events that move them.
 //!
 //! [`rules`] reads and changes the rules, which [`fulfillments`], [`rewards`] and [`campaigns`] show as Loyaltea does; [`users`] are the
-//! customers, [`events`] what they did, which `kafka` takes from there. [`fields`] reads bodies, [`answer`] is what answers look like. What of Loyaltea is not here,
-//! and what differs on purpose, is in `docs/loyaltea.md`.
+//! customers, [`events`] what they did, which `kafka` takes from there. [`fields`] reads bodies, [`answer`] is what answers look like.
+//! What of Loyaltea is not here, and what differs on purpose, is in `docs/loyaltea.md`.
 
 mod answer;
 mod campaigns;
@@ -120,7 +120,7 @@ impl Loyaltea {
             };
         }
         // Whoever changes rules waits for whoever does so before, instead of beginning again and again.
-        let _turn = if request.method() == Method::GET { None } else { Some(self.changes.lock().await) };
+        let _turn = if request.method().is_safe() { None } else { Some(self.changes.lock().await) };
         let Some(ask) = Ask::of(request.method(), key) else { return refused() };
         match (service, ask) {
             ("rewards", ask) => rewards::serve(call, ask, fields).await,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Call;
 use super::answer::Refusal;
 use super::fields::uuid;
-use crate::call::Declined;
+use crate::call::{Declined, drawn};
 
 /// How often a change is tried anew where somebody else changed the rules meanwhile.
 const ATTEMPTS: usize = 5;
@@ -115,9 +115,7 @@ impl Rules {
 
 /// Draws an id for what nobody named.
 pub(super) fn new_id() -> Result<String, Refusal> {
-    let mut drawn = [0; 16];
-    getrandom::fill(&mut drawn).map_err(|_| Declined::internal())?;
-    let number = (u128::from_be_bytes(drawn) & !(0xf << 76) | 4 << 76) & !(0x3 << 62) | 2 << 62;
+    let number = (drawn()? & !(0xf << 76) | 4 << 76) & !(0x3 << 62) | 2 << 62;
     uuid(&format!("{number:032x}")).ok_or_else(|| Declined::internal().into())
 }
 
