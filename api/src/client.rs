@@ -4,32 +4,18 @@
 //! answers are not read.
 
 use std::future::Future;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER};
-use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use kembali_http::outgoing::{ConnectError, Connection, Remote, RootsError, ServerUrl};
 use kembali_http::signature::{SIGNATURE_HEADER, Signed, TIMESTAMP_HEADER};
-use rustls::RootCertStore;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
-/// How long a connection may take to come up.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// How often an overloaded server is asked again.
 const OVERLOAD_RETRIES_MAX: u32 = 60;
 
@@ -45,48 +31,6 @@ pub(crate) struct PartnerKey<'a> {
     pub(crate) secret: Option<&'a str>,
 }
 
-/// Where a server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ServerUrl {
-    /// The host and port, as they were written.
-    authority: String,
-    /// What to connect to: without a port, 80 is meant, or 443 with TLS.
-    host_and_port: String,
-    /// What the server's certificate must be for, of a server that is spoken to by TLS.
-    tls_name: Option<ServerName<'static>>,
-}
-
-impl From<SocketAddr> for ServerUrl {
-    fn from(address: SocketAddr) -> ServerUrl {
-        ServerUrl { authority: address.to_string(), host_and_port: address.to_string(), tls_name: None }
-    }
-}
-
-impl FromStr for ServerUrl {
-    type Err = String;
-
-    fn from_str(url: &str) -> Result<ServerUrl, String> {
-        let form = || "must look like http://127.0.0.1:8080 or https://kembali.example".to_owned();
-        let (rest, is_encrypted) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
-            (Some(rest), _) => (rest, false),
-            (None, Some(rest)) => (rest, true),
-            (None, None) => return Err(form()),
-        };
-        let authority: Authority = rest.strip_suffix('/').unwrap_or(rest).parse().map_err(|_| form())?;
-        let text = authority.as_str();
-        // A port that is none is not told from one that is not there.
-        let after_host = text.strip_prefix(authority.host()).ok_or_else(form)?;
-        let port = authority.port_u16();
-        if authority.host().is_empty() || (port.is_none() && !after_host.is_empty()) {
-            return Err(form());
-        }
-        let host_and_port = format!("{}:{}", authority.host(), port.unwrap_or(if is_encrypted { 443 } else { 80 }));
-        let name = || ServerName::try_from(authority.host().trim_matches(['[', ']']).to_owned()).map_err(|_| form());
-        let tls_name = if is_encrypted { Some(name()?) } else { None };
-        Ok(ServerUrl { authority: text.to_owned(), host_and_port, tls_name })
-    }
-}
-
 /// A running server, as seen from outside. One request at a time, over one connection.
 pub(crate) struct Client {
     server: ServerUrl,
@@ -94,14 +38,16 @@ pub(crate) struct Client {
     answer_time_max: Duration,
     /// Whose certificates are believed: those in this file, or those that the system believes.
     ca_file: Option<PathBuf>,
-    connection: Option<SendRequest<Body>>,
+    connection: Option<Connection>,
 }
 
 /// Why the server did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    #[error("the server at {authority} cannot be reached: {source}")]
-    Unreachable { authority: String, source: std::io::Error },
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Roots(#[from] RootsError),
     #[error(
         "the server did not answer within {} seconds; what became of the request is unknown. Send it again; \
          --answer-seconds-max allows more", .0.as_secs()
@@ -115,12 +61,6 @@ pub(crate) enum ClientError {
     Unexpected(String),
     #[error("the request cannot be made: {0}")]
     Request(#[from] hyper::http::Error),
-    #[error("{} cannot be used as certificates to believe: {said}", path.display())]
-    CaFile { path: PathBuf, said: String },
-    #[error("there are no certificates to believe ({0}); --ca-file names a file that has some")]
-    NoRoots(String),
-    #[error("setting TLS up: {0}")]
-    Tls(rustls::Error),
 }
 
 /// The part of a problem document that a person needs.
@@ -281,7 +221,7 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
-        Request::builder().method(method).uri(path).header(HOST, &self.server.authority)
+        Request::builder().method(method).uri(path).header(HOST, self.server.authority())
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -300,54 +240,9 @@ impl Client {
         Ok(response)
     }
 
-    async fn connect(&self) -> Result<SendRequest<Body>, ClientError> {
-        let unreachable = |source| ClientError::Unreachable { authority: self.server.host_and_port.clone(), source };
-        let connecting = TcpStream::connect(&self.server.host_and_port);
-        let connecting = tokio::time::timeout(CONNECT_TIME_MAX, connecting).await;
-        let stream = connecting.map_err(|_| unreachable(std::io::ErrorKind::TimedOut.into()))?.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
-        let Some(name) = &self.server.tls_name else { return over(stream).await };
-        let shaken = tls_connector(self.ca_file.as_deref())?.connect(name.clone(), stream);
-        let shaken = tokio::time::timeout(CONNECT_TIME_MAX, shaken).await;
-        over(shaken.map_err(|_| unreachable(std::io::ErrorKind::TimedOut.into()))?.map_err(unreachable)?).await
+    async fn connect(&self) -> Result<Connection, ClientError> {
+        Ok(Remote::new(self.server.clone(), self.ca_file.as_deref())?.connect().await?)
     }
-}
-
-/// Speaks HTTP/1.1 over a stream.
-async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<SendRequest<Body>, ClientError> {
-    let (connection, driver) = handshake(TokioIo::new(stream)).await.map_err(ClientError::Broken)?;
-    tokio::spawn(async move {
-        // Its failure is what the request under way reports.
-        let _ = driver.await;
-    });
-    Ok(connection)
-}
-
-/// Makes what shakes hands with a server by TLS.
-fn tls_connector(ca_file: Option<&Path>) -> Result<TlsConnector, ClientError> {
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(path) => {
-            let wrong = |said: String| ClientError::CaFile { path: path.to_path_buf(), said };
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
-                let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-            }
-        }
-        None => {
-            let native = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(native.certs);
-            if let Some(error) = native.errors.first().filter(|_| roots.is_empty()) {
-                return Err(ClientError::NoRoots(error.to_string()));
-            }
-        }
-    }
-    if roots.is_empty() {
-        return Err(ClientError::NoRoots("none was found".to_owned()));
-    }
-    let builder = rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().map_err(ClientError::Tls)?;
-    Ok(TlsConnector::from(Arc::new(builder.with_root_certificates(roots).with_no_client_auth())))
 }
 
 fn retry_after(response: &Response<Incoming>) -> Duration {
@@ -358,45 +253,4 @@ fn retry_after(response: &Response<Incoming>) -> Duration {
 /// Waits for a part of an answer, as long as it may take.
 async fn within<T>(time_max: Duration, part: impl Future<Output = T>) -> Result<T, ClientError> {
     tokio::time::timeout(time_max, part).await.map_err(|_| ClientError::Slow(time_max))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_a_server_is() {
-        for (url, connect) in [
-            ("http://127.0.0.1:8080", "127.0.0.1:8080"),
-            ("http://127.0.0.1:8080/", "127.0.0.1:8080"),
-            ("http://kembali.example", "kembali.example:80"),
-            ("http://[::1]", "[::1]:80"),
-            ("http://[::1]:9", "[::1]:9"),
-            ("https://kembali.example", "kembali.example:443"),
-            ("https://127.0.0.1:8443/", "127.0.0.1:8443"),
-            ("https://[::1]", "[::1]:443"),
-        ] {
-            assert_eq!(url.parse::<ServerUrl>().expect(url).host_and_port, connect);
-        }
-        for url in [
-            "",
-            "localhost:8080",
-            "https://",
-            "https://a_b..c",
-            "ftp://localhost",
-            "http://",
-            "http:///",
-            "http://:80",
-            "http://a/b",
-            "http://a//",
-            "http://a?b",
-            "http://a:b",
-            "http://a:",
-            "http://a:65536",
-            "http://user@a",
-            "http://a b",
-        ] {
-            assert!(url.parse::<ServerUrl>().is_err(), "{url}");
-        }
-    }
 }

@@ -62,7 +62,7 @@ pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<
         people: PeopleLimits::default(),
         tls: None,
         kezbek: Some(("journey".to_owned(), KEZBEK_ENCRYPT_KEY.to_owned())),
-        dompet_tenant: Some("journey".to_owned()),
+        dompet: Some(("journey".to_owned(), None)),
         loyaltea: true,
         loyaltea_kafka: None,
     };

@@ -17,10 +17,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use kembali_http::outgoing::ServerUrl;
 use tracing_subscriber::EnvFilter;
 
 use crate::apply::ApplyError;
-use crate::client::{Client, ClientError, PartnerKey, ServerUrl};
+use crate::client::{Client, ClientError, PartnerKey};
 use crate::demo::DemoError;
 use crate::exit::Exit;
 use crate::export::ExportError;
@@ -273,13 +274,9 @@ impl Failure {
 
 fn exit_of_client(error: &ClientError) -> Exit {
     match error {
-        ClientError::Unreachable { .. } | ClientError::Broken(_) | ClientError::Slow(_) => Exit::Unreachable,
+        ClientError::Connect(_) | ClientError::Broken(_) | ClientError::Slow(_) => Exit::Unreachable,
         ClientError::Refused { .. } => Exit::Refused,
-        ClientError::Unexpected(_)
-        | ClientError::Request(_)
-        | ClientError::CaFile { .. }
-        | ClientError::NoRoots(_)
-        | ClientError::Tls(_) => Exit::Failed,
+        ClientError::Unexpected(_) | ClientError::Request(_) | ClientError::Roots(_) => Exit::Failed,
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use kembali_adapters::{Dompet, KezBek, KezBekError, Loyaltea};
 use kembali_engine::{Engine, EngineConfig, Fault, StartError, StartReport, StopError};
+use kembali_http::outgoing::RootsError;
 use kembali_http::{Adapter, BindError, Secret, Server, ServerConfig, Tls, TlsError};
 
 use crate::exit::Exit;
@@ -21,6 +22,8 @@ pub(crate) enum ServeError {
     Tls(#[from] TlsError),
     #[error(transparent)]
     KezBek(#[from] KezBekError),
+    #[error("the marketplace cannot be spoken to: {0}")]
+    Marketplace(#[from] RootsError),
     #[cfg(feature = "kafka")]
     #[error(transparent)]
     Kafka(#[from] kembali_adapters::KafkaStartError),
@@ -69,8 +72,8 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     if let Some((tenant, encrypt_key)) = &settings.kezbek {
         adapters.push(Arc::new(KezBek::new(tenant.clone(), encrypt_key)?));
     }
-    if let Some(tenant) = &settings.dompet_tenant {
-        adapters.push(Arc::new(Dompet::new(tenant)));
+    if let Some((tenant, marketplace)) = &settings.dompet {
+        adapters.push(Arc::new(Dompet::new(tenant, marketplace.clone())?));
     }
     if settings.loyaltea {
         adapters.push(Arc::new(loyaltea(settings)?));

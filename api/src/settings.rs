@@ -10,6 +10,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::Args;
+use kembali_http::outgoing::TargetUrl;
 use kembali_http::{PartnerLimits, PeopleLimits};
 use serde::Deserialize;
 
@@ -23,7 +24,7 @@ const KAFKA_GROUP_DEFAULT: &str = "kembali";
 
 /// The names that the environment may use. The last six are not settings of a server: four are of the client commands,
 /// two of the tests.
-const ENVIRONMENT: [&str; 29] = [
+const ENVIRONMENT: [&str; 30] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
@@ -43,6 +44,7 @@ const ENVIRONMENT: [&str; 29] = [
     "KEMBALI_KEZBEK_TENANT",
     "KEMBALI_KEZBEK_ENCRYPT_KEY",
     "KEMBALI_DOMPET_TENANT",
+    "KEMBALI_DOMPET_MARKETPLACE",
     "KEMBALI_LOYALTEA",
     "KEMBALI_LOYALTEA_KAFKA_BROKERS",
     "KEMBALI_LOYALTEA_KAFKA_KEYS",
@@ -61,7 +63,8 @@ pub(crate) struct Flags {
     /// A TOML file with any of: listen, data_dir, shards, generation_bytes, free_bytes_min, operator_token,
     /// installation_key, secrets_key, registration, partner_requests_per_second, partner_requests_at_once,
     /// login_limit_by_address, registrations_per_minute, tls_certificate, tls_key,
-    /// kezbek_tenant, kezbek_encrypt_key, dompet_tenant, loyaltea, loyaltea_kafka_brokers, loyaltea_kafka_keys, loyaltea_kafka_group
+    /// kezbek_tenant, kezbek_encrypt_key, dompet_tenant, dompet_marketplace, loyaltea, loyaltea_kafka_brokers,
+    /// loyaltea_kafka_keys, loyaltea_kafka_group
     #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -122,6 +125,10 @@ pub(crate) struct Flags {
     /// The tenant whose clients speak Dompet Digital Sawit's GraphQL, beside the native API [default: none]
     #[arg(long, env = "KEMBALI_DOMPET_TENANT", value_name = "TENANT")]
     dompet_tenant: Option<String>,
+    /// Where the GraphQL of that tenant's marketplace is, which is asked before its bills are paid and told afterwards
+    /// [default: none]
+    #[arg(long, env = "KEMBALI_DOMPET_MARKETPLACE", value_name = "URL")]
+    dompet_marketplace: Option<String>,
     /// Whether clients may speak Loyaltea's API too, each about its own tenant [default: false]
     #[arg(long, env = "KEMBALI_LOYALTEA", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     loyaltea: Option<bool>,
@@ -165,6 +172,7 @@ struct File {
     kezbek_tenant: Option<String>,
     kezbek_encrypt_key: Option<String>,
     dompet_tenant: Option<String>,
+    dompet_marketplace: Option<String>,
     loyaltea: Option<bool>,
     loyaltea_kafka_brokers: Option<String>,
     loyaltea_kafka_keys: Option<Vec<String>>,
@@ -198,8 +206,8 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     /// The tenant of KezBek's clients, and what journey ids are encrypted under.
     pub(crate) kezbek: Option<(String, String)>,
-    /// The tenant of Dompet's clients.
-    pub(crate) dompet_tenant: Option<String>,
+    /// The tenant of Dompet's clients, and where its marketplace is.
+    pub(crate) dompet: Option<(String, Option<TargetUrl>)>,
     /// True where clients may speak Loyaltea's API.
     pub(crate) loyaltea: bool,
     /// Where Loyaltea's events come from as well.
@@ -233,6 +241,10 @@ pub(crate) enum SettingsError {
         "kezbek_tenant and kezbek_encrypt_key go together, and the second has {KEZBEK_KEY_BYTES_MIN} bytes or more"
     )]
     KezBek,
+    #[error("dompet_marketplace {1}, not {0}")]
+    Marketplace(String, String),
+    #[error("dompet_marketplace needs dompet_tenant")]
+    Dompet,
     #[error("loyaltea_kafka_brokers needs loyaltea, and loyaltea_kafka_keys with a key at least; and those need it")]
     Kafka,
     #[error("loyaltea_kafka_brokers is set, and this build takes nothing from Kafka: build it with --features kafka")]
@@ -280,6 +292,13 @@ impl Flags {
             (None, None) => None,
             _ => return Err(SettingsError::KezBek),
         };
+        let marketplace = self.dompet_marketplace.or(file.dompet_marketplace);
+        let marketplace = marketplace.map(|url| url.parse().map_err(|form| SettingsError::Marketplace(url, form)));
+        let dompet = match (self.dompet_tenant.or(file.dompet_tenant), marketplace.transpose()?) {
+            (Some(tenant), marketplace) => Some((tenant, marketplace)),
+            (None, None) => None,
+            (None, Some(_)) => return Err(SettingsError::Dompet),
+        };
         let loyaltea = self.loyaltea.or(file.loyaltea).unwrap_or_default();
         let kafka_group = self.loyaltea_kafka_group.or(file.loyaltea_kafka_group);
         let loyaltea_kafka = match (
@@ -324,7 +343,7 @@ impl Flags {
             people: PeopleLimits { by_address, registrations_per_minute },
             tls,
             kezbek,
-            dompet_tenant: self.dompet_tenant.or(file.dompet_tenant),
+            dompet,
             loyaltea,
             loyaltea_kafka,
         })
@@ -382,7 +401,10 @@ impl fmt::Display for Settings {
         }?;
         let tenant = self.kezbek.as_ref().map_or("(not set)", |(tenant, _)| tenant);
         writeln!(out, "\nkezbek_tenant = {tenant}\nkezbek_encrypt_key = {}", hidden(self.kezbek.is_some()))?;
-        writeln!(out, "dompet_tenant = {}", self.dompet_tenant.as_deref().unwrap_or("(not set)"))?;
+        let (tenant, marketplace) =
+            self.dompet.as_ref().map_or(("(not set)", None), |(tenant, marketplace)| (tenant, marketplace.as_ref()));
+        let marketplace = marketplace.map_or_else(|| "(not set)".to_owned(), ToString::to_string);
+        writeln!(out, "dompet_tenant = {tenant}\ndompet_marketplace = {marketplace}")?;
         let (brokers, group) = self.loyaltea_kafka.as_ref().map_or(("(not set)", ""), |own| (&own.brokers, &own.group));
         writeln!(out, "loyaltea = {}\nloyaltea_kafka_brokers = {brokers}", self.loyaltea)?;
         write!(out, "loyaltea_kafka_keys = {}\nloyaltea_kafka_group = {group}", hidden(self.loyaltea_kafka.is_some()))
@@ -431,6 +453,14 @@ mod tests {
             let flags = Flags { kezbek_tenant, kezbek_encrypt_key, ..Flags::default() };
             assert!(matches!(flags.settings(), Err(SettingsError::KezBek)));
         }
+        let of = |tenant: Option<&str>, url: &str| {
+            let (dompet_tenant, dompet_marketplace) = (tenant.map(str::to_owned), Some(url.to_owned()));
+            Flags { dompet_tenant, dompet_marketplace, ..Flags::default() }.settings()
+        };
+        assert!(matches!(of(None, "http://shop.example/graphql"), Err(SettingsError::Dompet)));
+        assert!(matches!(of(Some("sawit"), "shop.example"), Err(SettingsError::Marketplace(..))));
+        let shown = of(Some("sawit"), "http://shop.example/graphql").expect("valid").to_string();
+        assert!(shown.contains("dompet_marketplace = http://shop.example/graphql"), "{shown}");
         for (loyaltea, brokers, keys, group) in
             [(Some(true), None, Some(vec!["key".to_owned()]), None), (Some(true), None, None, Some("group".to_owned()))]
         {

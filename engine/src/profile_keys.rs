@@ -1,6 +1,6 @@
 //! Where the texts of the profile store lie: personal data and secrets, which no journal holds.
 
-use kembali_core::{AccountId, CustomerId, PartnerId, WalletId};
+use kembali_core::{AccountId, CustomerId, PartnerId, Seq, WalletId};
 use kembali_journal::{ProfileError, ProfileKey};
 use kembali_machine::{NewProfile, ProfileText};
 
@@ -67,6 +67,21 @@ pub(crate) fn accounts_indexed_key() -> Result<ProfileKey, ProfileError> {
 /// The key of the account that a username stands for.
 pub(crate) fn username_key(hash: &[u8; 32]) -> Result<ProfileKey, ProfileError> {
     ProfileKey::new([&b"u"[..], hash].concat())
+}
+
+/// The key of how far an outbox is.
+pub(crate) fn outbox_position_key(name: &str) -> Result<ProfileKey, ProfileError> {
+    ProfileKey::new([b"f", name.as_bytes()].concat())
+}
+
+/// What the keys of an outbox's open deliveries start with. No name of an outbox holds a zero byte.
+pub(crate) fn outbox_deliveries_prefix(name: &str) -> Vec<u8> {
+    [b"d", name.as_bytes(), &[0]].concat()
+}
+
+/// The key of an open delivery.
+pub(crate) fn outbox_delivery_key(name: &str, seq: Seq) -> Result<ProfileKey, ProfileError> {
+    ProfileKey::new([&outbox_deliveries_prefix(name)[..], &seq.0.to_be_bytes()].concat())
 }
 
 /// Takes the key of an entry, which is always of a length that fits.

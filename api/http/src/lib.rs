@@ -21,6 +21,7 @@ mod ingest;
 mod key_usage;
 pub mod openapi;
 mod operations;
+pub mod outgoing;
 mod parameters;
 mod partner_gate;
 mod people;

@@ -1,33 +1,47 @@
 //! A client of Dompet Digital Sawit against the program: its README step by step, and its known holes.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::program::{OPERATOR_TOKEN, Server, call, run_well, sample};
 
 const PASSWORD: &str = "a long password";
+pub(crate) const SECRETS_KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+/// The marketplace's key, and its secret.
+pub(crate) const MARKETPLACE: (&str, &str) = ("key-of-blackdoctrine", "a-secret-of-blackdoctrine");
 
 /// A server with Dompet's rules, and a key for its marketplace.
-struct Shop {
-    server: Server,
-    _dir: tempfile::TempDir,
+pub(crate) struct Shop {
+    pub(crate) server: Server,
+    _dir: Option<TempDir>,
 }
 
 impl Shop {
     fn start() -> Shop {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let secrets = "5a".repeat(32);
-        let flags = ["--secrets-key", &secrets, "--registration", "sawit", "--dompet-tenant", "sawit"];
-        let server = Server::start_with(dir.path(), &flags);
-        run_well(&["apply", "--yes", &sample("dompet.toml").to_string_lossy(), "--url", &server.url]);
-        let shop = Shop { server, _dir: dir };
-        let given = json!({ "api_key": "key-of-blackdoctrine", "api_secret": "a-secret-of-blackdoctrine" });
+        let shop = Shop::open(dir.path(), &[]);
+        shop.set_up();
+        Shop { _dir: Some(dir), ..shop }
+    }
+
+    /// Starts the server on a data directory, with some flags more.
+    pub(crate) fn open(dir: &Path, more: &[&str]) -> Shop {
+        let flags = ["--secrets-key", SECRETS_KEY, "--registration", "sawit", "--dompet-tenant", "sawit"];
+        Shop { server: Server::start_with(dir, &[&flags[..], more].concat()), _dir: None }
+    }
+
+    /// Gives it its rules, and the marketplace its key.
+    pub(crate) fn set_up(&self) {
+        run_well(&["apply", "--yes", &sample("dompet.toml").to_string_lossy(), "--url", &self.server.url]);
+        let given = json!({ "api_key": MARKETPLACE.0, "api_secret": MARKETPLACE.1 });
         let path = "/v1/partners/blackdoctrine/api-keys?tenant=sawit";
-        assert_eq!(call(&shop.server.url, "POST", path, &admin(), &given).0, 201);
-        shop
+        assert_eq!(call(&self.server.url, "POST", path, &admin(), &given).0, 201);
     }
 
     /// Asks, and returns the whole answer.
-    fn asked(&self, query: &str, variables: &Value, authorization: &str) -> Value {
+    pub(crate) fn asked(&self, query: &str, variables: &Value, authorization: &str) -> Value {
         let body = json!({ "query": query, "variables": variables });
         let (status, answer) = call(&self.server.url, "POST", "/graphql", authorization, &body);
         assert_eq!(status, 200, "{answer}");
@@ -35,20 +49,20 @@ impl Shop {
     }
 
     /// Asks, and returns what there is of a name.
-    fn ask(&self, name: &str, query: &str, variables: &Value, authorization: &str) -> Value {
+    pub(crate) fn ask(&self, name: &str, query: &str, variables: &Value, authorization: &str) -> Value {
         let answer = self.asked(query, variables, authorization);
         assert!(answer["errors"].is_null(), "{query}: {answer}");
         answer["data"][name].clone()
     }
 
     /// Asks for what is refused, and returns why.
-    fn refused(&self, query: &str, variables: &Value, authorization: &str) -> String {
+    pub(crate) fn refused(&self, query: &str, variables: &Value, authorization: &str) -> String {
         let answer = self.asked(query, variables, authorization);
         answer["errors"][0]["message"].as_str().unwrap_or_else(|| panic!("{query}: {answer}")).to_owned()
     }
 
     /// Registers somebody, and returns the token and the user's id.
-    fn person(&self, name: &str) -> (String, String) {
+    pub(crate) fn person(&self, name: &str) -> (String, String) {
         let who = json!({ "u": name, "f": format!("{name} Sawit"), "e": format!("{name}@gmail.com"), "p": PASSWORD });
         let register = "mutation($u: String!, $f: String!, $e: String!, $p: String!) { \
                         registerUser(username: $u, fullname: $f, email: $e, password: $p) }";
@@ -62,7 +76,7 @@ impl Shop {
         (text(&session["access_token"]), text(&session["user"]["user_id"]))
     }
 
-    fn wallet(&self, token: &str, name: &str) -> String {
+    pub(crate) fn wallet(&self, token: &str, name: &str) -> String {
         let create = "mutation($n: String!) { createWallet(walletName: $n) { walletId walletName balance status } }";
         let wallet = self.ask("createWallet", create, &json!({ "n": name }), &format!("Bearer {token}"));
         assert_eq!(
@@ -72,7 +86,7 @@ impl Shop {
         wallet["walletId"].as_str().expect("an id").to_owned()
     }
 
-    fn balance(&self, wallet: &str, token: &str) -> f64 {
+    pub(crate) fn balance(&self, wallet: &str, token: &str) -> f64 {
         let wallets =
             self.ask("myWallets", "{ myWallets { walletId balance } }", &Value::Null, &format!("Bearer {token}"));
         let own = wallets.as_array().expect("wallets").iter().find(|own| own["walletId"] == wallet);
@@ -87,19 +101,19 @@ impl Shop {
     }
 }
 
-const MOVE: &str = "mutation($i: TransactionInput!) { createTransaction(input: $i) { \
+pub(crate) const MOVE: &str = "mutation($i: TransactionInput!) { createTransaction(input: $i) { \
                     transactionId userId walletId amount type vaNumber status createdAt } }";
 
-fn admin() -> String {
+pub(crate) fn admin() -> String {
     format!("Bearer {OPERATOR_TOKEN}")
 }
 
 fn marketplace() -> String {
-    let basic = data_encoding::BASE64.encode(b"key-of-blackdoctrine:a-secret-of-blackdoctrine");
+    let basic = data_encoding::BASE64.encode(format!("{}:{}", MARKETPLACE.0, MARKETPLACE.1).as_bytes());
     format!("Basic {basic}")
 }
 
-fn movement(kind: &str, wallet: &str, amount: f64, more: &Value) -> Value {
+pub(crate) fn movement(kind: &str, wallet: &str, amount: f64, more: &Value) -> Value {
     let mut input = json!({ "walletId": wallet, "amount": amount, "type": kind });
     more.as_object().into_iter().flatten().for_each(|(name, value)| input[name] = value.clone());
     json!({ "i": input })
@@ -160,8 +174,21 @@ fn a_client_of_dompet_walks_through() {
         ]
     );
     assert_eq!(rows(&budi), ["\"TRANSFER\" 30000.0 null"]);
+    // One that the other side does not take is refused, the money is back, and it is one row that says so.
+    let frozen = shop.wallet(&budi, "Beku");
+    let (customer, number) = frozen.rsplit_once(':').expect("an id of a wallet");
+    let path = format!("/v1/customers/{customer}/wallets/{number}?tenant=sawit");
+    assert_eq!(call(&shop.server.url, "PATCH", &path, &admin(), &json!({ "status": "frozen" })).0, 200);
+    let to_frozen = movement("TRANSFER", &wallet, 1_000.0, &json!({ "destinationWalletId": frozen }));
+    assert_eq!(shop.refused(MOVE, &to_frozen, &own), "Wallet tujuan dibekukan");
+    assert_eq!(shop.balance(&wallet, &ann), 50_000.0);
+    let newest = shop.ask("myTransactions", "{ myTransactions { amount status } }", &Value::Null, &own);
+    assert_eq!(
+        (newest.as_array().map(Vec::len), &newest[0], &newest[1]["status"]),
+        (Some(4), &json!({ "amount": 1_000.0, "status": "REJECTED" }), &json!("SUCCESS"))
+    );
     let history = shop.ask("myHistory", "{ myHistory { historyId transactionId type } }", &Value::Null, &own);
-    assert_eq!(history.as_array().map(Vec::len), Some(3), "{history}");
+    assert_eq!(history.as_array().map(Vec::len), Some(4), "{history}");
 
     // What is looked at before money moves: the bounds are included, and every check is in the log.
     for (amount, expected) in [

@@ -14,6 +14,7 @@ mod kafka;
 mod kezbek;
 mod kills;
 mod loyaltea;
+mod marketplace;
 mod model;
 mod program;
 mod refused_files;

@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("kembali-http", &["kembali-core", "kembali-engine"]),
     ("kembali-adapters", &["kembali-core", "kembali-engine", "kembali-http"]),
     ("kembali-api", &["kembali-adapters", "kembali-engine", "kembali-http"]),
+    ("kembali-marketplace", &[]),
     ("kembali-benches", &["kembali-core", "kembali-journal", "kembali-machine"]),
     ("kembali-loadtest", &[]),
 ];
@@ -25,10 +26,10 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sled", &["kembali-journal"]),
     ("bincode", &["kembali-journal"]),
     ("actix", &["kembali-engine"]),
-    ("hyper", &["kembali-adapters", "kembali-http", "kembali-api", "kembali-loadtest"]),
-    ("hyper-util", &["kembali-http", "kembali-api", "kembali-loadtest"]),
+    ("hyper", &["kembali-adapters", "kembali-http", "kembali-api", "kembali-loadtest", "kembali-marketplace"]),
+    ("hyper-util", &["kembali-http", "kembali-loadtest", "kembali-marketplace"]),
     ("axum", &["kembali-http"]),
-    ("async-graphql", &["kembali-adapters"]),
+    ("async-graphql", &["kembali-adapters", "kembali-marketplace"]),
     // The program's tests alone, beside the adapter.
     ("rdkafka", &["kembali-adapters", "kembali-api"]),
     ("tokio-tungstenite", &["kembali-http"]),

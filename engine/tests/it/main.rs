@@ -7,6 +7,7 @@ mod golden;
 mod keys;
 mod lab;
 mod once;
+mod outboxes;
 mod parts;
 mod preview;
 mod quota;

@@ -62,6 +62,7 @@ const WORDS: &[(&str, &str)] = &[
     ("transfer_target_not_found", "Wallet tujuan tidak ditemukan"),
     ("target_wallet_not_found", "Wallet tujuan tidak ditemukan"),
     ("target_wallet_closed", "Wallet tujuan tidak ditemukan"),
+    ("target_wallet_frozen", "Wallet tujuan dibekukan"),
     ("transfer_to_itself", "Wallet tujuan harus wallet lain"),
 ];
 

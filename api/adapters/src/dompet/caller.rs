@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hyper::header::{HeaderMap, HeaderValue};
 use kembali_core::catalogue::Catalogue;
+use kembali_engine::Engine;
 use kembali_http::Background;
 use serde_json::Value;
 
@@ -42,9 +43,20 @@ impl Caller {
         Call::new(self.native.native(), self.credentials.clone(), Some(&self.tenant))
     }
 
+    /// The engine, to look things up that are nobody's own.
+    pub(super) fn engine(&self) -> &Engine {
+        self.native.native().engine()
+    }
+
+    /// Refuses everybody who is no operator.
+    pub(super) async fn check_operator(&self) -> Result<(), Refusal> {
+        // What operators alone may ask for: who may, the native API says.
+        self.call().get("/v1/risk-checks?limit=1").await.map(drop)
+    }
+
     /// The rules, which nobody sees: how many decimals amounts have.
     pub(super) async fn rules(&self) -> Result<Arc<Catalogue>, Refusal> {
-        let rules = self.native.native().engine().catalogue(&self.tenant, None).await;
+        let rules = self.engine().catalogue(&self.tenant, None).await;
         let rules = rules.map_err(|_| Declined::internal())?;
         rules.ok_or_else(|| Refusal::new("The tenant has no rules yet"))
     }

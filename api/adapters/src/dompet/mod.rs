@@ -1,11 +1,14 @@
 //! Dompet Digital Sawit: wallets and payments behind one GraphQL address, `/graphql`.
 //!
 //! [`query`] and [`mutation`] are the schema, [`types`] what it is made of, [`caller`] asks the native API and [`answer`] says in Dompet's
-//! words why it did not. What of Dompet is not here, and what differs on purpose, is in `docs/dompet.md`.
+//! words why it did not. [`marketplace`] asks the shop whose bills are paid, and [`notices`] tells it so. What of Dompet is not here, and
+//! what differs on purpose, is in `docs/dompet.md`.
 
 mod answer;
 mod caller;
+mod marketplace;
 mod mutation;
+mod notices;
 mod query;
 mod race;
 mod types;
@@ -17,11 +20,14 @@ use async_graphql::{EmptySubscription, Schema};
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use kembali_http::{Adapter, Answer, Native};
+use kembali_http::outgoing::{RootsError, TargetUrl};
+use kembali_http::{Adapter, Answer, Background, Native, Stop, Work};
 use serde_json::{Value, json};
 
 use self::caller::Caller;
+use self::marketplace::Marketplace;
 use self::mutation::Mutation;
+use self::notices::Notices;
 use self::query::Query;
 
 /// How deep a query may nest. Nothing of the schema does by more than 3; what asks for the schema itself does.
@@ -31,10 +37,15 @@ const COMPLEXITY_MAX: usize = 250;
 /// How deep the text of a query may nest before it is read at all.
 const RECURSION_MAX: usize = 24;
 
+/// How a number that a bill is paid under begins.
+const VA_PREFIX: &str = "DS-8800";
+
 /// The adapter of one tenant's clients.
 pub struct Dompet {
     tenant: Arc<str>,
     schema: Schema<Query, Mutation, EmptySubscription>,
+    /// What the marketplace is told, if there is one.
+    notices: Option<Arc<Notices>>,
 }
 
 impl fmt::Debug for Dompet {
@@ -44,15 +55,22 @@ impl fmt::Debug for Dompet {
 }
 
 impl Dompet {
-    /// Makes the adapter of a tenant.
-    #[must_use]
-    pub fn new(tenant: &str) -> Dompet {
+    /// Makes the adapter of a tenant. A marketplace is asked before its bills are paid, and told afterwards.
+    ///
+    /// # Errors
+    ///
+    /// If there are no certificates that a marketplace which speaks TLS could be believed by.
+    pub fn new(tenant: &str, marketplace: Option<TargetUrl>) -> Result<Dompet, RootsError> {
+        let tenant: Arc<str> = tenant.into();
+        let marketplace = marketplace.map(Marketplace::new).transpose()?;
+        let notices = marketplace.map(|marketplace| Arc::new(Notices::new(marketplace, Arc::clone(&tenant))));
         let schema = Schema::build(Query, Mutation, EmptySubscription)
             .limit_depth(DEPTH_MAX)
             .limit_complexity(COMPLEXITY_MAX)
             .limit_recursive_depth(RECURSION_MAX)
+            .data(notices.clone())
             .finish();
-        Dompet { tenant: tenant.into(), schema }
+        Ok(Dompet { tenant, schema, notices })
     }
 
     async fn answer(&self, request: Request<Bytes>, native: Native<'_>) -> Response<Bytes> {
@@ -94,5 +112,10 @@ impl Adapter for Dompet {
 
     fn serve<'a>(&'a self, request: Request<Bytes>, native: Native<'a>) -> Answer<'a> {
         Box::pin(self.answer(request, native))
+    }
+
+    fn work(self: Arc<Self>, background: Background, stop: Stop) -> Option<Work> {
+        let notices = Arc::clone(self.notices.as_ref()?);
+        Some(Box::pin(notices.run(background, stop)))
     }
 }

@@ -1,20 +1,21 @@
 //! What may be done.
 
 use async_graphql::{Context, Object, Result};
+use kembali_core::Seq;
+use kembali_core::invoice::InvoiceState;
 use serde_json::{Value, json};
 
 use super::answer::Refusal;
 use super::caller::Caller;
-use super::query::user;
-use super::race;
+use super::marketplace::Marketplace;
+use super::query::{no_marketplace, notices, user};
 use super::types::{
     DeleteResponse, HistoryInput, LoginResponse, RaceResult, Transaction, TransactionInput, TransactionType, Wallet,
     WalletAddress, float, wallet,
 };
+use super::{VA_PREFIX, race};
 use crate::call::{Declined, in_address};
-
-/// How a number that a bill is paid under begins.
-const VA_PREFIX: &str = "DS-8800";
+use crate::money::minor_units;
 
 /// What may be done.
 pub(super) struct Mutation;
@@ -90,6 +91,9 @@ impl Mutation {
             }
             TransactionType::Payment => {
                 let body = json!({ "va_number": va_number, "amount": amount });
+                if let (Some(notices), Some(number)) = (notices(ctx)?, &va_number) {
+                    check_with(notices.marketplace(), caller, &own, (number, amount)).await?;
+                }
                 ("PAYMENT", caller.operate(&own, "payments", &body, None).await?)
             }
             TransactionType::Transfer => {
@@ -144,6 +148,20 @@ impl Mutation {
         let path = format!("/v1/risk-checks/{}/archive", in_address(&log_id));
         caller.call().post(&path, &Value::Null, Some(&caller.key()?)).await?;
         Ok(Some("Log berhasil diarsipkan".to_owned()))
+    }
+
+    /// Has the marketplace told again of a paid bill that it could not be told of for a day. For operators.
+    #[graphql(complexity = "20 + child_complexity")]
+    async fn retry_marketplace_notice(&self, ctx: &Context<'_>, notice_id: String) -> Result<Option<bool>> {
+        let caller = ctx.data::<Caller>()?;
+        caller.check_operator().await?;
+        let notices = notices(ctx)?.ok_or_else(no_marketplace)?;
+        let Ok(notice) = notice_id.parse() else { return Ok(Some(false)) };
+        let retried = notices.retry(caller.engine(), Seq(notice)).await;
+        Ok(Some(retried.map_err(|error| {
+            tracing::error!(%error, notice, "a notice is not tried again");
+            Refusal::from(Declined::internal())
+        })?))
     }
 
     /// What was done stays.
@@ -207,6 +225,36 @@ fn va_number(input: &TransactionInput) -> Result<Option<String>, Refusal> {
         _ => return Ok(number),
     };
     Err(Refusal::new(format!("Transaksi Ditolak: {wrong}")))
+}
+
+/// Asks the marketplace whether it sent this bill, over this amount, and waits for the money: before any moves.
+async fn check_with(
+    marketplace: &Marketplace,
+    caller: &Caller,
+    own: &WalletAddress,
+    (va_number, amount): (&str, i64),
+) -> Result<(), Refusal> {
+    let rules = caller.rules().await?;
+    let invoice = caller.engine().find_invoice(rules.tenant, va_number).await.map_err(|_| Declined::internal())?;
+    // Of any other the ledger says what is the matter, or that this is a repeat of what it has done.
+    if !invoice.is_some_and(|own| own.invoice.state == InvoiceState::Open) {
+        return Ok(());
+    }
+    // Whoever may not pay it, or cannot, makes nobody ask.
+    let body = json!({ "va_number": va_number, "amount": amount });
+    caller.operate(own, "payments?dry_run=true", &body, None).await?;
+    let order = marketplace.order(va_number).await.map_err(|error| {
+        tracing::warn!(va_number, "a bill is not paid, for the marketplace says nothing of it: {error}");
+        Refusal::new("Marketplace Connection Error")
+    })?;
+    let order = order.ok_or_else(|| Refusal::new("VA Not Found"))?;
+    if minor_units(&order.total, rules.currency.exponent) != Some(amount) {
+        return Err(Refusal::new("Total harga tidak sesuai dengan tagihan VA"));
+    }
+    if order.is_paid {
+        return Err(Refusal::new("Transaksi Ditolak: Tagihan VA ini sudah lunas sebelumnya."));
+    }
+    Ok(())
 }
 
 async fn shown(caller: &Caller, own: &WalletAddress) -> Result<Wallet, Refusal> {

@@ -1,5 +1,7 @@
 //! What may be asked for.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Object, Result};
 use kembali_core::Amount;
 use kembali_core::risk::{AmountAlone, RiskKind, amount_alone};
@@ -7,13 +9,18 @@ use serde_json::Value;
 
 use super::answer::Refusal;
 use super::caller::Caller;
-use super::types::{FraudCheck, FraudLog, History, Transaction, User, Wallet, WalletAddress, float, role, wallet};
-use crate::call::in_address;
+use super::notices::Notices;
+use super::types::{
+    FraudCheck, FraudLog, History, MarketplaceNotice, Transaction, User, Wallet, WalletAddress, float, role, wallet,
+};
+use crate::call::{Declined, in_address};
 
 /// Why something is safe.
 const SAFE: &str = "Aman";
 /// Rows of a list at most: the newest.
 const ROWS_MAX: u64 = 200;
+/// Notices of a list at most.
+const LISTED_MAX: usize = 200;
 
 /// What may be asked for.
 pub(super) struct Query;
@@ -68,8 +75,7 @@ impl Query {
     /// What the rules say of an amount alone. Nothing is logged of it. For operators.
     async fn check_fraud(&self, ctx: &Context<'_>, user_id: String, amount: f64) -> Result<Option<FraudCheck>> {
         let caller = ctx.data::<Caller>()?;
-        // Asked for, so that whoever may not see checks is refused as anywhere.
-        caller.call().get("/v1/risk-checks?limit=1").await?;
+        caller.check_operator().await?;
         caller.wallets(&user_id).await?;
         let (rules, units) = (caller.rules().await?, caller.minor_units(amount).await?);
         let amount = Amount::new(units).ok_or_else(|| Refusal::new("Jumlah harus positif"))?;
@@ -82,6 +88,28 @@ impl Query {
         let named = rules.risk_rules.iter().find(|own| Some(own.id) == rule).map(|own| own.name.clone());
         let reason = named.unwrap_or_else(|| SAFE.to_owned());
         Ok(Some(FraudCheck { is_fraud: status == "FRAUD", status: status.to_owned(), reason }))
+    }
+
+    /// What the marketplace was not told yet, the newest first. For operators.
+    #[graphql(complexity = "50 + child_complexity")]
+    async fn get_marketplace_notices(&self, ctx: &Context<'_>) -> Result<Option<Vec<Option<MarketplaceNotice>>>> {
+        let caller = ctx.data::<Caller>()?;
+        caller.check_operator().await?;
+        let notices = notices(ctx)?.ok_or_else(no_marketplace)?;
+        let kept = notices.kept(caller.engine()).await.map_err(|_| Refusal::from(Declined::internal()))?;
+        let mut all = Vec::new();
+        for (notice, delivery) in kept.open.into_iter().rev().take(LISTED_MAX) {
+            let paid = notices.paid_by(caller.engine(), notice).await;
+            let Some(va_number) = paid.map_err(|_| Refusal::from(Declined::internal()))? else { continue };
+            all.push(Some(MarketplaceNotice {
+                notice_id: notice.0.to_string(),
+                va_number,
+                attempts: delivery.attempts,
+                status: if delivery.next_at.is_some() { "PENDING" } else { "FAILED" }.to_owned(),
+                reason: Some(delivery.reason).filter(|reason| !reason.is_empty()),
+            }));
+        }
+        Ok(Some(all))
     }
 
     /// The same as `myTransactions`, as rows of a history.
@@ -99,6 +127,16 @@ impl Query {
         };
         Ok(Some(moved(ctx.data::<Caller>()?).await?.into_iter().map(row).map(Some).collect()))
     }
+}
+
+/// What tells the marketplace, if there is one.
+pub(super) fn notices<'a>(ctx: &'a Context<'_>) -> Result<Option<&'a Arc<Notices>>> {
+    Ok(ctx.data::<Option<Arc<Notices>>>()?.as_ref())
+}
+
+/// Nothing is told to anybody.
+pub(super) fn no_marketplace() -> Refusal {
+    Refusal::new("Marketplace tidak dikonfigurasi")
 }
 
 /// Shows whoever calls.
@@ -119,8 +157,12 @@ async fn moved(caller: &Caller) -> Result<Vec<Transaction>, Refusal> {
     let customer = caller.customer().await?;
     let path = format!("/v1/customers/{}/entries?limit={ROWS_MAX}", in_address(&customer));
     let (page, exponent) = (caller.call().get(&path).await?, caller.rules().await?.currency.exponent);
+    let entries = || page["data"].as_array().into_iter().flatten();
+    let is_returned = |own: &Value| own["transfer_state"] == "returned";
+    // What came back stands before what was sent, so it is there wherever that is.
+    let refused: Vec<&Value> = entries().filter(|own| is_returned(own)).map(|own| &own["transfer"]).collect();
     let mut all = Vec::new();
-    for own in page["data"].as_array().into_iter().flatten() {
+    for own in entries().filter(|own| !is_returned(own)) {
         let kind = match own["operation"].as_str().unwrap_or_default() {
             "deposit" => "DEPOSIT",
             "pay_invoice" => "PAYMENT",
@@ -142,7 +184,7 @@ async fn moved(caller: &Caller) -> Result<Vec<Transaction>, Refusal> {
             amount: float(&own["amount"], exponent),
             kind: kind.to_owned(),
             va_number,
-            status: "SUCCESS".to_owned(),
+            status: if refused.contains(&&own["transfer"]) { "REJECTED" } else { "SUCCESS" }.to_owned(),
             created_at: own["received_at"].as_str().unwrap_or_default().to_owned(),
         });
     }

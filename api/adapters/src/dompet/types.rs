@@ -124,6 +124,19 @@ pub(super) struct History {
     pub(super) created_at: String,
 }
 
+/// A paid bill that the marketplace was not told of yet.
+#[derive(SimpleObject)]
+pub(super) struct MarketplaceNotice {
+    pub(super) notice_id: String,
+    pub(super) va_number: String,
+    /// How often it was tried.
+    pub(super) attempts: u32,
+    /// `PENDING` while it is tried, `FAILED` once it is given up.
+    pub(super) status: String,
+    /// Why the last attempt failed.
+    pub(super) reason: Option<String>,
+}
+
 /// What came of many top-ups and deductions at one time.
 #[derive(SimpleObject)]
 pub(super) struct RaceResult {

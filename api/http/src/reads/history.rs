@@ -28,6 +28,7 @@ use crate::wire::instant::{Rfc3339, UuidText};
 use crate::wire::operation::operation_behind;
 use crate::wire::refund::{purchase_behind, refund_of};
 use crate::wire::result::{Names, Rules, purchase_of, render};
+use crate::wire::transfer::TransferStep;
 
 /// Records that one page looks through, so that a long history without a hit cannot hold a request for ever.
 const PAGE_RECORDS_MAX: usize = 2_000;
@@ -197,6 +198,12 @@ fn entry_items(record: &Record, rules: Rules<'_>) -> Result<Vec<WalletEntry>, Pr
     let purchase = purchase_behind(&record.body);
     let refund_id = refund_of(&record.body).map(|refunded| refunded.refund_id.to_string());
     let operation = operation_behind(&record.body);
+    let transfer = record.body.events.iter().find_map(|event| match event {
+        Event::TransferSent(_) => Some((record.seq, TransferStep::Sent)),
+        Event::TransferCredited(own) => Some((own.transfer, TransferStep::Received)),
+        Event::TransferReturned(own) => Some((own.transfer, TransferStep::Returned)),
+        _ => None,
+    });
     let entry = |entry: &Entry| {
         // A wallet holds money alone.
         let Unit::Money(currency) = entry.unit else { return None };
@@ -208,6 +215,8 @@ fn entry_items(record: &Record, rules: Rules<'_>) -> Result<Vec<WalletEntry>, Pr
             purchase,
             refund_id: refund_id.clone(),
             operation,
+            transfer: transfer.map(|(transfer, _)| transfer.0),
+            transfer_state: transfer.map(|(_, state)| state),
             wallet: entry.wallet.0,
             currency: currency.as_str().to_owned(),
             direction: Side::of(entry.direction),

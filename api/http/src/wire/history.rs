@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::instant::{Rfc3339, UuidText};
 use super::result::{PurchaseResult, TierStep};
+use super::transfer::TransferStep;
 
 /// Where a customer stands, and a page of the steps that led there.
 #[derive(Serialize, ToSchema)]
@@ -93,6 +94,14 @@ pub(crate) struct WalletEntry {
     /// The operation that caused it, which `GET /v1/operations/{seq}` shows; null of a purchase.
     #[schema(required)]
     pub(crate) operation: Option<&'static str>,
+    /// The transfer that it is a part of: the position of the record that sent it. Not there of anything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) transfer: Option<u64>,
+    /// What it is of that transfer: the money was sent, received, or returned because the other side took none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) transfer_state: Option<TransferStep>,
     /// The wallet's number.
     pub(crate) wallet: u16,
     /// The currency of the amounts.
