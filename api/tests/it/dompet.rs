@@ -135,6 +135,10 @@ fn a_client_of_dompet_walks_through() {
     let (wallet, other) = (shop.wallet(&ann, "Belanja"), shop.wallet(&budi, "Budi"));
     assert_eq!(shop.balance(&wallet, &ann), 0.0);
 
+    // The same address shows people where to try queries, and nothing else is done by GET.
+    let page = ureq::get(format!("{}/graphql?query={{myWallets}}", shop.server.url)).call().expect("a page");
+    assert!(page.headers()["content-security-policy"].to_str().is_ok_and(|own| own.starts_with("default-src 'none'")));
+    assert!(page.into_body().read_to_string().expect("text").contains("/graphql/graphiql.js"));
     // Money comes in by whoever took it.
     let deposit = shop.ask("createTransaction", MOVE, &movement("DEPOSIT", &wallet, 100_000.0, &Value::Null), &admin());
     assert_eq!(

@@ -12,7 +12,7 @@ use kembali_marketplace::{Dompet, Failure, Marketplace, Order};
 use serde_json::{Value, json};
 
 use crate::dompet::{MARKETPLACE, MOVE, SECRETS_KEY, Shop, admin, movement};
-use crate::program::call;
+use crate::program::{OPERATOR_TOKEN, call};
 
 /// How long anything may take that must come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -120,6 +120,27 @@ fn a_customer_orders_and_pays() {
     }
     shop.server.stop();
     assert_eq!(marketplace.orders()[1].shipments, 1);
+}
+
+/// The same by a client of that world: `api/tests/clients/dompet.mjs`.
+#[test]
+#[ignore = "needs node, and what api/tests/clients/package.json names; CI runs it"]
+fn a_graphql_client_walks_through() {
+    let (marketplace, dir) = (open_marketplace(), tempfile::tempdir().expect("a temporary folder"));
+    let shop = beside(&marketplace, dir.path());
+    shop.set_up();
+    let ran = std::process::Command::new("node")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/dompet.mjs"))
+        .envs([("MARKETPLACE_URL", marketplace.url()), ("DOMPET_URL", format!("{}/graphql", shop.server.url))])
+        .env("ADMIN_TOKEN", OPERATOR_TOKEN)
+        .output()
+        .expect("node runs");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{said}");
+    let shipped = marketplace.wait_for(are_all_shipped, PATIENCE);
+    assert_eq!((shipped.len(), shipped[0].shipments), (1, 1));
+    assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), shipped[0].va_number, "{said}");
+    shop.server.stop();
 }
 
 /// Where the marketplace says nothing, or something else, no money moves.

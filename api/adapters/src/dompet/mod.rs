@@ -1,7 +1,7 @@
 //! Dompet Digital Sawit: wallets and payments behind one GraphQL address, `/graphql`.
 //!
 //! [`query`] and [`mutation`] are the schema, [`types`] what it is made of, [`caller`] asks the native API and [`answer`] says in Dompet's
-//! words why it did not. [`marketplace`] asks the shop whose bills are paid, and [`notices`] tells it so. What of Dompet is not here, and
+//! words why it did not. [`marketplace`] asks the shop whose bills are paid, and [`notices`] tells it so. [`page`] lets people try queries. What of Dompet is not here, and
 //! what differs on purpose, is in `docs/dompet.md`.
 
 mod answer;
@@ -9,6 +9,7 @@ mod caller;
 mod marketplace;
 mod mutation;
 mod notices;
+mod page;
 mod query;
 mod race;
 mod types;
@@ -74,10 +75,17 @@ impl Dompet {
     }
 
     async fn answer(&self, request: Request<Bytes>, native: Native<'_>) -> Response<Bytes> {
-        if *request.method() != Method::POST {
-            let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, "GraphQL is asked with POST");
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-            return response;
+        let path = request.uri().path();
+        let is_asked = is_asked_at(path);
+        match *request.method() {
+            Method::POST if is_asked => (),
+            Method::GET | Method::HEAD => return page::get(path),
+            _ => {
+                let allowed = if is_asked { "GET, POST" } else { "GET" };
+                let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, "GraphQL is asked with POST");
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+                return response;
+            }
         }
         // Only an object: many queries in one request are many requests.
         let asked = serde_json::from_slice(request.body()).map(Value::Object);
@@ -94,6 +102,11 @@ impl Dompet {
     }
 }
 
+/// Whether queries are sent there.
+fn is_asked_at(path: &str) -> bool {
+    matches!(path, "/graphql" | "/graphql/")
+}
+
 fn refused(status: StatusCode, message: &str) -> Response<Bytes> {
     written(status, json!({ "data": null, "errors": [{ "message": message }] }).to_string().into_bytes())
 }
@@ -107,7 +120,7 @@ fn written(status: StatusCode, text: Vec<u8>) -> Response<Bytes> {
 
 impl Adapter for Dompet {
     fn takes(&self, path: &str) -> bool {
-        matches!(path, "/graphql" | "/graphql/")
+        is_asked_at(path) || page::is_file(path)
     }
 
     fn serve<'a>(&'a self, request: Request<Bytes>, native: Native<'a>) -> Answer<'a> {
