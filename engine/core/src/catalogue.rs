@@ -61,6 +61,17 @@ pub struct Catalogue {
     pub risk_rules: Vec<RiskRule>,
     /// What other systems know rules by, in order of the rules.
     pub external_ids: Vec<ExternalId>,
+    /// What is said of rules to people, in order of the rules.
+    pub descriptions: Vec<Description>,
+}
+
+/// What is said of a rule to people. Nothing is decided by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// The rule.
+    pub rule: RuleId,
+    /// What is said.
+    pub text: String,
 }
 
 /// What another system knows a rule by. Nothing is decided by it.
@@ -421,6 +432,13 @@ impl Catalogue {
     pub fn external_id(&self, rule: RuleId) -> Option<&str> {
         let at = self.external_ids.binary_search_by_key(&rule, |own| own.rule).ok()?;
         self.external_ids.get(at).map(|own| own.id.as_str())
+    }
+
+    /// Returns what is said of a rule to people.
+    #[must_use]
+    pub fn description(&self, rule: RuleId) -> Option<&str> {
+        let at = self.descriptions.binary_search_by_key(&rule, |own| own.rule).ok()?;
+        self.descriptions.get(at).map(|own| own.text.as_str())
     }
 
     /// Finds a promo by its code.

@@ -100,6 +100,8 @@ pub struct ExternalIdDraft {
 /// The kinds of rules that other systems may have ids of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identified {
+    /// A cashback rule.
+    CashbackRule,
     /// A fulfillment.
     Fulfillment,
     /// A reward.
@@ -134,6 +136,8 @@ pub struct OfferDraft {
 pub struct CashbackDraft {
     /// See [`CashbackRule::name`].
     pub name: String,
+    /// What is said of it to people.
+    pub description: Option<String>,
     /// See [`CashbackRule::rate`].
     pub rate: Rate,
     /// See [`CashbackRule::products`].
@@ -379,6 +383,7 @@ impl CatalogueDraft {
             refunds: self.refunds,
             risk_rules,
             external_ids: earning.external_ids,
+            descriptions: earning.descriptions,
         })
     }
 

@@ -27,6 +27,7 @@ mod catalogue_v2;
 mod catalogue_v3;
 mod catalogue_v4;
 mod catalogue_v5;
+mod catalogue_v6;
 mod operation_refused_v1;
 mod point_entry_v1;
 mod point_entry_v2;
@@ -36,6 +37,7 @@ use catalogue_v2::CatalogueV2;
 use catalogue_v3::CatalogueV3;
 use catalogue_v4::CatalogueV4;
 use catalogue_v5::CatalogueV5;
+use catalogue_v6::CatalogueV6;
 use operation_refused_v1::OperationRefusedV1;
 use point_entry_v1::PointEntryV1;
 use point_entry_v2::PointEntryV2;
@@ -173,7 +175,7 @@ pub fn encode(body: &Body, out: &mut Vec<u8>) -> Result<(), EncodeError> {
 
 fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     match event {
-        Event::CatalogueApplied(body) => put_version(kind::CATALOGUE_APPLIED, 6, &**body, out),
+        Event::CatalogueApplied(body) => put_version(kind::CATALOGUE_APPLIED, 7, &**body, out),
         Event::CustomerCreated(body) => put(kind::CUSTOMER_CREATED, body, out),
         Event::PurchaseBooked(body) => put(kind::PURCHASE_BOOKED, &**body, out),
         Event::PurchaseRefused(body) => put(kind::PURCHASE_REFUSED, &**body, out),
@@ -348,7 +350,11 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
             let old: CatalogueV5 = get(kind, body)?;
             return Ok(Event::CatalogueApplied(Arc::new(old.into())));
         }
-        (kind::CATALOGUE_APPLIED, 6) => return Ok(Event::CatalogueApplied(Arc::new(get(kind, body)?))),
+        (kind::CATALOGUE_APPLIED, 6) => {
+            let old: CatalogueV6 = get(kind, body)?;
+            return Ok(Event::CatalogueApplied(Arc::new(old.into())));
+        }
+        (kind::CATALOGUE_APPLIED, 7) => return Ok(Event::CatalogueApplied(Arc::new(get(kind, body)?))),
         (kind::POINT_ENTRY, 1) => {
             let old: PointEntryV1 = get(kind, body)?;
             return Ok(Event::PointEntry(old.into()));

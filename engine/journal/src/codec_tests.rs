@@ -8,9 +8,9 @@ use kembali_core::accounts::{Direction, Entry, HouseAccount, HouseEntry, HouseLe
 use kembali_core::audit::{AccountStanding, Act, Audit, PartnerStanding, Role};
 use kembali_core::campaign::Progress;
 use kembali_core::catalogue::{
-    AtMaximum, Campaign, CashbackRule, Catalogue, Currency, ExternalId, Fulfillment, FulfillmentKind, Journey,
-    JourneyLevel, Milestone, Offer, OfferGives, Partner, PointKind, Promo, PromoBand, Reward, RewardKind, RuleClock,
-    Threshold, ThresholdLevel, TierPolicy, TierProgram, UnknownCustomer, UnknownPromo,
+    AtMaximum, Campaign, CashbackRule, Catalogue, Currency, Description, ExternalId, Fulfillment, FulfillmentKind,
+    Journey, JourneyLevel, Milestone, Offer, OfferGives, Partner, PointKind, Promo, PromoBand, Reward, RewardKind,
+    RuleClock, Threshold, ThresholdLevel, TierPolicy, TierProgram, UnknownCustomer, UnknownPromo,
 };
 use kembali_core::event::{
     Body, CampaignCompleted, CashbackEarned, CustomerCreated, DeclineReason, Event, FulfillmentAdvanced,
@@ -111,7 +111,14 @@ fn catalogue() -> Catalogue {
         refunds: RefundPolicy::default(),
         risk_rules: Vec::new(),
         external_ids: Vec::new(),
+        descriptions: Vec::new(),
     }
+}
+
+/// The same with what another system knows a rule by.
+fn identified_catalogue() -> Catalogue {
+    let external_ids = vec![ExternalId { rule: RuleId(15), id: "0e41cc11".into() }];
+    Catalogue { external_ids, ..full_catalogue() }
 }
 
 /// Rules of every kind.
@@ -276,9 +283,9 @@ fn samples() -> Vec<(&'static str, Body)> {
     };
     let created = |kind| of_customer(Event::CustomerCreated(CustomerCreated { alias: Alias { kind, hash: 5 } }));
     let mut samples = vec![
-        ("catalogue_applied_v6", {
-            let mut full = full_catalogue();
-            full.external_ids = vec![ExternalId { rule: RuleId(15), id: "0e41cc11".into() }];
+        ("catalogue_applied_v7", {
+            let mut full = identified_catalogue();
+            full.descriptions = vec![Description { rule: RuleId(13), text: "A share of each drink".into() }];
             body(None, vec![Event::CatalogueApplied(Arc::new(full))])
         }),
         ("catalogue_that_sets_aside", {
@@ -910,6 +917,7 @@ fn old_samples() -> Vec<(&'static str, Body)> {
         ("catalogue_applied_v3", applied(harmless)),
         ("catalogue_applied_v4", applied(endless)),
         ("catalogue_applied_v5", applied(full_catalogue())),
+        ("catalogue_applied_v6", applied(identified_catalogue())),
         ("point_entry", body(customer, vec![Event::PointEntry(point_entry())])),
     ]
 }
@@ -970,17 +978,19 @@ const OLD_REFUSALS: &[&str] = &[
 /// The movements of points that journals hold in version 2 of their shape.
 const OLD_POINT_ENTRIES: &[&str] = &["point_entry_granted", "point_entry_expired", "point_entry_spent"];
 
-/// The rules that journals hold in version 5 of their shape.
+/// The rules that journals hold in version 5 of their shape, and in version 6 under names that say so.
 const OLD_CATALOGUES: &[&str] =
     &["catalogue_that_sets_aside", "catalogue_that_counts_by_parties", "catalogue_that_looks_at_purchases"];
 
 /// The samples of which the golden file holds a former version as well, under their own names: refusals are about somebody
-/// there, no points are pending, and no rule has an external id.
-fn former_samples() -> Vec<(&'static str, Body)> {
+/// there, no points are pending, and no rule has an external id or a description.
+fn former_samples() -> Vec<(String, Body)> {
     let mut former = samples();
     former.retain(|(name, _)| golden_name(name) != *name);
     assert_eq!(former.len(), OLD_REFUSALS.len() + OLD_POINT_ENTRIES.len() + OLD_CATALOGUES.len());
-    former
+    let sixth = former.iter().filter(|(name, _)| OLD_CATALOGUES.contains(name));
+    let sixth: Vec<(String, Body)> = sixth.map(|(name, body)| (format!("{name}_v6"), body.clone())).collect();
+    former.into_iter().map(|(name, body)| (name.to_owned(), body)).chain(sixth).collect()
 }
 
 /// Returns the name in the golden file of what is written now.
@@ -988,7 +998,7 @@ fn golden_name(name: &str) -> String {
     let version = match name {
         name if OLD_REFUSALS.contains(&name) => "_v2",
         name if OLD_POINT_ENTRIES.contains(&name) => "_v3",
-        name if OLD_CATALOGUES.contains(&name) => "_v6",
+        name if OLD_CATALOGUES.contains(&name) => "_v7",
         _ => "",
     };
     format!("{name}{version}")
@@ -1034,8 +1044,9 @@ fn stored_shapes_are_frozen() {
             "{name} has changed: make it a new version of its kind instead"
         );
     }
-    for (name, body) in old_samples().into_iter().chain(former_samples()) {
-        assert_eq!(decode(Seq(42), bytes(name)).expect(name), Record { seq: Seq(42), body }, "{name}");
+    let old = old_samples().into_iter().map(|(name, body)| (name.to_owned(), body));
+    for (name, body) in old.chain(former_samples()) {
+        assert_eq!(decode(Seq(42), bytes(&name)).expect(&name), Record { seq: Seq(42), body }, "{name}");
     }
     let old = old_samples().len() + former_samples().len();
     assert_eq!(samples().len() + old, golden.len(), "a shape is missing");

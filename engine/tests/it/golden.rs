@@ -25,9 +25,9 @@ use crate::lab::{API_KEY, Lab, book, open_shop, rules, runtime, word};
 use crate::same::input;
 
 /// Every format of a data directory that was ever released.
-const FORMATS: [u32; 7] = [1, 2, 3, 4, 5, 6, 7];
+const FORMATS: [u32; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 /// The format that is written now.
-const PRESENT: u32 = 7;
+const PRESENT: u32 = 8;
 /// So small that the ledger has archive segments and snapshots, and a tail.
 const GENERATION_BYTES: u64 = 64 * 1024;
 const PURCHASES: usize = 700;
@@ -134,6 +134,7 @@ fn every_rule(mut draft: CatalogueDraft) -> CatalogueDraft {
             ends_at: None,
         }],
         cashback_rules: vec![CashbackDraft {
+            description: Some("A share of everything".into()),
             name: "All".into(),
             rate: Rate::parse("0.01").expect("a rate"),
             products: Vec::new(),

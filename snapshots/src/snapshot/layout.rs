@@ -62,8 +62,8 @@ pub(crate) const KEY_BYTES: usize = 16;
 const MAGIC: [u8; 4] = *b"KMBP";
 pub(crate) const END_MAGIC: [u8; 4] = *b"KMBp";
 /// 1 knew no Threshold programmes, points and campaigns, 2 no states of wallets, no operations, and no version and no
-/// watermark among the sums, 3 no holds, 4 no reversals, 5 no erasure, 6 no external ids. A snapshot of these is made anew from the records.
-const VERSION: u16 = 7;
+/// watermark among the sums, 3 no holds, 4 no reversals, 5 no erasure, 6 no external ids, 7 no descriptions. A snapshot of these is made anew from the records.
+const VERSION: u16 = 8;
 const KIND_BASE: u16 = 1;
 const SECTIONS: usize = 5;
 const FOOTER_BYTES: usize = SECTIONS * SECTION_BYTES + 8 + 32 + 32;

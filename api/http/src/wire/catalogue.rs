@@ -324,6 +324,12 @@ pub struct LevelFile {
 pub struct CashbackRuleFile {
     /// Its name.
     pub name: String,
+    /// What another system knows it by, unique among cashback rules. It then says which rule this is, and the name may change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// What is said of it to people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// The share as a fraction, such as `0.02` for 2 %; a string, because a float is not exact.
     pub rate: String,
     /// The products that it is for; none means every product.

@@ -247,6 +247,8 @@ fn earning() -> impl Strategy<Value = CatalogueFile> {
                 products.dedup();
                 let partner = is_partners.then(|| "payer".to_owned());
                 CashbackRuleFile {
+                    external_id: is_partners.then(|| name.clone()),
+                    description: active.then(|| format!("A share\nof \"{rate}\" = # {{")),
                     name,
                     rate: rate.to_owned(),
                     products,

@@ -38,7 +38,8 @@ fn external_ids(file: &CatalogueFile) -> Vec<ExternalIdDraft> {
     let fulfillments = file.fulfillments.iter().map(|own| (Identified::Fulfillment, &own.name, &own.external_id));
     let rewards = file.rewards.iter().map(|own| (Identified::Reward, &own.name, &own.external_id));
     let campaigns = file.campaigns.iter().map(|own| (Identified::Campaign, &own.name, &own.external_id));
-    let all = fulfillments.chain(rewards).chain(campaigns);
+    let cashback_rules = file.cashback_rules.iter().map(|own| (Identified::CashbackRule, &own.name, &own.external_id));
+    let all = fulfillments.chain(rewards).chain(campaigns).chain(cashback_rules);
     all.filter_map(|(of, name, id)| Some(ExternalIdDraft { of, name: name.clone(), id: id.clone()? })).collect()
 }
 
@@ -52,6 +53,7 @@ impl CashbackRuleFile {
         let form = "must be above 0 and below 1 with at most 8 decimal places, as a string such as \"0.02\"";
         Ok(CashbackDraft {
             name: self.name.clone(),
+            description: self.description.clone(),
             rate: Rate::parse(&self.rate).ok_or_else(|| fault(place("rate"), form))?,
             products: self.products.clone(),
             partner: self.partner.clone(),
@@ -171,6 +173,8 @@ pub(super) fn write_earning(file: &mut CatalogueFile, catalogue: &Catalogue, zon
     file.cashback_rules = (catalogue.cashback_rules.iter())
         .map(|rule| CashbackRuleFile {
             name: rule.name.clone(),
+            external_id: external_id(rule.id),
+            description: catalogue.description(rule.id).map(str::to_owned),
             rate: rule.rate.to_string(),
             products: rule.products.clone(),
             partner: rule.partner.and_then(partner),
@@ -245,6 +249,7 @@ pub(super) fn earning_draft_of(catalogue: &Catalogue) -> EarningDraft {
         cashback_rules: (catalogue.cashback_rules.iter())
             .map(|rule| CashbackDraft {
                 name: rule.name.clone(),
+                description: catalogue.description(rule.id).map(str::to_owned),
                 rate: rule.rate,
                 products: rule.products.clone(),
                 partner: rule.partner.and_then(|id| catalogue.partner(id)).map(|partner| partner.slug.clone()),
@@ -304,5 +309,6 @@ fn external_ids_of(catalogue: &Catalogue) -> Vec<ExternalIdDraft> {
     let draft = |(of, name, rule): (Identified, &String, RuleId)| {
         Some(ExternalIdDraft { of, name: name.clone(), id: catalogue.external_id(rule)?.to_owned() })
     };
-    fulfillments.chain(rewards).chain(campaigns).filter_map(draft).collect()
+    let cashback_rules = catalogue.cashback_rules.iter().map(|own| (Identified::CashbackRule, &own.name, own.id));
+    fulfillments.chain(rewards).chain(campaigns).chain(cashback_rules).filter_map(draft).collect()
 }

@@ -10,13 +10,16 @@ use super::{
 };
 use super::{QUOTA_MAX, first_twin, invalid};
 use crate::catalogue::{
-    Campaign, CashbackRule, Catalogue, ExternalId, Fulfillment, FulfillmentKind, Offer, OfferGives, Partner, PointKind,
-    Reward, RewardKind,
+    Campaign, CashbackRule, Catalogue, Description, ExternalId, Fulfillment, FulfillmentKind, Offer, OfferGives,
+    Partner, PointKind, Reward, RewardKind,
 };
 use crate::identity::RuleId;
 use crate::points::{LIFE_DAYS_MAX, PENDING_DAYS_MAX};
 use crate::purchase::TEXT_BYTES_MAX;
 use crate::rejection::CatalogueRejection;
+
+/// Bytes of what is said of a rule to people.
+const DESCRIPTION_BYTES_MAX: usize = 1_024;
 
 /// What an [`EarningDraft`] becomes.
 pub(super) struct Earning {
@@ -27,6 +30,7 @@ pub(super) struct Earning {
     pub(super) campaigns: Vec<Campaign>,
     pub(super) offers: Vec<Offer>,
     pub(super) external_ids: Vec<ExternalId>,
+    pub(super) descriptions: Vec<Description>,
 }
 
 /// What has a name and an id.
@@ -144,9 +148,13 @@ impl EarningDraft {
         }
         let kind = |name: &String| PointKind { id: ids.keep_or_next(kept(before, name)), name: name.clone() };
         let point_kinds = sorted(self.point_kinds.iter().map(kind).collect());
-        let cashback_rules: Result<Vec<_>, _> =
-            self.cashback_rules.iter().map(|own| own.resolve(present, partners, &point_kinds, ids)).collect();
         self.check_external_ids()?;
+        let before = present.map_or(&[][..], |present| &present.cashback_rules);
+        let kept =
+            self.kept(before, present, Identified::CashbackRule, self.cashback_rules.iter().map(|own| &*own.name));
+        let cashback_rules: Result<Vec<_>, _> = (self.cashback_rules.iter().zip(kept))
+            .map(|(own, kept)| own.resolve(kept, partners, &point_kinds, ids))
+            .collect();
         let before = present.map_or(&[][..], |present| &present.fulfillments);
         let kept = self.kept(before, present, Identified::Fulfillment, self.fulfillments.iter().map(|own| &*own.name));
         let fulfillments: Result<Vec<_>, _> =
@@ -168,6 +176,7 @@ impl EarningDraft {
         let mut external_ids = Vec::with_capacity(self.external_ids.len());
         for own in &self.external_ids {
             let rule = match own.of {
+                Identified::CashbackRule => named(&cashback_rules, &own.name, own.of.list(), "external_id"),
                 Identified::Fulfillment => named(&fulfillments, &own.name, own.of.list(), "external_id"),
                 Identified::Reward => named(&rewards, &own.name, own.of.list(), "external_id"),
                 Identified::Campaign => named(&campaigns, &own.name, own.of.list(), "external_id"),
@@ -175,7 +184,22 @@ impl EarningDraft {
             external_ids.push(ExternalId { rule: rule?, id: own.id.clone() });
         }
         external_ids.sort_by_key(|own| own.rule);
-        Ok(Earning { point_kinds, cashback_rules, fulfillments, rewards, campaigns, offers, external_ids })
+        // What is said of a rule is found by its name, which no other one has.
+        let said = |rule: &CashbackRule| {
+            let draft = self.cashback_rules.iter().find(|own| own.name == rule.name)?;
+            Some(Description { rule: rule.id, text: draft.description.clone()? })
+        };
+        let descriptions = cashback_rules.iter().filter_map(said).collect();
+        Ok(Earning {
+            point_kinds,
+            cashback_rules,
+            fulfillments,
+            rewards,
+            campaigns,
+            offers,
+            external_ids,
+            descriptions,
+        })
     }
 
     fn kept<'a, T: Named>(
@@ -208,6 +232,7 @@ impl EarningDraft {
 impl Identified {
     const fn list(self) -> &'static str {
         match self {
+            Identified::CashbackRule => "cashback_rules",
             Identified::Fulfillment => "fulfillments",
             Identified::Reward => "rewards",
             Identified::Campaign => "campaigns",
@@ -224,12 +249,20 @@ impl ExternalIdDraft {
 impl CashbackDraft {
     fn resolve(
         &self,
-        present: Option<&Catalogue>,
+        kept: Option<RuleId>,
         partners: &[Partner],
         kinds: &[PointKind],
         ids: &mut Ids,
     ) -> Result<CashbackRule, CatalogueRejection> {
         let place = format!("cashback_rules[{}]", self.name);
+        let is_wrong = |text: &str| text.chars().any(|letter| letter.is_control() && letter != '\n');
+        if let Some(text) = &self.description
+            && (text.is_empty() || DESCRIPTION_BYTES_MAX < text.len() || is_wrong(text))
+        {
+            let problem =
+                format!("must have 1 to {DESCRIPTION_BYTES_MAX} bytes, and no control character but line feeds");
+            return Err(invalid(format!("{place}.description"), problem));
+        }
         if let Some(twin) = first_twin(self.products.iter().map(String::as_str), str::to_string) {
             return Err(invalid(format!("{place}.products"), format!("names a product twice: {twin}")));
         }
@@ -252,7 +285,7 @@ impl CashbackDraft {
             life_days: self.life_days,
             pending_days: self.pending_days,
             pays: named(kinds, &self.pays, &place, "pays")?,
-            id: ids.keep_or_next(kept(present.map(|present| present.cashback_rules.as_slice()), &self.name)),
+            id: ids.keep_or_next(kept),
             name: self.name.clone(),
             rate: self.rate,
             products,

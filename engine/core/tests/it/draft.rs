@@ -123,6 +123,7 @@ fn names_have_no_control_characters() {
         ("cashback_rules[NAME]", |draft, name| {
             let rate = Rate::parse("0.01").unwrap();
             draft.earning.cashback_rules.push(CashbackDraft {
+                description: None,
                 name,
                 rate,
                 products: Vec::new(),

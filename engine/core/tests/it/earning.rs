@@ -33,6 +33,7 @@ fn spending(levels: &[(&str, i64)]) -> World {
 
 fn rule(name: &str, rate: &str, products: &[&str]) -> CashbackDraft {
     CashbackDraft {
+        description: None,
         name: name.into(),
         rate: Rate::parse(rate).unwrap(),
         products: products.iter().map(|product| (*product).to_string()).collect(),
@@ -477,4 +478,35 @@ fn what_has_an_external_id_stays_itself_under_another_name() {
         };
         assert_eq!(refused, problem);
     }
+}
+
+/// A cashback rule too; and what is said of it is kept with it, and decides nothing.
+#[test]
+fn a_cashback_rule_is_renamed_and_described() {
+    let mut draft = cashback(vec![rule("Dairy", "0.02", &[])]);
+    draft.earning.cashback_rules[0].description = Some("2 % of milk\nand cheese".into());
+    draft.earning.external_ids =
+        vec![ExternalIdDraft { of: Identified::CashbackRule, name: "Dairy".into(), id: "c-1".into() }];
+    let mut world = world(&draft);
+    let rules = |world: &World| world.ledger.desk.catalogue(TenantId(1)).expect("the rules").clone();
+    let before = rules(&world).cashback_rules[0].id;
+    assert_eq!(rules(&world).description(before), Some("2 % of milk\nand cheese"));
+    draft.earning.cashback_rules[0].name = "Milk".into();
+    draft.earning.cashback_rules.push(rule("Dairy", "0.05", &["butter"]));
+    draft.earning.external_ids[0].name = "Milk".into();
+    world.apply(&draft, None).expect("it is possible").expect("it is a change");
+    let after = rules(&world);
+    let named = |name: &str| after.cashback_rules.iter().find(|own| own.name == name).expect("it is there").id;
+    assert_eq!(named("Milk"), before);
+    assert_eq!((after.description(before), after.description(named("Dairy"))), (Some("2 % of milk\nand cheese"), None));
+    for wrong in ["", "a\tb", "x".repeat(1_025).as_str()] {
+        draft.earning.cashback_rules[0].description = Some(wrong.into());
+        let refused = world.apply(&draft, None);
+        let is_place = |place: &str| place == "cashback_rules[Milk].description";
+        assert!(matches!(&refused, Err(CatalogueRejection::Invalid { place, .. }) if is_place(place)), "{refused:?}");
+    }
+    // What is not said any more is no more said.
+    draft.earning.cashback_rules[0].description = None;
+    world.apply(&draft, None).expect("it is possible").expect("it is a change");
+    assert!(rules(&world).descriptions.is_empty());
 }

@@ -54,6 +54,7 @@ fn rules() -> CatalogueDraft {
     let program = |name: &str, policy| ProgramDraft { renames: Vec::new(), name: name.into(), policy };
     let spend = [("Low", 0), ("Middle", 3_000), ("High", 20_000)].map(|(name, min)| (name.to_owned(), amount(min)));
     let rule = |name: &str, rate: &str, products: &[&str]| CashbackDraft {
+        description: None,
         name: name.into(),
         rate: Rate::parse(rate).unwrap(),
         products: products.iter().map(|product| (*product).to_owned()).collect(),

@@ -237,6 +237,7 @@ proptest! {
 
 fn rule(name: &str, rate: &str, life_days: Option<u32>) -> CashbackDraft {
     CashbackDraft {
+        description: None,
         name: name.into(),
         rate: Rate::parse(rate).unwrap(),
         products: Vec::new(),

@@ -30,6 +30,7 @@ pub(crate) fn everything(refunds: RefundPolicy) -> CatalogueDraft {
     let kezbek = kezbek();
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_string()).collect::<Vec<_>>();
     let cashback = |name: &str, rate: &str, products: &[&str]| CashbackDraft {
+        description: None,
         name: name.into(),
         rate: Rate::parse(rate).unwrap(),
         products: names(products),

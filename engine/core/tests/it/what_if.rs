@@ -255,6 +255,7 @@ fn everything() -> CatalogueDraft {
         policy: PolicyDraft::Threshold(threshold.into_iter().map(level).collect()),
     });
     let cashback = |name: &str, rate: &str, products: &[&str]| CashbackDraft {
+        description: None,
         name: name.into(),
         rate: Rate::parse(rate).unwrap(),
         products: products.iter().map(|product| (*product).to_string()).collect(),
@@ -324,7 +325,11 @@ fn otherwise() -> CatalogueDraft {
     let earning = &mut draft.earning;
     earning.cashback_rules.remove(1);
     earning.cashback_rules[0].rate = Rate::parse("0.11").unwrap();
-    earning.cashback_rules.push(CashbackDraft { name: "Tea".into(), ..earning.cashback_rules[0].clone() });
+    earning.cashback_rules.push(CashbackDraft {
+        description: None,
+        name: "Tea".into(),
+        ..earning.cashback_rules[0].clone()
+    });
     earning.cashback_rules[1].products = vec!["TEA".into()];
     earning.fulfillments[0].kind =
         FulfillmentKind::Buy { product: Some("MILK".into()), amount_min: amount(300), is_cumulative: true };

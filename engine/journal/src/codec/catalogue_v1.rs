@@ -73,6 +73,7 @@ impl From<CatalogueV1> for Catalogue {
             refunds: RefundPolicy::default(),
             risk_rules: Vec::new(),
             external_ids: Vec::new(),
+            descriptions: Vec::new(),
         }
     }
 }

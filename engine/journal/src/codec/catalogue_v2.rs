@@ -76,6 +76,7 @@ impl From<CatalogueV2> for Catalogue {
             refunds: RefundPolicy::default(),
             risk_rules: Vec::new(),
             external_ids: Vec::new(),
+            descriptions: Vec::new(),
         }
     }
 }

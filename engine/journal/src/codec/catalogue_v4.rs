@@ -91,6 +91,7 @@ impl From<CatalogueV4> for Catalogue {
             refunds: old.refunds,
             risk_rules: old.risk_rules,
             external_ids: Vec::new(),
+            descriptions: Vec::new(),
         }
     }
 }

@@ -59,6 +59,7 @@ impl From<CatalogueV5> for Catalogue {
             refunds: old.refunds,
             risk_rules: old.risk_rules,
             external_ids: Vec::new(),
+            descriptions: Vec::new(),
         }
     }
 }

@@ -100,6 +100,7 @@ pub(crate) fn draft(quota: u64) -> CatalogueDraft {
         earning: EarningDraft {
             point_kinds: vec!["points".into()],
             cashback_rules: vec![CashbackDraft {
+                description: None,
                 name: "Tenth".into(),
                 rate: Rate::parse("0.1").unwrap(),
                 products: Vec::new(),

@@ -328,6 +328,7 @@ fn nothing_is_swept_after_a_fault() {
 fn with_points(mut rules: CatalogueDraft) -> CatalogueDraft {
     rules.earning.point_kinds = vec!["points".into()];
     rules.earning.cashback_rules = vec![CashbackDraft {
+        description: None,
         name: "Tenth".into(),
         rate: Rate::parse("0.1").unwrap(),
         products: Vec::new(),

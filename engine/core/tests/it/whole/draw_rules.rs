@@ -159,6 +159,7 @@ fn any_cashback(
     let times = (ends_at, life_days, any_pending());
     let rule = (rate, products, partner, prop::bool::weighted(0.9), select(&KINDS[..]), times);
     rule.prop_map(move |(rate, products, partner, is_active, pays, (ends_at, life_days, pending_days))| CashbackDraft {
+        description: None,
         name: name.into(),
         rate,
         products: names(&products),
