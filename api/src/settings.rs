@@ -243,12 +243,20 @@ pub(crate) enum SettingsError {
     KezBek,
     #[error("dompet_marketplace {1}, not {0}")]
     Marketplace(String, String),
+    #[error("a tenant is named by 1 to 64 of a-z, 0-9 and '-', not {0}")]
+    Tenant(String),
     #[error("dompet_marketplace needs dompet_tenant")]
     Dompet,
     #[error("loyaltea_kafka_brokers needs loyaltea, and loyaltea_kafka_keys with a key at least; and those need it")]
     Kafka,
     #[error("loyaltea_kafka_brokers is set, and this build takes nothing from Kafka: build it with --features kafka")]
     NoKafka,
+}
+
+/// Whether a tenant may be called so.
+fn is_slug(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=64).contains(&text.len()) && text.bytes().all(fits)
 }
 
 impl Flags {
@@ -288,6 +296,7 @@ impl Flags {
         };
         let encrypt_key = self.kezbek_encrypt_key.or(file.kezbek_encrypt_key);
         let kezbek = match (self.kezbek_tenant.or(file.kezbek_tenant), encrypt_key) {
+            (Some(tenant), _) if !is_slug(&tenant) => return Err(SettingsError::Tenant(tenant)),
             (Some(tenant), Some(key)) if KEZBEK_KEY_BYTES_MIN <= key.len() => Some((tenant, key)),
             (None, None) => None,
             _ => return Err(SettingsError::KezBek),
@@ -295,6 +304,7 @@ impl Flags {
         let marketplace = self.dompet_marketplace.or(file.dompet_marketplace);
         let marketplace = marketplace.map(|url| url.parse().map_err(|form| SettingsError::Marketplace(url, form)));
         let dompet = match (self.dompet_tenant.or(file.dompet_tenant), marketplace.transpose()?) {
+            (Some(tenant), _) if !is_slug(&tenant) => return Err(SettingsError::Tenant(tenant)),
             (Some(tenant), marketplace) => Some((tenant, marketplace)),
             (None, None) => None,
             (None, Some(_)) => return Err(SettingsError::Dompet),
@@ -458,6 +468,8 @@ mod tests {
             Flags { dompet_tenant, dompet_marketplace, ..Flags::default() }.settings()
         };
         assert!(matches!(of(None, "http://shop.example/graphql"), Err(SettingsError::Dompet)));
+        assert!(matches!(of(Some("Sawit"), "http://shop.example/"), Err(SettingsError::Tenant(_))));
+        assert!(matches!(of(Some(&"s".repeat(65)), "http://shop.example/"), Err(SettingsError::Tenant(_))));
         assert!(matches!(of(Some("sawit"), "shop.example"), Err(SettingsError::Marketplace(..))));
         let shown = of(Some("sawit"), "http://shop.example/graphql").expect("valid").to_string();
         assert!(shown.contains("dompet_marketplace = http://shop.example/graphql"), "{shown}");

@@ -79,7 +79,7 @@ impl Engine {
     ///
     /// # Panics
     ///
-    /// If the name is longer than 64 bytes: names are written in the program.
+    /// If the name is longer than 128 bytes. One of a tenant is not.
     pub async fn keep_outbox(&self, name: &str, change: OutboxChange) -> Result<(), AdministerError> {
         let one_at_a_time = Arc::clone(&self.inner.administration).lock_owned().await;
         self.check_room_on_disk()?;

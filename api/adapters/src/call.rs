@@ -8,7 +8,7 @@ use data_encoding::BASE64;
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Builder;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use kembali_engine::Engine;
 use kembali_http::Native;
 use kembali_http::signature::{SIGNATURE_HEADER, Signed, TIMESTAMP_HEADER};
@@ -17,6 +17,8 @@ use serde_json::Value;
 
 /// The header of API keys.
 const API_KEY_HEADER: &str = "X-Api-Key";
+/// The header of answers that were given before.
+const REPLAYED_HEADER: &str = "Idempotency-Replayed";
 /// The user in whose place a token stands.
 const TOKEN_USER: &str = "token";
 
@@ -157,6 +159,16 @@ impl<'a, R: From<Declined>> Call<'a, R> {
         self.send(Method::POST, &self.of_tenant(path), body, key).await
     }
 
+    /// Asks what something of the tenant's would come to. Says too whether it was done under this key before, and is what it came to.
+    pub(crate) async fn propose(&self, path: &str, body: &Value, key: &str) -> Result<(Value, bool), R> {
+        let (path, body) = (self.of_tenant(&format!("{path}?dry_run=true")), text_of(body));
+        let request = Request::builder().method(Method::POST).uri(&path).header("Idempotency-Key", key);
+        let request = self.shown(request, ("POST", &path, Some(key)), &body)?;
+        let answer = self.answered(request, "application/json", body).await?;
+        let is_replayed = answer.headers().contains_key(REPLAYED_HEADER);
+        Ok((serde_json::from_slice(answer.body()).map_err(|_| Declined::internal())?, is_replayed))
+    }
+
     /// Puts something of the tenant's in the place of what there is.
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, R> {
         self.send(Method::PUT, &self.of_tenant(path), body, None).await
@@ -256,6 +268,10 @@ impl<'a, R: From<Declined>> Call<'a, R> {
     }
 
     async fn body(&self, request: Builder, media: &str, body: String) -> Result<Bytes, R> {
+        Ok(self.answered(request, media, body).await?.into_body())
+    }
+
+    async fn answered(&self, request: Builder, media: &str, body: String) -> Result<Response<Bytes>, R> {
         let request = request.header(CONTENT_TYPE, media).body(Bytes::from(body));
         // What a client sent may be no header: a key with a line feed.
         let request = request.map_err(|_| Declined {
@@ -264,10 +280,11 @@ impl<'a, R: From<Declined>> Call<'a, R> {
             message: "A field holds what it cannot hold".to_owned(),
             retry_after: None,
         })?;
-        let (head, body) = self.native.call(request).await.into_parts();
-        if head.status.is_success() {
-            return Ok(body);
+        let answer = self.native.call(request).await;
+        if answer.status().is_success() {
+            return Ok(answer);
         }
+        let (head, body) = answer.into_parts();
         let problem = serde_json::from_slice(&body).map_err(|_| Declined::internal())?;
         Err(Declined::of(head.status, &head.headers, &problem).into())
     }

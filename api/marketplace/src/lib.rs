@@ -34,6 +34,26 @@ use crate::orders::Orders;
 use crate::schema::{Caller, Schema};
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
+/// How long it takes to hear that something is paid, where it lags.
+const LAG: Duration = Duration::from_secs(7);
+/// What it answers with where it babbles.
+const BABBLE: &[&str] = &[
+    "<html>not what you asked for",
+    "[]",
+    "5",
+    "\"text\"",
+    "true",
+    "null",
+    "{}",
+    "{\"data\":[]}",
+    "{\"data\":{\"getOrderByVA\":[]}}",
+    "{\"data\":{\"getOrderByVA\":{\"totalHarga\":\"35000\"}}}",
+    "{\"data\":{\"getOrderByVA\":{\"totalHarga\":35000}}}",
+    "{\"data\":{\"getOrderByVA\":{\"totalHarga\":35000.0,\"paymentStatus\":\"MAYBE\"}}}",
+    "{\"data\":{\"getOrderByVA\":{\"totalHarga\":1e400,\"paymentStatus\":\"UNPAID\"}}}",
+    "{\"errors\":5}",
+    "{\"errors\":[{\"message\":\"line\\nfeed\"}]}",
+];
 
 /// How the marketplace fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -49,8 +69,10 @@ pub enum Failure {
     Breaks,
     /// It does what it is asked for, and closes the connection without an answer.
     Loses,
-    /// It answers with something that is no JSON.
+    /// It answers with something else than was asked for, each time something else.
     Babbles,
+    /// It takes seven seconds to hear that something is paid.
+    Lags,
     /// It knows no order.
     Forgets,
 }
@@ -185,11 +207,14 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
     let (failure, every) = *shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
     let failure = if number.is_multiple_of(every.max(1)) { failure } else { Failure::None };
     match failure {
-        Failure::None | Failure::Forgets | Failure::Loses => (),
+        Failure::None | Failure::Forgets | Failure::Loses | Failure::Lags => (),
         Failure::Refuses => return Ok(written(StatusCode::INTERNAL_SERVER_ERROR, b"failed as it was told to")),
         Failure::Hangs => match std::future::pending::<Infallible>().await {},
         Failure::Breaks => return Err(Closed),
-        Failure::Babbles => return Ok(written(StatusCode::OK, b"<html>not what you asked for")),
+        Failure::Babbles => {
+            let said = BABBLE[usize::try_from(number).unwrap_or_default() % BABBLE.len()];
+            return Ok(written(StatusCode::OK, said.as_bytes()));
+        }
     }
     let token = request.headers().get("authorization").and_then(|value| value.to_str().ok());
     let token = token.map(|value| value.trim_start_matches("Bearer ").to_owned());
@@ -199,6 +224,9 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
     let Ok(asked) = serde_json::from_slice::<async_graphql::Request>(&body.to_bytes()) else {
         return Ok(written(StatusCode::BAD_REQUEST, b"a query is an object with one"));
     };
+    if failure == Failure::Lags && asked.query.contains("updatePaymentStatus") {
+        tokio::time::sleep(LAG).await;
+    }
     let caller = Caller { token, forgets: failure == Failure::Forgets };
     let answered = shared.schema.execute(asked.data(caller)).await;
     if failure == Failure::Loses {

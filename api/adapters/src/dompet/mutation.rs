@@ -2,7 +2,6 @@
 
 use async_graphql::{Context, Object, Result};
 use kembali_core::Seq;
-use kembali_core::invoice::InvoiceState;
 use serde_json::{Value, json};
 
 use super::answer::Refusal;
@@ -15,7 +14,6 @@ use super::types::{
 };
 use super::{VA_PREFIX, race};
 use crate::call::{Declined, in_address};
-use crate::money::minor_units;
 
 /// What may be done.
 pub(super) struct Mutation;
@@ -80,6 +78,7 @@ impl Mutation {
     }
 
     /// Moves money: in, which operators do; to whoever sent a bill; or to another wallet.
+    #[graphql(complexity = "50 + child_complexity")]
     async fn create_transaction(&self, ctx: &Context<'_>, input: TransactionInput) -> Result<Option<Transaction>> {
         let caller = ctx.data::<Caller>()?;
         let own = address(&input.wallet_id)?;
@@ -91,10 +90,11 @@ impl Mutation {
             }
             TransactionType::Payment => {
                 let body = json!({ "va_number": va_number, "amount": amount });
+                let key = caller.key()?;
                 if let (Some(notices), Some(number)) = (notices(ctx)?, &va_number) {
-                    check_with(notices.marketplace(), caller, &own, (number, amount)).await?;
+                    check_with(notices.marketplace(), caller, &own, (number, amount, &key)).await?;
                 }
-                ("PAYMENT", caller.operate(&own, "payments", &body, None).await?)
+                ("PAYMENT", caller.operate(&own, "payments", &body, Some(&key)).await?)
             }
             TransactionType::Transfer => {
                 let missing = || Refusal::new("Transaksi Ditolak: destinationWalletId wajib diisi untuk tipe TRANSFER");
@@ -150,18 +150,20 @@ impl Mutation {
         Ok(Some("Log berhasil diarsipkan".to_owned()))
     }
 
-    /// Has the marketplace told again of a paid bill that it could not be told of for a day. For operators.
+    /// Has the marketplace told at once of a paid bill that it was not told of yet, and for another day. For operators.
     #[graphql(complexity = "20 + child_complexity")]
     async fn retry_marketplace_notice(&self, ctx: &Context<'_>, notice_id: String) -> Result<Option<bool>> {
-        let caller = ctx.data::<Caller>()?;
-        caller.check_operator().await?;
-        let notices = notices(ctx)?.ok_or_else(no_marketplace)?;
-        let Ok(notice) = notice_id.parse() else { return Ok(Some(false)) };
-        let retried = notices.retry(caller.engine(), Seq(notice)).await;
-        Ok(Some(retried.map_err(|error| {
-            tracing::error!(%error, notice, "a notice is not tried again");
-            Refusal::from(Declined::internal())
-        })?))
+        let Ok(notice) = notice_id.parse() else {
+            ctx.data::<Caller>()?.check_operator().await?;
+            return Ok(Some(false));
+        };
+        Ok(Some(retry(ctx, Some(Seq(notice))).await? > 0))
+    }
+
+    /// Has the marketplace told of every paid bill that is given up, and returns how many these are. For operators.
+    #[graphql(complexity = "20 + child_complexity")]
+    async fn retry_failed_marketplace_notices(&self, ctx: &Context<'_>) -> Result<Option<i32>> {
+        Ok(Some(i32::try_from(retry(ctx, None).await?).unwrap_or(i32::MAX)))
     }
 
     /// What was done stays.
@@ -227,28 +229,38 @@ fn va_number(input: &TransactionInput) -> Result<Option<String>, Refusal> {
     Err(Refusal::new(format!("Transaksi Ditolak: {wrong}")))
 }
 
+async fn retry(ctx: &Context<'_>, notice: Option<Seq>) -> Result<usize> {
+    let caller = ctx.data::<Caller>()?;
+    caller.check_operator().await?;
+    let retried = notices(ctx)?.ok_or_else(no_marketplace)?.retry(caller.engine(), notice).await;
+    let count = retried.map_err(|error| {
+        tracing::error!("notices are not tried again: {error}");
+        Refusal::from(Declined::internal())
+    })?;
+    tracing::info!(count, notice = notice.map(|notice| notice.0), "an operator has notices tried again");
+    Ok(count)
+}
+
 /// Asks the marketplace whether it sent this bill, over this amount, and waits for the money: before any moves.
 async fn check_with(
     marketplace: &Marketplace,
     caller: &Caller,
     own: &WalletAddress,
-    (va_number, amount): (&str, i64),
+    (va_number, amount, key): (&str, i64, &str),
 ) -> Result<(), Refusal> {
-    let rules = caller.rules().await?;
-    let invoice = caller.engine().find_invoice(rules.tenant, va_number).await.map_err(|_| Declined::internal())?;
-    // Of any other the ledger says what is the matter, or that this is a repeat of what it has done.
-    if !invoice.is_some_and(|own| own.invoice.state == InvoiceState::Open) {
-        return Ok(());
-    }
-    // Whoever may not pay it, or cannot, makes nobody ask.
+    // Whoever may not pay it, or has too little, makes nobody ask; and what was done under the key is not asked about again.
     let body = json!({ "va_number": va_number, "amount": amount });
-    caller.operate(own, "payments?dry_run=true", &body, None).await?;
-    let order = marketplace.order(va_number).await.map_err(|error| {
+    match caller.call().propose(&format!("{}/payments", own.path()), &body, key).await {
+        Ok((_, is_repeat)) if is_repeat => return Ok(()),
+        Ok(_) => (),
+        Err(refusal) => return Err(refusal),
+    }
+    let order = marketplace.order_for_customer(va_number).await.map_err(|error| {
         tracing::warn!(va_number, "a bill is not paid, for the marketplace says nothing of it: {error}");
         Refusal::new("Marketplace Connection Error")
     })?;
     let order = order.ok_or_else(|| Refusal::new("VA Not Found"))?;
-    if minor_units(&order.total, rules.currency.exponent) != Some(amount) {
+    if !order.costs(amount, caller.rules().await?.currency.exponent) {
         return Err(Refusal::new("Total harga tidak sesuai dengan tagihan VA"));
     }
     if order.is_paid {

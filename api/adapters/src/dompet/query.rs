@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, Result};
 use kembali_core::Amount;
 use kembali_core::risk::{AmountAlone, RiskKind, amount_alone};
+use kembali_engine::ReadError;
 use serde_json::Value;
 
 use super::answer::Refusal;
@@ -90,20 +91,22 @@ impl Query {
         Ok(Some(FraudCheck { is_fraud: status == "FRAUD", status: status.to_owned(), reason }))
     }
 
-    /// What the marketplace was not told yet, the newest first. For operators.
+    /// What the marketplace was not told yet: what is given up, and then what is being tried, the oldest first. For operators.
     #[graphql(complexity = "50 + child_complexity")]
     async fn get_marketplace_notices(&self, ctx: &Context<'_>) -> Result<Option<Vec<Option<MarketplaceNotice>>>> {
         let caller = ctx.data::<Caller>()?;
         caller.check_operator().await?;
         let notices = notices(ctx)?.ok_or_else(no_marketplace)?;
-        let kept = notices.kept(caller.engine()).await.map_err(|_| Refusal::from(Declined::internal()))?;
+        let kept = notices.kept(caller.engine()).await.map_err(|error| unread(&error))?;
+        let mut open: Vec<_> = kept.open.into_iter().collect();
+        open.sort_by_key(|(notice, delivery)| (delivery.next_at.is_some(), *notice));
         let mut all = Vec::new();
-        for (notice, delivery) in kept.open.into_iter().rev().take(LISTED_MAX) {
-            let paid = notices.paid_by(caller.engine(), notice).await;
-            let Some(va_number) = paid.map_err(|_| Refusal::from(Declined::internal()))? else { continue };
+        for (notice, delivery) in open.into_iter().take(LISTED_MAX) {
+            let va_number = notices.paid_by(caller.engine(), notice).await;
             all.push(Some(MarketplaceNotice {
                 notice_id: notice.0.to_string(),
-                va_number,
+                // One whose record cannot be read is shown all the same; why, its attempts say.
+                va_number: va_number.ok().flatten(),
                 attempts: delivery.attempts,
                 status: if delivery.next_at.is_some() { "PENDING" } else { "FAILED" }.to_owned(),
                 reason: Some(delivery.reason).filter(|reason| !reason.is_empty()),
@@ -132,6 +135,11 @@ impl Query {
 /// What tells the marketplace, if there is one.
 pub(super) fn notices<'a>(ctx: &'a Context<'_>) -> Result<Option<&'a Arc<Notices>>> {
     Ok(ctx.data::<Option<Arc<Notices>>>()?.as_ref())
+}
+
+fn unread(error: &ReadError) -> Refusal {
+    tracing::error!("notices cannot be read: {error}");
+    Declined::internal().into()
 }
 
 /// Nothing is told to anybody.

@@ -128,7 +128,7 @@ pub(super) struct History {
 #[derive(SimpleObject)]
 pub(super) struct MarketplaceNotice {
     pub(super) notice_id: String,
-    pub(super) va_number: String,
+    pub(super) va_number: Option<String>,
     /// How often it was tried.
     pub(super) attempts: u32,
     /// `PENDING` while it is tried, `FAILED` once it is given up.
