@@ -64,6 +64,7 @@ pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<
         kezbek: Some(("journey".to_owned(), KEZBEK_ENCRYPT_KEY.to_owned())),
         dompet: Some(("journey".to_owned(), None)),
         loyaltea: true,
+        onetap: vec!["journey".to_owned()],
         loyaltea_kafka: None,
     };
     let runtime = serve::runtime()?;

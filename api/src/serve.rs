@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use kembali_adapters::{Dompet, KezBek, KezBekError, Loyaltea};
+use kembali_adapters::{Dompet, KezBek, KezBekError, Loyaltea, Onetap};
 use kembali_engine::{Engine, EngineConfig, Fault, StartError, StartReport, StopError};
 use kembali_http::outgoing::RootsError;
 use kembali_http::{Adapter, BindError, Secret, Server, ServerConfig, Tls, TlsError};
@@ -77,6 +77,9 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     }
     if settings.loyaltea {
         adapters.push(Arc::new(loyaltea(settings)?));
+    }
+    if !settings.onetap.is_empty() {
+        adapters.push(Arc::new(Onetap::new(settings.onetap.clone())));
     }
     let config = EngineConfig {
         data_dir: settings.data_dir.clone(),

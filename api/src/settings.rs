@@ -24,7 +24,7 @@ const KAFKA_GROUP_DEFAULT: &str = "kembali";
 
 /// The names that the environment may use. The last six are not settings of a server: four are of the client commands,
 /// two of the tests.
-const ENVIRONMENT: [&str; 30] = [
+const ENVIRONMENT: [&str; 31] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
@@ -46,6 +46,7 @@ const ENVIRONMENT: [&str; 30] = [
     "KEMBALI_DOMPET_TENANT",
     "KEMBALI_DOMPET_MARKETPLACE",
     "KEMBALI_LOYALTEA",
+    "KEMBALI_ONETAP",
     "KEMBALI_LOYALTEA_KAFKA_BROKERS",
     "KEMBALI_LOYALTEA_KAFKA_KEYS",
     "KEMBALI_LOYALTEA_KAFKA_GROUP",
@@ -64,7 +65,7 @@ pub(crate) struct Flags {
     /// installation_key, secrets_key, registration, partner_requests_per_second, partner_requests_at_once,
     /// login_limit_by_address, registrations_per_minute, tls_certificate, tls_key,
     /// kezbek_tenant, kezbek_encrypt_key, dompet_tenant, dompet_marketplace, loyaltea, loyaltea_kafka_brokers,
-    /// loyaltea_kafka_keys, loyaltea_kafka_group
+    /// loyaltea_kafka_keys, loyaltea_kafka_group, onetap
     #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -132,6 +133,10 @@ pub(crate) struct Flags {
     /// Whether clients may speak Loyaltea's API too, each about its own tenant [default: false]
     #[arg(long, env = "KEMBALI_LOYALTEA", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     loyaltea: Option<bool>,
+    /// Merchants whose clients may speak onetap's API too, each a tenant, with commas between them; everybody sees their tiers and
+    /// cashbacks [default: none]
+    #[arg(long, env = "KEMBALI_ONETAP", value_name = "TENANTS", value_delimiter = ',')]
+    onetap: Option<Vec<String>>,
     /// Kafka brokers whose topic `buy` Loyaltea's events are taken from as well, with commas between them. Only a build with the
     /// feature kafka can [default: none]
     #[arg(long, env = "KEMBALI_LOYALTEA_KAFKA_BROKERS", value_name = "HOST:PORT")]
@@ -174,6 +179,7 @@ struct File {
     dompet_tenant: Option<String>,
     dompet_marketplace: Option<String>,
     loyaltea: Option<bool>,
+    onetap: Option<Vec<String>>,
     loyaltea_kafka_brokers: Option<String>,
     loyaltea_kafka_keys: Option<Vec<String>>,
     loyaltea_kafka_group: Option<String>,
@@ -210,6 +216,8 @@ pub(crate) struct Settings {
     pub(crate) dompet: Option<(String, Option<TargetUrl>)>,
     /// True where clients may speak Loyaltea's API.
     pub(crate) loyaltea: bool,
+    /// The merchants whose clients may speak onetap's API.
+    pub(crate) onetap: Vec<String>,
     /// Where Loyaltea's events come from as well.
     pub(crate) loyaltea_kafka: Option<Kafka>,
 }
@@ -309,6 +317,10 @@ impl Flags {
             (None, None) => None,
             (None, Some(_)) => return Err(SettingsError::Dompet),
         };
+        let onetap = self.onetap.or(file.onetap).unwrap_or_default();
+        if let Some(wrong) = onetap.iter().find(|merchant| !is_slug(merchant)) {
+            return Err(SettingsError::Tenant(wrong.clone()));
+        }
         let loyaltea = self.loyaltea.or(file.loyaltea).unwrap_or_default();
         let kafka_group = self.loyaltea_kafka_group.or(file.loyaltea_kafka_group);
         let loyaltea_kafka = match (
@@ -355,6 +367,7 @@ impl Flags {
             kezbek,
             dompet,
             loyaltea,
+            onetap,
             loyaltea_kafka,
         })
     }
@@ -416,6 +429,7 @@ impl fmt::Display for Settings {
         let marketplace = marketplace.map_or_else(|| "(not set)".to_owned(), ToString::to_string);
         writeln!(out, "dompet_tenant = {tenant}\ndompet_marketplace = {marketplace}")?;
         let (brokers, group) = self.loyaltea_kafka.as_ref().map_or(("(not set)", ""), |own| (&own.brokers, &own.group));
+        writeln!(out, "onetap = {}", self.onetap.join(","))?;
         writeln!(out, "loyaltea = {}\nloyaltea_kafka_brokers = {brokers}", self.loyaltea)?;
         write!(out, "loyaltea_kafka_keys = {}\nloyaltea_kafka_group = {group}", hidden(self.loyaltea_kafka.is_some()))
     }

@@ -131,6 +131,11 @@ impl<'a, R: From<Declined>> Call<'a, R> {
         Call { tenant: Some(tenant), ..self.clone() }
     }
 
+    /// Asks so that problems stay what the native API says.
+    pub(crate) fn plain(&self) -> Call<'a, Declined> {
+        Call { native: self.native, credentials: self.credentials.clone(), tenant: self.tenant, refuses: PhantomData }
+    }
+
     pub(crate) fn engine(&self) -> &'a Engine {
         self.native.engine()
     }

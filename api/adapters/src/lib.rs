@@ -8,9 +8,12 @@ mod dompet;
 mod kezbek;
 mod loyaltea;
 mod money;
+mod onetap;
+mod rules;
 
 pub use dompet::Dompet;
 pub use kezbek::{KezBek, KezBekError};
 pub use loyaltea::Loyaltea;
 #[cfg(feature = "kafka")]
 pub use loyaltea::{KafkaConfig, KafkaStartError};
+pub use onetap::Onetap;

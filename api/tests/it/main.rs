@@ -16,6 +16,7 @@ mod kills;
 mod loyaltea;
 mod marketplace;
 mod model;
+mod onetap;
 mod program;
 mod refused_files;
 mod signed;

@@ -84,10 +84,6 @@ impl Refusal {
         Refusal::fields(Map::from_iter([(name.to_owned(), json!([problem.into()]))]))
     }
 
-    pub(super) fn retry_after_a_second(self) -> Refusal {
-        Refusal { retry_after: Some(HeaderValue::from_static("1")), ..self }
-    }
-
     /// Says it of this status, where the code is this one.
     pub(super) fn with_status(self, code: &str, status: StatusCode) -> Refusal {
         if self.is(code) { Refusal { status, ..self } } else { self }

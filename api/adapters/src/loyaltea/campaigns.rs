@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::answer::{Done, Refusal};
 use super::fields::Fields;
-use super::rules::{Listed, Rules, all, is_of_number, new_id};
+use super::rules::{self, Listed, all};
 use super::{Call, fulfillments, rewards};
+use crate::rules::{Rules, is_of_number, new_id};
 
 /// Lists the campaigns.
 pub(super) async fn list(call: Call<'_>) -> Result<Done, Refusal> {
@@ -73,7 +74,7 @@ fn shown(rules: &Rules, own: &CampaignFile) -> Value {
         Some(rewards::known(rules, own).id)
     };
     json!({
-        "id": rules.known(Listed::Campaigns, &own.name, own.external_id.as_ref()).id,
+        "id": rules::known(rules, Listed::Campaigns, &own.name, own.external_id.as_ref()).id,
         "tenant": rules.tenant,
         "name": own.name,
         "fulfillments": own.fulfillments.iter().filter_map(asked).collect::<Vec<_>>(),

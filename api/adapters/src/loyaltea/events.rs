@@ -13,10 +13,10 @@ use super::Call;
 use super::answer::{Done, Refusal};
 use super::fields::Fields;
 use super::rewards::KIND;
-use super::rules::id_of_number;
 use super::users::{named, user_id};
 use crate::call::{Declined, in_address};
 use crate::money::minor_units;
+use crate::rules::id_of_number;
 
 /// Something that was bought.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Refusal;
 use crate::money::text_of;
+use crate::rules::uuid;
 
 /// The fields of a body, and what was wrong with those that were taken.
 #[derive(Debug)]
@@ -34,15 +35,6 @@ fn form(text: &str) -> Option<Vec<(String, String)>> {
         Some((value(name)?, value(text)?))
     };
     text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect()
-}
-
-/// Writes a UUID as it is always written, whatever the case of its letters and whether there are hyphens; `None` of other text.
-pub(super) fn uuid(text: &str) -> Option<String> {
-    let bare: String = text.chars().filter(|letter| *letter != '-').collect();
-    let fits = bare.len() == 32 && bare.bytes().all(|byte| byte.is_ascii_hexdigit()) && matches!(text.len(), 32 | 36);
-    let bare = fits.then(|| bare.to_ascii_lowercase())?;
-    let part = |from: usize, to: usize| bare.get(from..to).unwrap_or_default();
-    Some([part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-"))
 }
 
 impl Fields {
@@ -237,21 +229,6 @@ mod tests {
             "more: This field is required.",
         ] {
             assert!(told.contains(problem), "{told}");
-        }
-    }
-
-    #[test]
-    fn a_uuid_is_written_in_one_way() {
-        assert_eq!(uuid("0E41CC11-5E54-448B-A6CE-9C9A855AD207").as_deref(), Some(UUID));
-        for wrong in [
-            "",
-            "0e41cc11",
-            &UUID[1..],
-            &format!("{UUID}0"),
-            &UUID.replace('0', "g"),
-            "-----------------------------------",
-        ] {
-            assert_eq!(uuid(wrong), None, "{wrong}");
         }
     }
 

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use super::answer::{Done, Refusal};
 use super::fields::Fields;
-use super::rules::{Known, Listed, Rules, all, is_of_number, new_id};
+use super::rules::{self, Known, Listed, all, check_tenant};
 use super::{Ask, Call};
 use crate::money::{minor_units, number};
+use crate::rules::{Rules, is_of_number, new_id};
 
 /// The two kinds, of which each has a list of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +108,7 @@ pub(super) async fn serve(
                 identify(kind, &call, key).await?;
             }
             let (rules, id) = Rules::change(&call, |rules| {
-                rules.check_tenant(wanted.tenant.as_deref())?;
+                check_tenant(rules, wanted.tenant.as_deref())?;
                 let at = find(kind, rules, key)?;
                 let known = known(rules, &rules.file.fulfillments[at]);
                 if wanted.id.as_ref().is_some_and(|id| *id != known.id) {
@@ -195,7 +196,7 @@ fn find(kind: Kind, rules: &Rules, key: &str) -> Result<usize, Refusal> {
 
 /// What a fulfillment is known by.
 pub(super) fn known(rules: &Rules, own: &FulfillmentFile) -> Known {
-    rules.known(Listed::Fulfillments, &own.name, own.external_id.as_ref())
+    rules::known(rules, Listed::Fulfillments, &own.name, own.external_id.as_ref())
 }
 
 fn shown(kind: Kind, rules: &Rules, own: &FulfillmentFile) -> Value {

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use super::answer::{Done, Refusal};
 use super::fields::Fields;
-use super::rules::{Known, Listed, Rules, all, is_of_number, new_id};
+use super::rules::{self, Known, Listed, all, check_tenant};
 use super::{Ask, Call};
 use crate::money::minor_units;
+use crate::rules::{Rules, is_of_number, new_id};
 
 /// The kind of points that rewards are paid in.
 pub(super) const KIND: &str = "reward";
@@ -38,7 +39,7 @@ pub(super) async fn serve(
             fields.check()?;
             let points = points.map(|points| points_of(&points)).transpose()?;
             let (rules, id) = Rules::change(&call, |rules| {
-                rules.check_tenant(tenant.as_deref())?;
+                check_tenant(rules, tenant.as_deref())?;
                 let at = find(rules, key)?;
                 let known = known(rules, &rules.file.rewards[at]);
                 if id.as_ref().is_some_and(|id| *id != known.id) {
@@ -115,7 +116,7 @@ fn find(rules: &Rules, key: &str) -> Result<usize, Refusal> {
 
 /// What a reward is known by.
 pub(super) fn known(rules: &Rules, own: &RewardFile) -> Known {
-    rules.known(Listed::Rewards, &own.name, own.external_id.as_ref())
+    rules::known(rules, Listed::Rewards, &own.name, own.external_id.as_ref())
 }
 
 fn shown(rules: &Rules, own: &RewardFile) -> Value {

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::answer::{Done, Refusal};
-use super::fields::{Fields, uuid};
+use super::fields::Fields;
 use super::rewards::KIND;
-use super::rules::new_id;
 use crate::call::in_address;
+use crate::rules::{new_id, uuid};
 
 /// Users of a page, unless the caller says otherwise.
 const LIMIT_USUAL: usize = 1_000;

@@ -12,7 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 /// An instant as it is shown: RFC 3339 in UTC, with microseconds only when there are any.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rfc3339(pub(crate) Instant);
+pub struct Rfc3339(pub Instant);
 
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

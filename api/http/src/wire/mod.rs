@@ -25,7 +25,7 @@ pub(crate) mod fault;
 pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod hold;
-pub(crate) mod instant;
+pub mod instant;
 pub(crate) mod invoice;
 pub(crate) mod liability;
 pub(crate) mod message;

@@ -1,0 +1,77 @@
+//! The fields of a JSON body. What is not asked for is not looked at.
+
+use hyper::Uri;
+use hyper::body::Bytes;
+use serde_json::{Map, Value};
+
+use super::answer::Refusal;
+use crate::money::text_of;
+
+/// The fields of a body, and what was wrong with those that were taken.
+#[derive(Debug)]
+pub(super) struct Fields {
+    fields: Map<String, Value>,
+    wrong: Map<String, Value>,
+}
+
+/// Decodes what may stand in a path.
+pub(super) fn decoded(text: &str) -> Option<String> {
+    percent_encoding::percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned())
+}
+
+/// A parameter of a query.
+pub(super) fn parameter(uri: &Uri, name: &str) -> Option<String> {
+    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(own, _)| *own == name).find_map(|(_, value)| decoded(value))
+}
+
+impl Fields {
+    /// Reads a body.
+    ///
+    /// # Errors
+    ///
+    /// 400 of what is no object.
+    pub(super) fn read(body: &Bytes) -> Result<Fields, Refusal> {
+        let fields = serde_json::from_slice(body).map_err(|_| Refusal::bad("The body must be a JSON object"))?;
+        Ok(Fields { fields, wrong: Map::new() })
+    }
+
+    pub(super) fn reject(&mut self, name: &str, problem: impl Into<String>) {
+        self.wrong.entry(name).or_insert_with(|| problem.into().into());
+    }
+
+    /// Takes what may be left away.
+    pub(super) fn optional(&mut self, name: &str) -> Option<Value> {
+        self.fields.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Takes a text of so many letters.
+    pub(super) fn text(&mut self, name: &str, (least, most): (usize, usize)) -> String {
+        match self.optional(name) {
+            Some(Value::String(text)) if (least..=most).contains(&text.chars().count()) => return text,
+            Some(Value::String(_)) => self.reject(name, format!("must have {least} to {most} letters")),
+            Some(_) => self.reject(name, "must be a text"),
+            None => self.reject(name, "is required"),
+        }
+        String::new()
+    }
+
+    /// Takes a number, as it is written.
+    pub(super) fn number(&mut self, name: &str) -> String {
+        match self.optional(name) {
+            Some(value @ Value::Number(_)) => return text_of(&value).unwrap_or_default(),
+            Some(_) => self.reject(name, "must be a number"),
+            None => self.reject(name, "is required"),
+        }
+        String::new()
+    }
+
+    /// Returns what was wrong, if anything was.
+    ///
+    /// # Errors
+    ///
+    /// 422 with what is wrong with each field.
+    pub(super) fn check(self) -> Result<(), Refusal> {
+        if self.wrong.is_empty() { Ok(()) } else { Err(Refusal::fields(&self.wrong)) }
+    }
+}
