@@ -21,7 +21,10 @@ impl Shop {
     fn start() -> Shop {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (secrets, merchants) = ("5a".repeat(32), format!("{MERCHANT},{OTHER}"));
-        let server = Server::start_with(&dir.path().join("data"), &["--secrets-key", &secrets, "--onetap", &merchants]);
+        let server = Server::start_with(
+            &dir.path().join("data"),
+            &["--secrets-key", &secrets, "--onetap", &merchants, "--registration", &merchants],
+        );
         let shop = Shop { server, _dir: dir };
         let rules = std::fs::read_to_string(sample("onetap.toml")).expect("the sample");
         // One that is no merchant of onetap's is beside them.
@@ -236,6 +239,32 @@ fn a_client_of_onetap_walks_through() {
         let refused = shop.with(&owner, "POST", "/v1/cashbacks", &body);
         assert_eq!(refused.0, 422, "{body}: {}", refused.1);
     }
+    shop.server.stop();
+}
+
+/// Notices by the client of that world: `api/tests/clients/onetap.mjs`.
+#[test]
+#[ignore = "needs node, and what api/tests/clients/package.json names; CI runs it"]
+fn a_socket_io_client_is_told_what_happened() {
+    let shop = Shop::start();
+    let owner = shop.sign_in(&format!("{MERCHANT}/owner"));
+    let silver = json!({ "name": "Silver", "minpoint": 1_000 });
+    assert_eq!(shop.with(&owner, "POST", &format!("/v1/merchants/{MERCHANT}/tiers"), &silver).0, 201);
+    assert_eq!(shop.with(&owner, "POST", "/v1/cashbacks", &cashback("Two percent", 0.02, &[PRODUCT], true)).0, 200);
+    let ran = std::process::Command::new("node")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/onetap.mjs"))
+        .envs([
+            ("ONETAP_URL", shop.server.url.as_str()),
+            ("MERCHANT", MERCHANT),
+            ("OTHER", OTHER),
+            ("PASSWORD", PASSWORD),
+        ])
+        .envs([("ORDERS", partner(MERCHANT)), ("PRODUCT", PRODUCT.to_owned())])
+        .output()
+        .expect("node runs");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{said}");
+    assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), "told what happened", "{said}");
     shop.server.stop();
 }
 

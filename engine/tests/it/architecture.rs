@@ -30,6 +30,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper-util", &["kembali-http", "kembali-loadtest", "kembali-marketplace"]),
     ("axum", &["kembali-http"]),
     ("async-graphql", &["kembali-adapters", "kembali-marketplace"]),
+    ("socketioxide", &["kembali-adapters"]),
     // The program's tests alone, beside the adapter.
     ("rdkafka", &["kembali-adapters", "kembali-api"]),
     ("tokio-tungstenite", &["kembali-http"]),

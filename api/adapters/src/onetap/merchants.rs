@@ -74,9 +74,14 @@ pub(super) async fn step(call: Call<'_>, customer: &str, step: &str, headers: &H
     Ok(Done::found(json!({ "message": format!("customer {step}d"), "tier": tier })))
 }
 
+/// How a customer is named: customers that log in are known by an e-mail address.
+pub(super) fn named(customer: &str) -> &'static str {
+    if customer.contains('@') { "email" } else { "ref" }
+}
+
 /// Finds a customer's native id.
 pub(super) async fn customer_id(call: &Call<'_>, customer: &str) -> Result<String, Refusal> {
-    let found = call.get(&format!("/v1/customers?ref={}", in_address(customer))).await;
+    let found = call.get(&format!("/v1/customers?{}={}", named(customer), in_address(customer))).await;
     let found = found.map_err(|own| own.saying("customer_not_found", StatusCode::NOT_FOUND, "Customer not found"))?;
     Ok(found["id"].as_str().map(str::to_owned).ok_or_else(Declined::internal)?)
 }

@@ -1,6 +1,7 @@
 //! onetap: tiers by what was spent and cashbacks, of merchants that each are a tenant.
 //!
-//! [`tiers`] and [`cashbacks`] show and change the rules, [`orders`] books what was bought, [`merchants`] is who changes what.
+//! [`tiers`] and [`cashbacks`] show and change the rules, [`orders`] books what was bought, [`notices`] tells customers of it,
+//! [`merchants`] is who changes what.
 //! [`answer`] is what answers look like, [`fields`] reads bodies. What of onetap is not here, and what differs on purpose, is in
 //! `docs/onetap.md`.
 
@@ -8,6 +9,7 @@ mod answer;
 mod cashbacks;
 mod fields;
 mod merchants;
+mod notices;
 mod orders;
 mod tiers;
 
@@ -17,9 +19,10 @@ use std::sync::Arc;
 use hyper::body::Bytes;
 use hyper::{Method, Request};
 use kembali_core::catalogue::Catalogue;
-use kembali_http::{Adapter, Answer, Native};
+use kembali_http::{Adapter, Answer, Background, Native, Stop, Work};
 
 use self::answer::{Done, Refusal};
+use self::notices::Notices;
 use crate::call::Declined;
 
 /// A request that is under way.
@@ -30,6 +33,7 @@ pub struct Onetap {
     merchants: Vec<String>,
     /// Held while the rules are read, changed and applied.
     changes: futures_util::lock::Mutex<()>,
+    notices: Arc<Notices>,
 }
 
 impl fmt::Debug for Onetap {
@@ -53,7 +57,8 @@ impl Onetap {
     /// Makes the adapter of merchants, which are tenants. Whoever comes sees their tiers and cashbacks.
     #[must_use]
     pub fn new(merchants: Vec<String>) -> Onetap {
-        Onetap { merchants, changes: futures_util::lock::Mutex::new(()) }
+        let notices = Arc::new(Notices::new(&merchants));
+        Onetap { merchants, changes: futures_util::lock::Mutex::new(()), notices }
     }
 
     /// Returns a merchant's rules, which everybody may see.
@@ -154,10 +159,21 @@ impl Adapter for Onetap {
         let path = path.strip_suffix('/').unwrap_or(path);
         let is_under =
             |start: &str| path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        path == "/order" || path == "/v1/signin" || is_under("/v1/merchants") || is_under("/v1/cashbacks")
+        path == "/order"
+            || Notices::takes(path)
+            || path == "/v1/signin"
+            || is_under("/v1/merchants")
+            || is_under("/v1/cashbacks")
     }
 
     fn serve<'a>(&'a self, request: Request<Bytes>, native: Native<'a>) -> Answer<'a> {
+        if Notices::takes(request.uri().path()) {
+            return Box::pin(self.notices.serve(request));
+        }
         Box::pin(async move { answer::written(self.answer(&request, native).await) })
+    }
+
+    fn work(self: Arc<Self>, background: Background, stop: Stop) -> Option<Work> {
+        Some(Box::pin(Arc::clone(&self.notices).run(background, stop)))
     }
 }

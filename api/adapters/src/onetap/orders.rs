@@ -2,10 +2,13 @@
 
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
+use kembali_core::Seq;
 use serde_json::{Value, json};
 
 use super::answer::{Done, Refusal};
 use super::fields::Fields;
+use super::merchants::named;
+use super::notices::texts;
 use super::{Call, Onetap};
 use crate::call::Declined;
 use crate::money::minor_units;
@@ -50,32 +53,14 @@ pub(super) async fn book(
         amount.ok_or_else(|| Refusal::field("amount", format!("must be a number with at most {exponent} decimals")))?;
     let purchase = json!({
         "origin_id": order,
-        "customer": { "ref": customer },
+        "customer": { named(&customer): customer },
         "amount": amount,
         "quantity": 1,
         "product": product,
     });
     let result = call.post_own("/v1/purchases", &purchase, None).await?;
-    Ok(Done::made(json!({ "orderId": order, "customerId": customer, "notifications": notices(&result) })))
-}
-
-/// Says what a purchase came to: nothing of what did not happen.
-fn notices(result: &Value) -> Vec<String> {
-    let tier = |step: &Value| {
-        let level = step["after"]["level"].as_str()?;
-        match step["remark"].as_str()? {
-            "upgrade" => Some(format!("tier upgrade: {level}")),
-            // Whoever comes for the first time stands somewhere.
-            "first_transaction" => Some(format!("tier: {level}")),
-            _ => None,
-        }
-    };
-    let cashback = |effect: &Value| {
-        let is_paid = effect["type"] == "cashback_rule";
-        is_paid
-            .then(|| Some(format!("cashback: {} points of {}", effect["points"], effect["name"].as_str()?)))
-            .flatten()
-    };
-    let list = |name: &str| result[name].as_array().into_iter().flatten();
-    list("tiers").filter_map(tier).chain(list("effects").filter_map(cashback)).collect()
+    let seq = result["seq"].as_u64().ok_or_else(Declined::internal)?;
+    let booked = call.engine().record(Seq(seq)).await.map_err(|_| Declined::internal())?;
+    let (record, rules) = booked.ok_or_else(Declined::internal)?;
+    Ok(Done::made(json!({ "orderId": order, "customerId": customer, "notifications": texts(&record, &rules) })))
 }

@@ -2,6 +2,7 @@
 
 use hyper::StatusCode;
 use kembali_core::catalogue::{Catalogue, Threshold, ThresholdLevel, TierPolicy};
+use kembali_core::threshold::SpendStanding;
 use kembali_http::wire::catalogue::{LevelFile, Money, PolicyFile, TierProgramFile};
 use serde_json::{Value, json};
 
@@ -23,6 +24,14 @@ fn programme(rules: &Catalogue) -> Option<(&str, &Threshold)> {
         TierPolicy::Threshold(own) => Some((program.name.as_str(), own)),
         TierPolicy::Journey(_) => None,
     })
+}
+
+/// The name of the level that a customer stands on, in the merchant's programme.
+pub(super) fn level_name<'a>(rules: &'a Catalogue, standing: &SpendStanding) -> Option<&'a str> {
+    let program = rules.program(standing.program)?;
+    let (name, own) = programme(rules)?;
+    let level = own.levels.iter().find(|level| level.id == standing.level)?;
+    (program.name == name).then_some(level.name.as_str())
 }
 
 /// The name of the merchant's programme.
