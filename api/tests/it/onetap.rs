@@ -162,7 +162,7 @@ fn a_client_of_onetap_walks_through() {
     let clerk = shop.sign_in(&format!("{MERCHANT}/clerk"));
     let step =
         |step: &str| shop.with(&clerk, "POST", &format!("/v1/merchants/customers/{CUSTOMER}/{step}"), &Value::Null);
-    assert_eq!(step("promote").0, 200);
+    assert_eq!(step("promote"), (200, json!({ "message": "customer promoted", "tier": "Gold" })));
     assert_eq!(shop.tier(&owner, CUSTOMER), "Gold 1050");
     assert_eq!(step("promote").1["message"], "already at the highest tier");
     assert_eq!((step("demote").0, step("demote").0), (200, 200));

@@ -70,7 +70,8 @@ pub(super) async fn step(call: Call<'_>, customer: &str, step: &str, headers: &H
         own.saying("tier_lowest", StatusCode::CONFLICT, "customer already on lowest tier")
     })?;
     let mut effects = done["effects"].as_array().into_iter().flatten();
-    let tier = effects.find_map(|own| own["after"]["level"].as_str().or_else(|| own["level_after"].as_str()));
+    let moved = effects.find(|own| own["type"] == "tier_change");
+    let tier = moved.and_then(|own| own["to"].as_str());
     Ok(Done::found(json!({ "message": format!("customer {step}d"), "tier": tier })))
 }
 
