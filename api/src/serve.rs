@@ -97,7 +97,9 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     let started = tokio::task::spawn_blocking(move || Engine::start(config)).await;
     let (engine, report) = started.map_err(|error| ServeError::Runtime(io::Error::other(error)))??;
     let mut config = ServerConfig::new(settings.listen);
-    config.limits.connections_max = connections_max(config.limits.connections_max);
+    // Sockets of notices are files as well.
+    let beside = if settings.onetap.is_empty() { 0 } else { Onetap::CLIENTS_MAX };
+    config.limits.connections_max = connections_max(config.limits.connections_max, beside);
     config.limits.partners = settings.partners;
     config.limits.people = settings.people;
     config.tls = tls.map(Arc::new);
@@ -126,13 +128,13 @@ fn loyaltea(_: &Settings) -> Result<Loyaltea, ServeError> {
 
 /// Lets the process open as many files as the system allows, and leaves room for those of the ledger: strangers who
 /// hold connections must never keep the journal or the archive from opening a file.
-fn connections_max(wanted: usize) -> usize {
+fn connections_max(wanted: usize, beside: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
     let files = current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
-    let fit = files.saturating_sub(LEDGER_FILES).max(1);
+    let fit = files.saturating_sub(LEDGER_FILES + beside).max(1);
     if fit < wanted {
         tracing::warn!("the system lets this process open {files} files: at most {fit} connections are taken");
     }

@@ -130,6 +130,12 @@ impl<'a> Native<'a> {
         }
     }
 
+    /// Where the request comes from.
+    #[must_use]
+    pub const fn peer(&self) -> IpAddr {
+        self.peer.0
+    }
+
     /// Keeps it beyond the request.
     #[must_use]
     pub fn kept(&self) -> Background {

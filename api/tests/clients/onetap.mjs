@@ -2,6 +2,7 @@
 // somebody is told who may not be. Run by the test `onetap::a_socket_io_client_is_told_what_happened`, which says where the server is.
 import assert from "node:assert/strict";
 import { io } from "socket.io-client";
+import WebSocket from "ws";
 
 const { ONETAP_URL: url, MERCHANT: merchant, OTHER: other, PASSWORD: password, ORDERS: orders, PRODUCT: product } = process.env;
 const headers = { "Content-Type": "application/json" };
@@ -87,8 +88,32 @@ laptop.socket.close();
 await buy("ann@gmail.com", 500);
 await phone.hears([...happened, "cashback: 10 points of Two percent"]);
 assert.deepEqual([spy.told, foreign.told, laptop.told.length], [[], [], 4]);
-// One account does not take all the room there is.
-const many = await Promise.all(Array.from({ length: 19 }, () => connected({ auth: { token: eve }, transports: ["websocket"] })));
+// Much at one time is told whole, over both transports.
+await Promise.all(Array.from({ length: 200 }, () => buy("ann@gmail.com", 100)));
+await phone.hears([...happened, ...Array(201).fill(null).map((_, at) => `cashback: ${at ? 2 : 10} points of Two percent`)]);
+await Promise.all(Array.from({ length: 200 }, () => buy("budi", 100)));
+const many = Array(201).fill("cashback: 2 points of Two percent");
+// The tenth of them leads budi up: 110 were spent before.
+await till.hears([...many.slice(0, 9), "tier upgrade: Silver", ...many.slice(9)]);
+// One account does not take all the room there is, also not by leaving and keeping the connection.
+const raw = (token) => new Promise((resolve, reject) => {
+  const socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
+  socket.onmessage = ({ data }) => {
+    if (data.startsWith("0")) socket.send(`40${JSON.stringify({ token })}`);
+    if (data.startsWith("40")) { socket.send("41"); resolve(socket); }
+    if (data.startsWith("44")) { socket.close(); resolve(null); }
+  };
+  socket.onerror = reject;
+});
+const left = [];
+for (let i = 0; i < 19; i++) left.push(await raw(eve));
+assert.ok(left.every((socket) => socket !== null));
 assert.match(await refused({ auth: { token: eve } }), /too many/);
-for (const client of [phone, till, spy, foreign, ...many]) client.socket.close();
+assert.equal(await raw(eve), null);
+for (const client of [phone, till, spy, foreign]) client.socket.close();
+for (const socket of left) socket.close();
+// Whoever still waits when the server stops does not hold it up.
+const waiting = (await fetch(`${url}/socket.io/?EIO=4&transport=polling`).then((answer) => answer.text())).slice(1);
+fetch(`${url}/socket.io/?EIO=4&transport=polling&sid=${JSON.parse(waiting).sid}`).catch(() => {});
 console.log("told what happened");
+process.exit(0);

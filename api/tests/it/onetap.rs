@@ -232,6 +232,7 @@ fn a_client_of_onetap_walks_through() {
         ("expiration", json!("soon")),
         ("active", json!("yes")),
         ("name", json!("")),
+        ("name", json!("x".repeat(255))),
         ("description", json!("x".repeat(1_025))),
     ] {
         let mut body = cashback("Wrong", 0.1, &[PRODUCT], true);
@@ -329,6 +330,16 @@ fn a_rogue_finds_onetaps_holes_closed() {
         let seen = shop.with(who, "GET", &format!("/v1/merchants/{MERCHANT}/{CUSTOMER}"), &Value::Null);
         assert!(matches!(seen.0, 401 | 403 | 404), "{who}: {}", seen.1);
     }
+    // The server's own token is of no merchant, and says whose.
+    let token = ("Authorization", &*operator());
+    let (status, _, answer) = shop.ask("POST", "/v1/cashbacks", token, &cashback("Own", 0.1, &[PRODUCT], true));
+    assert_eq!((status, &answer["message"]), (400, &json!("The query must have a merchantID")));
+    // What a form of another page can send is not done by a cookie.
+    let form = ureq::post(format!("{}/v1/merchants/customers/{CUSTOMER}/promote", shop.server.url))
+        .header("Cookie", &owner)
+        .content_type("text/plain")
+        .send("{}");
+    assert!(matches!(form, Err(ureq::Error::StatusCode(415))), "{form:?}");
     for (method, path, status) in [
         ("GET", "/v1/merchants", 404),
         ("GET", "/v1/cashbacks/a/b", 404),

@@ -153,18 +153,8 @@ pub(super) async fn add(call: Call<'_>, fields: Fields) -> Result<Done, Refusal>
         }));
         Ok(())
     })
-    .await
-    .map_err(about_the_end)?;
+    .await?;
     Ok(Done::found(json!({ "message": "Cashback created successfully", "id": id })))
-}
-
-/// The rules say where the end of a cashback is wrong; onetap's clients call it otherwise.
-fn about_the_end(refusal: Refusal) -> Refusal {
-    refusal.saying(
-        "catalogue_invalid",
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "expiration, name or eligibleProducts is not one",
-    )
 }
 
 /// Finds a cashback among the rules.
@@ -179,15 +169,24 @@ fn find(rules: &Rules, id: &str) -> Result<usize, Refusal> {
 /// Changes a cashback. Under another name it stays the same.
 pub(super) async fn change(call: Call<'_>, id: &str, fields: Fields) -> Result<Done, Refusal> {
     let wanted = Wanted::take(fields)?;
+    let rules = Rules::read(&call).await?;
+    if rules.file.cashback_rules[find(&rules, id)?].external_id.is_none() {
+        // One that was not made here is known by its number, and by that alone it is the same under another name.
+        Rules::change(&call, |rules| {
+            let at = find(rules, id)?;
+            rules.file.cashback_rules[at].external_id = Some(id.to_owned());
+            Ok(())
+        })
+        .await?;
+    }
     Rules::change(&call, |rules| {
         let at = find(rules, id)?;
         let own = rules.file.cashback_rules.remove(at);
         check_free(&rules.file.cashback_rules, &wanted.name)?;
-        rules.file.cashback_rules.insert(at, wanted.over(CashbackRuleFile { external_id: Some(id.to_owned()), ..own }));
+        rules.file.cashback_rules.insert(at, wanted.over(own));
         Ok(())
     })
-    .await
-    .map_err(about_the_end)?;
+    .await?;
     Ok(Done::found(json!({ "message": "Cashback updated successfully" })))
 }
 

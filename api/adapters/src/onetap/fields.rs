@@ -1,7 +1,8 @@
 //! The fields of a JSON body. What is not asked for is not looked at.
 
-use hyper::Uri;
 use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::{StatusCode, Uri};
 use serde_json::{Map, Value};
 
 use super::answer::Refusal;
@@ -25,13 +26,22 @@ pub(super) fn parameter(uri: &Uri, name: &str) -> Option<String> {
     pairs.filter(|(own, _)| *own == name).find_map(|(_, value)| decoded(value))
 }
 
+/// Checks that a body says that it is JSON.
+pub(super) fn check_media(headers: &HeaderMap) -> Result<(), Refusal> {
+    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_json = media.split(';').next().is_some_and(|own| own.trim().eq_ignore_ascii_case("application/json"));
+    let refused = || Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json");
+    if is_json { Ok(()) } else { Err(refused()) }
+}
+
 impl Fields {
     /// Reads a body.
     ///
     /// # Errors
     ///
-    /// 400 of what is no object.
-    pub(super) fn read(body: &Bytes) -> Result<Fields, Refusal> {
+    /// 400 of what is no object, 415 of what says that it is something else.
+    pub(super) fn read(headers: &HeaderMap, body: &Bytes) -> Result<Fields, Refusal> {
+        check_media(headers)?;
         let fields = serde_json::from_slice(body).map_err(|_| Refusal::bad("The body must be a JSON object"))?;
         Ok(Fields { fields, wrong: Map::new() })
     }

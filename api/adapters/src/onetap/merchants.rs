@@ -20,6 +20,11 @@ pub(super) fn credentials(headers: &HeaderMap) -> Credentials {
     }
 }
 
+/// Returns true where a cookie says who sent the request.
+pub(super) fn is_by_cookie(headers: &HeaderMap) -> bool {
+    Credentials::of(headers) == Credentials::None && cookie(headers).is_some()
+}
+
 fn cookie(headers: &HeaderMap) -> Option<HeaderValue> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
@@ -52,7 +57,10 @@ pub(super) async fn own(call: &Call<'_>, uri: &Uri) -> Result<String, Refusal> {
     if let Some(merchant) = parameter(uri, "merchantID") {
         return Ok(merchant);
     }
-    let account = call.get_own("/v1/auth/me").await?;
+    // The server's own token is of no merchant.
+    let none =
+        |own: Refusal| own.saying("role_insufficient", StatusCode::BAD_REQUEST, "The query must have a merchantID");
+    let account = call.get_own("/v1/auth/me").await.map_err(none)?;
     let tenant = account["tenant"].as_str().map(str::to_owned);
     tenant.ok_or_else(|| Refusal::bad("The query must have a merchantID"))
 }

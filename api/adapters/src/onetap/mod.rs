@@ -54,6 +54,9 @@ fn allowed(parts: &[&str]) -> Option<&'static str> {
 }
 
 impl Onetap {
+    /// Clients of its notices that there may be beside the connections of requests.
+    pub const CLIENTS_MAX: usize = notices::CLIENTS_MAX;
+
     /// Makes the adapter of merchants, which are tenants. Whoever comes sees their tiers and cashbacks.
     #[must_use]
     pub fn new(merchants: Vec<String>) -> Onetap {
@@ -85,11 +88,15 @@ impl Onetap {
         let parts = parts.ok_or_else(|| Refusal::not_found("There is no such address"))?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let allowed = allowed(&parts).ok_or_else(|| Refusal::not_found("There is no such address"))?;
-        let body = || fields::Fields::read(request.body());
+        let body = || fields::Fields::read(request.headers(), request.body());
         // Whoever changes rules waits for whoever does so before, instead of beginning again and again.
         let changes = || self.changes.lock();
         let method = request.method();
         let is_read = matches!(*method, Method::GET | Method::HEAD);
+        // A cookie comes along whoever made the browser send the request; what no form can send, no other page made it send.
+        if *method == Method::POST && merchants::is_by_cookie(request.headers()) {
+            fields::check_media(request.headers())?;
+        }
         match (method, &parts[..]) {
             (&Method::POST, ["v1", "signin"]) => merchants::sign_in(&call, body()?).await,
             (&Method::POST, ["order"]) => orders::book(self, call, request.headers(), body()?).await,
@@ -168,7 +175,7 @@ impl Adapter for Onetap {
 
     fn serve<'a>(&'a self, request: Request<Bytes>, native: Native<'a>) -> Answer<'a> {
         if Notices::takes(request.uri().path()) {
-            return Box::pin(self.notices.serve(request));
+            return Box::pin(self.notices.serve(request, native.peer()));
         }
         Box::pin(async move { answer::written(self.answer(&request, native).await) })
     }

@@ -3,15 +3,17 @@
 //! A client connects with a token and says whom it waits for, by the event `id`; what happens to that customer comes as `notification`.
 //! Told is what is durable, from the moment on at which somebody is connected: whoever must not miss anything follows `GET /v1/stream`.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
 use kembali_core::CustomerId;
 use kembali_core::catalogue::Catalogue;
@@ -21,7 +23,8 @@ use serde_json::Value;
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, Data, SocketRef, TryData};
 use socketioxide::handler::ConnectHandler as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::MissedTickBehavior;
 use tower::Service as _;
 
 use super::answer::Refusal;
@@ -31,19 +34,20 @@ use crate::rules::uuid;
 
 /// Where Socket.IO is spoken.
 const PATH: &str = "/socket.io";
-/// Sockets that are connected at one time.
-const SOCKETS_MAX: usize = 1_000;
-/// Sockets of one account, and customers that one socket waits for.
-const SOCKETS_OF_ONE_MAX: usize = 20;
+/// Clients at one time, whatever they have said yet.
+pub(super) const CLIENTS_MAX: usize = 1_000;
+/// Clients of one account, and customers that one client waits for.
+const CLIENTS_OF_ONE_MAX: usize = 20;
 const CUSTOMERS_MAX: usize = 100;
-/// Sockets that begin in a second. One that has not said who it is within the time below is closed, so few of these are there.
-const BEGUN_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
+/// Clients that begin in a second: of all addresses, and of one. Whoever has not said who it is within the time below is sent away.
+const BEGUN_PER_SECOND: (NonZeroU32, NonZeroU32) = (NonZeroU32::new(100).unwrap(), NonZeroU32::new(50).unwrap());
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
-/// How often it is looked whether tokens are still good.
+/// How often it is looked whether tokens are still good, and whether those who are behind can be sent away.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// Bytes of what a client says, and what waits for one that reads slowly.
+const LOOK_BEHIND_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of what a client says, and notices that wait for one that reads slowly.
 const MESSAGE_BYTES_MAX: u64 = 8 * 1024;
-const WAITING_MAX: usize = 64;
+const WAITING_MAX: usize = 512;
 
 /// Answers a request of Socket.IO's.
 type Speak = Box<dyn Fn(Request<Bytes>) -> Answer<'static> + Send + Sync>;
@@ -53,9 +57,61 @@ pub(super) struct Notices {
     speak: Speak,
     io: SocketIo,
     begun: DefaultDirectRateLimiter,
+    begun_by: DefaultKeyedRateLimiter<IpAddr>,
     native: Arc<OnceLock<Background>>,
-    /// Room for sockets.
+    /// Room for clients.
     room: Arc<Semaphore>,
+    accounts: Arc<Accounts>,
+    stopping: watch::Sender<bool>,
+}
+
+/// How many clients each account has.
+type Accounts = Mutex<HashMap<String, usize>>;
+
+/// A client, from its first request to its end. It lies with that request, which the library keeps for as long as the client is there.
+struct Client {
+    /// Whose it is, once it has said so.
+    account: Mutex<Option<String>>,
+    accounts: Arc<Accounts>,
+    _room: OwnedSemaphorePermit,
+}
+
+// What these locks guard is never half-changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Client {
+    /// Makes it an account's, if that has not too many, and it is nobody else's.
+    fn claim(&self, account: &str) -> Result<(), Unauthorized> {
+        let mut own = lock(&self.account);
+        match own.as_deref() {
+            Some(known) if known == account => return Ok(()),
+            Some(_) => return Err(Unauthorized("this connection is of another account")),
+            None => (),
+        }
+        let mut accounts = lock(&self.accounts);
+        let count = accounts.entry(account.to_owned()).or_default();
+        if CLIENTS_OF_ONE_MAX <= *count {
+            return Err(Unauthorized("too many of this account are connected"));
+        }
+        *count += 1;
+        *own = Some(account.to_owned());
+        Ok(())
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let Some(account) = lock(&self.account).take() else { return };
+        let mut accounts = lock(&self.accounts);
+        if let Some(count) = accounts.get_mut(&account) {
+            *count -= 1;
+            if *count == 0 {
+                accounts.remove(&account);
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Notices {
@@ -68,12 +124,9 @@ impl fmt::Debug for Notices {
 #[derive(Clone)]
 struct Who {
     credentials: Credentials,
-    account: String,
     merchant: String,
     /// What a customer may be called; anybody of the merchant's may be waited for where this is not there.
     own: Option<(String, String)>,
-    /// Held for as long as the socket is.
-    _room: Arc<OwnedSemaphorePermit>,
 }
 
 /// Why nobody is connected.
@@ -97,13 +150,11 @@ impl Notices {
             .max_buffer_size(WAITING_MAX)
             .build_svc();
         let native = Arc::<OnceLock<Background>>::default();
-        let (merchants, room): (Arc<[String]>, _) = (merchants.into(), Arc::new(Semaphore::new(SOCKETS_MAX)));
-        let (known, free) = (Arc::clone(&native), Arc::clone(&room));
-        let enter = move |io: SocketIo, socket: SocketRef, TryData(auth): TryData<Value>| {
-            let (native, merchants, room) = (Arc::clone(&known), Arc::clone(&merchants), Arc::clone(&free));
+        let merchants: Arc<[String]> = merchants.into();
+        let known = Arc::clone(&native);
+        let enter = move |socket: SocketRef, TryData(auth): TryData<Value>| {
+            let (native, merchants) = (Arc::clone(&known), Arc::clone(&merchants));
             async move {
-                let room =
-                    room.try_acquire_owned().map_err(|_| Unauthorized("too many are connected: try again later"))?;
                 let token = auth.ok().and_then(|auth| auth["token"].as_str().map(str::to_owned));
                 let bearer = token.map(|token| HeaderValue::try_from(format!("Bearer {token}")));
                 let credentials = match bearer {
@@ -118,14 +169,11 @@ impl Notices {
                 let text = |name: &str| account[name].as_str().map(str::to_owned);
                 let merchant = text("tenant").filter(|tenant| merchants.contains(tenant));
                 let merchant = merchant.ok_or(Unauthorized("unauthorized: the token is of no merchant here"))?;
-                let account = text("id").unwrap_or_default();
-                let is_same =
-                    |other: &SocketRef| other.extensions.get::<Who>().is_some_and(|who| who.account == account);
-                if SOCKETS_OF_ONE_MAX <= io.sockets().iter().filter(|other| is_same(other)).count() {
-                    return Err(Unauthorized("too many of this account are connected"));
-                }
+                let client = socket.req_parts().extensions.get::<Arc<Client>>();
+                let client = client.ok_or(Unauthorized("the connection has no beginning"))?;
+                client.claim(&text("id").unwrap_or_default())?;
                 let own = text("customer").map(|customer| (customer, text("username").unwrap_or_default()));
-                socket.extensions.insert(Who { credentials, account, merchant, own, _room: Arc::new(room) });
+                socket.extensions.insert(Who { credentials, merchant, own });
                 Ok::<(), Unauthorized>(())
             }
         };
@@ -137,11 +185,11 @@ impl Notices {
                     let native = Arc::clone(&native);
                     async move {
                         let room = match (native.get(), socket.extensions.get::<Who>()) {
-                            (Some(native), Some(who)) if socket.rooms().len() < CUSTOMERS_MAX => {
-                                who.room_of(native, &customer).await
-                            }
+                            (Some(native), Some(who)) => who.room_of(native, &customer).await,
                             _ => None,
                         };
+                        // Looked at again: others may have come in between.
+                        let room = room.filter(|_| socket.rooms().len() < CUSTOMERS_MAX);
                         let is_told = room.is_some();
                         if let Some(room) = room {
                             socket.join(room);
@@ -158,7 +206,8 @@ impl Notices {
             }
         };
         io.ns("/", connected.with(enter));
-        let begun = RateLimiter::direct(Quota::per_second(BEGUN_PER_SECOND));
+        let begun = RateLimiter::direct(Quota::per_second(BEGUN_PER_SECOND.0));
+        let begun_by = RateLimiter::keyed(Quota::per_second(BEGUN_PER_SECOND.1));
         let speak: Speak = Box::new(move |request| {
             let mut service = service.clone();
             Box::pin(async move {
@@ -168,7 +217,9 @@ impl Notices {
                 Response::from_parts(head, body.to_bytes())
             })
         });
-        Notices { speak, io, begun, native, room }
+        let room = Arc::new(Semaphore::new(CLIENTS_MAX));
+        let (accounts, stopping) = (Arc::default(), watch::Sender::new(false));
+        Notices { speak, io, begun, begun_by, native, room, accounts, stopping }
     }
 
     pub(super) fn takes(path: &str) -> bool {
@@ -176,14 +227,21 @@ impl Notices {
     }
 
     /// Speaks Socket.IO.
-    pub(super) async fn serve(&self, request: Request<Bytes>) -> Response<Bytes> {
+    pub(super) async fn serve(&self, mut request: Request<Bytes>, peer: IpAddr) -> Response<Bytes> {
         let is_new = !request.uri().query().unwrap_or_default().split('&').any(|pair| pair.starts_with("sid="));
-        if is_new && self.begun.check().is_err() {
-            let mut response = Response::new(Bytes::from_static(b"too many begin at once"));
-            *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-            return response;
+        if is_new {
+            let is_late = self.begun_by.check_key(&peer).is_err() || self.begun.check().is_err();
+            let room = Arc::clone(&self.room).try_acquire_owned().ok().filter(|_| !is_late);
+            let Some(room) = room else { return later("too many clients begin, or are there") };
+            let (account, accounts) = (Mutex::default(), Arc::clone(&self.accounts));
+            request.extensions_mut().insert(Arc::new(Client { account, accounts, _room: room }));
         }
-        (self.speak)(request).await
+        let mut stopping = self.stopping.subscribe();
+        tokio::select! {
+            response = (self.speak)(request) => response,
+            // A long poll is not waited for.
+            _ = stopping.wait_for(|is_stopping| *is_stopping) => later("the server stops"),
+        }
     }
 
     /// Tells whoever waits of what becomes durable, until it is told to stop.
@@ -192,17 +250,19 @@ impl Notices {
         let engine = native.native().engine();
         let mut durable = engine.watch_durable();
         let mut position = *durable.borrow_and_update();
-        let mut look = tokio::time::interval(LOOK_EVERY);
+        let (mut look, mut look_behind) = (tokio::time::interval(LOOK_EVERY), tokio::time::interval(LOOK_BEHIND_EVERY));
+        look_behind.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut behind = Vec::new();
         loop {
             let head = *durable.borrow_and_update();
             // Nobody waits.
-            if self.room.available_permits() == SOCKETS_MAX {
+            if self.room.available_permits() == CLIENTS_MAX {
                 position = head;
             }
             while position < head {
                 position = position.next();
                 match engine.record(position).await {
-                    Ok(Some((record, rules))) => self.tell(&record, &rules).await,
+                    Ok(Some((record, rules))) => self.tell(&record, &rules, &mut behind),
                     Ok(None) => (),
                     Err(error) => tracing::error!("customers are not told of the record at {}: {error}", position.0),
                 }
@@ -211,26 +271,32 @@ impl Notices {
                 biased;
                 () = stop.told() => break,
                 changed = durable.changed() => if changed.is_err() { break },
-                _ = look.tick() => self.look(native).await,
+                _ = look.tick() => self.look(native, &mut behind).await,
+                _ = look_behind.tick(), if !behind.is_empty() => (),
             }
+            // It works once they have read something; those who never do are found by their silence.
+            behind.retain(|socket: &SocketRef| socket.connected() && socket.clone().disconnect().is_err());
         }
+        self.stopping.send_replace(true);
         self.io.close().await;
     }
 
-    async fn tell(&self, record: &Record, rules: &Catalogue) {
+    fn tell(&self, record: &Record, rules: &Catalogue, behind: &mut Vec<SocketRef>) {
         let Some(customer) = record.body.customer else { return };
         for text in texts(record, rules) {
             for socket in self.io.within(room(&rules.slug, &id_text(customer))).sockets() {
-                // One that reads too slowly would miss some, and not know: it is sent away, and comes again.
+                // One that reads too slowly would miss some, and not know: it hears no more, is sent away, and comes again.
                 if socket.emit("notification", &text).is_err() {
-                    drop(socket.disconnect());
+                    socket.leave_all();
+                    behind.push(socket);
                 }
             }
         }
     }
 
     /// Sends those away whose token is over.
-    async fn look(&self, native: &Background) {
+    async fn look(&self, native: &Background, behind: &mut Vec<SocketRef>) {
+        self.begun_by.retain_recent();
         for socket in self.io.sockets() {
             let who = socket.extensions.get::<Who>();
             let is_good = match &who {
@@ -238,10 +304,18 @@ impl Notices {
                 None => false,
             };
             if !is_good {
-                drop(socket.disconnect());
+                socket.leave_all();
+                behind.push(socket);
             }
         }
     }
+}
+
+fn later(why: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(why.as_bytes()));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 impl Who {
