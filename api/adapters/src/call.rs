@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use kembali_engine::Engine;
 use kembali_http::Native;
 use kembali_http::signature::{SIGNATURE_HEADER, Signed, TIMESTAMP_HEADER};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
 /// The header of API keys.
@@ -66,6 +66,11 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 /// Writes text so that it can stand in a path or a query, whatever is in it.
 pub(crate) fn in_address(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// Reads what stands in a path or a query; `None` of what is no text.
+pub(crate) fn decoded(text: &str) -> Option<String> {
+    percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned())
 }
 
 impl Credentials {

@@ -6,6 +6,7 @@ use hyper::{StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
 use super::answer::Refusal;
+use crate::call::decoded;
 use crate::money::text_of;
 use crate::rules::uuid;
 
@@ -14,11 +15,6 @@ use crate::rules::uuid;
 pub(super) struct Fields {
     fields: Map<String, Value>,
     wrong: Map<String, Value>,
-}
-
-/// Decodes what may stand in a path.
-pub(super) fn decoded(text: &str) -> Option<String> {
-    percent_encoding::percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned())
 }
 
 /// The parameters of a query.

@@ -107,7 +107,7 @@ impl Loyaltea {
         if key.is_some_and(|key| key.contains('/')) {
             return Err(Refusal::not_found());
         }
-        let key = key.map(|key| fields::decoded(key).ok_or_else(Refusal::not_found)).transpose()?;
+        let key = key.map(|key| crate::call::decoded(key).ok_or_else(Refusal::not_found)).transpose()?;
         let key = key.as_deref();
         let Some(allowed) = allowed(service, key) else { return Err(Refusal::not_found()) };
         let refused = || Err(Refusal::method(request.method(), allowed));

@@ -6,6 +6,7 @@ use hyper::{StatusCode, Uri};
 use serde_json::{Map, Value};
 
 use super::answer::Refusal;
+use crate::call::decoded;
 use crate::money::text_of;
 
 /// The fields of a body, and what was wrong with those that were taken.
@@ -13,11 +14,6 @@ use crate::money::text_of;
 pub(super) struct Fields {
     fields: Map<String, Value>,
     wrong: Map<String, Value>,
-}
-
-/// Decodes what may stand in a path.
-pub(super) fn decoded(text: &str) -> Option<String> {
-    percent_encoding::percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned())
 }
 
 /// A parameter of a query.

@@ -84,7 +84,7 @@ impl Onetap {
     async fn answer(&self, request: &Request<Bytes>, native: Native<'_>) -> Result<Done, Refusal> {
         let call = Call::new(native, merchants::credentials(request.headers()), None);
         let path = request.uri().path().trim_matches('/');
-        let parts: Option<Vec<String>> = path.split('/').map(fields::decoded).collect();
+        let parts: Option<Vec<String>> = path.split('/').map(crate::call::decoded).collect();
         let parts = parts.ok_or_else(|| Refusal::not_found("There is no such address"))?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let allowed = allowed(&parts).ok_or_else(|| Refusal::not_found("There is no such address"))?;
