@@ -270,9 +270,9 @@ impl Notices {
             tokio::select! {
                 biased;
                 () = stop.told() => break,
-                changed = durable.changed() => if changed.is_err() { break },
                 _ = look.tick() => self.look(native, &mut behind).await,
                 _ = look_behind.tick(), if !behind.is_empty() => (),
+                changed = durable.changed() => if changed.is_err() { break },
             }
             // It works once they have read something; those who never do are found by their silence.
             behind.retain(|socket: &SocketRef| socket.connected() && socket.clone().disconnect().is_err());
