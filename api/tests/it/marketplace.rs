@@ -10,6 +10,7 @@ use kembali_core::Seq;
 use kembali_engine::{Delivery, Engine, EngineConfig, OutboxChange};
 use kembali_marketplace::{Dompet, Failure, Marketplace, Order};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::dompet::{MARKETPLACE, MOVE, SECRETS_KEY, Shop, admin, movement};
 use crate::program::{OPERATOR_TOKEN, call};
@@ -28,6 +29,14 @@ fn beside(marketplace: &Marketplace, dir: &Path) -> Shop {
     let (api_key, api_secret) = (MARKETPLACE.0.to_owned(), MARKETPLACE.1.to_owned());
     marketplace.bill_by(Dompet { url: format!("{}/graphql", shop.server.url), api_key, api_secret });
     shop
+}
+
+/// A marketplace, and a server with Dompet's rules beside it.
+fn start() -> (Marketplace, TempDir, Shop) {
+    let (marketplace, dir) = (open_marketplace(), tempfile::tempdir().expect("a temporary folder"));
+    let shop = beside(&marketplace, dir.path());
+    shop.set_up();
+    (marketplace, dir, shop)
 }
 
 /// Asks the marketplace, and returns what there is of a name.
@@ -150,9 +159,7 @@ fn a_customer_orders_and_pays() {
 #[test]
 #[ignore = "needs node, and what api/tests/clients/package.json names; CI runs it"]
 fn a_graphql_client_walks_through() {
-    let (marketplace, dir) = (open_marketplace(), tempfile::tempdir().expect("a temporary folder"));
-    let shop = beside(&marketplace, dir.path());
-    shop.set_up();
+    let (marketplace, _dir, shop) = start();
     let ran = std::process::Command::new("node")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/dompet.mjs"))
         .envs([("MARKETPLACE_URL", marketplace.url()), ("DOMPET_URL", format!("{}/graphql", shop.server.url))])
@@ -170,9 +177,7 @@ fn a_graphql_client_walks_through() {
 /// Where the marketplace says nothing, or something else, no money moves.
 #[test]
 fn nothing_is_paid_that_the_marketplace_does_not_confirm() {
-    let (marketplace, dir) = (open_marketplace(), tempfile::tempdir().expect("a temporary folder"));
-    let shop = beside(&marketplace, dir.path());
-    shop.set_up();
+    let (marketplace, _dir, shop) = start();
     let (ann, wallet) = customer(&shop, "ann", 500_000.0);
     let own = format!("Bearer {ann}");
     let ordered = order(&marketplace, &buyer(&marketplace, "ann@gmail.com"), 1);
@@ -218,9 +223,7 @@ fn nothing_is_paid_that_the_marketplace_does_not_confirm() {
 /// Whatever fails and whoever is killed, each paid order is shipped, and once.
 #[test]
 fn each_paid_order_is_shipped_once() {
-    let (marketplace, dir) = (open_marketplace(), tempfile::tempdir().expect("a temporary folder"));
-    let mut shop = beside(&marketplace, dir.path());
-    shop.set_up();
+    let (marketplace, dir, mut shop) = start();
     let (ann, wallet) = customer(&shop, "ann", 5_000_000.0);
     let own = format!("Bearer {ann}");
     let token = buyer(&marketplace, "ann@gmail.com");
@@ -261,9 +264,7 @@ fn each_paid_order_is_shipped_once() {
 /// What is given up is shown to operators, who have it tried again.
 #[test]
 fn what_is_given_up_is_tried_again_by_hand() {
-    let (marketplace, dir) = (open_marketplace(), tempfile::tempdir().expect("a temporary folder"));
-    let shop = beside(&marketplace, dir.path());
-    shop.set_up();
+    let (marketplace, dir, shop) = start();
     let (ann, wallet) = customer(&shop, "ann", 500_000.0);
     let ordered = order(&marketplace, &buyer(&marketplace, "ann@gmail.com"), 1);
     // The look before the payment passes; the one before the notice hangs until the server is gone.
@@ -306,9 +307,7 @@ fn what_is_given_up_is_tried_again_by_hand() {
 /// A profile store from after the ledger's end, as a restore of the ledger alone leaves it: nothing of what comes is passed over.
 #[test]
 fn an_outbox_that_is_ahead_of_the_ledger_begins_again() {
-    let (marketplace, dir) = (open_marketplace(), tempfile::tempdir().expect("a temporary folder"));
-    let shop = beside(&marketplace, dir.path());
-    shop.set_up();
+    let (marketplace, dir, shop) = start();
     let (ann, wallet) = customer(&shop, "ann", 500_000.0);
     let token = buyer(&marketplace, "ann@gmail.com");
     let first = order(&marketplace, &token, 1);
@@ -335,9 +334,7 @@ fn an_outbox_that_is_ahead_of_the_ledger_begins_again() {
 /// What only the native API was asked to pay is told as well, where it is what the marketplace asks for.
 #[test]
 fn what_was_paid_by_the_native_api_is_told_if_it_is_the_order() {
-    let (marketplace, dir) = (open_marketplace(), tempfile::tempdir().expect("a temporary folder"));
-    let shop = beside(&marketplace, dir.path());
-    shop.set_up();
+    let (marketplace, _dir, shop) = start();
     let (ann, wallet) = customer(&shop, "ann", 500_000.0);
     let ordered = order(&marketplace, &buyer(&marketplace, "ann@gmail.com"), 1);
     let (id, number) = wallet.rsplit_once(':').expect("an id of a wallet");

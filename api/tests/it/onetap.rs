@@ -223,6 +223,19 @@ fn a_client_of_onetap_walks_through() {
     assert_eq!(paid("o-6"), json!([ten_percent]));
     assert_eq!(shop.with(&owner, "DELETE", &format!("/v1/cashbacks/{none}"), &Value::Null).0, 200);
     assert_eq!(shop.with(&owner, "DELETE", &format!("/v1/cashbacks/{none}"), &Value::Null).0, 404);
+    // One that was not made here stays itself under another name too.
+    let rules =
+        || call(&shop.server.url, "GET", &format!("/v1/catalogue?tenant={MERCHANT}"), &operator(), &Value::Null).1;
+    let mut file = rules()["catalogue"].clone();
+    let native = json!({ "name": "Native", "rate": "0.01", "products": ["tea"], "pays": "cashback" });
+    file["cashback_rules"].as_array_mut().expect("rules").push(native);
+    let applied = call(&shop.server.url, "PUT", &format!("/v1/catalogue?tenant={MERCHANT}"), &operator(), &file);
+    assert_eq!(applied.0, 200, "{}", applied.1);
+    let number = rules()["ids"]["cashback_rules"]["Native"].as_u64().expect("a number");
+    let path = format!("/v1/cashbacks/00000000-0000-0000-0000-{number:012x}");
+    assert_eq!(shop.with(&owner, "PUT", &path, &cashback("Tea", 0.02, &["tea"], true)).0, 200);
+    assert_eq!(rules()["ids"]["cashback_rules"]["Tea"], number);
+    assert_eq!(shop.with("", "GET", &path, &Value::Null).1["cashback"]["Name"], "Tea");
     for (name, wrong) in [
         ("percentage", json!(1)),
         ("percentage", json!(0)),

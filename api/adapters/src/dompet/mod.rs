@@ -1,8 +1,8 @@
 //! Dompet Digital Sawit: wallets and payments behind one GraphQL address, `/graphql`.
 //!
 //! [`query`] and [`mutation`] are the schema, [`types`] what it is made of, [`caller`] asks the native API and [`answer`] says in Dompet's
-//! words why it did not. [`marketplace`] asks the shop whose bills are paid, and [`notices`] tells it so. [`page`] lets people try queries. What of Dompet is not here, and
-//! what differs on purpose, is in `docs/dompet.md`.
+//! words why it did not. [`marketplace`] asks the shop whose bills are paid, [`notices`] tells it so, and [`page`] lets people try
+//! queries. What of Dompet is not here, and what differs on purpose, is in `docs/dompet.md`.
 
 mod answer;
 mod caller;

@@ -250,10 +250,9 @@ async fn check_with(
 ) -> Result<(), Refusal> {
     // Whoever may not pay it, or has too little, makes nobody ask; and what was done under the key is not asked about again.
     let body = json!({ "va_number": va_number, "amount": amount });
-    match caller.call().propose(&format!("{}/payments", own.path()), &body, key).await {
-        Ok((_, is_repeat)) if is_repeat => return Ok(()),
-        Ok(_) => (),
-        Err(refusal) => return Err(refusal),
+    let (_, is_repeat) = caller.call().propose(&format!("{}/payments", own.path()), &body, key).await?;
+    if is_repeat {
+        return Ok(());
     }
     let order = marketplace.order_for_customer(va_number).await.map_err(|error| {
         tracing::warn!(va_number, "a bill is not paid, for the marketplace says nothing of it: {error}");

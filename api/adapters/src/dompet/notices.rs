@@ -2,7 +2,7 @@
 //!
 //! What it has to tell is in durable records, and how far it is lies beside them, so nothing is lost whatever stops. What could not be
 //! told is tried again for a day, ever more seldom, and then left to operators. The marketplace is asked before it is told, so it hears
-//! once of each bill, unless it dies on the very question or an answer of it is lost: then once more, if it did not get it.
+//! once of each bill, unless it takes longer over it than is waited for (ADR 0042).
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -14,9 +14,10 @@ use crate::rules::{Rules, id_of_number, new_id};
 
 /// The kind of points that cashbacks pay.
 const KIND: &str = "cashback";
-/// Letters of a name, and of what is said.
+/// Letters of a name.
 const NAME: (usize, usize) = (1, 255);
-const DESCRIPTION: (usize, usize) = (1, 1_024);
+/// Bytes of what is said.
+const DESCRIPTION_BYTES_MAX: usize = 1_024;
 
 /// Shows a merchant's cashbacks.
 pub(super) fn all(merchant: &str, rules: Option<&Catalogue>) -> Value {
@@ -66,10 +67,10 @@ impl Wanted {
         let name = fields.text("name", NAME);
         let description = match fields.optional("description") {
             Some(Value::String(text)) if text.is_empty() => None,
-            Some(Value::String(text)) if text.len() <= DESCRIPTION.1 => Some(text),
+            Some(Value::String(text)) if text.len() <= DESCRIPTION_BYTES_MAX => Some(text),
             None => None,
             Some(_) => {
-                fields.reject("description", format!("must be a text of at most {} bytes", DESCRIPTION.1));
+                fields.reject("description", format!("must be a text of at most {} bytes", DESCRIPTION_BYTES_MAX));
                 None
             }
         };

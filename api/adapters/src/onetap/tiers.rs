@@ -1,7 +1,7 @@
 //! Tiers: the levels of the merchant's programme that goes by what was spent.
 
 use hyper::StatusCode;
-use kembali_core::catalogue::{Catalogue, Threshold, ThresholdLevel, TierPolicy};
+use kembali_core::catalogue::{Catalogue, Threshold, ThresholdLevel, TierPolicy, TierProgram};
 use kembali_core::threshold::SpendStanding;
 use kembali_http::wire::catalogue::{LevelFile, Money, PolicyFile, TierProgramFile};
 use serde_json::{Value, json};
@@ -19,25 +19,23 @@ const PROGRAM: &str = "Tiers";
 /// Letters of a tier's name.
 const NAME: (usize, usize) = (3, 255);
 
-fn programme(rules: &Catalogue) -> Option<(&str, &Threshold)> {
+fn programme(rules: &Catalogue) -> Option<(&TierProgram, &Threshold)> {
     rules.programs.iter().find_map(|program| match &program.policy {
-        TierPolicy::Threshold(own) => Some((program.name.as_str(), own)),
+        TierPolicy::Threshold(own) => Some((program, own)),
         TierPolicy::Journey(_) => None,
     })
 }
 
 /// The name of the level that a customer stands on, in the merchant's programme.
 pub(super) fn level_name<'a>(rules: &'a Catalogue, standing: &SpendStanding) -> Option<&'a str> {
-    let program = rules.program(standing.program)?;
-    let (name, own) = programme(rules)?;
-    let level = own.levels.iter().find(|level| level.id == standing.level)?;
-    (program.name == name).then_some(level.name.as_str())
+    let (_, own) = programme(rules).filter(|(program, _)| program.id == standing.program)?;
+    own.level(standing.level).map(|level| level.name.as_str())
 }
 
 /// The name of the merchant's programme.
 pub(super) async fn program_of(call: &Call<'_>) -> Result<String, Refusal> {
     let rules = call.engine().catalogue(call.tenant(), None).await.map_err(|_| Declined::internal())?;
-    let name = rules.as_deref().and_then(programme).map(|(name, _)| name.to_owned());
+    let name = rules.as_deref().and_then(programme).map(|(program, _)| program.name.clone());
     name.ok_or_else(|| Refusal::not_found("The merchant has no tiers"))
 }
 
@@ -183,7 +181,7 @@ pub(super) async fn of_customer(call: Call<'_>, customer: &str) -> Result<Done, 
     let none = || Refusal::not_found("customer doesn't have any tier");
     let (program, exponent) = rules
         .as_deref()
-        .and_then(|rules| Some((programme(rules)?.0.to_owned(), rules.currency.exponent)))
+        .and_then(|rules| Some((programme(rules)?.0.name.clone(), rules.currency.exponent)))
         .ok_or_else(none)?;
     let mut tiers = shown["tiers"].as_array().into_iter().flatten();
     let own = tiers.find(|own| own["program"] == *program).ok_or_else(none)?;
