@@ -16,6 +16,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("kembali-adapters", &["kembali-core", "kembali-engine", "kembali-http"]),
     ("kembali-api", &["kembali-adapters", "kembali-engine", "kembali-http"]),
     ("kembali-marketplace", &[]),
+    (
+        "kembali-fuzz",
+        &["kembali-adapters", "kembali-core", "kembali-engine", "kembali-http", "kembali-journal", "kembali-snapshots"],
+    ),
     ("kembali-benches", &["kembali-core", "kembali-journal", "kembali-machine"]),
     ("kembali-loadtest", &[]),
 ];

@@ -1,0 +1,4 @@
+//! Records of the journal.
+#![cfg_attr(fuzzing, no_main)]
+
+kembali_fuzz::target!(stored::record);

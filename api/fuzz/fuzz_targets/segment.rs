@@ -1,0 +1,4 @@
+//! Segments of the archive.
+#![cfg_attr(fuzzing, no_main)]
+
+kembali_fuzz::target!(stored::segment);
