@@ -7,7 +7,7 @@ use axum::routing::{MethodFilter, MethodRouter, get, on};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::{Instant, Seq, TenantId};
 use kembali_engine::{Engine, TotalsView};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::timeout;
 
 use crate::adapter::Adapter;
@@ -22,7 +22,7 @@ use crate::query::{Past, Query};
 use crate::replays::Replays;
 use crate::routes::{Endpoint, ROUTES};
 use crate::wire::instant::Rfc3339;
-use crate::{apply, docs, openapi, operations, reads, snapshots, what_if};
+use crate::{apply, docs, feed, openapi, operations, reads, snapshots, what_if};
 
 /// What every request handler shares.
 #[derive(Clone)]
@@ -30,6 +30,8 @@ pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) operator_token: Option<Arc<Secret>>,
     pub(crate) limits: Limits,
+    /// True once the server stops: what would go on for ever ends then.
+    pub(crate) stopping: watch::Receiver<bool>,
     /// Room for subscribers of the event stream.
     pub(crate) subscribers: Arc<Semaphore>,
     /// Accounts, log-ins and tokens.
@@ -247,5 +249,6 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::WhatIf => on(MethodFilter::POST, what_if::post),
         Endpoint::PostSnapshot => on(MethodFilter::POST, snapshots::post),
         Endpoint::TrialBalance => get(reads::reports::trial_balance),
+        Endpoint::Events => get(feed::page),
     })
 }

@@ -89,8 +89,8 @@ registry! {
         "Correct the handshake as `detail` says."
     OPERATION_UNKNOWN 400 "operation_unknown" final "The message is no operation of the stream"
         "Send a text message of one JSON object whose `op` is `ping`, or nothing."
-    UPGRADE_REQUIRED 426 "upgrade_required" final "This route speaks WebSocket only"
-        "Send a WebSocket handshake: `Connection: Upgrade` and `Upgrade: websocket`."
+    UPGRADE_REQUIRED 426 "upgrade_required" final "This route speaks WebSocket or sends an event source"
+        "Send a WebSocket handshake, `Connection: Upgrade` and `Upgrade: websocket`, or `Accept: text/event-stream`."
     WEBSOCKET_VERSION_UNSUPPORTED 426 "websocket_version_unsupported" final "This version of WebSocket is not spoken here"
         "Send `Sec-WebSocket-Version: 13`."
 

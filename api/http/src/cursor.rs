@@ -17,6 +17,7 @@ pub(crate) enum List {
     Reviews = 7,
     Audit = 8,
     Customers = 9,
+    Events = 10,
 }
 
 const VERSION: u8 = 2;

@@ -145,6 +145,19 @@ const TOPICS: Parameter = parameter(
     "Topics with commas between them; `*` at the end of a name stands for any text. Every topic without it.",
 );
 
+/// Records that one `ev` may tell of at most.
+pub(crate) const BATCH_MAX: u64 = 256;
+const HISTORY_AFTER: Parameter = parameter(
+    "after",
+    POSITION,
+    "The last position that was seen; events behind it follow. From the first one without it.",
+);
+const BATCH: Parameter = parameter(
+    "batch",
+    Form::Whole { min: 1, max: BATCH_MAX, default: Some(1) },
+    "How many records one `ev` may tell of; 1 without it.",
+);
+
 /// Lists what a route reads from its query.
 pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
     match endpoint {
@@ -220,7 +233,8 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::PostPartner
         | Endpoint::PostApiKey
         | Endpoint::PutCatalogue => &[TENANT, EXPECTED_VERSION, DRY_RUN],
-        Endpoint::Stream => &[AFTER, TOPICS, TENANT],
+        Endpoint::Stream => &[AFTER, TOPICS, BATCH, TENANT],
+        Endpoint::Events => &[HISTORY_AFTER, TOPICS, TENANT, LIMIT, CURSOR],
     }
 }
 

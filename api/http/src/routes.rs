@@ -214,8 +214,10 @@ pub enum Endpoint {
     Audit,
     /// Archives what is durable and takes a snapshot of it.
     PostSnapshot,
-    /// Upgrades to WebSocket and sends events.
+    /// Sends events as they happen, by WebSocket or as an event source.
     Stream,
+    /// Shows events of history, page by page.
+    Events,
 }
 
 /// One route.
@@ -322,6 +324,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/audit", Operator, Endpoint::Audit),
     route(Method::POST, "/v1/snapshots", Platform, Endpoint::PostSnapshot),
     route(Method::GET, "/v1/stream", Anyone, Endpoint::Stream),
+    route(Method::GET, "/v1/events", Anyone, Endpoint::Events),
 ];
 
 /// What a path and a method lead to.

@@ -82,7 +82,9 @@ impl Server {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let people =
             People::start(&engine, config.registration, config.limits.people).await.map_err(io::Error::other)?;
+        let (stop, stopping) = watch::channel(false);
         let app = App {
+            stopping: stopping.clone(),
             people: Arc::new(people),
             started_at: engine.wall(),
             replays: Arc::new(Replays::new(config.limits.signatures_max)),
@@ -97,7 +99,6 @@ impl Server {
         };
         let (router, tls) = (router(app.clone()), config.tls);
         let look = tls.clone().map(|tls| tokio::spawn(tls.keep_looking()));
-        let (stop, stopping) = watch::channel(false);
         let mut connections = JoinSet::new();
         for adapter in app.adapters.iter().map(Arc::clone) {
             let background = Background::new(app.clone(), router.clone());

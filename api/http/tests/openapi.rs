@@ -407,6 +407,7 @@ async fn every_operation_answers_as_described() {
         ("/v1/auth/refresh", "POST", session),
         (&path_of_ann, "PATCH", json!({ "status": "suspended", "reason": "a test" })),
         ("/v1/auth/me", "GET", Value::Null),
+        ("/v1/events", "GET", Value::Null),
         ("/v1/auth/password", "PUT", passwords),
         ("/v1/auth/logout", "POST", Value::Null),
     ] {

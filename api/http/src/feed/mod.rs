@@ -1,46 +1,54 @@
-//! The event stream: `GET /v1/stream` upgrades to WebSocket and sends what has happened, record by record.
+//! The event stream: `GET /v1/stream` sends what has happened, record by record, by WebSocket or as an event source; `GET /v1/events`
+//! shows history page by page.
 //!
 //! **Asking.** `?after=<seq>` starts behind that position (without it: from now on), `?topics=purchase.*,tier.changed`
-//! keeps the events of these topics. A partner gets the records of its own purchases, a customer its own
-//! records; an operator those of the tenant, which whoever holds the server's token names by `?tenant=`.
+//! keeps the events of these topics, `?batch=100` lets one message tell of so many records. A partner gets the records of its own
+//! purchases, a customer its own records; an operator those of the tenant, which whoever holds the server's token names by `?tenant=`.
+//! With `Upgrade: websocket` it is a WebSocket, with `Accept: text/event-stream` an event source.
 //!
-//! **Frames from the server**, all text, each one JSON object:
+//! **Messages from the server**, all text, each one JSON object:
 //! - `{"op":"ready","head":H,"after":A,"resume":"exact"}` comes first: the last durable position, and where it starts.
-//! - `{"op":"ev","seq":N,"events":[...]}`: the events of one record, as CloudEvents 1.0 (see [`crate::wire::event`]).
-//! - `{"op":"pong"}` answers `{"op":"ping"}`; `{"op":"error","code":...}` answers anything else.
-//! - `{"op":"lag","resume_after":N}` before a subscriber that is too slow is closed with 4008 and N in the reason:
+//! - `{"op":"ev","seq":N,"events":[...]}`: the events of one record, as CloudEvents 1.0 (see [`crate::wire::event`]), or of a batch of
+//!   records whose last is N. Those of one record are never torn apart.
+//! - `{"op":"pong"}` answers `{"op":"ping"}`; `{"op":"error","code":...}` answers anything else, and ends an event source.
+//! - `{"op":"lag","resume_after":N}` before a subscriber that is too slow is closed, by WebSocket with 4008 and N in the reason:
 //!   whoever reads it has been sent everything up to N.
 //!
-//! **Resuming.** A position is all there is to a subscription: `after=` the last `seq` that was seen goes on exactly
-//! there, whatever was restarted in between. Only what is durable is ever sent, in order, each record once.
+//! **Resuming.** A position is all there is to a subscription: `after=` the last `seq` that was seen, or `Last-Event-ID` of an event
+//! source, goes on exactly there, whatever was restarted in between. Only what is durable is ever sent, in order, each record once.
 //!
-//! **Bounds.** Nothing is queued for a subscriber: its task reads one record, writes it and waits for the socket. One
+//! **Bounds.** Nothing is queued for a subscriber: its task reads one record or one batch, writes it and waits for the socket. One
 //! that falls too far behind, or takes nothing for too long, is told and closed; ingest never waits for it.
 //!
-//! Files: [`handshake`] (RFC 6455), `subscriber` (one connection).
+//! Files: [`reader`] (the ledger, record by record), [`handshake`] (RFC 6455), `subscriber` (one WebSocket), `event_source`, `page`.
 
+mod event_source;
 mod handshake;
+mod page;
+mod reader;
 mod subscriber;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use axum::response::Response;
-use hyper::Request;
-use kembali_core::{Seq, TenantId};
-use kembali_engine::Caller;
-use tokio::sync::OwnedSemaphorePermit;
+use hyper::header::{ACCEPT, HeaderMap, UPGRADE};
+use hyper::{Method, Request};
+use kembali_core::Seq;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
+pub(crate) use self::page::page;
+use self::reader::Scope;
 use self::subscriber::Subscriber;
 use crate::app::App;
-use crate::auth::{CustomerCaller, Identity};
+use crate::auth::Identity;
 use crate::codes;
-use crate::parameters;
-use crate::people::tokens::Bearer;
+use crate::config::Limits;
+use crate::parameters::{self, BATCH_MAX};
 use crate::problem::Problem;
-use crate::query::Query;
+use crate::query::{Query, invalid};
 use crate::routes::Endpoint;
-use crate::wire::event::{Audience, Topics};
+use crate::wire::event::Topics;
 
 /// Where a request leaves the subscriber that its connection turns into.
 #[derive(Default)]
@@ -57,43 +65,18 @@ impl Switch {
     }
 }
 
-/// Whose records a subscriber may see.
-#[derive(Clone, Copy, Debug)]
-enum Scope {
-    Partner(Caller),
-    Customer(CustomerCaller),
-    /// All of a tenant's, for whoever holds the server's token or a token of an operator's session.
-    Tenant(TenantId, Option<Bearer>),
-}
-
-impl Scope {
-    const fn tenant(self) -> TenantId {
-        match self {
-            Scope::Tenant(tenant, _) => tenant,
-            Scope::Customer(caller) => caller.tenant,
-            Scope::Partner(caller) => caller.tenant,
-        }
-    }
-
-    const fn audience(self) -> Audience {
-        match self {
-            Scope::Tenant(..) => Audience::Operators,
-            Scope::Customer(caller) => Audience::Customer(caller.customer),
-            Scope::Partner(caller) => Audience::Partner(caller.partner),
-        }
-    }
-}
-
 /// What a subscriber asked for.
 #[derive(Clone, Copy, Debug)]
 struct Subscription {
     scope: Scope,
     topics: Topics,
+    /// Records that one message may tell of.
+    batch_max: u64,
     after: Seq,
     head: Seq,
 }
 
-/// Checks a request for the stream and accepts the upgrade; the connection finds the subscriber in `switch`.
+/// Checks a request for the stream, and answers it; of an upgrade the connection finds the subscriber in `switch`.
 pub(crate) async fn open(
     app: &App,
     identity: Identity,
@@ -101,33 +84,69 @@ pub(crate) async fn open(
     switch: &Switch,
     of_partner: Option<OwnedSemaphorePermit>,
 ) -> Result<Response, Problem> {
-    let response = handshake::accept(&request)?;
+    let accepted = if is_for_event_source(&request) { None } else { Some(handshake::accept(&request)?) };
     let query = Query::parse(request.uri(), parameters::of(Endpoint::Stream))?;
-    let after = query.number::<u64>("after")?.map(Seq);
-    let topics = match query.text("topics").map(Topics::parse) {
-        None => Topics::ALL,
-        Some(Ok(topics)) => topics,
-        Some(Err(name)) => {
-            let detail = format!("{name:?} is no topic; topics are: {}", Topics::names());
-            return Err(Problem::new(&codes::QUERY_INVALID).detail(detail).member("parameter", "topics"));
-        }
+    let after = match last_event_id(request.headers())? {
+        // A browser that comes again asks with the address that it had at first.
+        Some(last) if accepted.is_none() => Some(last),
+        _ => query.number::<u64>("after")?,
     };
+    let batch_max = query.number::<u64>("batch")?.unwrap_or(1);
+    if !(1..=BATCH_MAX).contains(&batch_max) {
+        return Err(invalid("batch", format!("batch must be 1 to {BATCH_MAX}")));
+    }
+    let topics = topics_of(&query)?;
     let tenant = app.tenant(identity, &query).await?.tenant;
-    let scope = match identity {
-        Identity::Partner(caller) => Scope::Partner(caller),
-        Identity::Customer(caller) => Scope::Customer(caller),
-        Identity::Operator(operator) => Scope::Tenant(tenant, operator.bearer),
-        Identity::Nobody => return Err(Problem::new(&codes::CREDENTIALS_MISSING)),
-    };
+    let scope = Scope::of(identity, tenant)?;
     let permit = Arc::clone(&app.subscribers).try_acquire_owned();
     let permit = permit.map_err(|_| Problem::new(&codes::OVERLOADED))?;
     let head = app.engine.durable();
-    let after = after.unwrap_or(head);
+    let after = after.map_or(head, Seq);
     if head < after {
         return Err(Problem::new(&codes::AFTER_AHEAD).member("after", after.0).member("head", head.0));
     }
+    let subscription = Subscription { scope, topics, batch_max, after, head };
+    let permits = (permit, of_partner);
+    let Some(response) = accepted else { return Ok(event_source::respond(app, subscription, permits)) };
     let upgrade = hyper::upgrade::on(&mut request);
-    let subscription = Subscription { scope, topics, after, head };
-    switch.put(Subscriber::new(app.engine.clone(), app.limits, subscription, upgrade, (permit, of_partner)));
+    switch.put(Subscriber::new(app.engine.clone(), app.limits, subscription, upgrade, permits));
     Ok(response)
+}
+
+/// Returns true for a request that wants no WebSocket, and takes an event source.
+fn is_for_event_source(request: &Request<Body>) -> bool {
+    let mut accepted = request.headers().get_all(ACCEPT).iter().filter_map(|own| own.to_str().ok());
+    let is_event_source = |own: &str| own.split(';').next().is_some_and(|media| media.trim() == "text/event-stream");
+    *request.method() == Method::GET
+        && !request.headers().contains_key(UPGRADE)
+        && accepted.any(|own| own.split(',').any(is_event_source))
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(last) = headers.get("last-event-id") else { return Ok(None) };
+    let last = last.to_str().ok().and_then(|last| last.parse().ok());
+    last.map(Some).ok_or_else(|| invalid("last-event-id", "Last-Event-ID must be the id of an event: a position"))
+}
+
+/// Reads which topics are asked for.
+fn topics_of(query: &Query) -> Result<Topics, Problem> {
+    match query.text("topics").map(Topics::parse) {
+        None => Ok(Topics::ALL),
+        Some(Ok(topics)) => Ok(topics),
+        Some(Err(name)) => {
+            let detail = format!("{name:?} is no topic; topics are: {}", Topics::names());
+            Err(Problem::new(&codes::QUERY_INVALID).detail(detail).member("parameter", "topics"))
+        }
+    }
+}
+
+/// Waits until a value is as wanted. One whose owner is gone never is.
+async fn told<T>(watched: &mut watch::Receiver<T>, is_wanted: impl FnMut(&T) -> bool) {
+    if watched.wait_for(is_wanted).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn is_too_far(position: Seq, head: Seq, limits: Limits) -> bool {
+    limits.subscriber_lag_max < head.0.saturating_sub(position.0)
 }

@@ -1,6 +1,6 @@
-//! One subscriber: reads durable records one after the other, writes them to its socket, and knows when to give up.
+//! One subscriber by WebSocket: writes what its reader finds to its socket, and knows when to give up.
 //!
-//! The task holds one record at a time. Whatever it waits for (the socket, the next record, the client), it hears that
+//! The task holds one message at a time. Whatever it waits for (the socket, the next record, the client), it hears that
 //! the server stops, and once it has caught up it hears that it has fallen too far behind.
 
 use bytes::Bytes;
@@ -19,19 +19,16 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::{Scope, Subscription};
-use crate::codes::{self, Code};
+use super::reader::{Reader, Unreadable};
+use super::{Subscription, is_too_far, told};
+use crate::codes;
 use crate::config::Limits;
-use crate::wire::event::render;
 use crate::wire::message::ControlMessage;
-use crate::wire::result::Rules;
 
 /// Bytes that a message of a client may have.
 const INCOMING_BYTES_MAX: usize = 4 * 1024;
-/// Bytes that wait for the socket at most. One record is written at a time, and the largest that rules can make fits.
+/// Bytes that wait for the socket at most. One message is written at a time, and the largest that rules can make fits.
 const OUTGOING_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Records after which others get their turn, although none of them was written.
-const RECORDS_PER_TURN: u32 = 64;
 /// The close code of a subscriber that was too slow.
 const TOO_SLOW: u16 = 4008;
 
@@ -74,14 +71,14 @@ impl Subscriber {
             .max_frame_size(Some(INCOMING_BYTES_MAX));
         let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
         let durable = engine.watch_durable();
+        let Subscription { scope, topics, after, .. } = subscription;
         let session = Session {
             socket,
-            engine,
+            reader: Reader::new(engine, scope, topics, after),
             limits,
             subscription,
             stopping,
             durable,
-            position: subscription.after,
             has_caught_up: false,
             quiet_since: Instant::now(),
             is_pinged: false,
@@ -122,6 +119,12 @@ impl From<Error> for End {
     }
 }
 
+impl From<Unreadable> for End {
+    fn from(_: Unreadable) -> End {
+        End::Failed
+    }
+}
+
 /// What ended a wait.
 enum Next {
     Stop,
@@ -132,13 +135,12 @@ enum Next {
 
 struct Session {
     socket: WebSocketStream<TokioIo<Upgraded>>,
-    engine: Engine,
+    /// Everything up to its position that is for this subscriber is written, or waits in the socket's buffer.
+    reader: Reader,
     limits: Limits,
     subscription: Subscription,
     stopping: watch::Receiver<bool>,
     durable: watch::Receiver<Seq>,
-    /// Everything up to here that is for this subscriber is written, or waits in the socket's buffer.
-    position: Seq,
     has_caught_up: bool,
     /// When something went over the connection last.
     quiet_since: Instant,
@@ -152,7 +154,7 @@ impl Session {
             Ok(never) => match never {},
             Err(end) => end,
         };
-        tracing::debug!(?end, position = self.position.0, "a subscriber is done");
+        tracing::debug!(?end, position = self.reader.position().0, "a subscriber is done");
         let farewell_max = self.limits.subscriber_farewell_max;
         // Whoever does not read the farewell in time is cut off without it.
         let _ = timeout(farewell_max, self.say_farewell(&end)).await;
@@ -162,50 +164,37 @@ impl Session {
         let Subscription { after, head, .. } = self.subscription;
         let ready = ControlMessage::Ready { head: head.0, after: after.0, resume: "exact" };
         self.send(ready.to_text()).await?;
-        let mut turn = 0;
         loop {
-            let head = *self.durable.borrow();
-            if head <= self.position {
+            let (head, position) = (*self.durable.borrow(), self.reader.position());
+            if head <= position {
                 self.has_caught_up = true;
                 self.wait().await?;
                 continue;
             }
-            if self.has_caught_up && is_too_far(self.position, head, self.limits) {
+            if self.has_caught_up && is_too_far(position, head, self.limits) {
                 return Err(End::TooSlow);
             }
             if *self.stopping.borrow() {
                 return Err(End::Stopping);
             }
-            self.check_admitted()?;
+            if let Some(code) = self.reader.ended() {
+                return Err(End::Broken(CloseCode::Policy, code.title));
+            }
             // While there is much to send the client is heard too, a message at a time.
             if let Some(heard) = self.socket.next().now_or_never() {
                 self.hear(heard).await?;
             }
-            self.forward(Seq(self.position.0 + 1)).await?;
-            turn += 1;
-            if turn % RECORDS_PER_TURN == 0 {
-                yield_now().await;
+            match self.reader.frame(head, self.subscription.batch_max).await? {
+                // The buffer is empty here, so this takes the frame at once; only the flush waits.
+                Some(frame) => self.send(frame).await?,
+                None => yield_now().await,
             }
         }
     }
 
-    /// Ends what a partner that was suspended since has open, or whose key was revoked, and a person whose session is over.
-    fn check_admitted(&self) -> Result<(), End> {
-        let bearer = match self.subscription.scope {
-            Scope::Partner(caller) if !self.engine.is_admitted(caller) => {
-                return Err(End::Broken(CloseCode::Policy, "the API key opens nothing any more"));
-            }
-            Scope::Partner(_) | Scope::Tenant(_, None) => return Ok(()),
-            Scope::Customer(caller) => caller.bearer,
-            Scope::Tenant(_, Some(bearer)) => bearer,
-        };
-        // An access token is over soon; the session that it is of goes on.
-        if bearer.is_open(&self.engine) { Ok(()) } else { Err(End::Broken(CloseCode::Policy, "the session was ended")) }
-    }
-
     /// Waits until there is a new record; hears the client and keeps the connection alive meanwhile.
     async fn wait(&mut self) -> Result<(), End> {
-        let position = self.position;
+        let position = self.reader.position();
         let ping_at = self.quiet_since + self.limits.subscriber_ping_every;
         let next = tokio::select! {
             biased;
@@ -227,32 +216,6 @@ impl Session {
         }
     }
 
-    /// Sends the record at `seq`, if it is for this subscriber.
-    async fn forward(&mut self, seq: Seq) -> Result<(), End> {
-        let failed = |error: &dyn std::fmt::Display| {
-            tracing::error!(%error, seq = seq.0, "a record cannot be sent");
-            End::Failed
-        };
-        let found = self.engine.record(seq).await.map_err(|error| failed(&error))?;
-        let (record, catalogue) = found.ok_or_else(|| failed(&"a durable record is not there"))?;
-        let Subscription { scope, topics, .. } = self.subscription;
-        let frame = if record.body.tenant == scope.tenant() {
-            let former = self.engine.former_rules(&record.body);
-            let rules = Rules { catalogue: &catalogue, former: &former };
-            render(seq, &record.body, rules, (scope.audience(), topics)).map_err(|error| failed(&error))?
-        } else {
-            None
-        };
-        let Some(frame) = frame else {
-            self.position = seq;
-            return Ok(());
-        };
-        // The buffer is empty here, so this takes the frame at once; only the flush waits.
-        self.socket.feed(Message::text(frame)).await?;
-        self.position = seq;
-        self.flush().await
-    }
-
     async fn send(&mut self, text: String) -> Result<(), End> {
         self.write(Message::text(text)).await
     }
@@ -264,8 +227,8 @@ impl Session {
 
     /// Waits until the socket has taken everything.
     async fn flush(&mut self) -> Result<(), End> {
-        let Session { socket, durable, stopping, limits, position, has_caught_up, .. } = self;
-        let falls_behind = told(durable, |head| *has_caught_up && is_too_far(*position, *head, *limits));
+        let Session { socket, durable, stopping, limits, reader, has_caught_up, .. } = self;
+        let falls_behind = told(durable, |head| *has_caught_up && is_too_far(reader.position(), *head, *limits));
         let flushed = tokio::select! {
             biased;
             flushed = timeout(limits.subscriber_stall_max, socket.flush()) => flushed,
@@ -293,7 +256,7 @@ impl Session {
             Some(Ok(Message::Ping(_))) => self.flush().await,
             Some(Ok(Message::Pong(_) | Message::Frame(_))) => Ok(()),
             Some(Ok(Message::Text(text))) => self.send(answer(text.as_bytes())).await,
-            Some(Ok(Message::Binary(_))) => self.send(error(&codes::OPERATION_UNKNOWN)).await,
+            Some(Ok(Message::Binary(_))) => self.send(ControlMessage::error(&codes::OPERATION_UNKNOWN).to_text()).await,
         }
     }
 
@@ -304,7 +267,7 @@ impl Session {
             End::Left => (None, String::new()),
             End::Stopping => (Some(CloseCode::Away), "the server stops".to_owned()),
             End::TooSlow => {
-                let resume_after = self.position.0;
+                let resume_after = self.reader.position().0;
                 let lag = ControlMessage::Lag { resume_after };
                 self.socket.send(Message::text(lag.to_text())).await?;
                 (Some(CloseCode::from(TOO_SLOW)), format!("resume_after={resume_after}"))
@@ -328,17 +291,6 @@ impl Session {
     }
 }
 
-/// Waits until a value is as wanted. One whose owner is gone never is.
-async fn told<T>(watched: &mut watch::Receiver<T>, is_wanted: impl FnMut(&T) -> bool) {
-    if watched.wait_for(is_wanted).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-fn is_too_far(position: Seq, head: Seq, limits: Limits) -> bool {
-    limits.subscriber_lag_max < head.0.saturating_sub(position.0)
-}
-
 /// What a client may say.
 #[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
@@ -349,13 +301,9 @@ enum Operation {
 fn answer(text: &[u8]) -> String {
     match serde_json::from_slice::<Operation>(text) {
         Ok(Operation::Ping {}) => ControlMessage::Pong.to_text(),
-        Err(fault) if fault.is_syntax() || fault.is_eof() => error(&codes::MALFORMED_JSON),
-        Err(_) => error(&codes::OPERATION_UNKNOWN),
+        Err(fault) if fault.is_syntax() || fault.is_eof() => ControlMessage::error(&codes::MALFORMED_JSON).to_text(),
+        Err(_) => ControlMessage::error(&codes::OPERATION_UNKNOWN).to_text(),
     }
-}
-
-fn error(code: &Code) -> String {
-    ControlMessage::Error { code: code.code, title: code.title, detail: code.remedy }.to_text()
 }
 
 #[cfg(test)]

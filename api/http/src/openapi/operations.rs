@@ -35,7 +35,7 @@ use crate::wire::session::{
 use crate::wire::statement::Statement;
 use crate::wire::transfer::NewTransfer;
 use crate::wire::what_if::WhatIfLine;
-use crate::{apply, operations, people, reads, snapshots};
+use crate::{apply, feed, operations, people, reads, snapshots};
 
 /// The groups of operations, in the order in which people read them.
 pub(super) const TAGS: [(&str, &str); 11] = [
@@ -453,6 +453,12 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .gives(schemas.reply(reads::reports::trial_balance)),
         Endpoint::WhatIf => what_if(schemas),
         Endpoint::Stream => stream(schemas),
+        Endpoint::Events => Outline::new("listEvents", STREAM, "Show events of history, the oldest first")
+            .says(
+                "What the event stream sends as it happens. A page looks through a bounded part of the ledger, so it may have no \
+                 event and a `next_cursor` all the same. Whoever asks again later goes on with `after=` the `as_of` of the last page.",
+            )
+            .gives(schemas.reply(feed::page)),
         Endpoint::Health => Outline::new("showHealth", SERVER, "Tell that the process is up")
             .gives(json(StatusCode::OK, schemas.of::<Health>())),
         Endpoint::Ready => Outline::new("showReadiness", SERVER, "Tell that the ledger answers")
@@ -593,13 +599,21 @@ fn stream(schemas: &mut Schemas) -> Outline {
     let (events, control) = (schemas.of::<Frame<'static>>(), schemas.of::<ControlMessage>());
     let message =
         OneOfBuilder::new().description(Some("A text message of the event stream.")).item(events).item(control);
-    schemas.named("StreamMessage", message);
-    Outline::new("openStream", STREAM, "Upgrade to WebSocket and send events")
+    let messages = schemas.named("StreamMessage", message);
+    Outline::new("openStream", STREAM, "Send events as they happen, by WebSocket or as an event source")
         .says(
-            "Each text message of the server is a `StreamMessage`: `ready` first, then an `ev` for each record. \
-             `{\"op\":\"ping\"}` is answered with `pong`. A subscriber that is too slow gets `lag` and is closed with \
-             4008; it goes on with `after=` the last `seq` that it saw. A partner gets its own: what it asked for, \
-             its holds, its invoices, and what becomes of them; an operator all of the tenant.",
+            "With `Upgrade: websocket` the connection becomes a WebSocket; with `Accept: text/event-stream` the answer does not end. \
+             Each message is a `StreamMessage`: `ready` first, then an `ev` for each record, or for each `batch` of them. By \
+             WebSocket `{\"op\":\"ping\"}` is answered with `pong`. A subscriber that is too slow gets `lag` and is closed, by \
+             WebSocket with 4008; it goes on with `after=`, or `Last-Event-ID`, the last `seq` that it saw. A partner gets its own: \
+             what it asked for, its holds, its invoices, and what becomes of them; a customer what is its own; an operator all of \
+             the tenant.",
         )
         .gives_as(101, ResponseBuilder::new().description("The connection is a WebSocket now."))
+        .gives_as(
+            200,
+            ResponseBuilder::new()
+                .description("An event source: each message is a `StreamMessage`, the id of an `ev` its position.")
+                .content("text/event-stream", Content::new(Some(messages))),
+        )
 }

@@ -439,6 +439,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         | Endpoint::Customers
         | Endpoint::Costs
         | Endpoint::Liability
+        | Endpoint::Events
         | Endpoint::TrialBalance => Vec::new(),
     };
     if matches!(

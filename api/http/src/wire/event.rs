@@ -16,6 +16,7 @@ use kembali_core::upkeep::is_upkeep;
 use kembali_core::wallet::WalletStatus;
 use kembali_core::{AliasKind, CustomerId, PartnerId, Seq, Unit};
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::history::Side;
@@ -296,21 +297,40 @@ impl Topics {
         Topic::ALL.map(Topic::name).join(", ")
     }
 
+    /// Returns a number that tells this choice from every other.
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
+
     const fn has(self, topic: Topic) -> bool {
         self.0 & (1 << topic as u16) != 0
     }
 }
 
-/// The public events of one record.
+/// The public events of one record, or of several where the subscriber asked for that.
+// For the document of the API: frames are made of events that are written already.
 #[derive(Serialize, ToSchema)]
 #[schema(as = EventFrame)]
 pub(crate) struct Frame<'a> {
     /// `ev`.
     op: &'static str,
-    /// The record's position; a stream resumes behind it.
+    /// The position of the last of these records; a stream resumes behind it.
     seq: u64,
     /// The events that are asked for, in the order in which they happened.
     events: Vec<CloudEvent<'a>>,
+}
+
+/// A page of history.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EventPage {
+    /// The events, the oldest first; those of one record are together.
+    #[schema(value_type = Vec<CloudEvent<'static>>)]
+    pub(crate) data: Box<RawValue>,
+    /// Where the next page starts; null once everything was looked at that the ledger has.
+    #[schema(required)]
+    pub(crate) next_cursor: Option<String>,
+    /// The position up to which everything was looked at: whoever asks again later goes on with `after=` this.
+    pub(crate) as_of: u64,
 }
 
 /// An event, as CloudEvents 1.0 has it.
@@ -658,8 +678,64 @@ pub fn render<'a>(
     seq: Seq,
     body: &'a Body,
     rules: impl Into<Rules<'a>>,
-    (audience, topics): (Audience, Topics),
+    asked: (Audience, Topics),
 ) -> Result<Option<String>, serde_json::Error> {
+    Ok(events_of(seq, body, rules, asked)?.map(|events| frame(seq, &events)))
+}
+
+/// Writes the frame that ends with the record at `seq`, of the events of one record or of several.
+pub(crate) fn frame(seq: Seq, events: &Events) -> String {
+    // The shape of `Frame`, whose events are written already.
+    format!(r#"{{"op":"ev","seq":{},"events":[{}]}}"#, seq.0, events.text)
+}
+
+/// Events that are written, one behind the other.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    /// JSON, with commas between them.
+    text: String,
+    count: usize,
+}
+
+impl Events {
+    pub(crate) const fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) const fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Appends those of a later record.
+    pub(crate) fn append(&mut self, later: &Events) {
+        if 0 < self.count {
+            self.text.push(',');
+        }
+        self.text.push_str(&later.text);
+        self.count += later.count;
+    }
+
+    /// Returns them as a JSON array.
+    ///
+    /// # Errors
+    ///
+    /// Never, as they were written.
+    pub(crate) fn into_array(self) -> Result<Box<RawValue>, serde_json::Error> {
+        RawValue::from_string(format!("[{}]", self.text))
+    }
+}
+
+/// Writes those events of one record that are public, for this audience and asked for. `None` when there are none.
+///
+/// # Errors
+///
+/// The writer failed.
+pub(crate) fn events_of<'a>(
+    seq: Seq,
+    body: &'a Body,
+    rules: impl Into<Rules<'a>>,
+    (audience, topics): (Audience, Topics),
+) -> Result<Option<Events>, serde_json::Error> {
     let rules = rules.into();
     let catalogue = rules.catalogue;
     let view = View { seq, body, rules, catalogue, names: Names { catalogue } };
@@ -667,11 +743,12 @@ pub fn render<'a>(
         let topic = Topic::of(event).filter(|topic| topics.has(*topic) && audience.has(body, event))?;
         Some(view.cloud_event(index, topic, event))
     });
-    let events: Vec<CloudEvent<'_>> = asked_for.flatten().collect();
-    if events.is_empty() {
-        return Ok(None);
+    let mut events: Option<Events> = None;
+    for event in asked_for.flatten() {
+        let text = serde_json::to_string(&event)?;
+        events.get_or_insert_default().append(&Events { text, count: 1 });
     }
-    serde_json::to_string(&Frame { op: "ev", seq: seq.0, events }).map(Some)
+    Ok(events)
 }
 
 struct View<'a> {

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::codes::Code;
+
 /// A message of the server that is no event.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "op", rename_all = "snake_case")]
@@ -35,6 +37,11 @@ pub(crate) enum ControlMessage {
 }
 
 impl ControlMessage {
+    /// Says what went wrong, and what to do about it.
+    pub(crate) const fn error(code: &Code) -> ControlMessage {
+        ControlMessage::Error { code: code.code, title: code.title, detail: code.remedy }
+    }
+
     /// Writes the message.
     pub(crate) fn to_text(&self) -> String {
         // Numbers and plain text are written without fail.

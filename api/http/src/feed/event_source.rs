@@ -1,0 +1,122 @@
+//! The event stream as an event source (Server-Sent Events): the messages of the WebSocket, in an answer that does not end.
+//!
+//! An `ev` has its position as its id, so whoever comes again with `Last-Event-ID` goes on there; an id with no message keeps a quiet
+//! connection open, and moves that position on. Nothing is queued: a record is read once the socket has taken what came before.
+
+use std::convert::Infallible;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use kembali_core::Seq;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::reader::Reader;
+use super::{Subscription, is_too_far, told};
+use crate::app::App;
+use crate::codes;
+use crate::config::Limits;
+use crate::wire::message::ControlMessage;
+
+/// How soon a browser comes again after the end, in milliseconds.
+const RETRY_MS: u32 = 1_000;
+
+/// Answers with what a subscription asks for, until its client leaves.
+pub(super) fn respond(
+    app: &App,
+    subscription: Subscription,
+    permits: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+) -> Response {
+    let Subscription { scope, topics, batch_max, after, head } = subscription;
+    let ready = ControlMessage::Ready { head: head.0, after: after.0, resume: "exact" };
+    let source = Source {
+        reader: Reader::new(app.engine.clone(), scope, topics, after),
+        batch_max,
+        limits: app.limits,
+        durable: app.engine.watch_durable(),
+        stopping: app.stopping.clone(),
+        first: Some(format!("retry: {RETRY_MS}\ndata: {}\n\n", ready.to_text())),
+        has_caught_up: false,
+        is_over: false,
+        _permits: permits,
+    };
+    let messages = stream::unfold(source, |mut source| async {
+        let text = source.next().await?;
+        Some((Ok::<_, Infallible>(Frame::data(Bytes::from(text))), source))
+    });
+    let mut response = Response::new(Body::new(StreamBody::new(messages)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    // Proxies that collect answers before they hand them on are asked not to.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+struct Source {
+    reader: Reader,
+    batch_max: u64,
+    limits: Limits,
+    durable: watch::Receiver<Seq>,
+    stopping: watch::Receiver<bool>,
+    /// What is said first.
+    first: Option<String>,
+    has_caught_up: bool,
+    /// What was said last is the last.
+    is_over: bool,
+    _permits: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+}
+
+impl Source {
+    /// Waits for what is to be said next; `None` is the end.
+    async fn next(&mut self) -> Option<String> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        if self.is_over {
+            return None;
+        }
+        let quiet_until = Instant::now() + self.limits.subscriber_ping_every;
+        loop {
+            let (head, position) = (*self.durable.borrow(), self.reader.position());
+            if *self.stopping.borrow() {
+                return None;
+            }
+            if let Some(code) = self.reader.ended() {
+                return Some(self.farewell(&ControlMessage::error(code)));
+            }
+            if head <= position {
+                self.has_caught_up = true;
+                tokio::select! {
+                    biased;
+                    () = told(&mut self.stopping, |stopping| *stopping) => return None,
+                    () = told(&mut self.durable, |head| position < *head) => (),
+                    () = sleep_until(quiet_until) => return Some(format!("id: {}\n\n", position.0)),
+                }
+                continue;
+            }
+            if self.has_caught_up && is_too_far(position, head, self.limits) {
+                return Some(self.farewell(&ControlMessage::Lag { resume_after: position.0 }));
+            }
+            match self.reader.frame(head, self.batch_max).await {
+                Ok(Some(frame)) => return Some(format!("id: {}\ndata: {frame}\n\n", self.reader.position().0)),
+                // Much that is somebody else's: the client is to notice that it goes on, and others get their turn.
+                Ok(None) if quiet_until <= Instant::now() => {
+                    return Some(format!("id: {}\n\n", self.reader.position().0));
+                }
+                Ok(None) => tokio::task::yield_now().await,
+                Err(_) => return Some(self.farewell(&ControlMessage::error(&codes::INTERNAL))),
+            }
+        }
+    }
+
+    /// Says the last message.
+    fn farewell(&mut self, message: &ControlMessage) -> String {
+        self.is_over = true;
+        format!("data: {}\n\n", message.to_text())
+    }
+}

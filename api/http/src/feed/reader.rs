@@ -1,0 +1,146 @@
+//! A way through the ledger: record by record, whatever of them is for whoever looks. Knows no connection.
+
+use kembali_core::{Seq, TenantId};
+use kembali_engine::{Caller, Engine};
+
+use crate::auth::{CustomerCaller, Identity};
+use crate::codes::{self, Code};
+use crate::people::tokens::Bearer;
+use crate::problem::Problem;
+use crate::wire::event::{Audience, Events, Topics, events_of, frame};
+use crate::wire::result::Rules;
+
+/// Records that are read at one go, although none of them may be for whoever looks.
+pub(super) const RECORDS_PER_TURN: u32 = 64;
+/// A batch is closed once it has so many bytes.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Whose records somebody may see.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Scope {
+    Partner(Caller),
+    Customer(CustomerCaller),
+    /// All of a tenant's, for whoever holds the server's token or a token of an operator's session.
+    Tenant(TenantId, Option<Bearer>),
+}
+
+impl Scope {
+    /// Finds what a caller may see, of the tenant that the request is about.
+    ///
+    /// # Errors
+    ///
+    /// 401 for nobody.
+    pub(super) fn of(identity: Identity, tenant: TenantId) -> Result<Scope, Problem> {
+        match identity {
+            Identity::Partner(caller) => Ok(Scope::Partner(caller)),
+            Identity::Customer(caller) => Ok(Scope::Customer(caller)),
+            Identity::Operator(operator) => Ok(Scope::Tenant(tenant, operator.bearer)),
+            Identity::Nobody => Err(Problem::new(&codes::CREDENTIALS_MISSING)),
+        }
+    }
+
+    const fn tenant(self) -> TenantId {
+        match self {
+            Scope::Tenant(tenant, _) => tenant,
+            Scope::Customer(caller) => caller.tenant,
+            Scope::Partner(caller) => caller.tenant,
+        }
+    }
+
+    const fn audience(self) -> Audience {
+        match self {
+            Scope::Tenant(..) => Audience::Operators,
+            Scope::Customer(caller) => Audience::Customer(caller.customer),
+            Scope::Partner(caller) => Audience::Partner(caller.partner),
+        }
+    }
+
+    /// Finds why somebody who was let in may see nothing any more: a partner that was suspended since, or whose key was revoked,
+    /// and a person whose session is over.
+    pub(super) fn ended(self, engine: &Engine) -> Option<&'static Code> {
+        let bearer = match self {
+            Scope::Partner(caller) => return (!engine.is_admitted(caller)).then_some(&codes::API_KEY_UNKNOWN),
+            Scope::Tenant(_, None) => return None,
+            Scope::Customer(caller) => caller.bearer,
+            Scope::Tenant(_, Some(bearer)) => bearer,
+        };
+        // An access token is over soon; the session that it is of goes on.
+        (!bearer.is_open(engine)).then_some(&codes::TOKEN_INVALID)
+    }
+}
+
+/// A record that is durable cannot be read or written down. The operator is told already.
+#[derive(Debug)]
+pub(super) struct Unreadable;
+
+/// Reads on from a position.
+#[derive(Debug)]
+pub(super) struct Reader {
+    engine: Engine,
+    scope: Scope,
+    topics: Topics,
+    position: Seq,
+}
+
+impl Reader {
+    pub(super) const fn new(engine: Engine, scope: Scope, topics: Topics, after: Seq) -> Reader {
+        Reader { engine, scope, topics, position: after }
+    }
+
+    /// Returns the position of the last record that was read.
+    pub(super) const fn position(&self) -> Seq {
+        self.position
+    }
+
+    /// Finds why whoever looks may not any more.
+    pub(super) fn ended(&self) -> Option<&'static Code> {
+        self.scope.ended(&self.engine)
+    }
+
+    /// Reads the next record, which must be durable, and returns what of it is to be seen.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`]; then nothing was read.
+    pub(super) async fn read(&mut self) -> Result<Option<Events>, Unreadable> {
+        let seq = Seq(self.position.0 + 1);
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::error!(%error, seq = seq.0, "a record cannot be sent");
+            Unreadable
+        };
+        let found = self.engine.record(seq).await.map_err(|error| failed(&error))?;
+        let (record, catalogue) = found.ok_or_else(|| failed(&"a durable record is not there"))?;
+        let body = &record.body;
+        let events = if body.tenant == self.scope.tenant() {
+            let former = self.engine.former_rules(body);
+            let rules = Rules { catalogue: &catalogue, former: &former };
+            events_of(seq, body, rules, (self.scope.audience(), self.topics)).map_err(|error| failed(&error))?
+        } else {
+            None
+        };
+        self.position = seq;
+        Ok(events)
+    }
+
+    /// Reads on towards `head`, and returns a frame of what up to `batch_max` records have to be seen; `None` where none of those that
+    /// were read at this go has anything.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`].
+    pub(super) async fn frame(&mut self, head: Seq, batch_max: u64) -> Result<Option<String>, Unreadable> {
+        let (mut events, mut records) = (Events::default(), 0);
+        let mut last = self.position;
+        for _ in 0..RECORDS_PER_TURN.max(u32::try_from(batch_max).unwrap_or(u32::MAX)) {
+            if let Some(own) = self.read().await? {
+                events.append(&own);
+                last = self.position;
+                records += 1;
+            }
+            if batch_max <= records || head <= self.position || BATCH_BYTES <= events.bytes() {
+                break;
+            }
+        }
+        Ok((0 < records).then(|| frame(last, &events)))
+    }
+}
