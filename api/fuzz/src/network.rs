@@ -155,19 +155,23 @@ impl Door {
         self.send_as(*who, &with_body(head, body.as_bytes()));
     }
 
-    /// Frames of WebSocket: the first byte says whether to notices (`b`) or to the event stream.
+    /// Frames of WebSocket: the first byte says whether to notices (`b`), to where purchases are taken (`c`), or to the event stream.
     ///
     /// # Panics
     ///
     /// If the server fails.
     pub fn websocket(&self, data: &[u8]) {
         let Some((which, frames)) = data.split_first() else { return };
-        let path = if *which == b'b' { "/socket.io/?EIO=4&transport=websocket" } else { "/v1/stream?tenant=journey" };
+        let (path, who) = match which {
+            b'b' => ("/socket.io/?EIO=4&transport=websocket", b'b'),
+            b'c' => ("/v1/purchases/stream", b'c'),
+            _ => ("/v1/stream?tenant=journey", b'b'),
+        };
         let head = format!(
             "GET {path} HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n\n"
         );
-        self.send_as(b'b', &[head.as_bytes(), frames].concat());
+        self.send_as(who, &[head.as_bytes(), frames].concat());
     }
 }
 

@@ -21,11 +21,11 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::body::read_raw;
 use crate::config::SMALL_BYTES_MAX;
-use crate::feed::Switch;
 use crate::people::sessions::Peer;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::service::dispatch;
+use crate::websocket::Switch;
 
 /// An answer that is under way.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = hyper::Response<Bytes>> + Send + 'a>>;

@@ -169,7 +169,9 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
     let put = MethodFilter::PUT;
     Some(match endpoint {
         // Served before the router is asked.
-        Endpoint::BookPurchases | Endpoint::Health | Endpoint::Ready | Endpoint::Stream => return None,
+        Endpoint::BookPurchases | Endpoint::Health | Endpoint::Ready | Endpoint::Stream | Endpoint::IngestSocket => {
+            return None;
+        }
         Endpoint::Problem => get(reads::problem_page),
         Endpoint::OpenApi => get(openapi::show),
         Endpoint::Docs => get(docs::page),

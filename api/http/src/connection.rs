@@ -27,10 +27,10 @@ use tokio::time::{Instant, interval, timeout};
 use tokio_io_timeout::TimeoutStream;
 
 use crate::app::App;
-use crate::feed::Switch;
 use crate::people::sessions::Peer;
 use crate::service::serve;
 use crate::tls::{Tls, is_http_2};
+use crate::websocket::Switch;
 
 /// Requests that a connection of HTTP/2 may have under way at one time.
 const STREAMS_MAX: u32 = 32;
@@ -134,9 +134,9 @@ async fn http_1(
         tracing::debug!(%error, "a connection ended");
         return;
     }
-    // It is no HTTP any more: the task goes on as the subscriber's, so that it counts and stops like any other.
-    if let Some(subscriber) = switch.take() {
-        subscriber.run(stopping).await;
+    // It is no HTTP any more: the task goes on as the session's, so that it counts and stops like any other.
+    if let Some(session) = switch.take() {
+        session(stopping).await;
     }
 }
 

@@ -36,6 +36,7 @@ mod service;
 pub mod signature;
 mod snapshots;
 mod tls;
+mod websocket;
 mod what_if;
 pub mod wire;
 

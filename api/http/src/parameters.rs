@@ -221,6 +221,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::ChangePassword
         | Endpoint::Me
         | Endpoint::PublicKeys
+        | Endpoint::IngestSocket
         | Endpoint::RotateSigningKey => &[],
         Endpoint::Logout => &[EVERYWHERE],
         Endpoint::FindAccount => &[TENANT, USERNAME],

@@ -214,6 +214,8 @@ pub enum Endpoint {
     Audit,
     /// Archives what is durable and takes a snapshot of it.
     PostSnapshot,
+    /// Books purchases that come by WebSocket.
+    IngestSocket,
     /// Sends events as they happen, by WebSocket or as an event source.
     Stream,
     /// Shows events of history, page by page.
@@ -287,6 +289,8 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/customers/{id}/statement", CustomerOrOperator, Endpoint::Statement),
     route(Method::GET, "/v1/customers/{id}/export", CustomerOrOperator, Endpoint::ExportCustomer),
     route(Method::POST, "/v1/customers/{id}/erase", Admin, Endpoint::EraseCustomer),
+    // Before the ids: `stream` is none.
+    route(Method::GET, "/v1/purchases/stream", Partner, Endpoint::IngestSocket),
     route(Method::GET, "/v1/purchases/{id}", Anyone, Endpoint::Purchase),
     route(Method::GET, "/v1/purchases/{id}/explain", Operator, Endpoint::ExplainPurchase),
     route(Method::GET, "/v1/promos", PartnerOrOperator, Endpoint::Promos),

@@ -16,13 +16,14 @@ use crate::app::App;
 use crate::auth::Identity;
 use crate::codes::{self, Code};
 use crate::connection::Origin;
-use crate::feed::{self, Switch};
+use crate::feed;
 use crate::ingest;
 use crate::partner_gate::{Rate, until_sent};
 use crate::problem::Problem;
 use crate::reads::Json;
 use crate::request_id::{self, RequestId};
 use crate::routes::{self, Endpoint, Found, Role};
+use crate::websocket::Switch;
 use crate::wire::health::{Health, Status};
 
 /// Serves one request.
@@ -94,7 +95,10 @@ pub(crate) async fn dispatch(
         (Endpoint::BookPurchases, Identity::Partner(caller)) => {
             ingest::purchases(app, caller, request, request_id).await?
         }
-        (Endpoint::BookPurchases, _) => return Err(Problem::new(&codes::ROLE_INSUFFICIENT)),
+        (Endpoint::IngestSocket, Identity::Partner(caller)) => {
+            return ingest::socket(app, caller, request, switch, (request_id, permit));
+        }
+        (Endpoint::BookPurchases | Endpoint::IngestSocket, _) => return Err(Problem::new(&codes::ROLE_INSUFFICIENT)),
         // A subscriber is under way for as long as it lives.
         (Endpoint::Stream, identity) => return feed::open(app, identity, request, switch, permit).await,
         (Endpoint::Health, _) => health(Status::Ok),

@@ -226,7 +226,7 @@ async fn every_operation_answers_as_described() {
     let partner = json!({ "slug": "baker", "name": "The Baker" });
 
     // Booking is above; the stream's messages are checked by its own tests.
-    let mut seen = BTreeSet::from([("/v1/purchases", "post"), ("/v1/stream", "get")]);
+    let mut seen = BTreeSet::from([("/v1/purchases", "post"), ("/v1/stream", "get"), ("/v1/purchases/stream", "get")]);
     assert_eq!(harness.post(&purchase("P-refunded", 200_000, 1, 30)).await.status, 201);
     for (dry_run, status) in [("?dry_run=true", 200), ("", 201), ("", 201)] {
         let body = json!({ "origin_id": "P-refunded", "refund_id": "R-1", "amount": 120_000 }).to_string();

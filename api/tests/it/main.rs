@@ -21,4 +21,5 @@ mod program;
 mod refused_files;
 mod signed;
 mod slice;
+mod subscribers;
 mod what_if;

@@ -37,7 +37,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("socketioxide", &["kembali-adapters"]),
     // The program's tests alone, beside the adapter.
     ("rdkafka", &["kembali-adapters", "kembali-api"]),
-    ("tokio-tungstenite", &["kembali-http"]),
+    // The program's tests alone, beside the server.
+    ("tokio-tungstenite", &["kembali-http", "kembali-api"]),
     ("utoipa", &["kembali-http"]),
     ("criterion", &["kembali-benches"]),
 ];

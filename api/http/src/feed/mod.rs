@@ -20,18 +20,18 @@
 //! **Bounds.** Nothing is queued for a subscriber: its task reads one record or one batch, writes it and waits for the socket. One
 //! that falls too far behind, or takes nothing for too long, is told and closed; ingest never waits for it.
 //!
-//! Files: [`reader`] (the ledger, record by record), [`handshake`] (RFC 6455), `subscriber` (one WebSocket), `event_source`, `page`.
+//! Files: [`reader`] (the ledger, record by record), `subscriber` (one WebSocket), `event_source`, `page`.
 
 mod event_source;
-mod handshake;
 mod page;
 mod reader;
 mod subscriber;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
+use futures_util::FutureExt as _;
 use hyper::header::{ACCEPT, HeaderMap, UPGRADE};
 use hyper::{Method, Request};
 use kembali_core::Seq;
@@ -48,22 +48,8 @@ use crate::parameters::{self, BATCH_MAX};
 use crate::problem::Problem;
 use crate::query::{Query, invalid};
 use crate::routes::Endpoint;
+use crate::websocket::{self, Switch};
 use crate::wire::event::Topics;
-
-/// Where a request leaves the subscriber that its connection turns into.
-#[derive(Default)]
-pub(crate) struct Switch(Mutex<Option<Subscriber>>);
-
-impl Switch {
-    fn put(&self, subscriber: Subscriber) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(subscriber);
-    }
-
-    /// Takes the subscriber, once HTTP is over.
-    pub(crate) fn take(&self) -> Option<Subscriber> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
 
 /// What a subscriber asked for.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +70,7 @@ pub(crate) async fn open(
     switch: &Switch,
     of_partner: Option<OwnedSemaphorePermit>,
 ) -> Result<Response, Problem> {
-    let accepted = if is_for_event_source(&request) { None } else { Some(handshake::accept(&request)?) };
+    let accepted = if is_for_event_source(&request) { None } else { Some(websocket::accept(&request)?) };
     let query = Query::parse(request.uri(), parameters::of(Endpoint::Stream))?;
     let after = match last_event_id(request.headers())? {
         // A browser that comes again asks with the address that it had at first.
@@ -109,7 +95,8 @@ pub(crate) async fn open(
     let permits = (permit, of_partner);
     let Some(response) = accepted else { return Ok(event_source::respond(app, subscription, permits)) };
     let upgrade = hyper::upgrade::on(&mut request);
-    switch.put(Subscriber::new(app.engine.clone(), app.limits, subscription, upgrade, permits));
+    let subscriber = Subscriber::new(app.engine.clone(), app.limits, subscription, upgrade, permits);
+    switch.put(Box::new(|stopping| subscriber.run(stopping).boxed()));
     Ok(response)
 }
 

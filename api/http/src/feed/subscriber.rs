@@ -5,24 +5,22 @@
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use hyper::upgrade::OnUpgrade;
 use kembali_core::Seq;
 use kembali_engine::Engine;
 use serde::Deserialize;
-use tokio::io::{AsyncWriteExt as _, copy, sink};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::reader::{Reader, Unreadable};
 use super::{Subscription, is_too_far, told};
 use crate::codes;
 use crate::config::Limits;
+use crate::websocket::{Socket, close, opened};
 use crate::wire::message::ControlMessage;
 
 /// Bytes that a message of a client may have.
@@ -56,20 +54,7 @@ impl Subscriber {
     /// Serves until the client leaves, falls behind, or the server stops.
     pub(crate) async fn run(self, stopping: watch::Receiver<bool>) {
         let Subscriber { engine, limits, subscription, upgrade, _permits } = self;
-        let upgraded = match upgrade.await {
-            Ok(upgraded) => upgraded,
-            Err(error) => {
-                tracing::debug!(%error, "an upgrade failed");
-                return;
-            }
-        };
-        let config = WebSocketConfig::default()
-            .read_buffer_size(INCOMING_BYTES_MAX)
-            .write_buffer_size(0)
-            .max_write_buffer_size(OUTGOING_BYTES_MAX)
-            .max_message_size(Some(INCOMING_BYTES_MAX))
-            .max_frame_size(Some(INCOMING_BYTES_MAX));
-        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+        let Some(socket) = opened(upgrade, INCOMING_BYTES_MAX, OUTGOING_BYTES_MAX).await else { return };
         let durable = engine.watch_durable();
         let Subscription { scope, topics, after, .. } = subscription;
         let session = Session {
@@ -134,7 +119,7 @@ enum Next {
 }
 
 struct Session {
-    socket: WebSocketStream<TokioIo<Upgraded>>,
+    socket: Socket,
     /// Everything up to its position that is for this subscriber is written, or waits in the socket's buffer.
     reader: Reader,
     limits: Limits,
@@ -275,19 +260,8 @@ impl Session {
             End::Broken(code, reason) => (Some(*code), (*reason).to_owned()),
             End::Failed => (Some(CloseCode::Error), "internal".to_owned()),
         };
-        if let Some(code) = code {
-            self.socket.close(Some(CloseFrame { code, reason: reason.into() })).await?;
-        }
-        // Until the client's close frame has come and both are answered.
-        while self.socket.next().await.transpose()?.is_some() {}
-        let connection = self.socket.get_mut();
-        connection.shutdown().await?;
-        if matches!(end, End::Broken(..)) {
-            // What is left of the fault is read: a socket that is closed with something unread in it takes back what
-            // the client has not read either.
-            copy(connection, &mut sink()).await?;
-        }
-        Ok(())
+        let frame = code.map(|code| CloseFrame { code, reason: reason.into() });
+        close(&mut self.socket, frame, matches!(end, End::Broken(..))).await
     }
 }
 

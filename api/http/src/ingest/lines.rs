@@ -32,8 +32,6 @@ pub(super) enum StreamFault {
     Damaged(#[source] io::Error),
     #[error("more than {BLANK_BYTES_MAX} bytes of blank lines follow each other")]
     TooBlank,
-    #[error("the API key was revoked")]
-    KeyRevoked,
 }
 
 /// Whole lines that arrived together, without the empty ones.

@@ -1,9 +1,12 @@
 //! `POST /v1/purchases`: one purchase, or a stream of them. The only route that is busy.
 //!
-//! [`single`] answers one; [`lines`] cuts a stream into chunks, [`stream`] books them and answers in order.
+//! [`single`] answers one; [`lines`] cuts a stream into chunks, and [`stream`] puts their answers together; [`socket`] does both for
+//! `GET /v1/purchases/stream`, a WebSocket. In between [`pipeline`] books chunks in order.
 
 mod lines;
+mod pipeline;
 mod single;
+mod socket;
 mod stream;
 
 use axum::body::Body;
@@ -11,6 +14,7 @@ use axum::response::Response;
 use hyper::Request;
 use kembali_engine::{Booking, Caller, Engine};
 
+pub(crate) use self::socket::open as socket;
 use crate::app::App;
 use crate::body::{Media, media_of, unpacker_of};
 use crate::codes;

@@ -18,7 +18,7 @@ use crate::wire::export::ExportLine;
 use crate::wire::health::Health;
 use crate::wire::hold::{HoldSettlement, NewHold};
 use crate::wire::invoice::{NewInvoice, NewPayment};
-use crate::wire::message::ControlMessage;
+use crate::wire::message::{ControlMessage, IngestReady};
 use crate::wire::operation::{
     NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewReason, NewRedemption, NewWallet, Nothing, OperationResult,
     OperationUnchanged, WalletPatch,
@@ -453,6 +453,17 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .gives(schemas.reply(reads::reports::trial_balance)),
         Endpoint::WhatIf => what_if(schemas),
         Endpoint::Stream => stream(schemas),
+        Endpoint::IngestSocket => {
+            schemas.of::<IngestReady>();
+            Outline::new("openIngest", PURCHASES, "Book purchases that come by WebSocket")
+                .says(
+                    "`IngestReady` comes first. Each text message of the client is a purchase, or an array of up to 1,000, and is \
+                     answered by one message in the same order as soon as it is durable: what a stream answers to a line, or an array \
+                     of that. What was not answered when the connection ends is sent again, and booked once. A key with a secret signs \
+                     the handshake.",
+                )
+                .gives_as(101, ResponseBuilder::new().description("The connection is a WebSocket now."))
+        }
         Endpoint::Events => Outline::new("listEvents", STREAM, "Show events of history, the oldest first")
             .says(
                 "What the event stream sends as it happens. A page looks through a bounded part of the ledger, so it may have no \

@@ -385,6 +385,13 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             &codes::METHOD_NOT_ALLOWED,
             &codes::OVERLOADED,
         ],
+        Endpoint::IngestSocket => vec![
+            &codes::QUERY_INVALID,
+            &codes::WEBSOCKET_HANDSHAKE_INVALID,
+            &codes::UPGRADE_REQUIRED,
+            &codes::WEBSOCKET_VERSION_UNSUPPORTED,
+            &codes::METHOD_NOT_ALLOWED,
+        ],
         Endpoint::Ready => vec![&codes::CLOCK_OFF],
         Endpoint::Register => vec![
             &codes::QUERY_INVALID,

@@ -5,6 +5,23 @@ use utoipa::ToSchema;
 
 use crate::codes::Code;
 
+/// What comes first where purchases are sent by WebSocket.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct IngestReady {
+    /// `ready`.
+    pub(crate) op: &'static str,
+    /// About how many bytes of purchases may be under way: more are not read before some of them are answered.
+    pub(crate) window: usize,
+}
+
+impl IngestReady {
+    /// Writes the message.
+    pub(crate) fn to_text(&self) -> String {
+        // Numbers and plain text are written without fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 /// A message of the server that is no event.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "op", rename_all = "snake_case")]

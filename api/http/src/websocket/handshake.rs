@@ -17,7 +17,7 @@ use crate::problem::Problem;
 /// # Errors
 ///
 /// 426 when no WebSocket, or another version of it, is asked for; 400 and 405 when it is asked for wrongly.
-pub(super) fn accept(request: &Request<Body>) -> Result<Response<Body>, Problem> {
+pub(crate) fn accept(request: &Request<Body>) -> Result<Response<Body>, Problem> {
     let invalid = |detail: &'static str| Problem::new(&codes::WEBSOCKET_HANDSHAKE_INVALID).detail(detail);
     let headers = request.headers();
     if *request.method() != Method::GET {
