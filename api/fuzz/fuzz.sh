@@ -14,8 +14,9 @@ tools=$root/target/tools
     cargo install cargo-fuzz --version "$version" --locked --root "$tools" --quiet
 # Linking over the borders of crates takes long, and helps no fuzzer.
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=0
-# A ledger in memory is synced at once. Everything that a run writes is in one folder.
-work=$(mktemp -d -p "$([[ -w /dev/shm ]] && echo /dev/shm || echo "${TMPDIR:-/tmp}")")
+# A ledger in memory is synced at once, where there is room for one. Everything that a run writes is in one folder.
+room=$(df --output=avail -m /dev/shm 2>/dev/null | tail -n 1 || true)
+work=$(mktemp -d -p "$( ((${room:-0} > 2000)) && echo /dev/shm || echo "${TMPDIR:-/tmp}")")
 trap 'rm -rf "$work"' EXIT
 
 fuzz() {
@@ -38,6 +39,7 @@ for target in "${targets[@]}"; do
     if [[ ${KEEP:-} == 1 ]]; then
         mkdir -p "$work/kept/$target" corpus
         fuzz run "$target" "$work/kept/$target" "$work/corpus/$target" -- -merge=1 >"$log" 2>&1 || { tail -n 20 "$log"; exit 1; }
-        tar -C "$work/kept/$target" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf - . | gzip -9n >"corpus/$target.tar.gz"
+        tar -C "$work/kept/$target" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf - . | gzip -9n >"$work/packed"
+        mv "$work/packed" "corpus/$target.tar.gz"
     fi
 done

@@ -1,7 +1,7 @@
 //! What comes from strangers, through the door that they use: a server of its own on a loopback socket, with everything turned on.
 //!
 //! A panic anywhere in the server ends the process, and so does an answer that says that the server failed. Requests change the
-//! ledger that later ones meet; what was found is tried first on a fresh one when it is replayed.
+//! ledger that later ones meet.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -117,7 +117,9 @@ impl Door {
                 let (head, body) = (&bytes[..=head], &bytes[head + 2..]);
                 self.send_as(*who, &[head, length(body).as_bytes(), body].concat());
             }
-            None => self.send_as(*who, bytes),
+            None => {
+                self.send_as(*who, bytes);
+            }
         }
     }
 
@@ -140,7 +142,7 @@ impl Door {
     /// If the server fails.
     pub fn lines(&self, data: &[u8]) {
         let head = "POST /v1/purchases HTTP/1.1\nHost: a\nContent-Type: application/x-ndjson\n";
-        self.send_as(b'c', &with_body(head, data));
+        check_within(&self.send_as(b'c', &with_body(head, data)));
     }
 
     /// A document in GraphQL: the first byte says whose it is.
@@ -171,7 +173,15 @@ impl Door {
             "GET {path} HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n\n"
         );
-        self.send_as(who, &[head.as_bytes(), frames].concat());
+        check_within(&self.send_as(who, &[head.as_bytes(), frames].concat()));
+    }
+}
+
+/// Checks what an answer says behind its status: a line, a message or the close of a WebSocket may say that the server failed.
+fn check_within(answer: &[u8]) {
+    for text in [&br#""code":"internal""#[..], b"\x03\xf3internal"] {
+        let says = answer.windows(text.len()).any(|own| own == text);
+        assert!(!says, "the server failed: {}", String::from_utf8_lossy(answer));
     }
 }
 
@@ -260,13 +270,14 @@ impl Door {
         callers
     }
 
-    /// Sends a request as a caller.
-    fn send_as(&self, who: u8, bytes: &[u8]) {
+    /// Sends a request as a caller, and returns what comes back.
+    fn send_as(&self, who: u8, bytes: &[u8]) -> Vec<u8> {
         let line = bytes.iter().position(|own| *own == b'\n').map_or(bytes.len(), |at| at + 1);
         let caller = &self.callers[usize::from(who.wrapping_sub(b'a')) % self.callers.len()];
         let answer = self.exchange(&[&bytes[..line], caller.as_bytes(), &bytes[line..]].concat(), Some(ANSWER_MAX));
         let failed = answer.starts_with(b"HTTP/1.1 5") && !answer.starts_with(b"HTTP/1.1 503");
         assert!(!failed, "the server failed: {}", String::from_utf8_lossy(&answer));
+        answer
     }
 
     /// Sends all of it, and returns what comes back until the server has said everything, or for so long.
@@ -305,7 +316,12 @@ fn config() -> ServerConfig {
     // What nobody waits for any more is ended soon.
     let limits = &mut config.limits;
     limits.min_seq_wait_max = Duration::from_millis(10);
-    for limit in [&mut limits.head_time_max, &mut limits.body_time_max, &mut limits.stream_idle_max] {
+    for limit in [
+        &mut limits.head_time_max,
+        &mut limits.body_time_max,
+        &mut limits.stream_idle_max,
+        &mut limits.subscriber_ping_every,
+    ] {
         *limit = Duration::from_secs(1);
     }
     config

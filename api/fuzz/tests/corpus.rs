@@ -12,8 +12,9 @@ use kembali_fuzz::stored;
 fn replay(target: &str, try_one: impl Fn(&[u8])) {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut tried = 0;
-    if let Ok(seeds) = fs::read_dir(own.join("seeds").join(target)) {
-        for seed in seeds {
+    let seeds = own.join("seeds").join(target);
+    if seeds.exists() {
+        for seed in fs::read_dir(seeds).expect("the seeds are read") {
             try_one(&fs::read(seed.expect("a seed").path()).expect("a seed is read"));
             tried += 1;
         }

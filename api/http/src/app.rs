@@ -32,6 +32,8 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     /// True once the server stops: what would go on for ever ends then.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// Room for pages of history that are being read: each looks through much that may be archived, and customers may ask.
+    pub(crate) pages: Arc<Semaphore>,
     /// Room for subscribers of the event stream.
     pub(crate) subscribers: Arc<Semaphore>,
     /// Accounts, log-ins and tokens.

@@ -151,7 +151,7 @@ async fn http_2(
     let service = service_fn(|request: Request<Incoming>| {
         let (shared, under_way) = (Arc::clone(&shared), UnderWay::of(&activity));
         async move {
-            // A connection of HTTP/2 is switched to nothing else: who asks for the event stream is told so.
+            // A connection of HTTP/2 is switched to nothing else: who asks for a WebSocket is told so.
             let request = request.map(|body| Lingering(Some(body)));
             let response = serve(&shared.app, &shared.router, (&Switch::default(), origin), request).await;
             Ok::<_, Infallible>(response.map(|body| Watched { body, under_way }))

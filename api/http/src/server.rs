@@ -22,6 +22,8 @@ use crate::replays::Replays;
 
 /// How long to wait after the system refused a connection for want of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Pages of history that are read at one time.
+const PAGES_MAX: usize = 8;
 /// The server is crowded once it has fewer places left than one in so many.
 const CROWDED_PART: usize = 4;
 /// How many times faster a connection must say something then.
@@ -95,6 +97,7 @@ impl Server {
             operator_token: config.operator_token.map(Arc::new),
             limits: config.limits,
             subscribers: Arc::new(Semaphore::new(config.limits.subscribers_max)),
+            pages: Arc::new(Semaphore::new(PAGES_MAX)),
             part_change: Arc::default(),
         };
         let (router, tls) = (router(app.clone()), config.tls);

@@ -123,7 +123,7 @@ async fn an_event_source_tells_what_a_websocket_tells() {
     let harness = Harness::start().await;
     let mut early = Source::operator(&harness, "after=0", "").await;
     let ready = json!({ "op": "ready", "head": 1, "after": 0, "resume": "exact" });
-    assert_eq!(early.block().await.unwrap(), (None, Some(ready)));
+    assert_eq!(early.block().await.unwrap(), (Some(0), Some(ready)));
     let middle = book(&harness, "A", 1..=14).await;
     let last = book(&harness, "B", 1..=14).await;
     let frames = by_websocket(&harness, "", last).await;
@@ -135,6 +135,9 @@ async fn an_event_source_tells_what_a_websocket_tells() {
     assert!(later.len() < all.len());
     assert_eq!(later, all[all.len() - later.len()..]);
     assert_eq!(later[0]["sequence"], format!("{:020}", middle + 1));
+    // Whoever was cut off before the first record has the position of `ready`.
+    let (id, _) = Source::operator(&harness, "", "").await.block().await.unwrap();
+    assert_eq!(id, Some(last));
     // From now on, without either.
     let mut from_now_on = Source::operator(&harness, "topics=purchase.*", "").await;
     assert_eq!(from_now_on.block().await.unwrap().1.unwrap()["after"], last);
@@ -233,6 +236,31 @@ async fn whoever_may_look_no_more_is_told_and_so_is_who_is_too_slow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_left_gives_the_place_back() {
+    let limits = Limits { subscribers_max: 1, subscriber_ping_every: Duration::from_millis(10), ..Limits::default() };
+    let harness = Harness::start_with(|config| config.limits = limits).await;
+    let authorization = format!("Authorization: Bearer {TOKEN}\r\n");
+    let knock = async || {
+        let mut stream = TcpStream::connect(harness.address).await.unwrap();
+        let head = format!(
+            "GET /v1/stream?tenant=journey HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n{authorization}\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).await.unwrap();
+        (String::from_utf8_lossy(&start).into_owned(), stream)
+    };
+    let (first, stream) = knock().await;
+    assert_eq!(first, "HTTP/1.1 200");
+    assert_eq!(knock().await.0, "HTTP/1.1 503");
+    drop(stream);
+    while knock().await.0 != "HTTP/1.1 200" {
+        tokio::task::yield_now().await;
+    }
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_a_problem() {
     let harness = Harness::start().await;
     let check = async |method: &str, query: &str, headers: &str| {
@@ -245,7 +273,12 @@ async fn what_is_wrong_is_a_problem() {
     };
     let accept = "Accept: text/html, text/event-stream;q=0.9\r\n";
     let own = format!("X-Api-Key: {KEY}\r\n");
-    assert_eq!(check("GET", "", &own).await, "426 upgrade_required -");
+    for other in ["", "Accept: text/event-stream;q=0\r\n", "Accept: text/html\r\n"] {
+        assert_eq!(check("GET", "", &format!("{own}{other}")).await, "426 upgrade_required -", "{other}");
+    }
+    // Which media it takes is written in any case, and another protocol that is offered is no WebSocket.
+    let offers = "Accept: Text/Event-Stream\r\nUpgrade: h2c\r\n";
+    assert_eq!(check("GET", "after=99", &format!("{own}{offers}")).await, "409 after_ahead -");
     assert_eq!(check("GET", "", accept).await, "401 credentials_missing -");
     for (query, more, expected) in [
         ("after=x", "", "400 query_invalid -"),
@@ -255,6 +288,8 @@ async fn what_is_wrong_is_a_problem() {
         ("topics=nothing", "", "400 query_invalid -"),
         ("tenant=other", "", "404 tenant_not_found -"),
         ("", "Last-Event-ID: x\r\n", "400 query_invalid -"),
+        ("", "Last-Event-ID: +1\r\n", "400 query_invalid -"),
+        ("after=x", "Last-Event-ID: 1\r\n", "400 query_invalid -"),
         ("after=0", "Last-Event-ID: 99\r\n", "409 after_ahead -"),
     ] {
         assert_eq!(check("GET", query, &format!("{own}{accept}{more}")).await, expected, "{query} {more}");
@@ -293,6 +328,8 @@ async fn history_comes_page_by_page() {
     let next = tiers["next_cursor"].as_str().unwrap();
     let other = harness.get(&format!("/v1/events?tenant=journey&topics=wallet.entry&cursor={next}")).await;
     assert_eq!(other.problem(), "400 cursor_invalid -");
+    let both = harness.get(&format!("/v1/events?tenant=journey&after=1&topics=tier.changed&cursor={next}")).await;
+    assert_eq!(both.problem(), "400 query_invalid -");
     let ahead = harness.get(&format!("/v1/events?tenant=journey&after={}", last + 1)).await;
     assert_eq!(ahead.problem(), "409 after_ahead -");
     harness.stop().await;

@@ -1,9 +1,11 @@
 //! The event stream as an event source (Server-Sent Events): the messages of the WebSocket, in an answer that does not end.
 //!
 //! An `ev` has its position as its id, so whoever comes again with `Last-Event-ID` goes on there; an id with no message keeps a quiet
-//! connection open, and moves that position on. Nothing is queued: a record is read once the socket has taken what came before.
+//! connection open, moves that position on, and is how it is noticed that a client has left: so it comes soon. Nothing is queued here:
+//! a message is made once the connection takes one, which keeps a few hundred KiB of them at most.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -23,8 +25,10 @@ use crate::codes;
 use crate::config::Limits;
 use crate::wire::message::ControlMessage;
 
-/// How soon a browser comes again after the end, in milliseconds.
+/// How soon a client comes again after the end, in milliseconds.
 const RETRY_MS: u32 = 1_000;
+/// How long nothing may be said. A client that has left is noticed by the second time that something is, and keeps a place until then.
+const QUIET_MAX: Duration = Duration::from_secs(5);
 
 /// Answers with what a subscription asks for, until its client leaves.
 pub(super) fn respond(
@@ -40,7 +44,8 @@ pub(super) fn respond(
         limits: app.limits,
         durable: app.engine.watch_durable(),
         stopping: app.stopping.clone(),
-        first: Some(format!("retry: {RETRY_MS}\ndata: {}\n\n", ready.to_text())),
+        // With an id: whoever is cut off before the first record comes again behind this position, not behind a later one.
+        first: Some(format!("retry: {RETRY_MS}\nid: {}\ndata: {}\n\n", after.0, ready.to_text())),
         has_caught_up: false,
         is_over: false,
         _permits: permits,
@@ -80,7 +85,7 @@ impl Source {
         if self.is_over {
             return None;
         }
-        let quiet_until = Instant::now() + self.limits.subscriber_ping_every;
+        let quiet_until = Instant::now() + self.limits.subscriber_ping_every.min(QUIET_MAX);
         loop {
             let (head, position) = (*self.durable.borrow(), self.reader.position());
             if *self.stopping.borrow() {

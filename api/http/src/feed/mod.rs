@@ -72,11 +72,11 @@ pub(crate) async fn open(
 ) -> Result<Response, Problem> {
     let accepted = if is_for_event_source(&request) { None } else { Some(websocket::accept(&request)?) };
     let query = Query::parse(request.uri(), parameters::of(Endpoint::Stream))?;
-    let after = match last_event_id(request.headers())? {
-        // A browser that comes again asks with the address that it had at first.
-        Some(last) if accepted.is_none() => Some(last),
-        _ => query.number::<u64>("after")?,
-    };
+    let mut after = query.number::<u64>("after")?;
+    if accepted.is_none() {
+        // A client that comes again may ask with the address that it had at first.
+        after = last_event_id(request.headers())?.or(after);
+    }
     let batch_max = query.number::<u64>("batch")?.unwrap_or(1);
     if !(1..=BATCH_MAX).contains(&batch_max) {
         return Err(invalid("batch", format!("batch must be 1 to {BATCH_MAX}")));
@@ -102,16 +102,24 @@ pub(crate) async fn open(
 
 /// Returns true for a request that wants no WebSocket, and takes an event source.
 fn is_for_event_source(request: &Request<Body>) -> bool {
-    let mut accepted = request.headers().get_all(ACCEPT).iter().filter_map(|own| own.to_str().ok());
-    let is_event_source = |own: &str| own.split(';').next().is_some_and(|media| media.trim() == "text/event-stream");
+    let values = |name| {
+        request.headers().get_all(name).iter().filter_map(|own| own.to_str().ok()).flat_map(|own| own.split(','))
+    };
+    let is_event_source = |own: &str| {
+        let mut parts = own.split(';').map(str::trim);
+        let is_refused = |own: &str| own.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0_f32));
+        parts.next().is_some_and(|media| media.eq_ignore_ascii_case("text/event-stream")) && !parts.any(is_refused)
+    };
+    // Some clients offer other protocols on each request: those are no WebSocket.
     *request.method() == Method::GET
-        && !request.headers().contains_key(UPGRADE)
-        && accepted.any(|own| own.split(',').any(is_event_source))
+        && !values(UPGRADE).any(|own| own.trim().eq_ignore_ascii_case("websocket"))
+        && values(ACCEPT).any(is_event_source)
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(last) = headers.get("last-event-id") else { return Ok(None) };
-    let last = last.to_str().ok().and_then(|last| last.parse().ok());
+    let is_number = |last: &&str| last.bytes().all(|byte| byte.is_ascii_digit());
+    let last = last.to_str().ok().filter(is_number).and_then(|last| last.parse().ok());
     last.map(Some).ok_or_else(|| invalid("last-event-id", "Last-Event-ID must be the id of an event: a position"))
 }
 

@@ -14,7 +14,7 @@ use crate::codes;
 use crate::cursor::{self, List, Start};
 use crate::parameters;
 use crate::problem::Problem;
-use crate::query::Query;
+use crate::query::{Query, invalid};
 use crate::reads::Json;
 use crate::routes::Endpoint;
 use crate::wire::event::{EventPage, Events};
@@ -35,13 +35,15 @@ pub(crate) async fn page(
     let head = app.engine.durable();
     // A cursor goes on with the topics that it was given for.
     let filter = CustomerId(topics.number().into());
-    let after = match query.text("cursor") {
-        Some(text) => cursor::read(text, List::Events, filter)?.seq,
-        None => Seq(query.number::<u64>("after")?.unwrap_or(0)),
+    let after = match (query.text("cursor"), query.number::<u64>("after")?) {
+        (Some(_), Some(_)) => return Err(invalid("after", "a cursor says itself where it goes on: leave `after` out")),
+        (Some(text), None) => cursor::read(text, List::Events, filter)?.seq,
+        (None, after) => Seq(after.unwrap_or(0)),
     };
     if head < after {
         return Err(Problem::new(&codes::AFTER_AHEAD).member("after", after.0).member("head", head.0));
     }
+    let _turn = app.pages.try_acquire().map_err(|_| Problem::new(&codes::OVERLOADED))?;
     let mut reader = Reader::new(app.engine.clone(), scope, topics, after);
     let end = head.0.min(after.0.saturating_add(PAGE_RECORDS_MAX));
     let mut events = Events::default();

@@ -2,6 +2,7 @@
 
 use kembali_core::{Seq, TenantId};
 use kembali_engine::{Caller, Engine};
+use tokio::task::consume_budget;
 
 use crate::auth::{CustomerCaller, Identity};
 use crate::codes::{self, Code};
@@ -103,6 +104,8 @@ impl Reader {
     ///
     /// [`Unreadable`]; then nothing was read.
     pub(super) async fn read(&mut self) -> Result<Option<Events>, Unreadable> {
+        // Records in memory are there at once: without this a long way through them would hold the thread from everybody else.
+        consume_budget().await;
         let seq = Seq(self.position.0 + 1);
         let failed = |error: &dyn std::fmt::Display| {
             tracing::error!(%error, seq = seq.0, "a record cannot be sent");

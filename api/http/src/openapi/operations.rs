@@ -624,7 +624,7 @@ fn stream(schemas: &mut Schemas) -> Outline {
         .gives_as(
             200,
             ResponseBuilder::new()
-                .description("An event source: each message is a `StreamMessage`, the id of an `ev` its position.")
+                .description("An event source: each message is a `StreamMessage`, and its id the position to go on from with `Last-Event-ID`.")
                 .content("text/event-stream", Content::new(Some(messages))),
         )
 }

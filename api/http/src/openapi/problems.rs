@@ -446,8 +446,8 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         | Endpoint::Customers
         | Endpoint::Costs
         | Endpoint::Liability
-        | Endpoint::Events
         | Endpoint::TrialBalance => Vec::new(),
+        Endpoint::Events => vec![&codes::OVERLOADED],
     };
     if matches!(
         endpoint,

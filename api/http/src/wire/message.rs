@@ -42,7 +42,7 @@ pub(crate) enum ControlMessage {
         /// The position to go on from.
         resume_after: u64,
     },
-    /// Answers what is no operation.
+    /// Answers what is no operation by WebSocket, and says why an event source ends.
     Error {
         /// A problem code.
         code: &'static str,
