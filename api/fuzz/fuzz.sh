@@ -19,26 +19,29 @@ room=$(df --output=avail -m /dev/shm 2>/dev/null | tail -n 1 || true)
 work=$(mktemp -d -p "$( ((${room:-0} > 2000)) && echo /dev/shm || echo "${TMPDIR:-/tmp}")")
 trap 'rm -rf "$work"' EXIT
 
+built=$root/target/$(rustc -vV | sed -n 's/^host: //p')/release
+
 fuzz() {
-    # A sanitizer would take a nightly compiler, and there is no unsafe code here for it to watch.
-    TMPDIR=$work "$tools/bin/cargo-fuzz" "$1" --fuzz-dir . --sanitizer none "${@:2}"
+    # A client that has left is an error to whoever writes to it, and no signal: a fuzzer does not run the start of a Rust program,
+    # which sees to that.
+    (trap '' PIPE && TMPDIR=$work "$built/$target" -artifact_prefix="artifacts/$target/" -rss_limit_mb=4096 "$@")
 }
 
 targets=("$@")
 ((${#targets[@]})) || mapfile -t targets < <(cd fuzz_targets && basename -s .rs -- *.rs)
-fuzz build
+# A sanitizer would take a nightly compiler, and there is no unsafe code here for it to watch.
+"$tools/bin/cargo-fuzz" build --fuzz-dir . --sanitizer none
 for target in "${targets[@]}"; do
     mkdir -p "$work/corpus/$target" "artifacts/$target"
     if [[ -f corpus/$target.tar.gz ]]; then tar -xzf "corpus/$target.tar.gz" -C "$work/corpus/$target"; fi
     if [[ -d seeds/$target ]]; then cp "seeds/$target"/* "$work/corpus/$target"; fi
     log=$work/$target.log
-    fuzz run "$target" "$work/corpus/$target" -- -dict=edges.dict -max_total_time="${EACH:-20}" -rss_limit_mb=4096 -print_final_stats=1 \
-        >"$log" 2>&1 || { tail -n 60 "$log"; exit 1; }
+    fuzz -dict=edges.dict -max_total_time="${EACH:-20}" "$work/corpus/$target" >"$log" 2>&1 || { tail -n 60 "$log"; exit 1; }
     echo "$target: $(sed -n 's/^Done \([0-9]*\) runs in \([0-9]*\) .*/\1 inputs in \2 s/p' "$log")," \
         "$(grep -oE 'cov: [0-9]+ ft: [0-9]+ corp: [0-9]+' "$log" | tail -n 1)"
     if [[ ${KEEP:-} == 1 ]]; then
         mkdir -p "$work/kept/$target" corpus
-        fuzz run "$target" "$work/kept/$target" "$work/corpus/$target" -- -merge=1 >"$log" 2>&1 || { tail -n 20 "$log"; exit 1; }
+        fuzz -merge=1 "$work/kept/$target" "$work/corpus/$target" >"$log" 2>&1 || { tail -n 20 "$log"; exit 1; }
         tar -C "$work/kept/$target" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf - . | gzip -9n >"$work/packed"
         mv "$work/packed" "corpus/$target.tar.gz"
     fi
