@@ -169,7 +169,7 @@ impl<S: Source> Pipeline<S> {
     }
 
     /// Takes what was read. A fault ends it once what was read before is booked and answered.
-    pub(super) fn take(&mut self, read: Result<Option<S::Chunk>, S::Fault>) {
+    fn take(&mut self, read: Result<Option<S::Chunk>, S::Fault>) {
         // It may go on for hours: the key that opened it may be revoked meanwhile.
         let read =
             if self.engine.is_admitted(self.caller) { read.map_err(Fault::Source) } else { Err(Fault::KeyRevoked) };

@@ -21,6 +21,7 @@ use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use hyper::Request;
 use hyper::upgrade::OnUpgrade;
 use kembali_engine::Caller;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
@@ -41,7 +42,8 @@ use crate::websocket::{Socket, Switch, accept, close, opened};
 use crate::wire::message::IngestReady;
 use crate::wire::purchase::parse;
 
-/// Purchases that a frame may hold.
+/// Purchases that a frame may hold, and after which a chunk takes no further frame: a few bytes of an array may stand for a thousand
+/// answers.
 const FRAME_PURCHASES_MAX: usize = 1_000;
 /// Bytes of frames that are booked together.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -82,7 +84,7 @@ async fn run(
     let Some(socket) = opened(upgrade, BODY_BYTES_MAX, OUTGOING_BYTES_MAX).await else { return };
     let (mut sink, stream) = socket.split();
     let mut pipeline =
-        Pipeline::new(app, caller, request_id, Frames { stream, chunk: Vec::new(), bytes: 0, end: None });
+        Pipeline::new(app, caller, request_id, Frames { stream, chunk: Vec::new(), bytes: 0, purchases: 0, end: None });
     let end = serve(&mut pipeline, &mut sink, app.limits, &mut stopping).await;
     tracing::debug!(?end, request_id = pipeline.request_id().as_str(), "purchases by WebSocket end");
     // Both are of one socket.
@@ -235,6 +237,7 @@ struct Frames {
     /// What was gathered; kept here so that a read which is given up loses nothing.
     chunk: Vec<Utf8Bytes>,
     bytes: usize,
+    purchases: usize,
     /// Nothing comes any more, and why.
     end: Option<Result<(), FrameFault>>,
 }
@@ -246,7 +249,7 @@ impl Source for Frames {
 
     async fn next(&mut self) -> Result<Option<Vec<Utf8Bytes>>, FrameFault> {
         loop {
-            let is_full = CHUNK_BYTES <= self.bytes || FRAME_PURCHASES_MAX <= self.chunk.len();
+            let is_full = CHUNK_BYTES <= self.bytes || FRAME_PURCHASES_MAX <= self.purchases;
             if !self.chunk.is_empty() && (is_full || self.end.is_some()) {
                 return Ok(Some(self.hand_over()));
             }
@@ -261,8 +264,8 @@ impl Source for Frames {
             };
             self.end = match message {
                 Some(Ok(Message::Text(text))) => {
-                    // Bytes that hold nothing hold a place all the same.
-                    self.bytes += text.len() + 1;
+                    self.bytes += text.len();
+                    self.purchases += count(&text);
                     self.chunk.push(text);
                     None
                 }
@@ -305,9 +308,29 @@ impl Source for Frames {
     }
 }
 
+/// Counts what a frame is to be answered for; an empty one, and one that cannot be read, has a place all the same.
+fn count(text: &str) -> usize {
+    let is_array = text.trim_start().starts_with('[');
+    let purchases = is_array.then(|| serde_json::from_str::<Vec<IgnoredAny>>(text).ok()).flatten();
+    purchases.map_or(1, |purchases| purchases.len().max(1))
+}
+
 impl Frames {
     fn hand_over(&mut self) -> Vec<Utf8Bytes> {
-        self.bytes = 0;
+        (self.bytes, self.purchases) = (0, 0);
         std::mem::take(&mut self.chunk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn what_is_to_be_answered_is_counted() {
+        for (text, expected) in [("{}", 1), ("", 1), ("[", 1), ("[]", 1), ("[1,2,{\"a\":[3,4]}]", 3), (" [{},{}]", 2)] {
+            assert_eq!(count(text), expected, "{text}");
+        }
+        assert_eq!(count(&format!("[{}]", ["1"; 1_000].join(","))), 1_000);
     }
 }
