@@ -121,6 +121,24 @@ impl Address {
     pub(crate) fn is_loopback(&self) -> bool {
         self.is_loopback
     }
+
+    /// Returns the host and port.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Connects, without any request yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Unreachable`].
+    pub(crate) async fn connect(&self) -> Result<TcpStream, ClientError> {
+        let unreachable = |source| ClientError::Unreachable { authority: self.authority.clone(), source };
+        let connecting = tokio::time::timeout(CONNECT_TIME_MAX, TcpStream::connect(&self.authority)).await;
+        let stream = connecting.map_err(|_| unreachable(std::io::ErrorKind::TimedOut.into()))?.map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        Ok(stream)
+    }
 }
 
 /// A connection, made when it is first needed and made again when the server has closed it.
@@ -191,11 +209,7 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, ClientError> {
-        let authority = &self.address.authority;
-        let unreachable = |source| ClientError::Unreachable { authority: authority.clone(), source };
-        let connecting = tokio::time::timeout(CONNECT_TIME_MAX, TcpStream::connect(authority)).await;
-        let stream = connecting.map_err(|_| unreachable(std::io::ErrorKind::TimedOut.into()))?.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
+        let stream = self.address.connect().await?;
         let (connection, driver) = handshake(TokioIo::new(stream)).await.map_err(ClientError::Broken)?;
         tokio::spawn(async move {
             // Its failure is what the request under way reports.

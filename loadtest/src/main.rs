@@ -1,12 +1,13 @@
 //! The `loadtest` program: makes purchases up, sends them to a running server, measures, and checks the totals.
 //!
-//! It shares no code with the server. [`workload`] says what is sent, [`run`] how, [`totals`] what must come of it.
+//! It shares no code with the server. [`workload`] says what is sent, [`run`] how, [`totals`] and [`subscribers`] what must come of it.
 
 mod answer;
 mod client;
 mod random;
 mod report;
 mod run;
+mod subscribers;
 mod tally;
 mod totals;
 mod workload;
@@ -25,6 +26,7 @@ use jiff::Timestamp;
 use crate::client::{Address, Client, ClientError, Key};
 use crate::report::Report;
 use crate::run::{Plan, RunError};
+use crate::subscribers::{SubscribeError, Subscribers, Watching};
 use crate::totals::{Totals, TotalsError};
 use crate::workload::{COUNT_MAX, Recipe, Workload, Writer};
 use crate::zipf::{CUSTOMERS_MAX, Skew};
@@ -45,7 +47,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Makes purchases from a seed and sends them in a closed loop, or writes them to a file
+    /// Makes purchases from a seed and sends them, or writes them to a file
     ///
     /// Nothing else may book for the tenant meanwhile: what its totals rise by is compared with the answers.
     #[command(after_long_help = EXIT_HELP)]
@@ -93,6 +95,18 @@ struct Generate {
     /// Threads of this program
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: u16,
+    /// Purchases a second; without it, each connection sends its next request once the last one is answered
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    rate: Option<u32>,
+    /// Subscribers of the event stream, each of which must see every purchase that is booked
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    subscribers: u32,
+    /// More subscribers, which take nothing for a while: the server is to tell them where to go on, and drop them
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    stalled: u32,
+    /// How long these take nothing
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    stall_seconds: u32,
     /// The promo code of every purchase
     #[arg(long, default_value = "JOURNEY2017", value_parser = plain)]
     promo: String,
@@ -133,6 +147,8 @@ enum Failure {
     Totals(#[from] TotalsError),
     #[error("sending: {0}")]
     Run(#[from] RunError),
+    #[error("subscribing: {0}")]
+    Subscribe(#[from] SubscribeError),
     #[error("writing {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("writing the result: {0}")]
@@ -197,13 +213,16 @@ impl Generate {
             connections: NonZeroU32::new(self.connections).unwrap_or(NonZeroU32::MIN),
             batch: NonZeroU32::new(self.batch).unwrap_or(NonZeroU32::MIN),
             time_max: Duration::from_secs(u64::from(self.timeout_seconds)),
+            rate: self.rate.and_then(NonZeroU32::new),
         };
+        let stall = Duration::from_secs(u64::from(self.stall_seconds));
+        let watching = Watching { subscribers: self.subscribers, stalled: self.stalled, stall };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(usize::from(self.threads))
             .enable_all()
             .build()
             .map_err(Failure::Threads)?;
-        let report = runtime.block_on(measure(recipe, &plan, &self.tenant, &token))?;
+        let report = runtime.block_on(measure(recipe, &plan, watching, (&self.tenant, &token)))?;
         if let Some(path) = &self.json {
             write_json(&report, path).map_err(|source| Failure::Write { path: path.clone(), source })?;
         }
@@ -213,14 +232,27 @@ impl Generate {
 }
 
 /// Sends everything, between two looks at the server's totals.
-async fn measure(recipe: Recipe, plan: &Plan, tenant: &str, token: &str) -> Result<Report, Failure> {
+async fn measure(
+    recipe: Recipe,
+    plan: &Plan,
+    watching: Watching,
+    (tenant, token): (&str, &str),
+) -> Result<Report, Failure> {
     let mut operator = Client::new(&plan.address);
     let before = Totals::read(&mut operator, tenant, token).await?;
+    let subscribers = match watching {
+        Watching { subscribers: 0, stalled: 0, .. } => None,
+        _ => Some(Subscribers::connect(watching, &plan.address, tenant, token).await?),
+    };
     let outcome = run::run(Workload::new(recipe.clone()), plan).await?;
+    let delivered = match subscribers {
+        Some(subscribers) => Some(subscribers.finish(outcome.tally.booked).await?),
+        None => None,
+    };
     // A new connection: the server may have closed the first one meanwhile.
     let after = Totals::read(&mut Client::new(&plan.address), tenant, token).await?;
     let differences = after.differences(&before, &outcome.tally);
-    Ok(Report::new(tenant, &recipe, plan, &outcome, differences))
+    Ok(Report::new(tenant, &recipe, plan, &outcome, differences, delivered))
 }
 
 fn write_purchases(recipe: Recipe, path: &Path) -> Result<(), Failure> {

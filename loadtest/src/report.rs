@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::run::{Outcome, Plan};
+use crate::subscribers::Delivered;
 use crate::tally::Latency;
 use crate::workload::Recipe;
 
@@ -39,7 +41,11 @@ pub(crate) struct Report {
     retries: u64,
     amount: String,
     point_total: String,
-    /// What differs between the totals of the server and its answers.
+    /// Purchases a second that were to be sent; null without a limit.
+    rate: Option<u32>,
+    /// What subscribers of the event stream saw.
+    delivered: Option<Delivered>,
+    /// What differs between the totals of the server, what subscribers saw, and the answers.
     differences: Vec<String>,
 }
 
@@ -50,8 +56,12 @@ impl Report {
         recipe: &Recipe,
         plan: &Plan,
         outcome: &Outcome,
-        differences: Vec<String>,
+        mut differences: Vec<String>,
+        mut delivered: Option<Delivered>,
     ) -> Report {
+        if let Some(delivered) = &mut delivered {
+            differences.append(&mut delivered.differences);
+        }
         let tally = &outcome.tally;
         let (busy, busy_answered) = outcome.busy;
         Report {
@@ -80,6 +90,8 @@ impl Report {
             retries: tally.retries,
             amount: tally.amount.to_string(),
             point_total: tally.points.to_string(),
+            rate: plan.rate.map(NonZeroU32::get),
+            delivered,
             differences,
         }
     }
@@ -112,6 +124,9 @@ impl Report {
         writeln!(out, "retries        {:>12}", self.retries)?;
         writeln!(out, "amount booked  {:>12}", self.amount)?;
         writeln!(out, "points booked  {:>12}", self.point_total)?;
+        if let Some(delivered) = &self.delivered {
+            delivered.write(out)?;
+        }
         if self.is_right() {
             return writeln!(out, "the server's totals agree, and its trial balance is zero");
         }
@@ -127,7 +142,7 @@ fn microseconds(time: Duration) -> u64 {
 }
 
 /// Divides a count by a time, rounded down; 0 if there was no time.
-fn per_second(count: u64, time: Duration) -> u64 {
+pub(crate) fn per_second(count: u64, time: Duration) -> u64 {
     let rate = (u128::from(count) * 1_000_000_000).checked_div(time.as_nanos());
     u64::try_from(rate.unwrap_or(0)).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
-//! The run: a closed loop. Every connection sends its share of the purchases in order, each request after the answer of
-//! the one before, until all are answered or the time is up.
+//! The run: every connection sends its share of the purchases in order, each request after the answer of the one before, until all
+//! are answered or the time is up. Without a rate it is a closed loop. With one, each request has its time, and its latency counts from
+//! then: a server that stalls is not asked less.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,6 +34,8 @@ pub(crate) struct Plan {
     /// Purchases a request.
     pub(crate) batch: NonZeroU32,
     pub(crate) time_max: Duration,
+    /// Purchases a second, of all connections together.
+    pub(crate) rate: Option<NonZeroU32>,
 }
 
 /// What came of a run.
@@ -70,6 +73,9 @@ struct Shared {
     workload: Workload,
     batch: usize,
     key: Key,
+    rate: Option<NonZeroU32>,
+    /// Of all connections.
+    count: u64,
     began: Instant,
     ends: Instant,
     answered: AtomicU64,
@@ -80,6 +86,14 @@ struct Shared {
 }
 
 impl Shared {
+    /// Returns when a request is due that begins with purchase number `at` of a share of so many: shares of different lengths end
+    /// together.
+    fn due(&self, at: usize, share: usize) -> Option<Instant> {
+        let rate = u128::from(self.rate?.get());
+        let nanos = at as u128 * u128::from(self.count) * 1_000_000_000 / (share as u128 * rate);
+        Some(self.began + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
+
     fn is_over(&self) -> bool {
         self.stopped.load(Ordering::Relaxed) || self.ends <= Instant::now()
     }
@@ -94,6 +108,8 @@ pub(crate) async fn run(workload: Workload, plan: &Plan) -> Result<Outcome, RunE
         workload,
         batch: plan.batch.get() as usize,
         key: plan.key.clone(),
+        rate: plan.rate,
+        count,
         began,
         ends: began + plan.time_max,
         answered: AtomicU64::new(0),
@@ -141,7 +157,7 @@ async fn send_share(shared: &Shared, mut client: Client, share: &[Order]) -> Res
     let mut tally = Tally::new()?;
     let mut writer = Writer::new(&shared.workload);
     let mut origin_id = Vec::new();
-    for orders in share.chunks(shared.batch) {
+    for (at, orders) in (0..).step_by(shared.batch).zip(share.chunks(shared.batch)) {
         if shared.is_over() {
             break;
         }
@@ -157,7 +173,11 @@ async fn send_share(shared: &Shared, mut client: Client, share: &[Order]) -> Res
             tally.count(Sent { origin_id: &origin_id, amount }, answer);
         };
         let media = if shared.batch == 1 { Media::Json } else { Media::NdJson };
-        let began = Instant::now();
+        let due = shared.due(at, share.len());
+        if let Some(due) = due {
+            tokio::time::sleep_until(due.into()).await;
+        }
+        let began = due.unwrap_or_else(Instant::now);
         let request = request(shared, &mut client, media, body.into(), orders, &mut tally, &mut count);
         let late = (shared.ends + GRACE).into();
         tokio::time::timeout_at(late, request).await.map_err(|_| RunError::Late)??;

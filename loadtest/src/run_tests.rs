@@ -64,6 +64,7 @@ async fn outcome(count: u64, batch: u32, responses: Vec<String>) -> Result<Outco
         connections: NonZeroU32::MIN,
         batch: NonZeroU32::new(batch).unwrap(),
         time_max: Duration::from_secs(20),
+        rate: None,
     };
     let outcome = run(workload(count), &plan).await;
     server.abort();

@@ -34,6 +34,8 @@ pub(crate) struct App {
     pub(crate) stopping: watch::Receiver<bool>,
     /// Room for pages of history that are being read: each looks through much that may be archived, and customers may ask.
     pub(crate) pages: Arc<Semaphore>,
+    /// The newest records, for whoever is told of them.
+    pub(crate) tail: Arc<feed::Tail>,
     /// Room for subscribers of the event stream.
     pub(crate) subscribers: Arc<Semaphore>,
     /// Accounts, log-ins and tokens.

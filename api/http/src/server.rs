@@ -97,6 +97,7 @@ impl Server {
             operator_token: config.operator_token.map(Arc::new),
             limits: config.limits,
             subscribers: Arc::new(Semaphore::new(config.limits.subscribers_max)),
+            tail: Arc::new(crate::feed::Tail::new()),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             part_change: Arc::default(),
         };

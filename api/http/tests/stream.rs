@@ -467,7 +467,7 @@ async fn subscribers_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stalled_subscriber_is_told_and_nobody_else_notices() {
+async fn r36_a_stalled_subscriber_is_told_and_nobody_else_notices() {
     const LAG_MAX: u64 = 200;
     let limits = Limits {
         subscriber_lag_max: LAG_MAX,

@@ -37,8 +37,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("socketioxide", &["kembali-adapters"]),
     // The program's tests alone, beside the adapter.
     ("rdkafka", &["kembali-adapters", "kembali-api"]),
-    // The program's tests alone, beside the server.
-    ("tokio-tungstenite", &["kembali-http", "kembali-api"]),
+    // The load tester, and the program's tests, beside the server.
+    ("tokio-tungstenite", &["kembali-http", "kembali-api", "kembali-loadtest"]),
     ("utoipa", &["kembali-http"]),
     ("criterion", &["kembali-benches"]),
 ];

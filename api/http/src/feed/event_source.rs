@@ -39,7 +39,7 @@ pub(super) fn respond(
     let Subscription { scope, topics, batch_max, after, head } = subscription;
     let ready = ControlMessage::Ready { head: head.0, after: after.0, resume: "exact" };
     let source = Source {
-        reader: Reader::new(app.engine.clone(), scope, topics, after),
+        reader: Reader::new(app, scope, topics, after),
         batch_max,
         limits: app.limits,
         durable: app.engine.watch_durable(),

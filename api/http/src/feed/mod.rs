@@ -20,12 +20,14 @@
 //! **Bounds.** Nothing is queued for a subscriber: its task reads one record or one batch, writes it and waits for the socket. One
 //! that falls too far behind, or takes nothing for too long, is told and closed; ingest never waits for it.
 //!
-//! Files: [`reader`] (the ledger, record by record), `subscriber` (one WebSocket), `event_source`, `page`.
+//! Files: [`reader`] (the ledger, record by record), [`tail`] (the newest records, written once for all readers), `subscriber` (one
+//! WebSocket), `event_source`, `page`.
 
 mod event_source;
 mod page;
 mod reader;
 mod subscriber;
+mod tail;
 
 use std::sync::Arc;
 
@@ -40,6 +42,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 pub(crate) use self::page::page;
 use self::reader::Scope;
 use self::subscriber::Subscriber;
+pub(crate) use self::tail::Tail;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
@@ -95,7 +98,7 @@ pub(crate) async fn open(
     let permits = (permit, of_partner);
     let Some(response) = accepted else { return Ok(event_source::respond(app, subscription, permits)) };
     let upgrade = hyper::upgrade::on(&mut request);
-    let subscriber = Subscriber::new(app.engine.clone(), app.limits, subscription, upgrade, permits);
+    let subscriber = Subscriber::new(app, subscription, upgrade, permits);
     switch.put(Box::new(|stopping| subscriber.run(stopping).boxed()));
     Ok(response)
 }

@@ -44,12 +44,11 @@ pub(crate) async fn page(
         return Err(Problem::new(&codes::AFTER_AHEAD).member("after", after.0).member("head", head.0));
     }
     let _turn = app.pages.try_acquire().map_err(|_| Problem::new(&codes::OVERLOADED))?;
-    let mut reader = Reader::new(app.engine.clone(), scope, topics, after);
+    let mut reader = Reader::new(&app, scope, topics, after);
     let end = head.0.min(after.0.saturating_add(PAGE_RECORDS_MAX));
     let mut events = Events::default();
     while reader.position().0 < end && events.count() < limit {
-        let read = reader.read().await.map_err(|_| Problem::new(&codes::INTERNAL))?;
-        read.iter().for_each(|own| events.append(own));
+        reader.read(&mut events).await.map_err(|_| Problem::new(&codes::INTERNAL))?;
     }
     let as_of = reader.position();
     let next_cursor = (as_of < head).then(|| cursor::write(List::Events, filter, Start::of(as_of)));

@@ -1,15 +1,18 @@
 //! A way through the ledger: record by record, whatever of them is for whoever looks. Knows no connection.
 
+use std::sync::Arc;
+
 use kembali_core::{Seq, TenantId};
 use kembali_engine::{Caller, Engine};
 use tokio::task::consume_budget;
 
+use super::tail::Tail;
+use crate::app::App;
 use crate::auth::{CustomerCaller, Identity};
 use crate::codes::{self, Code};
 use crate::people::tokens::Bearer;
 use crate::problem::Problem;
-use crate::wire::event::{Audience, Events, Topics, events_of, frame};
-use crate::wire::result::Rules;
+use crate::wire::event::{Audience, Events, Topics, WrittenRecord, frame};
 
 /// Records that are read at one go, although none of them may be for whoever looks.
 pub(super) const RECORDS_PER_TURN: u32 = 64;
@@ -78,14 +81,16 @@ pub(super) struct Unreadable;
 #[derive(Debug)]
 pub(super) struct Reader {
     engine: Engine,
+    tail: Arc<Tail>,
     scope: Scope,
     topics: Topics,
     position: Seq,
 }
 
 impl Reader {
-    pub(super) const fn new(engine: Engine, scope: Scope, topics: Topics, after: Seq) -> Reader {
-        Reader { engine, scope, topics, position: after }
+    pub(super) fn new(app: &App, scope: Scope, topics: Topics, after: Seq) -> Reader {
+        let (engine, tail) = (app.engine.clone(), Arc::clone(&app.tail));
+        Reader { engine, tail, scope, topics, position: after }
     }
 
     /// Returns the position of the last record that was read.
@@ -98,12 +103,12 @@ impl Reader {
         self.scope.ended(&self.engine)
     }
 
-    /// Reads the next record, which must be durable, and returns what of it is to be seen.
+    /// Reads the next record, which must be durable, appends what of it is to be seen, and returns true if there is anything.
     ///
     /// # Errors
     ///
     /// [`Unreadable`]; then nothing was read.
-    pub(super) async fn read(&mut self) -> Result<Option<Events>, Unreadable> {
+    pub(super) async fn read(&mut self, events: &mut Events) -> Result<bool, Unreadable> {
         // Records in memory are there at once: without this a long way through them would hold the thread from everybody else.
         consume_budget().await;
         let seq = Seq(self.position.0 + 1);
@@ -111,18 +116,20 @@ impl Reader {
             tracing::error!(%error, seq = seq.0, "a record cannot be sent");
             Unreadable
         };
-        let found = self.engine.record(seq).await.map_err(|error| failed(&error))?;
-        let (record, catalogue) = found.ok_or_else(|| failed(&"a durable record is not there"))?;
-        let body = &record.body;
-        let events = if body.tenant == self.scope.tenant() {
-            let former = self.engine.former_rules(body);
-            let rules = Rules { catalogue: &catalogue, former: &former };
-            events_of(seq, body, rules, (self.scope.audience(), self.topics)).map_err(|error| failed(&error))?
+        let record = if let Some(kept) = self.tail.get(seq) {
+            kept
         } else {
-            None
+            let found = self.engine.record(seq).await.map_err(|error| failed(&error))?;
+            let (record, catalogue) = found.ok_or_else(|| failed(&"a durable record is not there"))?;
+            let former = self.engine.former_rules(&record.body);
+            let read = Arc::new(WrittenRecord::new(record, catalogue, former));
+            self.tail.keep(&read);
+            read
         };
+        let is_seen = record.record().body.tenant == self.scope.tenant()
+            && record.append_to(events, (self.scope.audience(), self.topics)).map_err(|error| failed(&error))?;
         self.position = seq;
-        Ok(events)
+        Ok(is_seen)
     }
 
     /// Reads on towards `head`, and returns a frame of what up to `batch_max` records have to be seen; `None` where none of those that
@@ -135,8 +142,7 @@ impl Reader {
         let (mut events, mut records) = (Events::default(), 0);
         let mut last = self.position;
         for _ in 0..RECORDS_PER_TURN.max(u32::try_from(batch_max).unwrap_or(u32::MAX)) {
-            if let Some(own) = self.read().await? {
-                events.append(&own);
+            if self.read(&mut events).await? {
                 last = self.position;
                 records += 1;
             }

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use hyper::upgrade::OnUpgrade;
 use kembali_core::Seq;
-use kembali_engine::Engine;
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::yield_now;
@@ -18,6 +17,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::reader::{Reader, Unreadable};
 use super::{Subscription, is_too_far, told};
+use crate::app::App;
 use crate::codes;
 use crate::config::Limits;
 use crate::websocket::{Socket, close, opened};
@@ -32,7 +32,8 @@ const TOO_SLOW: u16 = 4008;
 
 /// A subscriber whose connection is about to become a WebSocket.
 pub(crate) struct Subscriber {
-    engine: Engine,
+    reader: Reader,
+    durable: watch::Receiver<Seq>,
     limits: Limits,
     subscription: Subscription,
     upgrade: OnUpgrade,
@@ -41,25 +42,24 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(super) const fn new(
-        engine: Engine,
-        limits: Limits,
+    pub(super) fn new(
+        app: &App,
         subscription: Subscription,
         upgrade: OnUpgrade,
         permits: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
     ) -> Subscriber {
-        Subscriber { engine, limits, subscription, upgrade, _permits: permits }
+        let Subscription { scope, topics, after, .. } = subscription;
+        let (reader, durable) = (Reader::new(app, scope, topics, after), app.engine.watch_durable());
+        Subscriber { reader, durable, limits: app.limits, subscription, upgrade, _permits: permits }
     }
 
     /// Serves until the client leaves, falls behind, or the server stops.
     pub(crate) async fn run(self, stopping: watch::Receiver<bool>) {
-        let Subscriber { engine, limits, subscription, upgrade, _permits } = self;
+        let Subscriber { reader, durable, limits, subscription, upgrade, _permits } = self;
         let Some(socket) = opened(upgrade, INCOMING_BYTES_MAX, OUTGOING_BYTES_MAX).await else { return };
-        let durable = engine.watch_durable();
-        let Subscription { scope, topics, after, .. } = subscription;
         let session = Session {
             socket,
-            reader: Reader::new(engine, scope, topics, after),
+            reader,
             limits,
             subscription,
             stopping,

@@ -5,10 +5,11 @@
 //! rules is shown by the name that it had when the record was made.
 
 use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use kembali_core::accounts::{Direction, Entry, HouseAccount};
 use kembali_core::catalogue::Catalogue;
-use kembali_core::event::{Body, DeclineReason, Event, PromoDeclined, PromoGranted};
+use kembali_core::event::{Body, DeclineReason, Event, PromoDeclined, PromoGranted, Record};
 use kembali_core::hold::{HoldClosed, HoldEnd};
 use kembali_core::operation::Actor;
 use kembali_core::points::PointEntry;
@@ -668,6 +669,14 @@ impl Audience {
     }
 }
 
+/// Returns those events of a record that are public, for this audience and asked for, with their places in it.
+fn asked_for(body: &Body, (audience, topics): (Audience, Topics)) -> impl Iterator<Item = (usize, Topic, &Event)> {
+    body.events.iter().enumerate().filter_map(move |(index, event)| {
+        let topic = Topic::of(event).filter(|topic| topics.has(*topic) && audience.has(body, event))?;
+        Some((index, topic, event))
+    })
+}
+
 /// Writes the frame of one record: those of its events that are public, for this audience and asked for. `None` when there
 /// are none.
 ///
@@ -680,7 +689,60 @@ pub fn render<'a>(
     rules: impl Into<Rules<'a>>,
     asked: (Audience, Topics),
 ) -> Result<Option<String>, serde_json::Error> {
-    Ok(events_of(seq, body, rules, asked)?.map(|events| frame(seq, &events)))
+    let view = View::of(seq, body, rules.into());
+    let mut events = Events::default();
+    for (index, topic, event) in asked_for(body, asked) {
+        if let Some(text) = view.write(index, topic, event)? {
+            events.push(&text);
+        }
+    }
+    Ok((0 < events.count).then(|| frame(seq, &events)))
+}
+
+/// A record whose events are written down once somebody asks for them, each once, whoever asks: what an event says is the same for
+/// all who may see it.
+#[derive(Debug)]
+pub(crate) struct WrittenRecord {
+    record: Arc<Record>,
+    catalogue: Arc<Catalogue>,
+    former: Vec<Arc<Catalogue>>,
+    /// Of each event; `None` within of one that says nothing.
+    texts: Vec<OnceLock<Option<Box<str>>>>,
+}
+
+impl WrittenRecord {
+    /// Takes a record, of which nothing is written yet, the rules of its version, and those that [`Rules`] asks for beside them.
+    pub(crate) fn new(record: Arc<Record>, catalogue: Arc<Catalogue>, former: Vec<Arc<Catalogue>>) -> WrittenRecord {
+        let texts = record.body.events.iter().map(|_| OnceLock::new()).collect();
+        WrittenRecord { record, catalogue, former, texts }
+    }
+
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Appends those of its events that are public, for this audience and asked for, and returns true if there are any.
+    ///
+    /// # Errors
+    ///
+    /// The writer failed.
+    pub(crate) fn append_to(&self, events: &mut Events, asked: (Audience, Topics)) -> Result<bool, serde_json::Error> {
+        let (before, Record { seq, body, .. }) = (events.count, &*self.record);
+        for (index, topic, event) in asked_for(body, asked) {
+            // There is one for each event.
+            let Some(text) = self.texts.get(index) else { continue };
+            if let Some(text) = text.get() {
+                text.iter().for_each(|own| events.push(own));
+                continue;
+            }
+            let rules = Rules { catalogue: &self.catalogue, former: &self.former };
+            let written = View::of(*seq, body, rules).write(index, topic, event)?;
+            written.iter().for_each(|own| events.push(own));
+            // Where two write it at once, both write the same.
+            let _ = text.set(written.map(String::into_boxed_str));
+        }
+        Ok(before < events.count)
+    }
 }
 
 /// Writes the frame that ends with the record at `seq`, of the events of one record or of several.
@@ -706,13 +768,13 @@ impl Events {
         self.text.len()
     }
 
-    /// Appends those of a later record.
-    pub(crate) fn append(&mut self, later: &Events) {
+    /// Appends a later one.
+    fn push(&mut self, event: &str) {
         if 0 < self.count {
             self.text.push(',');
         }
-        self.text.push_str(&later.text);
-        self.count += later.count;
+        self.text.push_str(event);
+        self.count += 1;
     }
 
     /// Returns them as a JSON array.
@@ -725,32 +787,6 @@ impl Events {
     }
 }
 
-/// Writes those events of one record that are public, for this audience and asked for. `None` when there are none.
-///
-/// # Errors
-///
-/// The writer failed.
-pub(crate) fn events_of<'a>(
-    seq: Seq,
-    body: &'a Body,
-    rules: impl Into<Rules<'a>>,
-    (audience, topics): (Audience, Topics),
-) -> Result<Option<Events>, serde_json::Error> {
-    let rules = rules.into();
-    let catalogue = rules.catalogue;
-    let view = View { seq, body, rules, catalogue, names: Names { catalogue } };
-    let asked_for = body.events.iter().enumerate().filter_map(|(index, event)| {
-        let topic = Topic::of(event).filter(|topic| topics.has(*topic) && audience.has(body, event))?;
-        Some(view.cloud_event(index, topic, event))
-    });
-    let mut events: Option<Events> = None;
-    for event in asked_for.flatten() {
-        let text = serde_json::to_string(&event)?;
-        events.get_or_insert_default().append(&Events { text, count: 1 });
-    }
-    Ok(events)
-}
-
 struct View<'a> {
     seq: Seq,
     body: &'a Body,
@@ -760,6 +796,16 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
+    fn of(seq: Seq, body: &'a Body, rules: Rules<'a>) -> View<'a> {
+        let catalogue = rules.catalogue;
+        View { seq, body, rules, catalogue, names: Names { catalogue } }
+    }
+
+    /// Writes an event; `None` of one that says nothing.
+    fn write(&self, index: usize, topic: Topic, event: &'a Event) -> Result<Option<String>, serde_json::Error> {
+        self.cloud_event(index, topic, event).map(|event| serde_json::to_string(&event)).transpose()
+    }
+
     fn cloud_event(&self, index: usize, topic: Topic, event: &'a Event) -> Option<CloudEvent<'a>> {
         let customer = || self.body.customer.map(|customer| Cow::Owned(UuidText(customer.0).to_string()));
         let subject = match event {
@@ -974,8 +1020,61 @@ pub(crate) fn is_of_nobody(body: &Body) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use kembali_core::draft::Numbering;
+    use kembali_core::event::{WalletOpened, WalletStatusSet};
+    use kembali_core::{CurrencyCode, Instant, TenantId, WalletId};
+
     use super::*;
+    use crate::wire::catalogue::CatalogueFile;
+
+    const CUSTOMER: CustomerId = CustomerId(5);
+
+    /// Makes a record of a customer.
+    pub(crate) fn written(seq: Seq, events: Vec<Event>) -> Arc<WrittenRecord> {
+        let file: CatalogueFile = toml::from_str(include_str!("../../../demo/journey.toml")).unwrap();
+        let numbering = Numbering { tenant: TenantId(1), next_partner: PartnerId(1), currency_is_fixed: false };
+        let catalogue = Arc::new(file.to_draft().unwrap().resolve(None, numbering).unwrap());
+        let body = Body {
+            received_at: Instant(0),
+            tenant: TenantId(1),
+            catalogue_version: 1,
+            customer: Some(CUSTOMER),
+            previous: Seq::ZERO,
+            events,
+        };
+        Arc::new(WrittenRecord::new(Arc::new(Record { seq, body }), catalogue, Vec::new()))
+    }
+
+    #[test]
+    fn what_is_written_once_is_what_each_would_write() {
+        let (wallet, unit) = (WalletId(2), Unit::Money(CurrencyCode::parse("IDR").unwrap()));
+        let set = |before, after| Event::WalletStatusSet(WalletStatusSet { wallet, unit, before, after });
+        let events = vec![
+            Event::WalletOpened(WalletOpened { wallet, unit }),
+            set(WalletStatus::Active, WalletStatus::Frozen),
+            Event::CustomerErased,
+            set(WalletStatus::Frozen, WalletStatus::Active),
+        ];
+        let written = written(Seq(9), events);
+        let topics =
+            ["*", "wallet.status", "tier.*", "customer.*,wallet.opened"].map(|own| Topics::parse(own).unwrap());
+        let audiences = [Audience::Operators, Audience::Customer(CUSTOMER), Audience::Customer(CustomerId(6))];
+        let mut seen = Vec::new();
+        // Again: the second time nothing is left to write.
+        for topics in topics.into_iter().chain(topics) {
+            for audience in audiences {
+                let mut events = Events::default();
+                let is_any = written.append_to(&mut events, (audience, topics)).unwrap();
+                let own = is_any.then(|| frame(Seq(9), &events));
+                let Record { seq, body } = written.record();
+                assert_eq!(own, render(*seq, body, &written.catalogue, (audience, topics)).unwrap());
+                seen.push(events.count());
+            }
+        }
+        let expected = [4, 4, 0, 2, 2, 0, 0, 0, 0, 2, 2, 0];
+        assert_eq!(seen, [expected, expected].concat());
+    }
 
     fn check(list: &str) -> Result<String, &str> {
         let topics = Topics::parse(list)?;
