@@ -178,6 +178,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         }
         Endpoint::Problem => get(reads::problem_page),
         Endpoint::OpenApi => get(openapi::show),
+        Endpoint::AsyncApi => get(openapi::asyncapi::show),
         Endpoint::Docs => get(docs::page),
         Endpoint::DocsScript => get(docs::script),
         Endpoint::DocsStyle => get(docs::style),

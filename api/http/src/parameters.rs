@@ -165,6 +165,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::Ready
         | Endpoint::Problem
         | Endpoint::OpenApi
+        | Endpoint::AsyncApi
         | Endpoint::PostSnapshot
         | Endpoint::Docs
         | Endpoint::DocsScript

@@ -60,6 +60,8 @@ pub enum Endpoint {
     Problem,
     /// Describes this server as OpenAPI.
     OpenApi,
+    /// Describes the WebSockets as AsyncAPI.
+    AsyncApi,
     /// Shows that description to people.
     Docs,
     /// The script of that page.
@@ -248,6 +250,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/readyz", Public, Endpoint::Ready),
     route(Method::GET, "/problems/{code}", Public, Endpoint::Problem),
     route(Method::GET, "/openapi.json", Public, Endpoint::OpenApi),
+    route(Method::GET, "/asyncapi.json", Public, Endpoint::AsyncApi),
     route(Method::GET, "/docs", Public, Endpoint::Docs),
     route(Method::GET, "/docs/docs.js", Public, Endpoint::DocsScript),
     route(Method::GET, "/docs/docs.css", Public, Endpoint::DocsStyle),
@@ -382,6 +385,7 @@ mod tests {
                 "/readyz",
                 "/problems/{code}",
                 "/openapi.json",
+                "/asyncapi.json",
                 "/docs",
                 "/docs/docs.js",
                 "/docs/docs.css",

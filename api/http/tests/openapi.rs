@@ -77,6 +77,9 @@ async fn it_is_served_to_anybody_and_the_page_too() {
     let served = harness.call("GET", "/openapi.json", &[], b"").await;
     assert_eq!((served.status, served.header("content-type")), (200, Some("application/json")));
     assert_eq!(served.text(), kembali_http::openapi::text());
+    let served = harness.call("GET", "/asyncapi.json", &[], b"").await;
+    assert_eq!((served.status, served.header("content-type")), (200, Some("application/json")));
+    assert_eq!(served.text(), kembali_http::openapi::asyncapi::text());
     for (path, media) in [("/docs", "text/html"), ("/docs/docs.js", "text/javascript"), ("/docs/docs.css", "text/css")]
     {
         let file = harness.call("GET", path, &[], b"").await;
@@ -240,6 +243,7 @@ async fn every_operation_answers_as_described() {
         ("/readyz", "GET", &Value::Null),
         ("/problems/internal", "GET", &Value::Null),
         ("/openapi.json", "GET", &Value::Null),
+        ("/asyncapi.json", "GET", &Value::Null),
         ("/docs", "GET", &Value::Null),
         ("/docs/docs.js", "GET", &Value::Null),
         ("/docs/docs.css", "GET", &Value::Null),

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use hyper::upgrade::OnUpgrade;
 use kembali_core::Seq;
-use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -21,7 +20,7 @@ use crate::app::App;
 use crate::codes;
 use crate::config::Limits;
 use crate::websocket::{Socket, close, opened};
-use crate::wire::message::ControlMessage;
+use crate::wire::message::{ClientMessage, ControlMessage};
 
 /// Bytes that a message of a client may have.
 const INCOMING_BYTES_MAX: usize = 4 * 1024;
@@ -265,16 +264,9 @@ impl Session {
     }
 }
 
-/// What a client may say.
-#[derive(Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
-enum Operation {
-    Ping {},
-}
-
 fn answer(text: &[u8]) -> String {
-    match serde_json::from_slice::<Operation>(text) {
-        Ok(Operation::Ping {}) => ControlMessage::Pong.to_text(),
+    match serde_json::from_slice::<ClientMessage>(text) {
+        Ok(ClientMessage::Ping {}) => ControlMessage::Pong.to_text(),
         Err(fault) if fault.is_syntax() || fault.is_eof() => ControlMessage::error(&codes::MALFORMED_JSON).to_text(),
         Err(_) => ControlMessage::error(&codes::OPERATION_UNKNOWN).to_text(),
     }

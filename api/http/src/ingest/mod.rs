@@ -14,7 +14,7 @@ use axum::response::Response;
 use hyper::Request;
 use kembali_engine::{Booking, Caller, Engine};
 
-pub(crate) use self::socket::open as socket;
+pub(crate) use self::socket::{FRAME_PURCHASES_MAX, open as socket};
 use crate::app::App;
 use crate::body::{Media, media_of, unpacker_of};
 use crate::codes;

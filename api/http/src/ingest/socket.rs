@@ -44,7 +44,7 @@ use crate::wire::purchase::parse;
 
 /// Purchases that a frame may hold, and after which a chunk takes no further frame: a few bytes of an array may stand for a thousand
 /// answers.
-const FRAME_PURCHASES_MAX: usize = 1_000;
+pub(crate) const FRAME_PURCHASES_MAX: usize = 1_000;
 /// Bytes of frames that are booked together.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes of purchases that are under way at one time, about: four chunks, each of which may end with the largest frame.

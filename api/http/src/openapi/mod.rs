@@ -1,10 +1,11 @@
-//! The server described as OpenAPI 3.1: `GET /openapi.json`.
+//! The server described as OpenAPI 3.1: `GET /openapi.json`. What is said over its WebSockets is in [`asyncapi`].
 //!
 //! Nothing is listed here a second time. Paths, methods and roles come from the table of routes, query parameters from
 //! the table that the handlers read by, answers from the types that the handlers return, problem codes from their
 //! registry. What is left to write is in `operations`, where every endpoint must have its arm; which problems a route
 //! can answer with is in `problems`. The tests hold every reply that they get against this document.
 
+pub mod asyncapi;
 mod handler;
 mod operations;
 mod problems;
@@ -320,10 +321,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_reference_leads_somewhere() {
-        let document = read();
-        let mut places = vec![&document];
+    /// Counts the references of a document, each of which leads somewhere in it.
+    pub(super) fn references(document: &Value) -> usize {
+        let mut places = vec![document];
         let mut references = 0;
         while let Some(place) = places.pop() {
             match place {
@@ -339,6 +339,11 @@ mod tests {
                 _ => (),
             }
         }
-        assert!(100 < references);
+        references
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        assert!(100 < references(&read()));
     }
 }

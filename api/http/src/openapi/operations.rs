@@ -485,6 +485,11 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
                 .description("This document.")
                 .content(JSON, Content::new(Some(ObjectBuilder::new().schema_type(Type::Object)))),
         ),
+        Endpoint::AsyncApi => Outline::new("showAsyncApi", SERVER, "Describe the WebSockets of this server as AsyncAPI").gives(
+            ResponseBuilder::new()
+                .description("The document.")
+                .content(JSON, Content::new(Some(ObjectBuilder::new().schema_type(Type::Object)))),
+        ),
         Endpoint::Docs => {
             Outline::new("showDocs", SERVER, "Show this description to people").gives(text("text/html", "The page."))
         }

@@ -208,9 +208,12 @@ const GIVEN: [&Code; 6] = [
 /// What is beside role, path, body and parameters.
 fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
     let mut own: Vec<&'static Code> = match endpoint {
-        Endpoint::OpenApi | Endpoint::Docs | Endpoint::DocsScript | Endpoint::DocsStyle | Endpoint::Health => {
-            return Vec::new();
-        }
+        Endpoint::OpenApi
+        | Endpoint::AsyncApi
+        | Endpoint::Docs
+        | Endpoint::DocsScript
+        | Endpoint::DocsStyle
+        | Endpoint::Health => return Vec::new(),
         Endpoint::Problem => return vec![&codes::CODE_NOT_FOUND],
         Endpoint::BookPurchases => purchase_codes(),
         Endpoint::FindCustomer => vec![&codes::CUSTOMER_INVALID, &codes::CUSTOMER_NOT_FOUND],

@@ -1,6 +1,6 @@
 //! What the event stream says beside events: its start, its end, and answers to the client.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::codes::Code;
@@ -20,6 +20,14 @@ impl IngestReady {
         // Numbers and plain text are written without fail.
         serde_json::to_string(self).unwrap_or_default()
     }
+}
+
+/// What a subscriber may say.
+#[derive(Deserialize, ToSchema)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum ClientMessage {
+    /// Asks for a `pong`.
+    Ping {},
 }
 
 /// A message of the server that is no event.
