@@ -36,8 +36,8 @@ pub(crate) struct App {
     pub(crate) pages: Arc<Semaphore>,
     /// The newest records, for whoever is told of them.
     pub(crate) tail: Arc<feed::Tail>,
-    /// Room for subscribers of the event stream.
-    pub(crate) subscribers: Arc<Semaphore>,
+    /// Places for subscribers of the event stream.
+    pub(crate) subscribers: Arc<feed::Places>,
     /// Accounts, log-ins and tokens.
     pub(crate) people: Arc<People>,
     /// Signatures that were seen.

@@ -353,7 +353,7 @@ registry! {
         "Try again after `Retry-After` seconds."
     RATE_LIMITED 429 "rate_limited" retry "The partner sends more requests than it may"
         "Nothing was done: send at most `requests_per_second`; `RateLimit` tells what is left, `Retry-After` when to go on. A stream is one request."
-    TOO_MANY_AT_ONCE 429 "too_many_at_once" retry "The partner has more requests under way than it may"
+    TOO_MANY_AT_ONCE 429 "too_many_at_once" retry "The caller has more requests under way than it may"
         "Nothing was done: have at most `requests_at_once` under way, and send it again once one is answered."
 
     // The server.

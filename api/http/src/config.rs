@@ -68,6 +68,8 @@ pub struct Limits {
     pub min_seq_wait_max: Duration,
     /// Subscribers of the event stream at one time; each is a connection too.
     pub subscribers_max: usize,
+    /// Those of one person.
+    pub subscribers_of_a_person_max: usize,
     /// Records that a subscriber may fall behind the head once it had caught up.
     pub subscriber_lag_max: u64,
     /// How long a subscriber's socket may take nothing of what is sent to it.
@@ -92,6 +94,7 @@ impl Default for Limits {
             shutdown_time_max: Duration::from_secs(20),
             min_seq_wait_max: Duration::from_secs(5),
             subscribers_max: 256,
+            subscribers_of_a_person_max: 8,
             subscriber_lag_max: 10_000,
             subscriber_stall_max: Duration::from_secs(30),
             subscriber_ping_every: Duration::from_secs(30),

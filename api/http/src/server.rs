@@ -15,6 +15,7 @@ use crate::adapter::{Background, Stop};
 use crate::app::{App, router};
 use crate::config::{Limits, ServerConfig};
 use crate::connection::{Shared, connection};
+use crate::feed::{Places, Tail};
 use crate::partner_gate::PartnerGates;
 use crate::people::People;
 use crate::people::sessions::Peer;
@@ -96,8 +97,8 @@ impl Server {
             engine,
             operator_token: config.operator_token.map(Arc::new),
             limits: config.limits,
-            subscribers: Arc::new(Semaphore::new(config.limits.subscribers_max)),
-            tail: Arc::new(crate::feed::Tail::new()),
+            subscribers: Places::new(&config.limits),
+            tail: Arc::new(Tail::new()),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             part_change: Arc::default(),
         };

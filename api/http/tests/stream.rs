@@ -436,11 +436,15 @@ async fn silence_is_pinged_and_the_dead_are_cut_off() {
     harness.stop().await;
 }
 
+fn own_key() -> String {
+    format!("X-Api-Key: {KEY}")
+}
+
 /// Asks for the stream, leaves, and returns the answer.
-async fn knock(harness: &Harness) -> support::Reply {
+async fn knock(harness: &Harness, header: &str) -> support::Reply {
     let key = generate_key();
     let head = format!(
-        "GET /v1/stream HTTP/1.1\r\nHost: test\r\nX-Api-Key: {KEY}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+        "GET /v1/stream HTTP/1.1\r\nHost: test\r\n{header}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
     );
     let mut stream = TcpStream::connect(harness.address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -455,14 +459,51 @@ async fn subscribers_are_counted() {
     let configure = |config: &mut kembali_http::ServerConfig| config.limits.subscribers_max = 1;
     let harness = Harness::start_with(configure).await;
     let first = Client::partner(&harness, KEY, "").await;
-    let refused = knock(&harness).await;
+    let refused = knock(&harness, &own_key()).await;
     assert_eq!(refused.problem(), "503 overloaded -");
     assert_eq!(refused.header("retry-after"), Some("1"));
     drop(first);
     // The place is free a moment after the connection has ended.
-    while knock(&harness).await.status != 101 {
+    while knock(&harness, &own_key()).await.status != 101 {
         tokio::task::yield_now().await;
     }
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_has_so_many_places() {
+    let configure = |config: &mut kembali_http::ServerConfig| config.limits.subscribers_of_a_person_max = 2;
+    let dir = tempfile::tempdir().unwrap();
+    let harness = Harness::start_on(dir, 128 * 1024 * 1024, Some([9; 32]), configure).await;
+    let mut bearers = Vec::new();
+    for username in ["desk", "counter"] {
+        let account = json!({ "username": username, "password": "correct horse battery", "role": "operator" });
+        let made = harness.operator("POST", "/v1/accounts?tenant=journey", &account.to_string()).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        let login = json!({ "tenant": "journey", "username": username, "password": "correct horse battery" });
+        let login = harness.post_to("/v1/auth/login", "application/json", &[], login.to_string().as_bytes()).await;
+        bearers.push(format!("Bearer {}", login.json()["access_token"].as_str().unwrap()));
+    }
+    let open = async |who: &String| {
+        let stream = TcpStream::connect(harness.address).await.unwrap();
+        Client::over(stream, "/v1/stream", ("authorization", who)).await
+    };
+    let [desk, counter] = &bearers[..] else { panic!("two") };
+    let (first, second) = (open(desk).await, open(desk).await);
+    let refused = knock(&harness, &format!("Authorization: {desk}")).await;
+    assert_eq!(
+        (refused.problem(), refused.json()["requests_at_once"].as_u64()),
+        ("429 too_many_at_once -".into(), Some(2))
+    );
+    // Somebody else is not held up, nor is whoever holds the server's token.
+    let other = open(counter).await;
+    let server = [Client::operator(&harness, "").await, Client::operator(&harness, "").await];
+    let third = Client::operator(&harness, "").await;
+    drop(second);
+    while knock(&harness, &format!("Authorization: {desk}")).await.status != 101 {
+        tokio::task::yield_now().await;
+    }
+    drop((first, other, server, third));
     harness.stop().await;
 }
 
@@ -536,7 +577,7 @@ async fn a_socket_that_takes_nothing_is_cut_off() {
     let path = "/v1/stream?tenant=journey&after=0";
     let mut stalled = Client::over(stream, path, ("authorization", &format!("Bearer {TOKEN}"))).await;
     // Its place is free once it is cut off.
-    while knock(&harness).await.status != 101 {
+    while knock(&harness, &own_key()).await.status != 101 {
         tokio::task::yield_now().await;
     }
     let last = harness.engine.durable().0;

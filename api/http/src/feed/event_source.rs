@@ -15,9 +15,10 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use kembali_core::Seq;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::places::Place;
 use super::reader::Reader;
 use super::{Subscription, is_too_far, told};
 use crate::app::App;
@@ -31,11 +32,7 @@ const RETRY_MS: u32 = 1_000;
 const QUIET_MAX: Duration = Duration::from_secs(5);
 
 /// Answers with what a subscription asks for, until its client leaves.
-pub(super) fn respond(
-    app: &App,
-    subscription: Subscription,
-    permits: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
-) -> Response {
+pub(super) fn respond(app: &App, subscription: Subscription, place: Place) -> Response {
     let Subscription { scope, topics, batch_max, after, head } = subscription;
     let ready = ControlMessage::Ready { head: head.0, after: after.0, resume: "exact" };
     let source = Source {
@@ -48,7 +45,7 @@ pub(super) fn respond(
         first: Some(format!("retry: {RETRY_MS}\nid: {}\ndata: {}\n\n", after.0, ready.to_text())),
         has_caught_up: false,
         is_over: false,
-        _permits: permits,
+        _place: place,
     };
     let messages = stream::unfold(source, |mut source| async {
         let text = source.next().await?;
@@ -73,7 +70,7 @@ struct Source {
     has_caught_up: bool,
     /// What was said last is the last.
     is_over: bool,
-    _permits: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+    _place: Place,
 }
 
 impl Source {

@@ -21,15 +21,14 @@
 //! that falls too far behind, or takes nothing for too long, is told and closed; ingest never waits for it.
 //!
 //! Files: [`reader`] (the ledger, record by record), [`tail`] (the newest records, written once for all readers), `subscriber` (one
-//! WebSocket), `event_source`, `page`.
+//! WebSocket), `event_source`, `page`, [`places`] (how many there may be).
 
 mod event_source;
 mod page;
+mod places;
 mod reader;
 mod subscriber;
 mod tail;
-
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -40,6 +39,7 @@ use kembali_core::Seq;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 pub(crate) use self::page::page;
+pub(crate) use self::places::Places;
 use self::reader::Scope;
 use self::subscriber::Subscriber;
 pub(crate) use self::tail::Tail;
@@ -87,18 +87,16 @@ pub(crate) async fn open(
     let topics = topics_of(&query)?;
     let tenant = app.tenant(identity, &query).await?.tenant;
     let scope = Scope::of(identity, tenant)?;
-    let permit = Arc::clone(&app.subscribers).try_acquire_owned();
-    let permit = permit.map_err(|_| Problem::new(&codes::OVERLOADED))?;
+    let place = app.subscribers.take(scope, of_partner)?;
     let head = app.engine.durable();
     let after = after.map_or(head, Seq);
     if head < after {
         return Err(Problem::new(&codes::AFTER_AHEAD).member("after", after.0).member("head", head.0));
     }
     let subscription = Subscription { scope, topics, batch_max, after, head };
-    let permits = (permit, of_partner);
-    let Some(response) = accepted else { return Ok(event_source::respond(app, subscription, permits)) };
+    let Some(response) = accepted else { return Ok(event_source::respond(app, subscription, place)) };
     let upgrade = hyper::upgrade::on(&mut request);
-    let subscriber = Subscriber::new(app, subscription, upgrade, permits);
+    let subscriber = Subscriber::new(app, subscription, upgrade, place);
     switch.put(Box::new(|stopping| subscriber.run(stopping).boxed()));
     Ok(response)
 }

@@ -62,14 +62,20 @@ impl Scope {
     /// Finds why somebody who was let in may see nothing any more: a partner that was suspended since, or whose key was revoked,
     /// and a person whose session is over.
     pub(super) fn ended(self, engine: &Engine) -> Option<&'static Code> {
-        let bearer = match self {
-            Scope::Partner(caller) => return (!engine.is_admitted(caller)).then_some(&codes::API_KEY_UNKNOWN),
-            Scope::Tenant(_, None) => return None,
-            Scope::Customer(caller) => caller.bearer,
-            Scope::Tenant(_, Some(bearer)) => bearer,
-        };
+        if let Scope::Partner(caller) = self {
+            return (!engine.is_admitted(caller)).then_some(&codes::API_KEY_UNKNOWN);
+        }
         // An access token is over soon; the session that it is of goes on.
-        (!bearer.is_open(engine)).then_some(&codes::TOKEN_INVALID)
+        self.bearer().filter(|bearer| !bearer.is_open(engine)).map(|_| &codes::TOKEN_INVALID)
+    }
+
+    /// Returns the token of a person.
+    pub(super) const fn bearer(self) -> Option<Bearer> {
+        match self {
+            Scope::Partner(_) => None,
+            Scope::Customer(caller) => Some(caller.bearer),
+            Scope::Tenant(_, bearer) => bearer,
+        }
     }
 }
 

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use hyper::upgrade::OnUpgrade;
 use kembali_core::Seq;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::places::Place;
 use super::reader::{Reader, Unreadable};
 use super::{Subscription, is_too_far, told};
 use crate::app::App;
@@ -36,25 +37,19 @@ pub(crate) struct Subscriber {
     limits: Limits,
     subscription: Subscription,
     upgrade: OnUpgrade,
-    /// A place among subscribers, and of a partner one among its requests.
-    _permits: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+    _place: Place,
 }
 
 impl Subscriber {
-    pub(super) fn new(
-        app: &App,
-        subscription: Subscription,
-        upgrade: OnUpgrade,
-        permits: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
-    ) -> Subscriber {
+    pub(super) fn new(app: &App, subscription: Subscription, upgrade: OnUpgrade, place: Place) -> Subscriber {
         let Subscription { scope, topics, after, .. } = subscription;
         let (reader, durable) = (Reader::new(app, scope, topics, after), app.engine.watch_durable());
-        Subscriber { reader, durable, limits: app.limits, subscription, upgrade, _permits: permits }
+        Subscriber { reader, durable, limits: app.limits, subscription, upgrade, _place: place }
     }
 
     /// Serves until the client leaves, falls behind, or the server stops.
     pub(crate) async fn run(self, stopping: watch::Receiver<bool>) {
-        let Subscriber { reader, durable, limits, subscription, upgrade, _permits } = self;
+        let Subscriber { reader, durable, limits, subscription, upgrade, _place } = self;
         let Some(socket) = opened(upgrade, INCOMING_BYTES_MAX, OUTGOING_BYTES_MAX).await else { return };
         let session = Session {
             socket,
