@@ -36,6 +36,8 @@ pub(crate) struct App {
     pub(crate) pages: Arc<Semaphore>,
     /// The newest records, for whoever is told of them.
     pub(crate) tail: Arc<feed::Tail>,
+    /// The sums of tenants, for whoever watches them.
+    pub(crate) gauges: Arc<feed::Gauges>,
     /// Places for subscribers of the event stream.
     pub(crate) subscribers: Arc<feed::Places>,
     /// Accounts, log-ins and tokens.

@@ -158,6 +158,12 @@ const BATCH: Parameter = parameter(
     "How many records one `ev` may tell of; 1 without it.",
 );
 
+const GAUGES: Parameter = parameter(
+    "gauges",
+    Form::Flag,
+    "True to be sent the sums of the tenant too, for operators. Without `after` the events follow that the first sums do not know yet.",
+);
+
 /// Lists what a route reads from its query.
 pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
     match endpoint {
@@ -235,7 +241,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::PostPartner
         | Endpoint::PostApiKey
         | Endpoint::PutCatalogue => &[TENANT, EXPECTED_VERSION, DRY_RUN],
-        Endpoint::Stream => &[AFTER, TOPICS, BATCH, TENANT],
+        Endpoint::Stream => &[AFTER, TOPICS, BATCH, GAUGES, TENANT],
         Endpoint::Events => &[HISTORY_AFTER, TOPICS, TENANT, LIMIT, CURSOR],
     }
 }

@@ -98,6 +98,7 @@ impl Server {
             operator_token: config.operator_token.map(Arc::new),
             limits: config.limits,
             subscribers: Places::new(&config.limits),
+            gauges: Arc::default(),
             tail: Arc::new(Tail::new()),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             part_change: Arc::default(),

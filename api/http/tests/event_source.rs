@@ -74,6 +74,15 @@ impl Source {
         }
     }
 
+    /// The next message.
+    async fn message(&mut self) -> Value {
+        loop {
+            if let (_, Some(message)) = self.block().await.unwrap() {
+                return message;
+            }
+        }
+    }
+
     /// The events up to the record at `last`, whose messages bear its position.
     async fn until(&mut self, last: u64) -> Vec<Value> {
         let mut events = Vec::new();
@@ -294,6 +303,67 @@ async fn what_is_wrong_is_a_problem() {
     ] {
         assert_eq!(check("GET", query, &format!("{own}{accept}{more}")).await, expected, "{query} {more}");
     }
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_begin_with_a_snapshot_and_only_the_newest_are_sent() {
+    let harness = Harness::start().await;
+    let before = book(&harness, "A", 1..=3).await;
+    let mut source = Source::operator(&harness, "gauges=true&topics=purchase.*", "").await;
+    let mut request = "ws://test/v1/stream?tenant=journey&gauges=true&topics=purchase.*".into_client_request().unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {TOKEN}").parse().unwrap());
+    let stream = TcpStream::connect(harness.address).await.unwrap();
+    let (mut socket, _) = client_async(request, stream).await.unwrap();
+    let mut frame = async || loop {
+        if let Message::Text(text) = socket.next().await.unwrap().unwrap() {
+            let message: Value = serde_json::from_str(&text).unwrap();
+            support::contract::check_named("StreamMessage", &message);
+            return message;
+        }
+    };
+    let lines: Vec<String> = (0..300).map(|number| purchase(&format!("B-{number}"), 200_000, 1, 4)).collect();
+    for chunk in lines.chunks(30) {
+        harness.stream(&chunk.join("\n")).await;
+    }
+    let last = harness.engine.durable().0;
+    let summary = harness.get("/v1/reports/summary?tenant=journey").await.json();
+    assert_eq!((&summary["accepted"], &summary["as_of"]), (&json!(303), &json!(last)));
+    for by_websocket in [true, false] {
+        let mut next = async || if by_websocket { frame().await } else { source.message().await };
+        let ready = next().await;
+        assert_eq!((&ready["after"], &ready["resume"]), (&json!(before), &json!("snapshot")), "{ready}");
+        let first = next().await;
+        assert_eq!((&first["op"], &first["summary"]["as_of"]), (&json!("gauge"), &json!(before)), "{first}");
+        assert_eq!(first["summary"]["accepted"], 3);
+        let (mut events, mut gauges, mut seen) = (0, Vec::new(), before);
+        while seen < last || gauges.last() != Some(&last) {
+            let message = next().await;
+            match message["op"].as_str().unwrap() {
+                "ev" => {
+                    // Each one that the first sums did not know, and no other.
+                    assert_eq!(message["seq"], seen + 1);
+                    (seen, events) = (seen + 1, events + 1);
+                }
+                "gauge" => {
+                    gauges.push(message["summary"]["as_of"].as_u64().unwrap());
+                    if gauges.last() == Some(&last) {
+                        assert_eq!(message["summary"], summary);
+                    }
+                }
+                _ => panic!("{message}"),
+            }
+        }
+        assert_eq!(events, 300);
+        assert!(gauges.is_sorted_by(|one, two| one < two) && gauges.len() < 100, "{gauges:?}");
+    }
+    // From a position on, nothing is a snapshot; and sums are for operators.
+    let mut resumed = Source::operator(&harness, "gauges=true&after=2", "").await;
+    let ready = resumed.message().await;
+    assert_eq!((&ready["after"], &ready["resume"]), (&json!(2), &json!("exact")));
+    let own = [("X-Api-Key", KEY), ("Accept", "text/event-stream")];
+    let refused = harness.call("GET", "/v1/stream?gauges=true", &own, b"").await;
+    assert_eq!(refused.problem(), "403 role_insufficient -");
     harness.stop().await;
 }
 

@@ -18,6 +18,7 @@ use kembali_core::Seq;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::gauge::{Watch, due};
 use super::places::Place;
 use super::reader::Reader;
 use super::{Subscription, is_too_far, told};
@@ -33,8 +34,7 @@ const QUIET_MAX: Duration = Duration::from_secs(5);
 
 /// Answers with what a subscription asks for, until its client leaves.
 pub(super) fn respond(app: &App, subscription: Subscription, place: Place) -> Response {
-    let Subscription { scope, topics, batch_max, after, head } = subscription;
-    let ready = ControlMessage::Ready { head: head.0, after: after.0, resume: "exact" };
+    let Subscription { scope, topics, batch_max, after, ready, watch } = subscription;
     let source = Source {
         reader: Reader::new(app, scope, topics, after),
         batch_max,
@@ -42,7 +42,8 @@ pub(super) fn respond(app: &App, subscription: Subscription, place: Place) -> Re
         durable: app.engine.watch_durable(),
         stopping: app.stopping.clone(),
         // With an id: whoever is cut off before the first record comes again behind this position, not behind a later one.
-        first: Some(format!("retry: {RETRY_MS}\nid: {}\ndata: {}\n\n", after.0, ready.to_text())),
+        first: Some(format!("retry: {RETRY_MS}\nid: {}\ndata: {ready}\n\n", after.0)),
+        watch,
         has_caught_up: false,
         is_over: false,
         _place: place,
@@ -67,6 +68,7 @@ struct Source {
     stopping: watch::Receiver<bool>,
     /// What is said first.
     first: Option<String>,
+    watch: Option<Watch>,
     has_caught_up: bool,
     /// What was said last is the last.
     is_over: bool,
@@ -91,12 +93,22 @@ impl Source {
             if let Some(code) = self.reader.ended() {
                 return Some(self.farewell(&ControlMessage::error(code)));
             }
+            if let Some(watch) = &mut self.watch {
+                match watch.take(head).await {
+                    // Without an id: nothing of what happens is told by it.
+                    Ok(Some(gauge)) => return Some(format!("data: {gauge}\n\n")),
+                    Ok(None) => (),
+                    Err(_) => return Some(self.farewell(&ControlMessage::error(&codes::INTERNAL))),
+                }
+            }
             if head <= position {
                 self.has_caught_up = true;
+                let gauge_at = self.watch.as_ref().and_then(|watch| watch.due(head));
                 tokio::select! {
                     biased;
                     () = told(&mut self.stopping, |stopping| *stopping) => return None,
                     () = told(&mut self.durable, |head| position < *head) => (),
+                    () = due(gauge_at) => (),
                     () = sleep_until(quiet_until) => return Some(format!("id: {}\n\n", position.0)),
                 }
                 continue;

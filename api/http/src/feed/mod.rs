@@ -10,6 +10,8 @@
 //! - `{"op":"ready","head":H,"after":A,"resume":"exact"}` comes first: the last durable position, and where it starts.
 //! - `{"op":"ev","seq":N,"events":[...]}`: the events of one record, as CloudEvents 1.0 (see [`crate::wire::event`]), or of a batch of
 //!   records whose last is N. Those of one record are never torn apart.
+//! - `{"op":"gauge","summary":{...}}`, of `?gauges=true` and for operators: the sums of the tenant. Events are never left out; of sums
+//!   only the newest are sent, at most once a second. Without `after` they come first, and the events behind them (`"snapshot"`).
 //! - `{"op":"pong"}` answers `{"op":"ping"}`; `{"op":"error","code":...}` answers anything else, and ends an event source.
 //! - `{"op":"lag","resume_after":N}` before a subscriber that is too slow is closed, by WebSocket with 4008 and N in the reason:
 //!   whoever reads it has been sent everything up to N.
@@ -21,14 +23,17 @@
 //! that falls too far behind, or takes nothing for too long, is told and closed; ingest never waits for it.
 //!
 //! Files: [`reader`] (the ledger, record by record), [`tail`] (the newest records, written once for all readers), `subscriber` (one
-//! WebSocket), `event_source`, `page`, [`places`] (how many there may be).
+//! WebSocket), `event_source`, `page`, [`places`] (how many there may be), [`gauge`].
 
 mod event_source;
+mod gauge;
 mod page;
 mod places;
 mod reader;
 mod subscriber;
 mod tail;
+
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -36,8 +41,11 @@ use futures_util::FutureExt as _;
 use hyper::header::{ACCEPT, HeaderMap, UPGRADE};
 use hyper::{Method, Request};
 use kembali_core::Seq;
+use kembali_core::catalogue::Catalogue;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
+pub(crate) use self::gauge::Gauges;
+use self::gauge::Watch;
 pub(crate) use self::page::page;
 pub(crate) use self::places::Places;
 use self::reader::Scope;
@@ -53,16 +61,20 @@ use crate::query::{Query, invalid};
 use crate::routes::Endpoint;
 use crate::websocket::{self, Switch};
 use crate::wire::event::Topics;
+use crate::wire::message::ControlMessage;
 
 /// What a subscriber asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Subscription {
     scope: Scope,
     topics: Topics,
     /// Records that one message may tell of.
     batch_max: u64,
     after: Seq,
-    head: Seq,
+    /// What is said first.
+    ready: String,
+    /// The sums, if they are asked for.
+    watch: Option<Watch>,
 }
 
 /// Checks a request for the stream, and answers it; of an upgrade the connection finds the subscriber in `switch`.
@@ -85,20 +97,33 @@ pub(crate) async fn open(
         return Err(invalid("batch", format!("batch must be 1 to {BATCH_MAX}")));
     }
     let topics = topics_of(&query)?;
-    let tenant = app.tenant(identity, &query).await?.tenant;
-    let scope = Scope::of(identity, tenant)?;
+    let catalogue = app.tenant(identity, &query).await?;
+    let scope = Scope::of(identity, catalogue.tenant)?;
     let place = app.subscribers.take(scope, of_partner)?;
+    let watch = if query.flag("gauges")? { Some(watch(app, scope, &catalogue).await?) } else { None };
     let head = app.engine.durable();
-    let after = after.map_or(head, Seq);
+    let (after, resume) = match (after, &watch) {
+        (Some(after), _) => (Seq(after), "exact"),
+        (None, Some(watch)) => (watch.as_of(), "snapshot"),
+        (None, None) => (head, "exact"),
+    };
     if head < after {
         return Err(Problem::new(&codes::AFTER_AHEAD).member("after", after.0).member("head", head.0));
     }
-    let subscription = Subscription { scope, topics, batch_max, after, head };
+    let ready = ControlMessage::Ready { head: head.0, after: after.0, resume }.to_text();
+    let subscription = Subscription { scope, topics, batch_max, after, ready, watch };
     let Some(response) = accepted else { return Ok(event_source::respond(app, subscription, place)) };
     let upgrade = hyper::upgrade::on(&mut request);
     let subscriber = Subscriber::new(app, subscription, upgrade, place);
     switch.put(Box::new(|stopping| subscriber.run(stopping).boxed()));
     Ok(response)
+}
+
+/// Begins to watch the sums of a tenant, for its operators.
+async fn watch(app: &App, scope: Scope, catalogue: &Catalogue) -> Result<Watch, Problem> {
+    let Scope::Tenant(tenant, _) = scope else { return Err(Problem::new(&codes::ROLE_INSUFFICIENT)) };
+    let watch = Watch::new(Arc::clone(&app.gauges), app.engine.clone(), tenant, catalogue.slug.clone());
+    watch.await.map_err(|_| Problem::new(&codes::ENGINE_STOPPED))
 }
 
 /// Returns true for a request that wants no WebSocket, and takes an event source.

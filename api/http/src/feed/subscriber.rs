@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::gauge::due;
 use super::places::Place;
 use super::reader::{Reader, Unreadable};
 use super::{Subscription, is_too_far, told};
@@ -42,8 +43,8 @@ pub(crate) struct Subscriber {
 
 impl Subscriber {
     pub(super) fn new(app: &App, subscription: Subscription, upgrade: OnUpgrade, place: Place) -> Subscriber {
-        let Subscription { scope, topics, after, .. } = subscription;
-        let (reader, durable) = (Reader::new(app, scope, topics, after), app.engine.watch_durable());
+        let Subscription { scope, topics, after, .. } = &subscription;
+        let (reader, durable) = (Reader::new(app, *scope, *topics, *after), app.engine.watch_durable());
         Subscriber { reader, durable, limits: app.limits, subscription, upgrade, _place: place }
     }
 
@@ -109,6 +110,7 @@ enum Next {
     Stop,
     Heard(Option<Result<Message, Error>>),
     Record,
+    Gauge,
     Silence,
 }
 
@@ -140,11 +142,16 @@ impl Session {
     }
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
-        let Subscription { after, head, .. } = self.subscription;
-        let ready = ControlMessage::Ready { head: head.0, after: after.0, resume: "exact" };
-        self.send(ready.to_text()).await?;
+        let ready = std::mem::take(&mut self.subscription.ready);
+        self.send(ready).await?;
         loop {
             let (head, position) = (*self.durable.borrow(), self.reader.position());
+            if let Some(watch) = &mut self.subscription.watch
+                && let Some(gauge) = watch.take(head).await?
+            {
+                self.send(gauge).await?;
+                continue;
+            }
             if head <= position {
                 self.has_caught_up = true;
                 self.wait().await?;
@@ -174,18 +181,20 @@ impl Session {
     /// Waits until there is a new record; hears the client and keeps the connection alive meanwhile.
     async fn wait(&mut self) -> Result<(), End> {
         let position = self.reader.position();
+        let gauge_at = self.subscription.watch.as_ref().and_then(|watch| watch.due(*self.durable.borrow()));
         let ping_at = self.quiet_since + self.limits.subscriber_ping_every;
         let next = tokio::select! {
             biased;
             () = told(&mut self.stopping, |stopping| *stopping) => Next::Stop,
             heard = self.socket.next() => Next::Heard(heard),
             () = told(&mut self.durable, |head| position < *head) => Next::Record,
+            () = due(gauge_at) => Next::Gauge,
             () = sleep_until(ping_at) => Next::Silence,
         };
         match next {
             Next::Stop => Err(End::Stopping),
             Next::Heard(heard) => self.hear(heard).await,
-            Next::Record => Ok(()),
+            Next::Record | Next::Gauge => Ok(()),
             Next::Silence if self.is_pinged => Err(End::Gone),
             Next::Silence => {
                 self.write(Message::Ping(Bytes::new())).await?;

@@ -621,7 +621,8 @@ fn stream(schemas: &mut Schemas) -> Outline {
             "With `Upgrade: websocket` the connection becomes a WebSocket; with `Accept: text/event-stream` the answer does not end. \
              Each message is a `StreamMessage`: `ready` first, then an `ev` for each record, or for each `batch` of them. By \
              WebSocket `{\"op\":\"ping\"}` is answered with `pong`. A subscriber that is too slow gets `lag` and is closed, by \
-             WebSocket with 4008; it goes on with `after=`, or `Last-Event-ID`, the last `seq` that it saw. A partner gets its own: \
+             WebSocket with 4008; it goes on with `after=`, or `Last-Event-ID`, the last `seq` that it saw. With `gauges` the sums of \
+             the tenant come as `gauge`. A partner gets its own: \
              what it asked for, its holds, its invoices, and what becomes of them; a customer what is its own; an operator all of \
              the tenant.",
         )

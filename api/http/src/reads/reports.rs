@@ -35,6 +35,11 @@ pub(crate) async fn summary(
     uri: Uri,
 ) -> Result<Json<Summary>, Problem> {
     let view = totals(&app, identity, &uri, Endpoint::Summary).await?;
+    Ok(Json(summary_of(&view)))
+}
+
+/// Writes the sums of a tenant down.
+pub(crate) fn summary_of(view: &TotalsView) -> Summary {
     let (sums, catalogue) = (&view.totals, &*view.catalogue);
     let promo = |(index, promo): (usize, &Promo)| {
         let own = sums.promos.get(&promo.id).copied().unwrap_or_default();
@@ -54,7 +59,7 @@ pub(crate) async fn summary(
         let of_remark = |((_, own), count): (&(_, Remark), &u64)| if *own == remark { *count } else { 0 };
         (remark_text(remark), sums.remarks.iter().map(of_remark).sum())
     };
-    Ok(Json(Summary {
+    Summary {
         accepted: sums.accepted,
         rejected: sums.rejected.iter().map(|(code, count)| (code.as_str(), *count)).collect(),
         amount: Wide(sums.amount),
@@ -79,7 +84,7 @@ pub(crate) async fn summary(
         refunds: refund_sums(sums, catalogue),
         currency: catalogue.currency.code.as_str().to_owned(),
         as_of: view.as_of.0,
-    }))
+    }
 }
 
 /// Counts the members of every level of the Journey programmes. A name that several of them have stands behind its

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::report::Summary;
 use crate::codes::Code;
 
 /// What comes first where purchases are sent by WebSocket.
@@ -40,8 +41,14 @@ pub(crate) enum ControlMessage {
         head: u64,
         /// The position behind which the stream starts.
         after: u64,
-        /// `exact`: nothing in between is left out.
+        /// `exact`: nothing in between is left out. `snapshot`: sums of the position where it starts follow.
         resume: &'static str,
+    },
+    /// The sums of the tenant, as `GET /v1/reports/summary` shows them, where they are asked for: first, and then the newest alone, at
+    /// most once a second.
+    Gauge {
+        /// The sums, and the position that they are of.
+        summary: Box<Summary>,
     },
     /// Answers `{"op":"ping"}`.
     Pong,
