@@ -153,7 +153,7 @@ enum Failure {
     Write { path: PathBuf, source: io::Error },
     #[error("writing the result: {0}")]
     Print(io::Error),
-    #[error("the server's totals differ from its answers")]
+    #[error("what the server counted, or told its subscribers, differs from its answers")]
     Wrong,
 }
 

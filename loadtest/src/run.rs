@@ -175,7 +175,10 @@ async fn send_share(shared: &Shared, mut client: Client, share: &[Order]) -> Res
         let media = if shared.batch == 1 { Media::Json } else { Media::NdJson };
         let due = shared.due(at, share.len());
         if let Some(due) = due {
-            tokio::time::sleep_until(due.into()).await;
+            tokio::time::sleep_until(due.min(shared.ends).into()).await;
+            if shared.is_over() {
+                break;
+            }
         }
         let began = due.unwrap_or_else(Instant::now);
         let request = request(shared, &mut client, media, body.into(), orders, &mut tally, &mut count);

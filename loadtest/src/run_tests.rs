@@ -41,6 +41,16 @@ fn response(status: &str, body: &str) -> String {
 
 /// Sends `count` purchases to a server that gives `responses`, one a request, over as many connections as are made.
 async fn outcome(count: u64, batch: u32, responses: Vec<String>) -> Result<Outcome, RunError> {
+    outcome_at(count, batch, responses, (Duration::from_secs(20), None)).await
+}
+
+/// The same within some time, and at so many purchases a second.
+async fn outcome_at(
+    count: u64,
+    batch: u32,
+    responses: Vec<String>,
+    (time_max, rate): (Duration, Option<u32>),
+) -> Result<Outcome, RunError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = Address::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let server = tokio::spawn(async move {
@@ -63,8 +73,8 @@ async fn outcome(count: u64, batch: u32, responses: Vec<String>) -> Result<Outco
         key: Key::new("key", None).unwrap(),
         connections: NonZeroU32::MIN,
         batch: NonZeroU32::new(batch).unwrap(),
-        time_max: Duration::from_secs(20),
-        rate: None,
+        time_max,
+        rate: rate.and_then(NonZeroU32::new),
     };
     let outcome = run(workload(count), &plan).await;
     server.abort();
@@ -86,6 +96,16 @@ async fn read_request(stream: &mut tokio::net::TcpStream) -> bool {
             return false;
         }
     }
+}
+
+#[tokio::test]
+async fn at_a_rate_each_request_has_its_time_and_none_is_sent_after_the_end() {
+    let answers = |from: u32| response("200 OK", &(from..from + 2).map(|number| line(number, 5)).collect::<String>());
+    // The second request is due after two seconds.
+    let cut = outcome_at(4, 2, vec![answers(0), answers(2)], (Duration::from_secs(1), Some(1))).await.unwrap();
+    assert_eq!((cut.tally.answered(), cut.tally.requests), (2, 1));
+    let whole = outcome_at(4, 2, vec![answers(0), answers(2)], (Duration::from_secs(20), Some(100))).await.unwrap();
+    assert_eq!((whole.tally.answered(), whole.tally.requests), (4, 2));
 }
 
 #[tokio::test]

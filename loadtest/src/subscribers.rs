@@ -1,11 +1,12 @@
 //! Subscribers of the event stream while purchases are sent: each counts what it is told, and what it should have been.
 //!
 //! All ask for the topic `purchase.accepted` in batches, by WebSocket, as an operator. Some may stall: they are told that the
-//! stream begins, take nothing for a while, and then whatever there is.
+//! stream begins, take nothing for a while, and then whatever there is; dropped, they go on where they were told to. Each must come to
+//! exactly what was booked, each purchase once.
 
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::header::{AUTHORIZATION, HeaderValue};
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ use crate::client::{Address, ClientError};
 
 /// How long subscribers may take to see what was booked, once the run is over.
 const GRACE: Duration = Duration::from_secs(60);
+/// How long the start of the stream may take.
+const CONNECT: Duration = Duration::from_secs(30);
 /// Records that the server may tell of in one message.
 const BATCH: u32 = 256;
 const SEQUENCE: &[u8] = br#""sequence":""#;
@@ -45,6 +48,8 @@ pub(crate) enum SubscribeError {
     Open(Error),
     #[error("the event stream does not begin with `ready`")]
     NotReady,
+    #[error("the event stream did not begin within {} s", CONNECT.as_secs())]
+    Silent,
     #[error("an event has no position")]
     NoPosition,
     #[error("position {later} comes behind position {earlier}")]
@@ -59,7 +64,7 @@ pub(crate) enum SubscribeError {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Delivered {
     subscribers: u32,
-    /// Of all subscribers together.
+    /// Of those together that did not stall.
     events: u64,
     bytes: u64,
     messages: u64,
@@ -97,13 +102,16 @@ struct Seen {
     /// Where a stalled one was told to go on.
     resume_after: Option<u64>,
     is_dropped: bool,
+    /// All that was sent before its ping is seen.
+    is_answered: bool,
 }
 
 /// The messages that are no events.
 #[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 enum Control {
-    Ready {},
+    Ready { after: u64 },
+    Pong,
     Lag { resume_after: u64 },
 }
 
@@ -122,9 +130,10 @@ impl Subscribers {
         let (expected, expects) = watch::channel(None);
         let mut tasks = JoinSet::new();
         for number in 0..watching.subscribers + watching.stalled {
-            let socket = connect(address, tenant, token).await?;
+            let door = Door { address: address.clone(), tenant: tenant.to_owned(), token: token.to_owned() };
+            let (socket, after) = door.connect(None).await?;
             let stall = (watching.subscribers <= number).then_some(watching.stall);
-            let subscriber = Subscriber { socket, seen: Seen::new(stall.is_some()) };
+            let subscriber = Subscriber { door, socket, seen: Seen::new(stall.is_some(), after) };
             tasks.spawn(subscriber.run(stall, expects.clone()));
         }
         Ok(Subscribers { tasks, expected, watching, began: Instant::now() })
@@ -143,21 +152,18 @@ impl Subscribers {
         let mut last = over;
         while let Some(seen) = self.tasks.join_next().await {
             let seen = seen??;
-            all.events += seen.events;
-            all.bytes += seen.bytes;
-            all.messages += seen.messages;
-            if seen.is_stalled {
-                all.stalled_dropped += u32::from(seen.is_dropped);
-                all.stalled_told += u32::from(seen.resume_after.is_some());
-                if let Some(after) = seen.resume_after.filter(|after| *after < seen.position) {
-                    all.differences.push(format!("one that saw {} was told to go on after {after}", seen.position));
-                }
-                continue;
-            }
-            last = last.max(seen.at);
             if seen.events != booked {
                 all.differences.push(format!("a subscriber saw {} of {booked} purchases", seen.events));
             }
+            if seen.is_stalled {
+                all.stalled_dropped += u32::from(seen.is_dropped);
+                all.stalled_told += u32::from(seen.resume_after.is_some());
+                continue;
+            }
+            all.events += seen.events;
+            all.bytes += seen.bytes;
+            all.messages += seen.messages;
+            last = last.max(seen.at);
         }
         all.behind_us = u64::try_from(last.duration_since(over).as_micros()).unwrap_or(u64::MAX);
         all.events_per_second = crate::report::per_second(all.events, last.duration_since(self.began));
@@ -185,21 +191,40 @@ impl Delivered {
 
 type Socket = WebSocketStream<TcpStream>;
 
-async fn connect(address: &Address, tenant: &str, token: &str) -> Result<Socket, SubscribeError> {
-    let stream = address.connect().await?;
-    let path = format!("/v1/stream?tenant={tenant}&topics=purchase.accepted&batch={BATCH}");
-    let url = format!("ws://{}{path}", address.authority());
-    let mut request = url.into_client_request().map_err(SubscribeError::Open)?;
-    let token = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| ClientError::Secret)?;
-    request.headers_mut().insert(AUTHORIZATION, token);
-    let (mut socket, _) = client_async(request, stream).await.map_err(SubscribeError::Open)?;
-    match socket.next().await {
-        Some(Ok(Message::Text(text))) if matches!(serde_json::from_str(&text), Ok(Control::Ready {})) => Ok(socket),
-        _ => Err(SubscribeError::NotReady),
+/// Where the stream is, and who asks.
+struct Door {
+    address: Address,
+    tenant: String,
+    token: String,
+}
+
+impl Door {
+    /// Opens the stream, from now on or behind a position, and returns where it begins.
+    async fn connect(&self, after: Option<u64>) -> Result<(Socket, u64), SubscribeError> {
+        tokio::time::timeout(CONNECT, self.open(after)).await.map_err(|_| SubscribeError::Silent)?
+    }
+
+    async fn open(&self, after: Option<u64>) -> Result<(Socket, u64), SubscribeError> {
+        let stream = self.address.connect().await?;
+        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+        let path = format!("/v1/stream?tenant={}&topics=purchase.accepted&batch={BATCH}{after}", self.tenant);
+        let url = format!("ws://{}{path}", self.address.authority());
+        let mut request = url.into_client_request().map_err(SubscribeError::Open)?;
+        let token = HeaderValue::try_from(format!("Bearer {}", self.token)).map_err(|_| ClientError::Secret)?;
+        request.headers_mut().insert(AUTHORIZATION, token);
+        let (mut socket, _) = client_async(request, stream).await.map_err(SubscribeError::Open)?;
+        match socket.next().await {
+            Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
+                Ok(Control::Ready { after }) => Ok((socket, after)),
+                _ => Err(SubscribeError::NotReady),
+            },
+            _ => Err(SubscribeError::NotReady),
+        }
     }
 }
 
 struct Subscriber {
+    door: Door,
     socket: Socket,
     seen: Seen,
 }
@@ -215,39 +240,57 @@ impl Subscriber {
         }
         let mut expects = None;
         let mut until = tokio::time::Instant::now() + GRACE;
-        while expects != Some(self.seen.events) {
+        while expects.is_none_or(|expects| self.seen.events < expects) {
             tokio::select! {
-                message = self.socket.next() => match message {
-                    Some(Ok(Message::Text(text))) => self.seen.see(text.as_bytes())?,
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => (),
-                    _ if self.seen.is_stalled => {
-                        self.seen.is_dropped = true;
-                        break;
-                    }
-                    other => return Err(self.seen.ended(format!("{other:?}"))),
-                },
+                message = self.socket.next() => self.hear(message).await?,
                 Ok(()) = expected.changed() => {
                     expects = *expected.borrow_and_update();
                     until = tokio::time::Instant::now() + GRACE;
                 }
-                () = tokio::time::sleep_until(until), if expects.is_some() => break,
+                () = tokio::time::sleep_until(until), if expects.is_some() => return Ok(self.seen),
             }
         }
+        // What was sent once too often comes before the answer.
+        self.socket.send(Message::text(r#"{"op":"ping"}"#)).await.map_err(SubscribeError::Open)?;
+        let answered = async {
+            while !self.seen.is_answered {
+                let message = self.socket.next().await;
+                self.hear(message).await?;
+            }
+            Ok::<_, SubscribeError>(())
+        };
+        tokio::time::timeout(GRACE, answered).await.map_err(|_| SubscribeError::Silent)??;
         Ok(self.seen)
+    }
+
+    async fn hear(&mut self, message: Option<Result<Message, Error>>) -> Result<(), SubscribeError> {
+        match message {
+            Some(Ok(Message::Text(text))) => self.seen.see(text.as_bytes()),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+            _ if self.seen.is_stalled && !self.seen.is_dropped => {
+                self.seen.is_dropped = true;
+                // One that was cut off without a word goes on behind what it saw, as any client would.
+                let after = self.seen.resume_after.unwrap_or(self.seen.position);
+                (self.socket, _) = self.door.connect(Some(after)).await?;
+                Ok(())
+            }
+            other => Err(self.seen.ended(format!("{other:?}"))),
+        }
     }
 }
 
 impl Seen {
-    fn new(is_stalled: bool) -> Seen {
+    fn new(is_stalled: bool, position: u64) -> Seen {
         Seen {
             is_stalled,
             events: 0,
             bytes: 0,
             messages: 0,
-            position: 0,
+            position,
             at: Instant::now(),
             resume_after: None,
             is_dropped: false,
+            is_answered: false,
         }
     }
 
@@ -261,6 +304,10 @@ impl Seen {
             return match serde_json::from_slice(text) {
                 Ok(Control::Lag { resume_after }) if self.is_stalled => {
                     self.resume_after = Some(resume_after);
+                    Ok(())
+                }
+                Ok(Control::Pong) => {
+                    self.is_answered = true;
                     Ok(())
                 }
                 _ => Err(self.ended(String::from_utf8_lossy(text).into_owned())),
@@ -293,15 +340,17 @@ mod tests {
 
     #[test]
     fn each_event_is_counted_once_and_in_order() {
-        let mut seen = Seen::new(false);
+        let mut seen = Seen::new(false, 6);
         seen.see(format!(r#"{{"op":"ev","seq":9,"events":[{},{}]}}"#, event(7), event(9)).as_bytes()).unwrap();
         assert_eq!((seen.events, seen.messages, seen.position), (2, 1, 9));
         let again = seen.see(format!(r#"{{"op":"ev","seq":9,"events":[{}]}}"#, event(9)).as_bytes());
         assert!(matches!(again, Err(SubscribeError::OutOfOrder { earlier: 9, later: 9 })));
         let lag = br#"{"op":"lag","resume_after":9}"#;
         assert!(matches!(seen.see(lag), Err(SubscribeError::Ended { events: 2, .. })));
-        let mut stalled = Seen::new(true);
+        let mut stalled = Seen::new(true, 6);
         stalled.see(lag).unwrap();
-        assert_eq!(stalled.resume_after, Some(9));
+        assert!(!stalled.is_answered);
+        stalled.see(br#"{"op":"pong"}"#).unwrap();
+        assert_eq!((stalled.resume_after, stalled.is_answered), (Some(9), true));
     }
 }

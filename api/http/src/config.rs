@@ -70,8 +70,12 @@ pub struct Limits {
     pub subscribers_max: usize,
     /// Those of one person.
     pub subscribers_of_a_person_max: usize,
+    /// Those of one partner.
+    pub subscribers_of_a_partner_max: usize,
     /// Records that a subscriber may fall behind the head once it had caught up.
     pub subscriber_lag_max: u64,
+    /// How long a tenant's sums are new for those who watch them.
+    pub gauge_every: Duration,
     /// How long a subscriber's socket may take nothing of what is sent to it.
     pub subscriber_stall_max: Duration,
     /// How long a subscriber's connection may be silent before it is pinged, and the ping unanswered before it is cut.
@@ -95,7 +99,9 @@ impl Default for Limits {
             min_seq_wait_max: Duration::from_secs(5),
             subscribers_max: 256,
             subscribers_of_a_person_max: 8,
+            subscribers_of_a_partner_max: 64,
             subscriber_lag_max: 10_000,
+            gauge_every: Duration::from_secs(1),
             subscriber_stall_max: Duration::from_secs(30),
             subscriber_ping_every: Duration::from_secs(30),
             subscriber_farewell_max: Duration::from_secs(5),

@@ -15,7 +15,7 @@ use crate::adapter::{Background, Stop};
 use crate::app::{App, router};
 use crate::config::{Limits, ServerConfig};
 use crate::connection::{Shared, connection};
-use crate::feed::{Places, Tail};
+use crate::feed::{Gauges, Places, Tail};
 use crate::partner_gate::PartnerGates;
 use crate::people::People;
 use crate::people::sessions::Peer;
@@ -98,7 +98,7 @@ impl Server {
             operator_token: config.operator_token.map(Arc::new),
             limits: config.limits,
             subscribers: Places::new(&config.limits),
-            gauges: Arc::default(),
+            gauges: Arc::new(Gauges::new(&config.limits)),
             tail: Arc::new(Tail::new()),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             part_change: Arc::default(),

@@ -36,7 +36,8 @@ impl Client {
         assert!(response.headers().contains_key("x-request-id"));
         let mut client = Client { socket, ready: Value::Null };
         client.ready = client.frame().await;
-        assert_eq!((&client.ready["op"], &client.ready["resume"]), (&json!("ready"), &json!("exact")));
+        let resume = if path.contains("gauges") { "snapshot" } else { "exact" };
+        assert_eq!((&client.ready["op"], &client.ready["resume"]), (&json!("ready"), &json!(resume)));
         client
     }
 
@@ -471,8 +472,11 @@ async fn subscribers_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_has_so_many_places() {
-    let configure = |config: &mut kembali_http::ServerConfig| config.limits.subscribers_of_a_person_max = 2;
+async fn a_person_and_a_partner_have_so_many_places() {
+    let configure = |config: &mut kembali_http::ServerConfig| {
+        config.limits.subscribers_of_a_person_max = 2;
+        config.limits.subscribers_of_a_partner_max = 1;
+    };
     let dir = tempfile::tempdir().unwrap();
     let harness = Harness::start_on(dir, 128 * 1024 * 1024, Some([9; 32]), configure).await;
     let mut bearers = Vec::new();
@@ -503,7 +507,18 @@ async fn a_person_has_so_many_places() {
     while knock(&harness, &format!("Authorization: {desk}")).await.status != 101 {
         tokio::task::yield_now().await;
     }
-    drop((first, other, server, third));
+    let partner = Client::partner(&harness, KEY, "").await;
+    assert_eq!(knock(&harness, &own_key()).await.problem(), "429 too_many_at_once -");
+    drop((first, server, third, partner));
+    // Whoever is out is told no sums any more either.
+    let stream = TcpStream::connect(harness.address).await.unwrap();
+    let mut watching = Client::over(stream, "/v1/stream?gauges=true", ("authorization", counter)).await;
+    assert_eq!(watching.frame().await["op"], "gauge");
+    let out = [("Authorization", counter.as_str())];
+    assert_eq!(harness.call("POST", "/v1/auth/logout?everywhere=true", &out, b"").await.status, 200);
+    assert_eq!(harness.post(&purchase("L-1", 200_000, 1, 1)).await.status, 201);
+    assert_eq!(watching.closed().await.0, 1008);
+    drop(other);
     harness.stop().await;
 }
 

@@ -44,6 +44,7 @@ pub(super) fn respond(app: &App, subscription: Subscription, place: Place) -> Re
         // With an id: whoever is cut off before the first record comes again behind this position, not behind a later one.
         first: Some(format!("retry: {RETRY_MS}\nid: {}\ndata: {ready}\n\n", after.0)),
         watch,
+        was_gauge: false,
         has_caught_up: false,
         is_over: false,
         _place: place,
@@ -69,6 +70,8 @@ struct Source {
     /// What is said first.
     first: Option<String>,
     watch: Option<Watch>,
+    /// What was said last were sums.
+    was_gauge: bool,
     has_caught_up: bool,
     /// What was said last is the last.
     is_over: bool,
@@ -93,10 +96,18 @@ impl Source {
             if let Some(code) = self.reader.ended() {
                 return Some(self.farewell(&ControlMessage::error(code)));
             }
-            if let Some(watch) = &mut self.watch {
+            if self.has_caught_up && is_too_far(position, head, self.limits) {
+                return Some(self.farewell(&ControlMessage::Lag { resume_after: position.0 }));
+            }
+            // However slowly the client takes them, an event follows each.
+            let is_next_event = std::mem::take(&mut self.was_gauge) && position < head;
+            if let Some(watch) = self.watch.as_mut().filter(|_| !is_next_event) {
                 match watch.take(head).await {
                     // Without an id: nothing of what happens is told by it.
-                    Ok(Some(gauge)) => return Some(format!("data: {gauge}\n\n")),
+                    Ok(Some(gauge)) => {
+                        self.was_gauge = true;
+                        return Some(format!("data: {gauge}\n\n"));
+                    }
                     Ok(None) => (),
                     Err(_) => return Some(self.farewell(&ControlMessage::error(&codes::INTERNAL))),
                 }
@@ -112,9 +123,6 @@ impl Source {
                     () = sleep_until(quiet_until) => return Some(format!("id: {}\n\n", position.0)),
                 }
                 continue;
-            }
-            if self.has_caught_up && is_too_far(position, head, self.limits) {
-                return Some(self.farewell(&ControlMessage::Lag { resume_after: position.0 }));
             }
             match self.reader.frame(head, self.batch_max).await {
                 Ok(Some(frame)) => return Some(format!("id: {}\ndata: {frame}\n\n", self.reader.position().0)),

@@ -1,4 +1,4 @@
-//! The sums of a tenant for those who watch them: the newest alone, at most once a second, computed once for all who watch. Knows no
+//! The sums of a tenant for those who watch them: the newest alone, at most once a second ([`Limits::gauge_every`]), computed once for all who watch. Knows no
 //! subscriber.
 //!
 //! Events are never left out and sums are: whoever was busy for a minute wants those of now.
@@ -12,15 +12,15 @@ use tokio::sync;
 use tokio::time::{Duration, Instant};
 
 use super::reader::Unreadable;
+use crate::config::Limits;
 use crate::reads::reports::summary_of;
 use crate::wire::message::ControlMessage;
 
-/// How long sums are new.
-const EVERY: Duration = Duration::from_secs(1);
-
 /// The newest sums of every tenant that somebody watches.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gauges {
+    /// How long sums are new.
+    every: Duration,
     of_tenants: Mutex<HashMap<TenantId, Arc<sync::Mutex<Option<Gauge>>>>>,
 }
 
@@ -33,7 +33,11 @@ pub(super) struct Gauge {
 }
 
 impl Gauges {
-    /// Returns sums that are at most [`EVERY`] old.
+    pub(crate) fn new(limits: &Limits) -> Gauges {
+        Gauges { every: limits.gauge_every, of_tenants: Mutex::default() }
+    }
+
+    /// Returns sums that are new.
     async fn newest(&self, engine: &Engine, tenant: TenantId, slug: &str) -> Result<Gauge, Unreadable> {
         let kept = {
             // Whoever panicked has made a place or none.
@@ -42,7 +46,7 @@ impl Gauges {
         };
         // Whoever comes meanwhile waits, and takes what was found.
         let mut kept = kept.lock().await;
-        if let Some(gauge) = kept.as_ref().filter(|gauge| gauge.computed.elapsed() < EVERY) {
+        if let Some(gauge) = kept.as_ref().filter(|gauge| gauge.computed.elapsed() < self.every) {
             return Ok(gauge.clone());
         }
         let failed = |error: &dyn std::fmt::Display| {
@@ -108,7 +112,7 @@ impl Watch {
         if self.due(head).is_none_or(|due| Instant::now() < due) {
             return Ok(None);
         }
-        self.due = Instant::now() + EVERY;
+        self.due = Instant::now() + self.gauges.every;
         if let Some(first) = self.first.take() {
             return Ok(Some(first.text.to_string()));
         }

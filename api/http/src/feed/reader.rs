@@ -129,7 +129,7 @@ impl Reader {
             let (record, catalogue) = found.ok_or_else(|| failed(&"a durable record is not there"))?;
             let former = self.engine.former_rules(&record.body);
             let read = Arc::new(WrittenRecord::new(record, catalogue, former));
-            self.tail.keep(&read);
+            self.tail.keep(&read, self.engine.durable());
             read
         };
         let is_seen = record.record().body.tenant == self.scope.tenant()

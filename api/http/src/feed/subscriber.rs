@@ -146,25 +146,26 @@ impl Session {
         self.send(ready).await?;
         loop {
             let (head, position) = (*self.durable.borrow(), self.reader.position());
-            if let Some(watch) = &mut self.subscription.watch
-                && let Some(gauge) = watch.take(head).await?
-            {
-                self.send(gauge).await?;
-                continue;
-            }
-            if head <= position {
-                self.has_caught_up = true;
-                self.wait().await?;
-                continue;
-            }
-            if self.has_caught_up && is_too_far(position, head, self.limits) {
-                return Err(End::TooSlow);
-            }
             if *self.stopping.borrow() {
                 return Err(End::Stopping);
             }
             if let Some(code) = self.reader.ended() {
                 return Err(End::Broken(CloseCode::Policy, code.title));
+            }
+            if self.has_caught_up && is_too_far(position, head, self.limits) {
+                return Err(End::TooSlow);
+            }
+            // However slowly the client takes them, an event follows each.
+            if let Some(watch) = &mut self.subscription.watch
+                && let Some(gauge) = watch.take(head).await?
+            {
+                self.socket.feed(Message::text(gauge)).await?;
+                self.flush().await?;
+            }
+            if head <= position {
+                self.has_caught_up = true;
+                self.wait().await?;
+                continue;
             }
             // While there is much to send the client is heard too, a message at a time.
             if let Some(heard) = self.socket.next().now_or_never() {
@@ -210,7 +211,9 @@ impl Session {
 
     async fn write(&mut self, message: Message) -> Result<(), End> {
         self.socket.feed(message).await?;
-        self.flush().await
+        self.flush().await?;
+        self.is_heard();
+        Ok(())
     }
 
     /// Waits until the socket has taken everything.
@@ -223,9 +226,7 @@ impl Session {
             () = falls_behind => return Err(End::TooSlow),
             () = told(stopping, |stopping| *stopping) => return Err(End::Stopping),
         };
-        flushed.map_err(|_| End::TooSlow)??;
-        self.is_heard();
-        Ok(())
+        Ok(flushed.map_err(|_| End::TooSlow)??)
     }
 
     fn is_heard(&mut self) {

@@ -52,7 +52,7 @@ fn document() -> Value {
     let says = |name, summary, payload: RefOr<Schema>| Message { name, summary, payload };
     let events = [
         says("events", "Events of one record, or of a batch", schemas.of::<Frame<'static>>().into()),
-        says("control", "The start, the end, and answers", schemas.of::<ControlMessage>().into()),
+        says("control", "The start, the end, sums, and answers", schemas.of::<ControlMessage>().into()),
         says("client", "What a subscriber may say", schemas.of::<ClientMessage>().into()),
     ];
     let purchases = [
@@ -183,7 +183,7 @@ mod tests {
         let document: Value = serde_json::from_str(text()).unwrap();
         let query = &document["channels"]["events"]["bindings"]["ws"]["query"]["properties"];
         let named: Vec<&String> = query.as_object().unwrap().keys().collect();
-        assert_eq!(named, ["after", "batch", "tenant", "topics"]);
+        assert_eq!(named, ["after", "batch", "gauges", "tenant", "topics"]);
         assert!(query["topics"]["description"].as_str().unwrap().ends_with("review.rejected."));
         assert_eq!(document["channels"]["purchases"]["address"], "/v1/purchases/stream");
     }
