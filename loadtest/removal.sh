@@ -6,19 +6,12 @@
 # The ledger is a new one in a temporary directory. PORT, CUSTOMERS, COUNT and CONNECTIONS may be set.
 set -eu
 cd "$(dirname "$0")/.."
-port=${PORT:-8080} customers=${CUSTOMERS:-100000} count=${COUNT:-60000} connections=${CONNECTIONS:-16}
-export KEMBALI_URL="http://127.0.0.1:$port" KEMBALI_API_KEY=grocer-demo-key KEMBALI_OPERATOR_TOKEN=removal-operator-token
-work=$(mktemp -d)
-target/release/kembali serve --listen "127.0.0.1:$port" --data-dir "$work/data" 2>"$work/log" &
-server=$!
-trap 'kill "$server"; wait "$server" || true; rm -r "$work"' EXIT
-until curl -sf "$KEMBALI_URL/readyz" >"$work/ready"; do
-    kill -0 "$server" || { cat "$work/log"; exit 1; }
-    sleep 0.2
-done
+. loadtest/server.sh
+customers=${CUSTOMERS:-100000} count=${COUNT:-60000} connections=${CONNECTIONS:-16}
+export KEMBALI_API_KEY=grocer-demo-key
+start api/demo/full.toml
 
 sed '/name = "Gold"/d' api/demo/full.toml >"$work/without-gold.toml"
-target/release/kembali apply --yes api/demo/full.toml
 awk -v count="$customers" 'BEGIN { for (own = 0; own < count; own++) printf \
     "{\"origin_id\":\"gold-%d\",\"customer\":{\"ref\":\"customer-%08d\"},\"amount\":15000000,\"quantity\":1}\n", own, own }' \
     >"$work/gold.ndjson"

@@ -7,17 +7,10 @@
 # and BATCH may be set. The last lines are the medians of purchases per second.
 set -eu
 cd "$(dirname "$0")/.."
-port=${PORT:-8080} rounds=${ROUNDS:-12} count=${COUNT:-200000} batch=${BATCH:-1000}
-export KEMBALI_URL="http://127.0.0.1:$port" KEMBALI_OPERATOR_TOKEN=signed-operator-token
+. loadtest/server.sh
+rounds=${ROUNDS:-12} count=${COUNT:-200000} batch=${BATCH:-1000}
 KEMBALI_SECRETS_KEY=$(printf '%064d' 0)
 export KEMBALI_SECRETS_KEY
-work=$(mktemp -d)
-server=
-stop() {
-    [ -z "$server" ] || { kill "$server"; wait "$server" || true; }
-    server=
-}
-trap 'stop; rm -r "$work"' EXIT
 
 load() {
     target/release/loadtest generate --batch "$batch" "$@"
@@ -31,13 +24,7 @@ measure() {
 }
 
 for round in $(seq "$rounds"); do
-    target/release/kembali serve --listen "127.0.0.1:$port" --data-dir "$work/data" 2>"$work/log" &
-    server=$!
-    until curl -sf "$KEMBALI_URL/readyz" >"$work/ready"; do
-        kill -0 "$server" || { cat "$work/log"; exit 1; }
-        sleep 0.2
-    done
-    target/release/kembali apply --yes api/demo/journey.toml >"$work/applied"
+    start
     curl -sf -H "Authorization: Bearer $KEMBALI_OPERATOR_TOKEN" -H 'Content-Type: application/json' \
         -d '{"api_key":"a-signed-key","api_secret":"a-secret-of-16-chars"}' \
         "$KEMBALI_URL/v1/partners/grocer/api-keys?tenant=journey" >"$work/key"
@@ -47,7 +34,6 @@ for round in $(seq "$rounds"); do
     measure "$1" 2
     measure "$2" 3
     stop
-    rm -r "$work/data"
 done
 for kind in bare signed; do
     awk -v kind=$kind '$1 == kind { print $2 }' "$work/figures" | sort -n |

@@ -9,15 +9,9 @@
 # time on processors in milliseconds and its memory in KiB, both with what it takes to book. The last lines are the medians.
 set -eu
 cd "$(dirname "$0")/.."
-port=${PORT:-8080} rounds=${ROUNDS:-3} seconds=${SECONDS_EACH:-60} rate=${RATE:-10000} batch=${BATCH:-100} many=${SUBSCRIBERS:-100}
-export KEMBALI_URL="http://127.0.0.1:$port" KEMBALI_OPERATOR_TOKEN=subscribers-operator-token KEMBALI_API_KEY=grocer-demo-key
-work=$(mktemp -d)
-server=
-stop() {
-    [ -z "$server" ] || { kill "$server"; wait "$server" || true; }
-    server=
-}
-trap 'stop; rm -r "$work"' EXIT
+. loadtest/server.sh
+rounds=${ROUNDS:-3} seconds=${SECONDS_EACH:-60} rate=${RATE:-10000} batch=${BATCH:-100} many=${SUBSCRIBERS:-100}
+export KEMBALI_API_KEY=grocer-demo-key
 
 measure() {
     case $1 in
@@ -25,13 +19,7 @@ measure() {
     many) set -- "$1" --subscribers "$many" ;;
     stalled) set -- "$1" --subscribers "$many" --stalled 1 ;;
     esac
-    target/release/kembali serve --listen "127.0.0.1:$port" --data-dir "$work/data" 2>"$work/log" &
-    server=$!
-    until curl -sf "$KEMBALI_URL/readyz" >"$work/ready"; do
-        kill -0 "$server" || { cat "$work/log"; exit 1; }
-        sleep 0.2
-    done
-    target/release/kembali apply --yes api/demo/journey.toml >"$work/applied"
+    start
     # The first purchases of a server find everything cold.
     target/release/loadtest generate --seed 1 --count 50000 >"$work/warm"
     kind=$1
@@ -46,7 +34,6 @@ measure() {
         ($d.events_per_second // 0), .latency_us.p50, .latency_us.p99, .latency_us.max, $cpu, $peak,
         ($d.stalled_told // 0), ($d.stalled_dropped // 0)] | join(" ")' "$work/run.json" | tee -a "$work/figures"
     stop
-    rm -r "$work/data"
 }
 
 echo 'who purchases/s events/s p50 p99 max cpu_ms peak_kib told dropped'

@@ -19,10 +19,8 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::client::{Address, ClientError};
 
-/// How long subscribers may take to see what was booked, once the run is over.
+/// How long the start of the stream may take, and seeing what was booked once the run is over, and an answer.
 const GRACE: Duration = Duration::from_secs(60);
-/// How long the start of the stream may take.
-const CONNECT: Duration = Duration::from_secs(30);
 /// Records that the server may tell of in one message.
 const BATCH: u32 = 256;
 const SEQUENCE: &[u8] = br#""sequence":""#;
@@ -48,7 +46,7 @@ pub(crate) enum SubscribeError {
     Open(Error),
     #[error("the event stream does not begin with `ready`")]
     NotReady,
-    #[error("the event stream did not begin within {} s", CONNECT.as_secs())]
+    #[error("the event stream did not begin, or answer, within {} s", GRACE.as_secs())]
     Silent,
     #[error("an event has no position")]
     NoPosition,
@@ -201,7 +199,7 @@ struct Door {
 impl Door {
     /// Opens the stream, from now on or behind a position, and returns where it begins.
     async fn connect(&self, after: Option<u64>) -> Result<(Socket, u64), SubscribeError> {
-        tokio::time::timeout(CONNECT, self.open(after)).await.map_err(|_| SubscribeError::Silent)?
+        tokio::time::timeout(GRACE, self.open(after)).await.map_err(|_| SubscribeError::Silent)?
     }
 
     async fn open(&self, after: Option<u64>) -> Result<(Socket, u64), SubscribeError> {
@@ -250,7 +248,7 @@ impl Subscriber {
                 () = tokio::time::sleep_until(until), if expects.is_some() => return Ok(self.seen),
             }
         }
-        // What was sent once too often comes before the answer.
+        // What was written once too often by now comes before the answer. What comes later is not seen.
         self.socket.send(Message::text(r#"{"op":"ping"}"#)).await.map_err(SubscribeError::Open)?;
         let answered = async {
             while !self.seen.is_answered {

@@ -372,6 +372,7 @@ async fn watch(gauge_every: Duration, comes_to_the_end: bool) {
     let own = [("X-Api-Key", KEY), ("Accept", "text/event-stream")];
     let refused = harness.call("GET", "/v1/stream?gauges=true", &own, b"").await;
     assert_eq!(refused.problem(), "403 role_insufficient -");
+    drop((socket, source, resumed));
     harness.stop().await;
 }
 

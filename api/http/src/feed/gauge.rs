@@ -1,5 +1,5 @@
-//! The sums of a tenant for those who watch them: the newest alone, at most once a second ([`Limits::gauge_every`]), computed once for all who watch. Knows no
-//! subscriber.
+//! The sums of a tenant for those who watch them: the newest alone, at most once a second ([`Limits::gauge_every`]), computed once for
+//! all who watch. Knows no subscriber.
 //!
 //! Events are never left out and sums are: whoever was busy for a minute wants those of now.
 

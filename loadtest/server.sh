@@ -1,0 +1,24 @@
+# Servers for the scripts of this folder, each with a ledger of its own; for `.`, in the top folder. PORT may be set.
+#
+# Gives `start` and `stop`, and $work, a temporary directory that is gone at the end. $server is the process that runs.
+port=${PORT:-8080}
+export KEMBALI_URL="http://127.0.0.1:$port" KEMBALI_OPERATOR_TOKEN=loadtest-operator-token
+work=$(mktemp -d)
+server=
+stop() {
+    [ -z "$server" ] || { kill "$server"; wait "$server" || true; }
+    server=
+    rm -rf "$work/data"
+}
+trap 'stop; rm -r "$work"' EXIT
+
+# Starts a server with the rules of a file, or those of the Journey programme.
+start() {
+    target/release/kembali serve --listen "127.0.0.1:$port" --data-dir "$work/data" 2>"$work/log" &
+    server=$!
+    until curl -sf "$KEMBALI_URL/readyz" >"$work/ready"; do
+        kill -0 "$server" || { cat "$work/log"; exit 1; }
+        sleep 0.2
+    done
+    target/release/kembali apply --yes "${1:-api/demo/journey.toml}" >"$work/applied"
+}
