@@ -74,7 +74,7 @@ enum Command {
     #[command(after_long_help = exit::HELP)]
     Serve {
         #[command(flatten)]
-        flags: settings::Flags,
+        flags: Box<settings::Flags>,
     },
     /// Makes a catalogue file the rules of a tenant, on a running server
     ///

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use kembali_adapters::{Dompet, KezBek, KezBekError, Loyaltea, Onetap};
 use kembali_engine::{Engine, EngineConfig, Fault, StartError, StartReport, StopError};
 use kembali_http::outgoing::RootsError;
-use kembali_http::{Adapter, BindError, Secret, Server, ServerConfig, Tls, TlsError};
+use kembali_http::{Adapter, BindError, Secret, Server, ServerConfig, Tls, TlsError, WEBHOOK_ATTEMPTS_MAX};
 
 use crate::exit::Exit;
 use crate::settings::Settings;
@@ -97,13 +97,14 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     let started = tokio::task::spawn_blocking(move || Engine::start(config)).await;
     let (engine, report) = started.map_err(|error| ServeError::Runtime(io::Error::other(error)))??;
     let mut config = ServerConfig::new(settings.listen);
-    // Sockets of notices are files as well.
-    let beside = if settings.onetap.is_empty() { 0 } else { Onetap::CLIENTS_MAX };
+    // Sockets of notices are files as well, and those of webhooks.
+    let beside = WEBHOOK_ATTEMPTS_MAX + if settings.onetap.is_empty() { 0 } else { Onetap::CLIENTS_MAX };
     config.limits.connections_max = connections_max(config.limits.connections_max, beside);
     config.limits.partners = settings.partners;
     config.limits.people = settings.people;
     config.tls = tls.map(Arc::new);
     config.adapters = adapters;
+    config.webhook_networks = settings.webhook_networks.clone();
     config.registration = settings.registration.clone();
     config.operator_token = settings.operator_token.clone().map(Secret::new);
     let server = Server::bind(config, engine.clone())?;

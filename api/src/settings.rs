@@ -10,7 +10,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::Args;
-use kembali_http::outgoing::TargetUrl;
+use kembali_http::outgoing::{Network, TargetUrl};
 use kembali_http::{PartnerLimits, PeopleLimits};
 use serde::Deserialize;
 
@@ -24,7 +24,7 @@ const KAFKA_GROUP_DEFAULT: &str = "kembali";
 
 /// The names that the environment may use. The last six are not settings of a server: four are of the client commands,
 /// two of the tests.
-const ENVIRONMENT: [&str; 31] = [
+const ENVIRONMENT: [&str; 32] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
@@ -50,6 +50,7 @@ const ENVIRONMENT: [&str; 31] = [
     "KEMBALI_LOYALTEA_KAFKA_BROKERS",
     "KEMBALI_LOYALTEA_KAFKA_KEYS",
     "KEMBALI_LOYALTEA_KAFKA_GROUP",
+    "KEMBALI_WEBHOOK_NETWORKS",
     "KEMBALI_URL",
     "KEMBALI_CA_FILE",
     "KEMBALI_API_KEY",
@@ -65,7 +66,7 @@ pub(crate) struct Flags {
     /// installation_key, secrets_key, registration, partner_requests_per_second, partner_requests_at_once,
     /// login_limit_by_address, registrations_per_minute, tls_certificate, tls_key,
     /// kezbek_tenant, kezbek_encrypt_key, dompet_tenant, dompet_marketplace, loyaltea, loyaltea_kafka_brokers,
-    /// loyaltea_kafka_keys, loyaltea_kafka_group, onetap
+    /// loyaltea_kafka_keys, loyaltea_kafka_group, onetap, webhook_networks
     #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -117,6 +118,10 @@ pub(crate) struct Flags {
     /// The file with the private key of the certificate, in PEM
     #[arg(long, env = "KEMBALI_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// Networks that webhooks may be sent to beside public addresses, also without TLS, such as 10.0.0.0/8, with commas between them
+    /// [default: none]
+    #[arg(long, env = "KEMBALI_WEBHOOK_NETWORKS", value_name = "NETWORKS", value_delimiter = ',')]
+    webhook_networks: Option<Vec<String>>,
     /// The tenant whose clients speak KezBek's API, beside the native one [default: none]
     #[arg(long, env = "KEMBALI_KEZBEK_TENANT", value_name = "TENANT")]
     kezbek_tenant: Option<String>,
@@ -174,6 +179,7 @@ struct File {
     registrations_per_minute: Option<NonZeroU32>,
     tls_certificate: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    webhook_networks: Option<Vec<String>>,
     kezbek_tenant: Option<String>,
     kezbek_encrypt_key: Option<String>,
     dompet_tenant: Option<String>,
@@ -210,6 +216,8 @@ pub(crate) struct Settings {
     pub(crate) people: PeopleLimits,
     /// The files of a certificate and of its key.
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    /// Where webhooks may be sent to beside public addresses.
+    pub(crate) webhook_networks: Vec<Network>,
     /// The tenant of KezBek's clients, and what journey ids are encrypted under.
     pub(crate) kezbek: Option<(String, String)>,
     /// The tenant of Dompet's clients, and where its marketplace is.
@@ -243,6 +251,8 @@ pub(crate) enum SettingsError {
     InstallationKey,
     #[error("secrets_key must have 64 hex digits")]
     SecretsKey,
+    #[error("webhook_networks {1}, not {0}")]
+    Network(String, String),
     #[error("tls_certificate and tls_key go together: one of them is not set")]
     Tls,
     #[error(
@@ -302,6 +312,9 @@ impl Flags {
             (None, None) => None,
             _ => return Err(SettingsError::Tls),
         };
+        let networks = self.webhook_networks.or(file.webhook_networks).unwrap_or_default().into_iter();
+        let network = |text: String| text.parse().map_err(|form| SettingsError::Network(text, form));
+        let webhook_networks = networks.map(network).collect::<Result<_, _>>()?;
         let encrypt_key = self.kezbek_encrypt_key.or(file.kezbek_encrypt_key);
         let kezbek = match (self.kezbek_tenant.or(file.kezbek_tenant), encrypt_key) {
             (Some(tenant), _) if !is_slug(&tenant) => return Err(SettingsError::Tenant(tenant)),
@@ -364,6 +377,7 @@ impl Flags {
             partners: PartnerLimits { requests_per_second: per_second, requests_at_once: at_once },
             people: PeopleLimits { by_address, registrations_per_minute },
             tls,
+            webhook_networks,
             kezbek,
             dompet,
             loyaltea,
@@ -422,6 +436,8 @@ impl fmt::Display for Settings {
             }
             None => write!(out, "tls_certificate = (not set)"),
         }?;
+        let networks: Vec<String> = self.webhook_networks.iter().map(ToString::to_string).collect();
+        write!(out, "\nwebhook_networks = {}", networks.join(","))?;
         let tenant = self.kezbek.as_ref().map_or("(not set)", |(tenant, _)| tenant);
         writeln!(out, "\nkezbek_tenant = {tenant}\nkezbek_encrypt_key = {}", hidden(self.kezbek.is_some()))?;
         let (tenant, marketplace) =
@@ -500,6 +516,13 @@ mod tests {
             false => matches!(brokers, Err(SettingsError::NoKafka)),
         };
         assert!(is_refused);
+        let networks = |networks: &[&str]| Flags {
+            webhook_networks: Some(networks.iter().map(|own| (*own).to_owned()).collect()),
+            ..Flags::default()
+        };
+        assert!(matches!(networks(&["::1", "localhost"]).settings(), Err(SettingsError::Network(..))));
+        let shown = networks(&["10.1.0.0/8", "::1"]).settings().expect("valid").to_string();
+        assert!(shown.contains("webhook_networks = 10.0.0.0/8,::1/128"), "{shown}");
         let flags = Flags { tls_key: Some("key.pem".into()), ..Flags::default() };
         assert!(matches!(flags.settings(), Err(SettingsError::Tls)));
     }

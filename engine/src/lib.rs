@@ -34,6 +34,7 @@ mod shared;
 mod signing_keys;
 mod start;
 mod tell;
+mod webhooks;
 mod what_if;
 
 pub use accounts::{ACCOUNT_TEXT_BYTES_MAX, Account, AccountError, NewAccount, NewActor, Session};
@@ -47,7 +48,7 @@ pub use installation::KeyError;
 pub use journal_thread::Fault;
 pub use kembali_machine::{CustomerView, InvoiceView, PromoUse, TotalsView};
 pub use operate::{DeskRequest, OperateError, Operated, OperationRequest};
-pub use outbox::{Delivery, OutboxChange, OutboxState};
+pub use outbox::{Delivery, DeliveryState, ForgetError, Lane, OutboxChange, OutboxState};
 pub use partner_keys::SigningSecret;
 pub use preview::Previewed;
 pub use recovery::{FoldError, Verified, VerifyError, verify};
@@ -59,6 +60,11 @@ pub use request::{
 };
 pub use signing_keys::{SigningKey, SigningKeyError};
 pub use start::{EngineConfig, StartError, StartReport};
+pub use webhooks::{
+    NewWebhook, WEBHOOK_DESCRIPTION_BYTES_MAX, WEBHOOK_TEXT_BYTES_MAX, WEBHOOKS_MAX, WEBHOOKS_OF_A_PARTNER_MAX,
+    WEBHOOKS_OF_A_TENANT_MAX, Webhook, WebhookDisabled, WebhookError, WebhookId, WebhookSecret, WebhookSettings,
+    WebhookStatus,
+};
 pub use what_if::{
     Bound, WhatIfError, WhatIfOfflineError, WhatIfProgress, WhatIfRefused, WhatIfReport, WhatIfRequest, WhatIfRun,
     WhatIfUpdate, what_if_offline,

@@ -5,6 +5,7 @@ use kembali_journal::{ProfileError, ProfileKey};
 use kembali_machine::{NewProfile, ProfileText};
 
 use crate::partner_keys::KeyHash;
+use crate::webhooks::WebhookId;
 
 /// What becomes of entries of the profile store, all at once.
 pub(crate) struct ProfileChange {
@@ -69,9 +70,20 @@ pub(crate) fn username_key(hash: &[u8; 32]) -> Result<ProfileKey, ProfileError> 
     ProfileKey::new([&b"u"[..], hash].concat())
 }
 
+/// What the keys of webhooks start with.
+pub(crate) const WEBHOOK_PREFIX: &[u8] = b"h";
+
+/// The key of a webhook.
+pub(crate) fn webhook_key(webhook: WebhookId) -> Result<ProfileKey, ProfileError> {
+    ProfileKey::new([WEBHOOK_PREFIX, &webhook.0.to_be_bytes()].concat())
+}
+
+/// What the keys of how far outboxes are start with.
+pub(crate) const OUTBOX_POSITION_PREFIX: &[u8] = b"f";
+
 /// The key of how far an outbox is.
 pub(crate) fn outbox_position_key(name: &str) -> Result<ProfileKey, ProfileError> {
-    ProfileKey::new([b"f", name.as_bytes()].concat())
+    ProfileKey::new([OUTBOX_POSITION_PREFIX, name.as_bytes()].concat())
 }
 
 /// What the keys of an outbox's open deliveries start with. No name of an outbox holds a zero byte.

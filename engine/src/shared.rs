@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::partner_keys::{KeyHash, KeyOwner, SigningSecret, key_id};
 use crate::request::{Admitted, ApiKey, ApiKeyId, Caller, ReadError};
 use crate::signing_keys::SigningKey;
+use crate::webhooks::Webhooks;
 
 /// What is durable.
 pub(crate) struct Shared {
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     tail: RwLock<VecDeque<Frame>>,
     archive: RwLock<Arc<Archive>>,
     rules: RwLock<Rules>,
+    webhooks: watch::Sender<Webhooks>,
     durable: watch::Sender<Seq>,
 }
 
@@ -109,6 +111,7 @@ impl Shared {
             tail: RwLock::new(tail),
             archive: RwLock::new(Arc::new(archive)),
             rules: RwLock::new(Rules::default()),
+            webhooks: watch::Sender::new(Arc::from([])),
             durable: watch::Sender::new(durable),
         }
     }
@@ -207,6 +210,11 @@ impl Shared {
     /// Shows what a partner may do now that this is durable.
     pub(crate) fn set_partner_standing(&self, partner: PartnerId, standing: PartnerStanding) {
         write(&self.rules).standings.insert(partner, standing);
+    }
+
+    /// The webhooks, as they are durable.
+    pub(crate) const fn webhooks(&self) -> &watch::Sender<Webhooks> {
+        &self.webhooks
     }
 
     pub(crate) fn catalogue_at(&self, tenant: TenantId, version: u32) -> Option<Arc<Catalogue>> {

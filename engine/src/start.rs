@@ -27,7 +27,7 @@ use crate::installation::{InstallationKey, KeyError};
 use crate::journal_thread::{self, Fault, Stores};
 use crate::naming::Naming;
 use crate::partner_keys::{KeyOwner, PARTNER_VALUE_VERSION, Unopened};
-use crate::profile_keys::{API_KEY_PREFIX, PARTNER_PREFIX, SIGNING_KEY_PREFIX};
+use crate::profile_keys::{API_KEY_PREFIX, PARTNER_PREFIX, SIGNING_KEY_PREFIX, WEBHOOK_PREFIX};
 use crate::recovery::{
     ARCHIVE_DIR, FoldError, JOURNAL_DIR, PROFILES_HEAD, Recovered, SNAPSHOTS_DIR, parts_of, recover,
 };
@@ -38,6 +38,7 @@ use crate::shard_actor::ShardActor;
 use crate::shared::Shared;
 use crate::signing_keys::{self, Unread};
 use crate::tell::tell;
+use crate::webhooks;
 
 /// Slots that customers hash to; slots are spread over the shards at start.
 const SLOTS: usize = 256;
@@ -258,6 +259,19 @@ impl Engine {
                 }
             }
         }
+        let mut hooks = Vec::new();
+        for (key, stored) in profiles.list(WEBHOOK_PREFIX)? {
+            let webhook = webhooks::read(key.as_bytes(), &stored, sealer.as_ref());
+            let webhook = webhook.ok_or(StartError::Entry("a webhook"))?;
+            if webhook.secrets.is_empty() {
+                tracing::warn!(
+                    webhook = format!("{:032x}", webhook.id.0),
+                    "the secret of a webhook cannot be opened: it sends nothing until it is given another"
+                );
+            }
+            hooks.push(Arc::new(webhook));
+        }
+        webhooks::shown(shared.webhooks(), |all| *all = hooks);
         if !unopened.is_empty() {
             if sealer.is_some() {
                 return Err(StartError::Sealed { partners: unopened });

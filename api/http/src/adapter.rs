@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::body::read_raw;
 use crate::config::SMALL_BYTES_MAX;
+use crate::outbox::Outboxes;
 use crate::people::sessions::Peer;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
@@ -134,6 +135,12 @@ impl<'a> Native<'a> {
     #[must_use]
     pub const fn peer(&self) -> IpAddr {
         self.peer.0
+    }
+
+    /// Returns the outboxes that are at work.
+    #[must_use]
+    pub fn outboxes(&self) -> &'a Outboxes {
+        &self.app.outboxes
     }
 
     /// Keeps it beyond the request.

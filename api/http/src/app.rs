@@ -15,14 +15,16 @@ use crate::auth::Identity;
 use crate::codes;
 use crate::config::{Limits, Secret};
 use crate::key_usage::KeyUses;
+use crate::outbox::Outboxes;
 use crate::partner_gate::PartnerGates;
 use crate::people::{self, People};
 use crate::problem::Problem;
 use crate::query::{Past, Query};
 use crate::replays::Replays;
 use crate::routes::{Endpoint, ROUTES};
+use crate::webhooks::Poster;
 use crate::wire::instant::Rfc3339;
-use crate::{apply, docs, feed, openapi, operations, reads, snapshots, what_if};
+use crate::{apply, docs, feed, openapi, operations, reads, snapshots, webhooks, what_if};
 
 /// What every request handler shares.
 #[derive(Clone)]
@@ -40,6 +42,10 @@ pub(crate) struct App {
     pub(crate) gauges: Arc<feed::Gauges>,
     /// Places for subscribers of the event stream.
     pub(crate) subscribers: Arc<feed::Places>,
+    /// What is delivered elsewhere.
+    pub(crate) outboxes: Arc<Outboxes>,
+    /// What sends to webhooks.
+    pub(crate) poster: Arc<Poster>,
     /// Accounts, log-ins and tokens.
     pub(crate) people: Arc<People>,
     /// Signatures that were seen.
@@ -259,5 +265,15 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::PostSnapshot => on(MethodFilter::POST, snapshots::post),
         Endpoint::TrialBalance => get(reads::reports::trial_balance),
         Endpoint::Events => get(feed::page),
+        Endpoint::Webhooks => get(webhooks::list),
+        Endpoint::PostWebhook => on(MethodFilter::POST, webhooks::post),
+        Endpoint::Webhook => get(webhooks::show),
+        Endpoint::PatchWebhook => on(MethodFilter::PATCH, webhooks::patch),
+        Endpoint::DeleteWebhook => on(MethodFilter::DELETE, webhooks::delete),
+        Endpoint::RotateWebhookSecret => on(MethodFilter::POST, webhooks::rotate),
+        Endpoint::TestWebhook => on(MethodFilter::POST, webhooks::test),
+        Endpoint::WebhookDeliveries => get(webhooks::list_deliveries),
+        Endpoint::ReplayDelivery => on(MethodFilter::POST, webhooks::replay),
+        Endpoint::ReplayDeliveries => on(MethodFilter::POST, webhooks::replay_given_up),
     })
 }

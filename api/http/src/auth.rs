@@ -100,7 +100,7 @@ impl Identity {
             Identity::Customer(_) => role.takes_customers(),
             Identity::Operator(operator) => match (role, operator.actor) {
                 (Role::Operator | Role::PartnerOrOperator | Role::CustomerOrOperator | Role::Anyone, _) => true,
-                (Role::Admin, Actor::Operator | Actor::Person(_, PersonRole::Admin)) => true,
+                (Role::Admin | Role::PartnerOrAdmin, Actor::Operator | Actor::Person(_, PersonRole::Admin)) => true,
                 (Role::Person, _) => operator.bearer.is_some(),
                 (Role::Platform, Actor::Operator) => true,
                 _ => false,
@@ -279,6 +279,7 @@ mod tests {
             (Role::Platform, "holder"),
             (Role::Person, "customer operator admin"),
             (Role::PartnerOrOperator, "partner operator admin holder"),
+            (Role::PartnerOrAdmin, "partner admin holder"),
             (Role::CustomerOrOperator, "customer operator admin holder"),
             (Role::Anyone, "partner customer operator admin holder"),
         ] {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::adapter::Adapter;
+use crate::outgoing::Network;
 use crate::partner_gate::PartnerLimits;
 use crate::people::limits::PeopleLimits;
 use crate::tls::Tls;
@@ -24,6 +25,8 @@ pub struct ServerConfig {
     pub adapters: Vec<Arc<dyn Adapter>>,
     /// What is shown to clients that come by TLS, and then none come otherwise; none means that there is no TLS.
     pub tls: Option<Arc<Tls>>,
+    /// Networks that webhooks may be sent to beside public addresses, also without TLS.
+    pub webhook_networks: Vec<Network>,
     /// The limits.
     pub limits: Limits,
 }
@@ -38,6 +41,7 @@ impl ServerConfig {
             registration: Vec::new(),
             adapters: Vec::new(),
             tls: None,
+            webhook_networks: Vec::new(),
             limits: Limits::default(),
         }
     }

@@ -18,6 +18,7 @@ pub(crate) enum List {
     Audit = 8,
     Customers = 9,
     Events = 10,
+    Deliveries = 11,
 }
 
 const VERSION: u8 = 2;

@@ -97,6 +97,8 @@ const STATE: Parameter = parameter(
     "Only payments that came to this: `funds_held`, `settled`, `rejected`, `failed`, `voided`, `expired`, \
      `reversed` or `in_review`.",
 );
+const DELIVERY_STATE: Parameter =
+    parameter("state", Form::Text, "Only deliveries that are so: `due`, `given_up` or `made`.");
 const VERDICT: Parameter =
     parameter("verdict", Form::Text, "Only checks that said this: `safe`, `suspicious`, `blocked` or `in_review`.");
 const ARCHIVED: Parameter = parameter("archived", Form::Flag, "True to be shown those too that are archived.");
@@ -242,6 +244,16 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::PostApiKey
         | Endpoint::PutCatalogue => &[TENANT, EXPECTED_VERSION, DRY_RUN],
         Endpoint::Stream => &[AFTER, TOPICS, BATCH, GAUGES, TENANT],
+        Endpoint::Webhooks
+        | Endpoint::PostWebhook
+        | Endpoint::Webhook
+        | Endpoint::PatchWebhook
+        | Endpoint::DeleteWebhook
+        | Endpoint::RotateWebhookSecret
+        | Endpoint::TestWebhook
+        | Endpoint::ReplayDelivery
+        | Endpoint::ReplayDeliveries => &[TENANT],
+        Endpoint::WebhookDeliveries => &[TENANT, DELIVERY_STATE, LIMIT, CURSOR],
         Endpoint::Events => &[HISTORY_AFTER, TOPICS, TENANT, LIMIT, CURSOR],
     }
 }

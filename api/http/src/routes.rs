@@ -21,6 +21,8 @@ pub enum Role {
     Person,
     /// A partner, for what is its own and the present state of its tenant's customers, or an operator.
     PartnerOrOperator,
+    /// A partner, for what is its own, or an admin.
+    PartnerOrAdmin,
     /// A customer, for what is its own, or an operator.
     CustomerOrOperator,
     /// A partner, a customer, each for what is its own, or an operator.
@@ -31,7 +33,7 @@ impl Role {
     /// Returns true where partners may call.
     #[must_use]
     pub const fn takes_partners(self) -> bool {
-        matches!(self, Role::Partner | Role::PartnerOrOperator | Role::Anyone)
+        matches!(self, Role::Partner | Role::PartnerOrOperator | Role::PartnerOrAdmin | Role::Anyone)
     }
 
     /// Returns true where customers may call.
@@ -222,6 +224,26 @@ pub enum Endpoint {
     Stream,
     /// Shows events of history, page by page.
     Events,
+    /// Lists webhooks.
+    Webhooks,
+    /// Creates a webhook.
+    PostWebhook,
+    /// Shows a webhook, and how far it is.
+    Webhook,
+    /// Changes a webhook, or whether it sends.
+    PatchWebhook,
+    /// Deletes a webhook.
+    DeleteWebhook,
+    /// Makes a webhook sign with another secret.
+    RotateWebhookSecret,
+    /// Tries a webhook out.
+    TestWebhook,
+    /// Lists what became of a webhook's deliveries.
+    WebhookDeliveries,
+    /// Has one delivery made again.
+    ReplayDelivery,
+    /// Has all deliveries made again that were given up.
+    ReplayDeliveries,
 }
 
 /// One route.
@@ -241,7 +263,9 @@ const fn route(method: Method, path: &'static str, role: Role, endpoint: Endpoin
     Route { path, method, role, endpoint }
 }
 
-use Role::{Admin, Anyone, CustomerOrOperator, Operator, Partner, PartnerOrOperator, Person, Platform, Public};
+use Role::{
+    Admin, Anyone, CustomerOrOperator, Operator, Partner, PartnerOrAdmin, PartnerOrOperator, Person, Platform, Public,
+};
 
 /// Every route, the busiest first.
 pub static ROUTES: &[Route] = &[
@@ -332,6 +356,16 @@ pub static ROUTES: &[Route] = &[
     route(Method::POST, "/v1/snapshots", Platform, Endpoint::PostSnapshot),
     route(Method::GET, "/v1/stream", Anyone, Endpoint::Stream),
     route(Method::GET, "/v1/events", Anyone, Endpoint::Events),
+    route(Method::GET, "/v1/webhooks", PartnerOrOperator, Endpoint::Webhooks),
+    route(Method::POST, "/v1/webhooks", PartnerOrAdmin, Endpoint::PostWebhook),
+    route(Method::GET, "/v1/webhooks/{id}", PartnerOrOperator, Endpoint::Webhook),
+    route(Method::PATCH, "/v1/webhooks/{id}", PartnerOrAdmin, Endpoint::PatchWebhook),
+    route(Method::DELETE, "/v1/webhooks/{id}", PartnerOrAdmin, Endpoint::DeleteWebhook),
+    route(Method::POST, "/v1/webhooks/{id}/secret", PartnerOrAdmin, Endpoint::RotateWebhookSecret),
+    route(Method::POST, "/v1/webhooks/{id}/test", PartnerOrOperator, Endpoint::TestWebhook),
+    route(Method::GET, "/v1/webhooks/{id}/deliveries", PartnerOrOperator, Endpoint::WebhookDeliveries),
+    route(Method::POST, "/v1/webhooks/{id}/deliveries/{seq}/replay", PartnerOrOperator, Endpoint::ReplayDelivery),
+    route(Method::POST, "/v1/webhooks/{id}/replay", PartnerOrOperator, Endpoint::ReplayDeliveries),
 ];
 
 /// What a path and a method lead to.
@@ -406,7 +440,15 @@ mod tests {
                 | Endpoint::PostActivity
                 | Endpoint::SettleHold
                 | Endpoint::VoidHold
-                | Endpoint::CancelInvoice => PartnerOrOperator,
+                | Endpoint::CancelInvoice
+                | Endpoint::TestWebhook
+                | Endpoint::ReplayDelivery
+                | Endpoint::ReplayDeliveries => PartnerOrOperator,
+                // What leaves the server, and where to.
+                Endpoint::PostWebhook
+                | Endpoint::PatchWebhook
+                | Endpoint::DeleteWebhook
+                | Endpoint::RotateWebhookSecret => PartnerOrAdmin,
                 // What a customer does with what is its own.
                 Endpoint::PostRedemption => Anyone,
                 Endpoint::PostWallet | Endpoint::DeleteWallet | Endpoint::PostTransfer | Endpoint::PostPayment => {

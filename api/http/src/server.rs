@@ -16,10 +16,12 @@ use crate::app::{App, router};
 use crate::config::{Limits, ServerConfig};
 use crate::connection::{Shared, connection};
 use crate::feed::{Gauges, Places, Tail};
+use crate::outgoing::Networks;
 use crate::partner_gate::PartnerGates;
 use crate::people::People;
 use crate::people::sessions::Peer;
 use crate::replays::Replays;
+use crate::webhooks::{self, Poster};
 
 /// How long to wait after the system refused a connection for want of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -99,6 +101,8 @@ impl Server {
             limits: config.limits,
             subscribers: Places::new(&config.limits),
             gauges: Arc::new(Gauges::new(&config.limits)),
+            outboxes: Arc::default(),
+            poster: Arc::new(Poster::new(Networks::public_and(config.webhook_networks))),
             tail: Arc::new(Tail::new()),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             part_change: Arc::default(),
@@ -106,6 +110,7 @@ impl Server {
         let (router, tls) = (router(app.clone()), config.tls);
         let look = tls.clone().map(|tls| tokio::spawn(tls.keep_looking()));
         let mut connections = JoinSet::new();
+        connections.spawn(webhooks::send(app.clone(), Stop::new(stopping.clone())));
         for adapter in app.adapters.iter().map(Arc::clone) {
             let background = Background::new(app.clone(), router.clone());
             if let Some(work) = adapter.work(background, Stop::new(stopping.clone())) {

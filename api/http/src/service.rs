@@ -114,7 +114,7 @@ pub(crate) async fn dispatch(
             request.extensions_mut().insert(identity);
             let served = router.clone().oneshot(request);
             // What an administrator does is written down before it is done: it goes on where whoever asked is gone meanwhile.
-            let served = if matches!(route.role, Role::Admin | Role::Platform) {
+            let served = if matches!(route.role, Role::Admin | Role::PartnerOrAdmin | Role::Platform) {
                 tokio::spawn(served).await.map_err(|error| Problem::internal(&error))?
             } else {
                 served.await

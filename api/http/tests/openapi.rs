@@ -155,8 +155,11 @@ async fn with_admin() -> (Harness, String, String) {
 async fn required_is_what_the_server_insists_on() {
     let (harness, person, account) = with_admin().await;
     let booked = harness.post(&purchase("A-1", 200_000, 1, 1)).await.json();
+    let webhook = json!({ "url": "https://shop.invalid/" }).to_string();
+    let webhook = harness.operator("POST", "/v1/webhooks?tenant=journey", &webhook).await.json();
     for (path, method, operation) in operations() {
         let id = match path {
+            path if path.starts_with("/v1/webhooks/") => webhook["id"].as_str().unwrap(),
             path if path.starts_with("/v1/purchases/") => booked["id"].as_str().unwrap(),
             path if path.starts_with("/v1/accounts/") => &account,
             _ => booked["customer"].as_str().unwrap(),
@@ -421,6 +424,38 @@ async fn every_operation_answers_as_described() {
         assert!(matches!(reply.status, 200 | 201), "{method} {path} {}", reply.text());
         let template = template_of(path.split('?').next().unwrap()).unwrap();
         seen.insert((template, METHODS.into_iter().find(|own| own.eq_ignore_ascii_case(method)).unwrap()));
+    }
+    // Nothing is sent to where nobody listens, and what is answered is described all the same.
+    let body = json!({ "url": "https://192.0.2.1/hooks", "topics": ["purchase.*"], "after": 0 }).to_string();
+    let refused = harness.operator("POST", "/v1/webhooks?tenant=journey", &body).await;
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    let body = body.replace("192.0.2.1", "shop.invalid");
+    let created = harness.operator("POST", "/v1/webhooks?tenant=journey", &body).await;
+    assert_eq!(created.status, 201, "{}", created.text());
+    seen.insert(("/v1/webhooks", "post"));
+    let webhook = format!("/v1/webhooks/{}", created.json()["id"].as_str().unwrap());
+    let replay = format!("{webhook}/deliveries/{}/replay", booked.json()["seq"]);
+    for (path, method, body) in [
+        ("/v1/webhooks", "GET", ""),
+        (&*webhook, "GET", ""),
+        (&format!("{webhook}/deliveries"), "GET", ""),
+        (&format!("{webhook}/test"), "POST", ""),
+        (&replay, "POST", ""),
+        (&format!("{webhook}/replay"), "POST", ""),
+        (&format!("{webhook}/secret"), "POST", "{}"),
+        (&*webhook, "PATCH", r#"{"status":"disabled","description":"the till"}"#),
+        (&*webhook, "DELETE", ""),
+    ] {
+        // It may not have looked at the record yet.
+        let reply = loop {
+            let reply = harness.operator(method, &format!("{path}?tenant=journey"), body).await;
+            if path != replay || reply.status != 404 {
+                break reply;
+            }
+        };
+        assert!(matches!(reply.status, 200..=202), "{method} {path} {}", reply.text());
+        let method = METHODS.into_iter().find(|own| own.eq_ignore_ascii_case(method)).unwrap();
+        seen.insert((template_of(path).unwrap(), method));
     }
     let ann = format!("/v1/customers/{}", registered["account"]["customer"].as_str().unwrap());
     let export = format!("{ann}/export");

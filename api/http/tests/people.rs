@@ -412,6 +412,7 @@ async fn r44_every_route_is_for_its_roles_and_no_others() {
         Role::Platform => "holder",
         Role::Person => "customer operator admin",
         Role::PartnerOrOperator => "partner operator admin holder",
+        Role::PartnerOrAdmin => "partner admin holder",
         Role::CustomerOrOperator => "customer operator admin holder",
         Role::Anyone => "partner customer operator admin holder",
     };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kembali_core::Seq;
-use kembali_engine::{Delivery, Engine, EngineConfig, OutboxChange};
+use kembali_engine::{Delivery, DeliveryState, Engine, EngineConfig, OutboxChange};
 use kembali_marketplace::{Dompet, Failure, Marketplace, Order};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -273,8 +273,8 @@ fn what_is_given_up_is_tried_again_by_hand() {
     shop.server.kill();
     // A day later.
     let notice = Seq(paid["transactionId"].as_str().expect("an id").parse().expect("a position"));
-    let open = vec![(notice, given_up("the marketplace answered with status 500"))];
-    keep(dir.path(), OutboxChange { position: Some(notice), open, over: Vec::new() });
+    let put = vec![(notice, given_up("the marketplace answered with status 500"))];
+    keep(dir.path(), OutboxChange { position: Some(notice), put, remove: Vec::new() });
     marketplace.fail(Failure::None, 1);
     let shop = beside(&marketplace, dir.path());
     let shown = shop.ask("getMarketplaceNotices", NOTICES, &Value::Null, &admin());
@@ -318,8 +318,8 @@ fn an_outbox_that_is_ahead_of_the_ledger_begins_again() {
         dir.path(),
         OutboxChange {
             position: Some(Seq(1_000_000)),
-            open: vec![(Seq(999_999), given_up("it did not answer"))],
-            over: Vec::new(),
+            put: vec![(Seq(999_999), given_up("it did not answer"))],
+            remove: Vec::new(),
         },
     );
     let shop = beside(&marketplace, dir.path());
@@ -351,7 +351,8 @@ fn what_was_paid_by_the_native_api_is_told_if_it_is_the_order() {
 }
 
 fn given_up(reason: &str) -> Delivery {
-    Delivery { since: kembali_core::Instant(0), attempts: 150, next_at: None, reason: reason.to_owned() }
+    let new = Delivery::new(None, kembali_core::Instant(0));
+    Delivery { attempts: 150, state: DeliveryState::GivenUp, reason: reason.to_owned(), ..new }
 }
 
 /// Writes down what is kept of the outbox, as the server does.

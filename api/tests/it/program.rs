@@ -83,11 +83,17 @@ impl Server {
 
     /// Starts a server with some flags of its own.
     pub(crate) fn start_with(data_dir: &Path, flags: &[&str]) -> Server {
+        Server::start_in(data_dir, flags, &[])
+    }
+
+    /// The same, in an environment of its own.
+    pub(crate) fn start_in(data_dir: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Server {
         let child = binary()
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
             .args(flags)
             .env("KEMBALI_INSTALLATION_KEY", INSTALLATION_KEY)
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server starts");

@@ -82,6 +82,32 @@ pub enum Act {
         /// The id that the new key is shown by.
         key: u128,
     },
+    /// Somebody has records sent elsewhere, or otherwise than before.
+    WebhookChanged {
+        /// The id that the webhook is shown by.
+        webhook: u128,
+        /// Whose it is; `None` of the tenant's own.
+        partner: Option<PartnerId>,
+        /// What was done to it.
+        change: WebhookChange,
+    },
+}
+
+/// What was done to a webhook. Where it sends to is in no journal: addresses may hold secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WebhookChange {
+    /// It came to be.
+    Created,
+    /// It sends elsewhere, or something else.
+    Changed,
+    /// It sends nothing any more.
+    Disabled,
+    /// It sends again.
+    Enabled,
+    /// It signs with another secret.
+    SecretRotated,
+    /// It is gone.
+    Deleted,
 }
 
 /// What a partner may do.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kembali_core::accounts::{Direction, Entry, HouseAccount, HouseEntry, HouseLeg};
-use kembali_core::audit::{AccountStanding, Act, Audit, PartnerStanding, Role};
+use kembali_core::audit::{AccountStanding, Act, Audit, PartnerStanding, Role, WebhookChange};
 use kembali_core::campaign::Progress;
 use kembali_core::catalogue::{
     AtMaximum, Campaign, CashbackRule, Catalogue, Currency, Description, ExternalId, Fulfillment, FulfillmentKind,
@@ -693,6 +693,22 @@ fn operation_samples() -> Vec<(&'static str, Body)> {
                 Act::PasswordReset { account },
             ];
             body(None, acts.map(|act| audited(Actor::Person(account, Role::Admin), act)).to_vec())
+        }),
+        ("audit_webhooks", {
+            let webhook = 0xfedc_ba98_7654_8210_8fed_cba9_8765_4321;
+            let changes = [
+                WebhookChange::Created,
+                WebhookChange::Changed,
+                WebhookChange::Disabled,
+                WebhookChange::Enabled,
+                WebhookChange::SecretRotated,
+                WebhookChange::Deleted,
+            ];
+            let act = |(at, change)| Act::WebhookChanged { webhook, partner: (at < 3).then_some(PartnerId(3)), change };
+            body(
+                None,
+                changes.into_iter().enumerate().map(|own| audited(Actor::Partner(PartnerId(3)), act(own))).collect(),
+            )
         }),
         ("operation_of_a_person", {
             let person = Actor::Person(AccountId(7), Role::Customer);

@@ -6,6 +6,7 @@ use hyper::header::{HeaderMap, HeaderValue};
 use kembali_core::catalogue::Catalogue;
 use kembali_engine::Engine;
 use kembali_http::Background;
+use kembali_http::outbox::Outboxes;
 use serde_json::Value;
 
 use super::answer::Refusal;
@@ -41,6 +42,11 @@ impl Caller {
 
     pub(super) fn call(&self) -> Call<'_, Refusal> {
         Call::new(self.native.native(), self.credentials.clone(), Some(&self.tenant))
+    }
+
+    /// The outboxes that are at work.
+    pub(super) fn outboxes(&self) -> &Outboxes {
+        self.native.native().outboxes()
     }
 
     /// The engine, to look things up that are nobody's own.

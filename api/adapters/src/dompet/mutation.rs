@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, Object, Result};
 use kembali_core::Seq;
+use kembali_http::outbox::Again;
 use serde_json::{Value, json};
 
 use super::answer::Refusal;
@@ -232,8 +233,9 @@ fn va_number(input: &TransactionInput) -> Result<Option<String>, Refusal> {
 async fn retry(ctx: &Context<'_>, notice: Option<Seq>) -> Result<usize> {
     let caller = ctx.data::<Caller>()?;
     caller.check_operator().await?;
-    let retried = notices(ctx)?.ok_or_else(no_marketplace)?.retry(caller.engine(), notice).await;
-    let count = retried.map_err(|error| {
+    let notices = notices(ctx)?.ok_or_else(no_marketplace)?;
+    let again = notice.map_or(Again::GivenUp, Again::Of);
+    let count = caller.outboxes().again(notices.name(), again).await.map_err(|error| {
         tracing::error!("notices are not tried again: {error}");
         Refusal::from(Declined::internal())
     })?;

@@ -98,8 +98,8 @@ impl Query {
         caller.check_operator().await?;
         let notices = notices(ctx)?.ok_or_else(no_marketplace)?;
         let kept = notices.kept(caller.engine()).await.map_err(|error| unread(&error))?;
-        let mut open: Vec<_> = kept.open.into_iter().collect();
-        open.sort_by_key(|(notice, delivery)| (delivery.next_at.is_some(), *notice));
+        let mut open: Vec<_> = kept.deliveries.into_iter().collect();
+        open.sort_by_key(|(notice, delivery)| (delivery.due().is_some(), *notice));
         let mut all = Vec::new();
         for (notice, delivery) in open.into_iter().take(LISTED_MAX) {
             let va_number = notices.paid_by(caller.engine(), notice).await;
@@ -108,7 +108,7 @@ impl Query {
                 // One whose record cannot be read is shown all the same; why, its attempts say.
                 va_number: va_number.ok().flatten(),
                 attempts: delivery.attempts,
-                status: if delivery.next_at.is_some() { "PENDING" } else { "FAILED" }.to_owned(),
+                status: if delivery.due().is_some() { "PENDING" } else { "FAILED" }.to_owned(),
                 reason: Some(delivery.reason).filter(|reason| !reason.is_empty()),
             }));
         }

@@ -49,6 +49,7 @@ use self::gauge::Watch;
 pub(crate) use self::page::page;
 pub(crate) use self::places::Places;
 use self::reader::Scope;
+pub(crate) use self::reader::{Unreadable, written};
 use self::subscriber::Subscriber;
 pub(crate) use self::tail::Tail;
 use crate::app::App;

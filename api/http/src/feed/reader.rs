@@ -81,7 +81,31 @@ impl Scope {
 
 /// A record that is durable cannot be read or written down. The operator is told already.
 #[derive(Debug)]
-pub(super) struct Unreadable;
+pub(crate) struct Unreadable;
+
+fn unreadable(seq: Seq, error: &dyn std::fmt::Display) -> Unreadable {
+    tracing::error!(%error, seq = seq.0, "a record cannot be sent");
+    Unreadable
+}
+
+/// Finds a durable record, of which whatever was written down already is there.
+///
+/// # Errors
+///
+/// [`Unreadable`].
+pub(crate) async fn written((engine, tail): (&Engine, &Tail), seq: Seq) -> Result<Arc<WrittenRecord>, Unreadable> {
+    // Records in memory are there at once: without this a long way through them would hold the thread from everybody else.
+    consume_budget().await;
+    if let Some(kept) = tail.get(seq) {
+        return Ok(kept);
+    }
+    let found = engine.record(seq).await.map_err(|error| unreadable(seq, &error))?;
+    let (record, catalogue) = found.ok_or_else(|| unreadable(seq, &"a durable record is not there"))?;
+    let former = engine.former_rules(&record.body);
+    let read = Arc::new(WrittenRecord::new(record, catalogue, former));
+    tail.keep(&read, engine.durable());
+    Ok(read)
+}
 
 /// Reads on from a position.
 #[derive(Debug)]
@@ -115,25 +139,12 @@ impl Reader {
     ///
     /// [`Unreadable`]; then nothing was read.
     pub(super) async fn read(&mut self, events: &mut Events) -> Result<bool, Unreadable> {
-        // Records in memory are there at once: without this a long way through them would hold the thread from everybody else.
-        consume_budget().await;
         let seq = Seq(self.position.0 + 1);
-        let failed = |error: &dyn std::fmt::Display| {
-            tracing::error!(%error, seq = seq.0, "a record cannot be sent");
-            Unreadable
-        };
-        let record = if let Some(kept) = self.tail.get(seq) {
-            kept
-        } else {
-            let found = self.engine.record(seq).await.map_err(|error| failed(&error))?;
-            let (record, catalogue) = found.ok_or_else(|| failed(&"a durable record is not there"))?;
-            let former = self.engine.former_rules(&record.body);
-            let read = Arc::new(WrittenRecord::new(record, catalogue, former));
-            self.tail.keep(&read, self.engine.durable());
-            read
-        };
+        let record = written((&self.engine, &self.tail), seq).await?;
         let is_seen = record.record().body.tenant == self.scope.tenant()
-            && record.append_to(events, (self.scope.audience(), self.topics)).map_err(|error| failed(&error))?;
+            && record
+                .append_to(events, (self.scope.audience(), self.topics))
+                .map_err(|error| unreadable(seq, &error))?;
         self.position = seq;
         Ok(is_seen)
     }

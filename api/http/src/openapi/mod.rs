@@ -133,7 +133,7 @@ fn securities(role: Role) -> Vec<SecurityRequirement> {
     match role {
         Role::Public => Vec::new(),
         Role::Partner => vec![one(API_KEY)],
-        Role::PartnerOrOperator | Role::Anyone => vec![one(API_KEY), one(BEARER)],
+        Role::PartnerOrOperator | Role::PartnerOrAdmin | Role::Anyone => vec![one(API_KEY), one(BEARER)],
         Role::Operator | Role::Admin | Role::Platform | Role::Person | Role::CustomerOrOperator => vec![one(BEARER)],
     }
 }
@@ -287,7 +287,7 @@ mod tests {
             let expected: &[&str] = match route.role {
                 Role::Public => &[],
                 Role::Partner => &["ApiKey"],
-                Role::PartnerOrOperator | Role::Anyone => &["ApiKey", "Bearer"],
+                Role::PartnerOrOperator | Role::PartnerOrAdmin | Role::Anyone => &["ApiKey", "Bearer"],
                 Role::Operator | Role::Admin | Role::Platform | Role::Person | Role::CustomerOrOperator => &["Bearer"],
             };
             assert_eq!(named, expected, "{} {}", route.method, route.path);

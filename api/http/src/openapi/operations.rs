@@ -34,11 +34,14 @@ use crate::wire::session::{
 };
 use crate::wire::statement::Statement;
 use crate::wire::transfer::NewTransfer;
+use crate::wire::webhook::{
+    NewWebhookBody, NewWebhookSecret, WebhookCreated, WebhookPatch, WebhookProgress, WebhookShown,
+};
 use crate::wire::what_if::WhatIfLine;
-use crate::{apply, feed, operations, people, reads, snapshots};
+use crate::{apply, feed, operations, people, reads, snapshots, webhooks};
 
 /// The groups of operations, in the order in which people read them.
-pub(super) const TAGS: [(&str, &str); 11] = [
+pub(super) const TAGS: [(&str, &str); 12] = [
     (PURCHASES, "Booking purchases and looking at them again."),
     (CUSTOMERS, "What customers have, where they stand, and how it came about."),
     (ACCOUNTS, "What is done to a customer's wallets, levels and campaigns beside purchases."),
@@ -49,6 +52,7 @@ pub(super) const TAGS: [(&str, &str); 11] = [
     (CATALOGUE, "All rules of a tenant, in versions."),
     (REPORTS, "Sums, and whether the books balance."),
     (STREAM, "What happens, as it happens."),
+    (WEBHOOKS, "What happens, sent to where you want it."),
     (SERVER, "The server itself, and this description."),
 ];
 
@@ -62,6 +66,7 @@ const PEOPLE: &str = "People";
 const CATALOGUE: &str = "Catalogue";
 const REPORTS: &str = "Reports";
 const STREAM: &str = "Event stream";
+const WEBHOOKS: &str = "Webhooks";
 const SERVER: &str = "Server";
 
 const NDJSON: &str = "application/x-ndjson";
@@ -420,6 +425,64 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
         Endpoint::DeleteApiKey => Outline::new("revokeApiKey", PARTNERS, "Revoke an API key for ever")
             .says("It also ends the streams that the key had opened. Doing it again changes nothing.")
             .gives(schemas.reply(apply::api_keys::delete)),
+        Endpoint::Webhooks => Outline::new("listWebhooks", WEBHOOKS, "List webhooks")
+            .says("A partner sees its own, an operator all of the tenant.")
+            .gives(schemas.reply(webhooks::list)),
+        Endpoint::PostWebhook => Outline::new("createWebhook", WEBHOOKS, "Create a webhook")
+            .says(
+                "From now on it is sent what happens: a JSON array of CloudEvents for each record, signed as Standard Webhooks \
+                 have it. What is answered by a status 2xx within 15 seconds is delivered; 410 disables the webhook; all else \
+                 is tried again for a day, ever more seldom. A receiver may see a delivery twice, and tells it by `webhook-id`; \
+                 it misses none. What is about one customer comes in order: a delivery that fails holds back the later ones of \
+                 its customer, for an hour at most, or until a hundred wait. Redirects are not followed. The secret is in this \
+                 answer and never in another.",
+            )
+            .takes(schemas.body::<NewWebhookBody>("The webhook."))
+            .gives_as(
+                201,
+                json(StatusCode::CREATED, schemas.of::<WebhookCreated<'static>>()).description("The webhook is created."),
+            ),
+        Endpoint::Webhook => Outline::new("showWebhook", WEBHOOKS, "Show a webhook, and how far it is")
+            .says("What became of its deliveries is up to five seconds old.")
+            .gives(json(StatusCode::OK, schemas.of::<WebhookProgress<'static>>())),
+        Endpoint::PatchWebhook => Outline::new("changeWebhook", WEBHOOKS, "Change a webhook, or disable it")
+            .says("What happens while it is disabled waits for it. Topics hold for what it has not looked at yet.")
+            .takes(schemas.body::<WebhookPatch>("What is to change."))
+            .gives(json(StatusCode::OK, schemas.of::<WebhookShown<'static>>())),
+        Endpoint::DeleteWebhook => Outline::new("deleteWebhook", WEBHOOKS, "Delete a webhook")
+            .says("What it has not sent is not sent, and what became of its deliveries is forgotten.")
+            .gives(schemas.reply(webhooks::delete)),
+        Endpoint::RotateWebhookSecret => {
+            Outline::new("rotateWebhookSecret", WEBHOOKS, "Sign a webhook's deliveries with another secret")
+                .says(
+                    "Each delivery has a signature of the new secret and, for `overlap_hours`, one of the secret before it. The \
+                     new one is in this answer and never in another.",
+                )
+                .takes(schemas.body::<NewWebhookSecret>("The secret, or nothing in it."))
+                .gives_as(
+                    201,
+                    json(StatusCode::CREATED, schemas.of::<WebhookCreated<'static>>()).description("It signs from now on."),
+                )
+        }
+        Endpoint::TestWebhook => Outline::new("testWebhook", WEBHOOKS, "Try a webhook out")
+            .says(
+                "Sends one event of the type `webhook.test`, which is in no ledger, waits for what comes of it and tells. A \
+                 webhook that is disabled can be tried out too.",
+            )
+            .gives(schemas.reply(webhooks::test)),
+        Endpoint::WebhookDeliveries => Outline::new("listDeliveries", WEBHOOKS, "List a webhook's deliveries")
+            .says("Those of the newest records first. What is shown is up to five seconds old.")
+            .gives(schemas.reply(webhooks::list_deliveries)),
+        Endpoint::ReplayDelivery => Outline::new("replayDelivery", WEBHOOKS, "Make one delivery again")
+            .says(
+                "At once, and for another day: of any record that the webhook has looked at and of which it sends something. It \
+                 has the `webhook-id` that it had, and holds back no other.",
+            )
+            .gives_as(202, schemas.reply(webhooks::replay).description("It is on its way.")),
+        Endpoint::ReplayDeliveries => {
+            Outline::new("replayDeliveries", WEBHOOKS, "Make all deliveries again that were given up")
+                .gives_as(202, schemas.reply(webhooks::replay_given_up).description("They are on their way."))
+        }
         Endpoint::Catalogue => Outline::new("showCatalogue", CATALOGUE, "Show the rules")
             .says("`catalogue` can be sent back as it is.")
             .gives(schemas.reply(reads::catalogue::show)),

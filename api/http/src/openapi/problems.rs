@@ -129,7 +129,14 @@ fn takes_body(route: &Route) -> bool {
     // Their paths say all.
     let is_bare = matches!(
         route.endpoint,
-        Endpoint::PostSnapshot | Endpoint::Promote | Endpoint::Demote | Endpoint::Logout | Endpoint::RotateSigningKey
+        Endpoint::PostSnapshot
+            | Endpoint::Promote
+            | Endpoint::Demote
+            | Endpoint::Logout
+            | Endpoint::RotateSigningKey
+            | Endpoint::TestWebhook
+            | Endpoint::ReplayDelivery
+            | Endpoint::ReplayDeliveries
     );
     is_change && !is_bare
 }
@@ -373,6 +380,29 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::PostPartner => [&[&codes::PARTNER_EXISTS][..], &GIVEN].concat(),
         Endpoint::PostApiKey => [&[&codes::PARTNER_NOT_FOUND][..], &GIVEN].concat(),
         Endpoint::ApiKeys => vec![&codes::PARTNER_NOT_FOUND],
+        Endpoint::PostWebhook => vec![
+            &codes::PARTNER_NOT_FOUND,
+            &codes::AFTER_AHEAD,
+            &codes::WEBHOOKS_TOO_MANY,
+            &codes::WEBHOOK_URL_REFUSED,
+            &codes::WEBHOOK_SECRET_MALFORMED,
+            &codes::SIGNING_DISABLED,
+        ],
+        Endpoint::Webhook | Endpoint::DeleteWebhook => vec![&codes::WEBHOOK_NOT_FOUND],
+        Endpoint::WebhookDeliveries => vec![&codes::WEBHOOK_NOT_FOUND],
+        Endpoint::PatchWebhook => {
+            vec![&codes::WEBHOOK_NOT_FOUND, &codes::WEBHOOK_URL_REFUSED, &codes::SIGNING_DISABLED]
+        }
+        Endpoint::RotateWebhookSecret => {
+            vec![&codes::WEBHOOK_NOT_FOUND, &codes::WEBHOOK_SECRET_MALFORMED, &codes::SIGNING_DISABLED]
+        }
+        Endpoint::TestWebhook => vec![&codes::WEBHOOK_NOT_FOUND, &codes::OVERLOADED],
+        Endpoint::ReplayDelivery => {
+            vec![&codes::WEBHOOK_NOT_FOUND, &codes::DELIVERY_NOT_FOUND, &codes::WEBHOOK_DISABLED, &codes::OVERLOADED]
+        }
+        Endpoint::ReplayDeliveries => {
+            vec![&codes::WEBHOOK_NOT_FOUND, &codes::WEBHOOK_DISABLED, &codes::OVERLOADED]
+        }
         Endpoint::PatchPartner => vec![&codes::PARTNER_NOT_FOUND],
         Endpoint::DeleteApiKey => vec![&codes::PARTNER_NOT_FOUND, &codes::API_KEY_NOT_FOUND],
         Endpoint::WhatIf => vec![&codes::CATALOGUE_INVALID, &codes::RANGE_EMPTY, &codes::WHAT_IF_RUNNING],
@@ -444,6 +474,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         | Endpoint::TierPrograms
         | Endpoint::PutTierProgram
         | Endpoint::Partners
+        | Endpoint::Webhooks
         | Endpoint::Catalogue
         | Endpoint::Summary
         | Endpoint::Customers
@@ -475,6 +506,9 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
             | Endpoint::ArchiveRiskCheck
             | Endpoint::PostRefund
             | Endpoint::PatchPartner
+            | Endpoint::PostWebhook
+            | Endpoint::PatchWebhook
+            | Endpoint::RotateWebhookSecret
             | Endpoint::Register
             | Endpoint::Login
             | Endpoint::Refresh
@@ -504,6 +538,10 @@ const fn needs_room(endpoint: Endpoint) -> bool {
             | Endpoint::PatchPartner
             | Endpoint::PostApiKey
             | Endpoint::DeleteApiKey
+            | Endpoint::PostWebhook
+            | Endpoint::PatchWebhook
+            | Endpoint::DeleteWebhook
+            | Endpoint::RotateWebhookSecret
             | Endpoint::Register
             | Endpoint::PostAccount
             | Endpoint::PatchAccount

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use kembali_core::audit::{AccountStanding, Act, Role};
+use kembali_core::audit::{AccountStanding, Act, Role, WebhookChange};
 use kembali_core::event::{Event, Record};
 use kembali_core::operation::Actor;
 use serde::{Deserialize, Serialize};
@@ -88,6 +88,37 @@ impl AccountState {
     }
 }
 
+/// What was done to a webhook.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WebhookChangeName {
+    /// It came to be.
+    Created,
+    /// It sends elsewhere, or something else.
+    Changed,
+    /// It sends nothing any more.
+    Disabled,
+    /// It sends again.
+    Enabled,
+    /// It signs with another secret.
+    SecretRotated,
+    /// It is gone.
+    Deleted,
+}
+
+impl WebhookChangeName {
+    const fn of(change: WebhookChange) -> WebhookChangeName {
+        match change {
+            WebhookChange::Created => WebhookChangeName::Created,
+            WebhookChange::Changed => WebhookChangeName::Changed,
+            WebhookChange::Disabled => WebhookChangeName::Disabled,
+            WebhookChange::Enabled => WebhookChangeName::Enabled,
+            WebhookChange::SecretRotated => WebhookChangeName::SecretRotated,
+            WebhookChange::Deleted => WebhookChangeName::Deleted,
+        }
+    }
+}
+
 /// What was done.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "act", rename_all = "snake_case")]
@@ -157,6 +188,16 @@ enum ActShown<'a> {
         /// The new key's id.
         key: String,
     },
+    /// Somebody has records sent elsewhere, or otherwise than before.
+    WebhookChanged {
+        /// The webhook's id.
+        webhook: String,
+        /// Whose it is; null of the tenant's own.
+        #[schema(required)]
+        partner: Option<Cow<'a, str>>,
+        /// What was done to it.
+        change: WebhookChangeName,
+    },
     /// An operator did something with a customer's accounts; the operation at this position says what came of it.
     Operation {
         /// Whose, where it is a customer's.
@@ -218,6 +259,11 @@ impl<'a> ActShown<'a> {
             },
             Act::PasswordReset { account } => ActShown::PasswordReset { account: UuidText(account.0) },
             Act::SigningKeyRotated { key } => ActShown::SigningKeyRotated { key: shown_key(*key) },
+            Act::WebhookChanged { webhook, partner, change } => ActShown::WebhookChanged {
+                webhook: shown_key(*webhook),
+                partner: partner.map(|partner| names.partner(partner)),
+                change: WebhookChangeName::of(*change),
+            },
         }
     }
 }

@@ -48,4 +48,5 @@ pub(crate) mod session;
 pub(crate) mod snapshot;
 pub(crate) mod statement;
 pub(crate) mod transfer;
+pub(crate) mod webhook;
 pub(crate) mod what_if;

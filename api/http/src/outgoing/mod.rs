@@ -1,8 +1,10 @@
 //! Other servers: where they are, and a connection to one, by TLS where its address says so. What is said over it is its caller's.
 
+mod networks;
+
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -18,9 +20,11 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+
+pub use self::networks::{Network, Networks};
 
 /// How long a connection may take to come up, and as long again to shake hands.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
@@ -44,6 +48,19 @@ impl ServerUrl {
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// Returns true where the server is spoken to by TLS.
+    #[must_use]
+    pub const fn is_encrypted(&self) -> bool {
+        self.tls_name.is_some()
+    }
+
+    /// Returns the address, where the URL names one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        let (host, _) = self.host_and_port.rsplit_once(':')?;
+        host.trim_matches(['[', ']']).parse().ok()
     }
 }
 
@@ -89,7 +106,7 @@ pub struct TargetUrl {
 
 impl fmt::Display for TargetUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.server.tls_name.is_some() { "https" } else { "http" };
+        let scheme = if self.server.is_encrypted() { "https" } else { "http" };
         write!(out, "{scheme}://{}{}", self.server.authority, self.path)
     }
 }
@@ -138,6 +155,16 @@ pub enum ConnectError {
         /// Why.
         source: io::Error,
     },
+    /// It is nowhere that one may connect to.
+    #[error("{authority} is at {address}, where no connection is made to: {why}")]
+    Forbidden {
+        /// Its host and port.
+        authority: String,
+        /// An address of it.
+        address: IpAddr,
+        /// Why.
+        why: &'static str,
+    },
     /// It is reached, and went away.
     #[error("the server at {authority} went away: {source}")]
     Broken {
@@ -148,11 +175,34 @@ pub enum ConnectError {
     },
 }
 
+/// What certificates are believed for.
+#[derive(Clone)]
+pub struct Roots(TlsConnector);
+
+impl fmt::Debug for Roots {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Roots")
+    }
+}
+
+impl Roots {
+    /// Reads certificates to believe: those in `ca_file`, or, without that, those that the system knows.
+    ///
+    /// # Errors
+    ///
+    /// [`RootsError`].
+    pub fn load(ca_file: Option<&Path>) -> Result<Roots, RootsError> {
+        tls_connector(ca_file).map(Roots)
+    }
+}
+
 /// A server that connections are made to.
 #[derive(Clone)]
 pub struct Remote {
     url: ServerUrl,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// Where it may be, of one that a stranger has named.
+    networks: Option<Arc<Networks>>,
 }
 
 impl fmt::Debug for Remote {
@@ -173,7 +223,14 @@ impl Remote {
             Some(name) => Some((tls_connector(ca_file)?, name.clone())),
             None => None,
         };
-        Ok(Remote { url, tls })
+        Ok(Remote { url, tls, networks: None })
+    }
+
+    /// Makes ready to connect to a server that a stranger has named: only where `networks` allow.
+    #[must_use]
+    pub fn named_by_stranger(url: ServerUrl, roots: &Roots, networks: Arc<Networks>) -> Remote {
+        let tls = url.tls_name.as_ref().map(|name| (roots.0.clone(), name.clone()));
+        Remote { url, tls, networks: Some(networks) }
     }
 
     /// Connects. Must run on the runtime, which drives the connection.
@@ -185,8 +242,20 @@ impl Remote {
         let authority = || self.url.host_and_port.clone();
         let unreachable = |source| ConnectError::Unreachable { authority: authority(), source };
         let late = |_| unreachable(io::ErrorKind::TimedOut.into());
-        let connecting = timeout(CONNECT_TIME_MAX, TcpStream::connect(&self.url.host_and_port)).await;
-        let stream = connecting.map_err(late)?.map_err(unreachable)?;
+        let connecting = async {
+            let Some(networks) = &self.networks else {
+                return TcpStream::connect(&self.url.host_and_port).await.map_err(unreachable);
+            };
+            // Looked up once: what is connected to is what was looked at.
+            let found: Vec<SocketAddr> = lookup_host(&self.url.host_and_port).await.map_err(unreachable)?.collect();
+            for address in found.iter().map(SocketAddr::ip) {
+                let is_encrypted = self.tls.is_some();
+                let forbidden = |why| ConnectError::Forbidden { authority: authority(), address, why };
+                networks.check(address, is_encrypted).map_err(forbidden)?;
+            }
+            TcpStream::connect(&found[..]).await.map_err(unreachable)
+        };
+        let stream = timeout(CONNECT_TIME_MAX, connecting).await.map_err(late)??;
         stream.set_nodelay(true).map_err(unreachable)?;
         let connection = match &self.tls {
             None => over(stream).await,
