@@ -62,6 +62,7 @@ pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<
         people: PeopleLimits::default(),
         tls: None,
         webhook_networks: Vec::new(),
+        mail: None,
         kezbek: Some(("journey".to_owned(), KEZBEK_ENCRYPT_KEY.to_owned())),
         dompet: Some(("journey".to_owned(), None)),
         loyaltea: true,

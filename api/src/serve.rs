@@ -10,6 +10,8 @@ use kembali_engine::{Engine, EngineConfig, Fault, StartError, StartReport, StopE
 use kembali_http::outgoing::RootsError;
 use kembali_http::{Adapter, BindError, Secret, Server, ServerConfig, Tls, TlsError, WEBHOOK_ATTEMPTS_MAX};
 
+use kembali_notify::{Mail, TransportError};
+
 use crate::exit::Exit;
 use crate::settings::Settings;
 
@@ -24,6 +26,8 @@ pub(crate) enum ServeError {
     KezBek(#[from] KezBekError),
     #[error("the marketplace cannot be spoken to: {0}")]
     Marketplace(#[from] RootsError),
+    #[error("mail cannot be sent: {0}")]
+    Mail(#[from] TransportError),
     #[cfg(feature = "kafka")]
     #[error(transparent)]
     Kafka(#[from] kembali_adapters::KafkaStartError),
@@ -104,6 +108,9 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     config.limits.people = settings.people;
     config.tls = tls.map(Arc::new);
     config.adapters = adapters;
+    if let Some(mail) = settings.mail.clone() {
+        config.beside.push(Arc::new(Mail::new(mail)?));
+    }
     config.webhook_networks = settings.webhook_networks.clone();
     config.registration = settings.registration.clone();
     config.operator_token = settings.operator_token.clone().map(Secret::new);

@@ -7,11 +7,12 @@ use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kembali_http::outgoing::{Network, TargetUrl};
 use kembali_http::{PartnerLimits, PeopleLimits};
+use kembali_notify::{Language, MailConfig, TransportUrl};
 use serde::Deserialize;
 
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
@@ -24,7 +25,7 @@ const KAFKA_GROUP_DEFAULT: &str = "kembali";
 
 /// The names that the environment may use. The last six are not settings of a server: four are of the client commands,
 /// two of the tests.
-const ENVIRONMENT: [&str; 32] = [
+const ENVIRONMENT: [&str; 37] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
@@ -51,6 +52,11 @@ const ENVIRONMENT: [&str; 32] = [
     "KEMBALI_LOYALTEA_KAFKA_KEYS",
     "KEMBALI_LOYALTEA_KAFKA_GROUP",
     "KEMBALI_WEBHOOK_NETWORKS",
+    "KEMBALI_MAIL_TENANTS",
+    "KEMBALI_MAIL_FROM",
+    "KEMBALI_MAIL_TRANSPORT",
+    "KEMBALI_MAIL_LANGUAGE",
+    "KEMBALI_MAIL_EACH_PURCHASE",
     "KEMBALI_URL",
     "KEMBALI_CA_FILE",
     "KEMBALI_API_KEY",
@@ -66,7 +72,8 @@ pub(crate) struct Flags {
     /// installation_key, secrets_key, registration, partner_requests_per_second, partner_requests_at_once,
     /// login_limit_by_address, registrations_per_minute, tls_certificate, tls_key,
     /// kezbek_tenant, kezbek_encrypt_key, dompet_tenant, dompet_marketplace, loyaltea, loyaltea_kafka_brokers,
-    /// loyaltea_kafka_keys, loyaltea_kafka_group, onetap, webhook_networks
+    /// loyaltea_kafka_keys, loyaltea_kafka_group, onetap, webhook_networks, mail_tenants, mail_from,
+    /// mail_transport, mail_language, mail_each_purchase
     #[arg(long, env = "KEMBALI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -122,6 +129,22 @@ pub(crate) struct Flags {
     /// [default: none]
     #[arg(long, env = "KEMBALI_WEBHOOK_NETWORKS", value_name = "NETWORKS", value_delimiter = ',')]
     webhook_networks: Option<Vec<String>>,
+    /// Tenants whose customers get mail of what they earn and where they stand, with commas between them [default: none]
+    #[arg(long, env = "KEMBALI_MAIL_TENANTS", value_name = "TENANTS", value_delimiter = ',')]
+    mail_tenants: Option<Vec<String>>,
+    /// Whom mail is from, such as "Shop <no-reply@shop.example>"
+    #[arg(long, env = "KEMBALI_MAIL_FROM", value_name = "ADDRESS")]
+    mail_from: Option<String>,
+    /// Where mail goes: smtps://user:password@host, smtp://host:25 (with ?tls=required to insist on TLS), or file:folder [default:
+    /// file:mail in the data directory]
+    #[arg(long, env = "KEMBALI_MAIL_TRANSPORT", value_name = "URL", hide_env_values = true)]
+    mail_transport: Option<String>,
+    /// The language of mail, id or en [default: id]
+    #[arg(long, env = "KEMBALI_MAIL_LANGUAGE", value_name = "LANGUAGE")]
+    mail_language: Option<String>,
+    /// Whether a purchase that earned nothing is mailed about too [default: false]
+    #[arg(long, env = "KEMBALI_MAIL_EACH_PURCHASE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    mail_each_purchase: Option<bool>,
     /// The tenant whose clients speak KezBek's API, beside the native one [default: none]
     #[arg(long, env = "KEMBALI_KEZBEK_TENANT", value_name = "TENANT")]
     kezbek_tenant: Option<String>,
@@ -180,6 +203,11 @@ struct File {
     tls_certificate: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     webhook_networks: Option<Vec<String>>,
+    mail_tenants: Option<Vec<String>>,
+    mail_from: Option<String>,
+    mail_transport: Option<String>,
+    mail_language: Option<String>,
+    mail_each_purchase: Option<bool>,
     kezbek_tenant: Option<String>,
     kezbek_encrypt_key: Option<String>,
     dompet_tenant: Option<String>,
@@ -218,6 +246,8 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     /// Where webhooks may be sent to beside public addresses.
     pub(crate) webhook_networks: Vec<Network>,
+    /// How mail is sent, if it is.
+    pub(crate) mail: Option<MailConfig>,
     /// The tenant of KezBek's clients, and what journey ids are encrypted under.
     pub(crate) kezbek: Option<(String, String)>,
     /// The tenant of Dompet's clients, and where its marketplace is.
@@ -253,6 +283,16 @@ pub(crate) enum SettingsError {
     SecretsKey,
     #[error("webhook_networks {1}, not {0}")]
     Network(String, String),
+    #[error(
+        "mail_tenants needs mail_from, such as Shop <no-reply@shop.example>, and the other settings of mail need both"
+    )]
+    Mail,
+    #[error("mail_from must look like Shop <no-reply@shop.example>, not {0}")]
+    MailFrom(String),
+    #[error("mail_transport {0}")]
+    MailTransport(String),
+    #[error("mail_language {1}, not {0}")]
+    MailLanguage(String, String),
     #[error("tls_certificate and tls_key go together: one of them is not set")]
     Tls,
     #[error(
@@ -315,6 +355,15 @@ impl Flags {
         let networks = self.webhook_networks.or(file.webhook_networks).unwrap_or_default().into_iter();
         let network = |text: String| text.parse().map_err(|form| SettingsError::Network(text, form));
         let webhook_networks = networks.map(network).collect::<Result<_, _>>()?;
+        let data_dir = self.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR_DEFAULT.into());
+        let mail = MailFlags {
+            tenants: self.mail_tenants.or(file.mail_tenants),
+            from: self.mail_from.or(file.mail_from),
+            transport: self.mail_transport.or(file.mail_transport),
+            language: self.mail_language.or(file.mail_language),
+            mails_each_purchase: self.mail_each_purchase.or(file.mail_each_purchase),
+        };
+        let mail = mail.config(&data_dir)?;
         let encrypt_key = self.kezbek_encrypt_key.or(file.kezbek_encrypt_key);
         let kezbek = match (self.kezbek_tenant.or(file.kezbek_tenant), encrypt_key) {
             (Some(tenant), _) if !is_slug(&tenant) => return Err(SettingsError::Tenant(tenant)),
@@ -353,7 +402,7 @@ impl Flags {
         }
         Ok(Settings {
             listen: listen.parse().map_err(|_| SettingsError::Listen(listen))?,
-            data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR_DEFAULT.into()),
+            data_dir,
             shards: NonZeroUsize::new(shards)
                 .filter(|count| count.get() <= 256)
                 .ok_or(SettingsError::Shards(shards))?,
@@ -378,12 +427,49 @@ impl Flags {
             people: PeopleLimits { by_address, registrations_per_minute },
             tls,
             webhook_networks,
+            mail,
             kezbek,
             dompet,
             loyaltea,
             onetap,
             loyaltea_kafka,
         })
+    }
+}
+
+/// The settings of mail, not checked yet.
+struct MailFlags {
+    tenants: Option<Vec<String>>,
+    from: Option<String>,
+    transport: Option<String>,
+    language: Option<String>,
+    mails_each_purchase: Option<bool>,
+}
+
+impl MailFlags {
+    fn config(self, data_dir: &Path) -> Result<Option<MailConfig>, SettingsError> {
+        let MailFlags { tenants, from, transport, language, mails_each_purchase } = self;
+        let (tenants, from) = match (tenants, from) {
+            (Some(tenants), Some(from)) => (tenants, from),
+            (None, None) if transport.is_none() && language.is_none() && mails_each_purchase.is_none() => {
+                return Ok(None);
+            }
+            _ => return Err(SettingsError::Mail),
+        };
+        if let Some(wrong) = tenants.iter().find(|tenant| !is_slug(tenant)) {
+            return Err(SettingsError::Tenant(wrong.clone()));
+        }
+        let transport = match transport {
+            Some(url) => url.parse().map_err(SettingsError::MailTransport)?,
+            None => TransportUrl::Folder(data_dir.join("mail")),
+        };
+        let language = match language {
+            Some(text) => text.parse().map_err(|form| SettingsError::MailLanguage(text, form))?,
+            None => Language::Indonesian,
+        };
+        let from = from.parse().map_err(|_| SettingsError::MailFrom(from))?;
+        let mails_each_purchase = mails_each_purchase.unwrap_or_default();
+        Ok(Some(MailConfig { tenants, from, transport, language, mails_each_purchase }))
     }
 }
 
@@ -438,6 +524,14 @@ impl fmt::Display for Settings {
         }?;
         let networks: Vec<String> = self.webhook_networks.iter().map(ToString::to_string).collect();
         write!(out, "\nwebhook_networks = {}", networks.join(","))?;
+        match &self.mail {
+            Some(mail) => {
+                writeln!(out, "\nmail_tenants = {}", mail.tenants.join(","))?;
+                writeln!(out, "mail_from = {}\nmail_transport = {}", mail.from, mail.transport)?;
+                write!(out, "mail_language = {}\nmail_each_purchase = {}", mail.language, mail.mails_each_purchase)?;
+            }
+            None => write!(out, "\nmail_tenants = (not set)")?,
+        }
         let tenant = self.kezbek.as_ref().map_or("(not set)", |(tenant, _)| tenant);
         writeln!(out, "\nkezbek_tenant = {tenant}\nkezbek_encrypt_key = {}", hidden(self.kezbek.is_some()))?;
         let (tenant, marketplace) =
@@ -523,6 +617,29 @@ mod tests {
         assert!(matches!(networks(&["::1", "localhost"]).settings(), Err(SettingsError::Network(..))));
         let shown = networks(&["10.1.0.0/8", "::1"]).settings().expect("valid").to_string();
         assert!(shown.contains("webhook_networks = 10.0.0.0/8,::1/128"), "{shown}");
+        let mail = |tenants: &str, from: Option<&str>, transport: Option<&str>| {
+            let (mail_tenants, mail_from) = (Some(vec![tenants.to_owned()]), from.map(str::to_owned));
+            Flags { mail_tenants, mail_from, mail_transport: transport.map(str::to_owned), ..Flags::default() }
+                .settings()
+        };
+        let from = Some("Shop <no-reply@shop.example>");
+        assert!(matches!(mail("journey", None, None), Err(SettingsError::Mail)));
+        assert!(matches!(mail("Journey", from, None), Err(SettingsError::Tenant(_))));
+        assert!(matches!(mail("journey", Some("no address"), None), Err(SettingsError::MailFrom(_))));
+        for wrong in ["", "file:", "mail.example", "http://mail.example", "smtp://", "smtp://mail.example?tls=maybe"] {
+            assert!(matches!(mail("journey", from, Some(wrong)), Err(SettingsError::MailTransport(_))), "{wrong}");
+        }
+        assert!(matches!(
+            Flags { mail_language: Some("id".into()), ..Flags::default() }.settings(),
+            Err(SettingsError::Mail)
+        ));
+        let shown = mail("journey", from, Some("smtps://me:s3cret@mail.example:465")).expect("valid").to_string();
+        assert!(shown.contains("mail_transport = smtps://mail.example:465") && !shown.contains("s3cret"), "{shown}");
+        let shown = mail("journey", from, None).expect("valid").to_string();
+        assert!(
+            shown.contains("mail_transport = file:kembali-data/mail") && shown.contains("mail_language = id"),
+            "{shown}"
+        );
         let flags = Flags { tls_key: Some("key.pem".into()), ..Flags::default() };
         assert!(matches!(flags.settings(), Err(SettingsError::Tls)));
     }

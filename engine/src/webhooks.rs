@@ -128,6 +128,9 @@ pub enum WebhookError {
     /// A text is too long.
     #[error("a text of the webhook is too long")]
     TextTooLong,
+    /// Its secret was sealed under another key than the one that is configured.
+    #[error("the secret of the webhook cannot be opened")]
+    Sealed,
     /// There is no key to seal secrets under.
     #[error("the server has no secrets_key, so it can keep no secret to sign with")]
     Disabled,
@@ -262,6 +265,10 @@ impl Engine {
     ) -> Result<Arc<Webhook>, E> {
         let one_at_a_time = Arc::clone(&self.inner.administration).lock_owned().await;
         let before = self.webhook(id).ok_or(WebhookError::Unknown)?;
+        // It would be written down without its secret.
+        if before.secrets.is_empty() {
+            return Err(WebhookError::Sealed.into());
+        }
         let mut after = Webhook::clone(&before);
         edit(&mut after.settings, &mut after.status)?;
         let change = match (before.status, after.status) {

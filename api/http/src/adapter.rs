@@ -15,18 +15,22 @@ use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
 use hyper::Request;
 use hyper::body::Bytes;
+use kembali_core::catalogue::Catalogue;
+use kembali_core::{CustomerId, Seq};
 use kembali_engine::Engine;
 use tokio::sync::watch;
 
 use crate::app::App;
 use crate::body::read_raw;
 use crate::config::SMALL_BYTES_MAX;
-use crate::outbox::Outboxes;
+use crate::feed::{self, Unreadable};
+use crate::outbox::{Halt, Outboxes};
 use crate::people::sessions::Peer;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::service::dispatch;
 use crate::websocket::Switch;
+use crate::wire::event::{Audience, Events, Topics};
 
 /// An answer that is under way.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = hyper::Response<Bytes>> + Send + 'a>>;
@@ -47,6 +51,23 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
         drop((background, stop));
         None
     }
+}
+
+/// What works beside the requests, and serves none.
+pub trait Beside: fmt::Debug + Send + Sync + 'static {
+    /// Works for as long as the server serves. It ends soon once it is told to stop.
+    fn work(self: Arc<Self>, background: Background, stop: Stop) -> Work;
+}
+
+/// What a record says.
+#[derive(Debug)]
+pub struct EventsOf {
+    /// The rules of its version.
+    pub rules: Arc<Catalogue>,
+    /// Whom it is about.
+    pub customer: Option<CustomerId>,
+    /// Its public events, a JSON array of CloudEvents.
+    pub events: String,
 }
 
 /// The native API for as long as it is needed: for work beside the requests, or by what outlives a borrowed one. It has no credentials
@@ -135,6 +156,28 @@ impl<'a> Native<'a> {
     #[must_use]
     pub const fn peer(&self) -> IpAddr {
         self.peer.0
+    }
+
+    /// Reads the events of a durable record that are of these topics, as operators of its tenant see them; `None` where there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`Halt::Fault`], where the record cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such topic.
+    pub async fn events_of(&self, seq: Seq, topics: &str) -> Result<Option<EventsOf>, Halt> {
+        let topics = Topics::parse(topics).unwrap_or_else(|name| panic!("{name} is no topic"));
+        let fault = || Halt::Fault(format!("the record at {} cannot be read", seq.0));
+        let record = feed::written((&self.app.engine, &self.app.tail), seq).await.map_err(|Unreadable| fault())?;
+        let mut events = Events::default();
+        if !record.append_to(&mut events, (Audience::Operators, topics)).map_err(|_| fault())? {
+            return Ok(None);
+        }
+        let (rules, customer) = (Arc::clone(record.rules()), record.record().body.customer);
+        let events = events.into_array().map_err(|_| fault())?.get().to_owned();
+        Ok(Some(EventsOf { rules, customer, events }))
     }
 
     /// Returns the outboxes that are at work.

@@ -24,7 +24,7 @@ use crate::replays::Replays;
 use crate::routes::{Endpoint, ROUTES};
 use crate::webhooks::Poster;
 use crate::wire::instant::Rfc3339;
-use crate::{apply, docs, feed, openapi, operations, reads, snapshots, webhooks, what_if};
+use crate::{apply, docs, feed, mail, openapi, operations, reads, snapshots, webhooks, what_if};
 
 /// What every request handler shares.
 #[derive(Clone)]
@@ -275,5 +275,9 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::WebhookDeliveries => get(webhooks::list_deliveries),
         Endpoint::ReplayDelivery => on(MethodFilter::POST, webhooks::replay),
         Endpoint::ReplayDeliveries => on(MethodFilter::POST, webhooks::replay_given_up),
+        Endpoint::Mail => get(mail::show),
+        Endpoint::MailDeliveries => get(mail::list),
+        Endpoint::ReplayMail => on(MethodFilter::POST, mail::replay_one),
+        Endpoint::ReplayMails => on(MethodFilter::POST, mail::replay_given_up),
     })
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Beside};
 use crate::outgoing::Network;
 use crate::partner_gate::PartnerLimits;
 use crate::people::limits::PeopleLimits;
@@ -23,6 +23,8 @@ pub struct ServerConfig {
     pub registration: Vec<String>,
     /// What serves paths of other systems.
     pub adapters: Vec<Arc<dyn Adapter>>,
+    /// What works beside the requests.
+    pub beside: Vec<Arc<dyn Beside>>,
     /// What is shown to clients that come by TLS, and then none come otherwise; none means that there is no TLS.
     pub tls: Option<Arc<Tls>>,
     /// Networks that webhooks may be sent to beside public addresses, also without TLS.
@@ -40,6 +42,7 @@ impl ServerConfig {
             operator_token: None,
             registration: Vec::new(),
             adapters: Vec::new(),
+            beside: Vec::new(),
             tls: None,
             webhook_networks: Vec::new(),
             limits: Limits::default(),

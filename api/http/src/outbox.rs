@@ -13,19 +13,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use kembali_core::{Instant, Seq};
 use kembali_engine::{AdministerError, Delivery, DeliveryState, Engine, Lane, OutboxChange, ReadError, Stopped};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
 
 /// How long to wait before a delivery is tried again, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
+/// How long a receiver may ask to be left alone.
+const PAUSE_ASKED_MAX: Duration = Duration::from_secs(3_600);
 /// How long a delivery is tried, and how often at least: the clock may jump.
 const TRIED_FOR: (Duration, u32) = (Duration::from_secs(86_400), 100);
 /// Changes after which they are kept although there is more to do, and how long any may wait.
@@ -33,12 +33,17 @@ const CHANGES_MAX: usize = 100;
 const CHANGE_AGE_MAX: Duration = Duration::from_secs(5);
 /// How long changes may wait where nothing is under way: what comes at once is kept at once.
 const CHANGE_AGE_IDLE: Duration = Duration::from_millis(250);
-/// Records after which the position is kept although there is nothing to deliver.
+/// Records after which the position is kept although there is nothing to deliver, and how long it may wait.
 const RECORDS_MAX: u64 = 10_000;
+const POSITION_AGE_MAX: Duration = Duration::from_secs(30);
 /// How long to wait where the ledger or its disk does not go on.
 const FAULT_PAUSE: Duration = Duration::from_secs(5);
 /// Attempts that fail one behind the other before one is made at a time.
 const FAILURES_MAX: u32 = 8;
+/// Characters of a reason.
+const REASON_CHARS_MAX: usize = 300;
+/// How long attempts may go on once the work is told to stop.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 /// Requests to deliver again that wait.
 const ASKED_MAX: usize = 8;
 
@@ -69,13 +74,25 @@ pub struct Bounds {
     pub at_once: usize,
     /// Deliveries that are known after they are made; with some, any earlier record may be delivered again.
     pub made: usize,
-    /// Deliveries that are known after they are given up. With more of them, or with nothing delivered for as long as one is tried, the
-    /// outbox ends; `None` where it never does.
-    pub given_up: Option<usize>,
+    /// True where each delivery is kept as made by itself, so that a start makes none again but those that were under way.
+    pub keeps_each: bool,
+    /// What is known of deliveries that are given up.
+    pub given_up: GivenUp,
     /// How long a delivery holds back its lane once it is tried, and how many.
     pub lane: (Duration, usize),
     /// How long to wait where the receiver may still be at work on what it was told.
     pub doubt: Duration,
+}
+
+/// What is known of deliveries that are given up.
+#[derive(Clone, Copy, Debug)]
+pub enum GivenUp {
+    /// All of them.
+    All,
+    /// So many of the newest records.
+    Newest(usize),
+    /// All of them; with so many, or with nothing delivered for as long as one is tried, the outbox ends.
+    EndsAt(usize),
 }
 
 /// Where an outbox begins.
@@ -90,10 +107,14 @@ pub struct Start {
 /// What came of an attempt.
 #[derive(Debug)]
 pub enum Attempted {
-    /// It is delivered; or needs not to be, for the reason that is there.
-    Made(Option<&'static str>),
-    /// It is not, as far as one can tell. It is tried again, and not before this long.
+    /// It is delivered.
+    Made,
+    /// It needs not to be, for this reason. Nothing is known of it any more.
+    Needless(&'static str),
+    /// It is not, as far as one can tell. It is tried again, and not before this long, of an hour at most.
     Failed(String, Duration),
+    /// It never will be.
+    Refused(String),
     /// Nothing is to be delivered any more.
     Ended(End),
     /// Nothing was tried.
@@ -161,14 +182,14 @@ pub enum AgainError {
     /// The outbox is not at work.
     #[error("nothing is delivered at present")]
     Idle,
-    /// Too many ask.
-    #[error("too many ask for deliveries at one time")]
+    /// Too many ask, or too much is open.
+    #[error("too many deliveries are asked for at one time")]
     Busy,
 }
 
 struct Asked {
     again: Again,
-    answer: oneshot::Sender<usize>,
+    answer: oneshot::Sender<Result<usize, AgainError>>,
 }
 
 /// The outboxes that are at work.
@@ -194,7 +215,12 @@ impl Outboxes {
             mpsc::error::TrySendError::Full(_) => AgainError::Busy,
             mpsc::error::TrySendError::Closed(_) => AgainError::Idle,
         })?;
-        answered.await.map_err(|_| AgainError::Idle)
+        answered.await.unwrap_or(Err(AgainError::Idle))
+    }
+
+    /// Returns true of an outbox that is at work.
+    pub(crate) fn is_at_work(&self, name: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
     }
 
     /// Works on an outbox until it is told to stop, or has ended.
@@ -204,6 +230,7 @@ impl Outboxes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), sender);
         let mut outbox = Outbox::new(deliver, engine, asked);
         let end = outbox.run(stop).await;
+        outbox.drain().await;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
         // What is not kept is delivered once more after the next start.
         if let Err(Halt::Fault(why)) = outbox.keep().await {
@@ -212,8 +239,6 @@ impl Outboxes {
         end
     }
 }
-
-type Attempt = Pin<Box<dyn Future<Output = (Seq, Attempted)> + Send>>;
 
 /// The state of the work.
 struct Outbox<D> {
@@ -229,8 +254,8 @@ struct Outbox<D> {
     position: Seq,
     /// What is tried.
     open: BTreeMap<Seq, Delivery>,
-    /// Attempts that are under way.
-    running: FuturesUnordered<Attempt>,
+    /// Attempts that are under way. Each is a task of its own: one may wait for what this one holds up.
+    running: JoinSet<(Seq, Attempted)>,
     trying: HashSet<Seq>,
     /// What is open in each lane.
     lanes: HashMap<Lane, BTreeSet<Seq>>,
@@ -243,10 +268,15 @@ struct Outbox<D> {
     changes: BTreeMap<Seq, Option<Delivery>>,
     /// Since when something is not kept.
     changed_since: Option<tokio::time::Instant>,
+    /// When the position was kept last.
+    position_kept_at: tokio::time::Instant,
+    /// Something must be kept before anything else.
+    is_urgent: bool,
     /// When something was delivered last.
     made_at: Option<Instant>,
-    /// Attempts that failed since then.
+    /// Attempts that failed since then, and when the first of them was made.
     failures: u32,
+    failing_since: Option<Instant>,
 }
 
 impl<D: Deliver> Outbox<D> {
@@ -261,7 +291,7 @@ impl<D: Deliver> Outbox<D> {
             kept_position: None,
             position: Seq::ZERO,
             open: BTreeMap::new(),
-            running: FuturesUnordered::new(),
+            running: JoinSet::new(),
             trying: HashSet::new(),
             lanes: HashMap::new(),
             ready: BTreeSet::new(),
@@ -269,8 +299,11 @@ impl<D: Deliver> Outbox<D> {
             given_up: BTreeSet::new(),
             changes: BTreeMap::new(),
             changed_since: None,
+            position_kept_at: tokio::time::Instant::now(),
+            is_urgent: false,
             made_at: None,
             failures: 0,
+            failing_since: None,
         }
     }
 
@@ -298,6 +331,19 @@ impl<D: Deliver> Outbox<D> {
         }
     }
 
+    /// Lets attempts that are under way come to something, for a limited time: what is cut off is made again.
+    async fn drain(&mut self) {
+        let finish = async {
+            while let Some(done) = self.running.join_next().await {
+                // Why it does not go on, does not matter any more.
+                let _ = self.finish(done);
+            }
+        };
+        if timeout(DRAIN_TIME_MAX, finish).await.is_err() {
+            tracing::warn!(outbox = self.deliver.name(), "deliveries are cut off, and made again");
+        }
+    }
+
     /// Works until something is in the way. May be left and taken up again at any time.
     async fn work(&mut self) -> Halt {
         loop {
@@ -312,11 +358,20 @@ impl<D: Deliver> Outbox<D> {
         if self.kept_position.is_none() {
             self.load().await?;
         }
+        if self.asking.is_none() {
+            self.asking = self.asked.try_recv().ok();
+        }
         if self.asking.is_some() {
-            return self.make_again().await;
+            let made_again = self.make_again().await;
+            // Where that cannot be now, whoever asks is told so, and does not wait.
+            self.asking = None;
+            return made_again;
         }
         if self.must_keep() {
             return self.keep().await;
+        }
+        while let Some(done) = self.running.try_join_next() {
+            self.finish(done)?;
         }
         let now = self.engine.wall();
         let at_once = if self.failures < FAILURES_MAX { self.bounds.at_once } else { 1 };
@@ -328,21 +383,14 @@ impl<D: Deliver> Outbox<D> {
         let has_room = self.open.len() < self.bounds.open;
         if has_room && self.position < *self.durable.borrow_and_update() {
             self.look().await?;
-            // Whatever is ready is taken in between.
-            if let Some(Some(done)) = self.running.next().now_or_never() {
-                self.finish(done)?;
-            }
-            if let Ok(asked) = self.asked.try_recv() {
-                self.asking = Some(asked);
-            }
             return Ok(());
         }
         let next = self.ready.first().filter(|_| self.running.len() < at_once);
         let until_next = next.map_or(PAUSES.1, |(at, _)| between(now, *at));
         let age_max = self.change_age_max();
-        let until_kept = self.changed_since.map_or(PAUSES.1, |since| age_max.saturating_sub(since.elapsed()));
+        let until_kept = self.changed_since.map_or(POSITION_AGE_MAX, |since| age_max.saturating_sub(since.elapsed()));
         tokio::select! {
-            Some(done) = self.running.next() => self.finish(done),
+            Some(done) = self.running.join_next() => self.finish(done),
             changed = self.durable.changed(), if has_room => changed.map_err(|_| Halt::Stopped),
             Some(asked) = self.asked.recv() => {
                 self.asking = Some(asked);
@@ -360,7 +408,8 @@ impl<D: Deliver> Outbox<D> {
     fn must_keep(&self) -> bool {
         let passed = self.position.0.saturating_sub(self.kept_position.unwrap_or_default().0);
         let is_old = self.changed_since.is_some_and(|since| self.change_age_max() <= since.elapsed());
-        CHANGES_MAX <= self.changes.len() || RECORDS_MAX <= passed || is_old
+        let is_behind = 0 < passed && POSITION_AGE_MAX <= self.position_kept_at.elapsed();
+        self.is_urgent || is_behind || CHANGES_MAX <= self.changes.len() || RECORDS_MAX <= passed || is_old
     }
 
     fn changed(&mut self, seq: Seq, delivery: Option<Delivery>) {
@@ -400,6 +449,10 @@ impl<D: Deliver> Outbox<D> {
             }
         }
         self.kept_position = Some(self.position);
+        // Where it begins must not be forgotten: another start would begin later.
+        self.is_urgent = kept.position.is_none() || is_ahead;
+        let tried = self.open.values().filter(|own| 0 < own.attempts).map(|own| own.since).min();
+        self.failing_since = tried.filter(|tried| self.made_at.is_none_or(|made| made < *tried));
         Ok(())
     }
 
@@ -433,7 +486,7 @@ impl<D: Deliver> Outbox<D> {
 
     /// What is to be tried next. What is due long after any pause is due: the clock was wrong when it was put off.
     fn due(&self, now: Instant) -> Option<Seq> {
-        let furthest = after(now, PAUSES.1 * 2);
+        let furthest = after(now, PAUSE_ASKED_MAX * 2);
         let is_due = |(at, _): &&(Instant, Seq)| *at <= now || furthest < *at;
         self.ready.first().filter(is_due).or_else(|| self.ready.last().filter(is_due)).map(|(_, seq)| *seq)
     }
@@ -470,32 +523,62 @@ impl<D: Deliver> Outbox<D> {
         let (deliver, delivery) = (Arc::clone(&self.deliver), delivery.clone());
         self.trying.insert(seq);
         self.changed(seq, Some(delivery.clone()));
-        self.running.push(Box::pin(async move { (seq, deliver.attempt(seq, delivery).await) }));
+        self.running.spawn(async move { (seq, deliver.attempt(seq, delivery).await) });
     }
 
     /// Takes what came of an attempt.
-    fn finish(&mut self, (seq, attempted): (Seq, Attempted)) -> Result<(), Halt> {
+    fn finish(&mut self, done: Result<(Seq, Attempted), JoinError>) -> Result<(), Halt> {
+        let (seq, attempted) = match done {
+            Ok(done) => done,
+            // A bug stays one here.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime ends.
+            Err(_) => return Err(Halt::Stopped),
+        };
         self.trying.remove(&seq);
         let Some(mut delivery) = self.open.remove(&seq) else { return Ok(()) };
-        let (now, name) = (self.engine.wall(), self.deliver.name());
+        let (now, deliver) = (self.engine.wall(), Arc::clone(&self.deliver));
+        let name = deliver.name();
         let halt = match attempted {
-            Attempted::Made(needless) => {
-                if let Some(why) = needless {
-                    tracing::info!(outbox = name, record = seq.0, "nothing is delivered: {why}");
+            Attempted::Needless(why) => {
+                tracing::info!(outbox = name, record = seq.0, "nothing is delivered: {why}");
+                if let Some(lane) = delivery.lane {
+                    self.leave_lane(seq, lane);
                 }
-                (self.made_at, self.failures) = (Some(now), 0);
+                self.changed(seq, None);
+                return Ok(());
+            }
+            Attempted::Made => {
+                (self.made_at, self.failures, self.failing_since) = (Some(now), 0, None);
                 delivery.state = DeliveryState::Made;
                 delivery.reason.clear();
+                self.is_urgent |= self.bounds.keeps_each;
+                self.close(seq, delivery);
+                return Ok(());
+            }
+            Attempted::Refused(reason) => {
+                let reason = shortened(&reason);
+                tracing::error!(outbox = name, record = seq.0, "given up: {reason}");
+                (delivery.state, delivery.reason) = (DeliveryState::GivenUp, reason);
                 self.close(seq, delivery);
                 return Ok(());
             }
             Attempted::Failed(reason, pause) => {
                 self.failures = self.failures.saturating_add(1);
+                self.failing_since.get_or_insert(delivery.tried_at.unwrap_or(now));
                 let Delivery { since, attempts, .. } = delivery;
-                delivery.reason = reason;
-                if !is_over(since, attempts, now) {
+                delivery.reason = shortened(&reason);
+                if let Some(lane) = delivery.lane.filter(|lane| self.is_held_enough(*lane, &delivery, now)) {
+                    delivery.lane = None;
+                    self.leave_lane(seq, lane);
+                }
+                if self.is_failing(now) {
+                    delivery.state = DeliveryState::Due(now);
+                    Some(Halt::Ended(End::Failing))
+                } else if !is_over(since, attempts, now) {
                     tracing::warn!(outbox = name, record = seq.0, attempts, "not delivered yet: {}", delivery.reason);
-                    delivery.state = DeliveryState::Due(after(now, pause.max(pause_after(attempts))));
+                    let pause = pause.min(PAUSE_ASKED_MAX).max(pause_after(attempts));
+                    delivery.state = DeliveryState::Due(after(now, pause));
                     None
                 } else if self.must_end(since) {
                     delivery.state = DeliveryState::Due(now);
@@ -517,10 +600,6 @@ impl<D: Deliver> Outbox<D> {
                 Some(halt)
             }
         };
-        if let Some(lane) = delivery.lane.filter(|lane| self.is_held_enough(*lane, &delivery, now)) {
-            delivery.lane = None;
-            self.leave_lane(seq, lane);
-        }
         self.changed(seq, Some(delivery.clone()));
         self.insert(seq, delivery);
         halt.map_or(Ok(()), Err)
@@ -532,10 +611,16 @@ impl<D: Deliver> Outbox<D> {
         after(delivery.since, long) <= now || self.lanes.get(&lane).is_some_and(|own| many < own.len())
     }
 
+    /// True where nothing has got through for as long as a delivery is tried, however many share the attempts.
+    fn is_failing(&self, now: Instant) -> bool {
+        let ends = matches!(self.bounds.given_up, GivenUp::EndsAt(_));
+        ends && self.failing_since.is_some_and(|since| is_over(since, self.failures, now))
+    }
+
     /// True where what is given up must not be forgotten: nothing gets through at all, or too much is given up.
     fn must_end(&self, since: Instant) -> bool {
-        let is_full = |most: usize| most <= self.given_up.len() || self.made_at.is_none_or(|made| made < since);
-        self.bounds.given_up.is_some_and(is_full)
+        let GivenUp::EndsAt(most) = self.bounds.given_up else { return false };
+        most <= self.given_up.len() || self.made_at.is_none_or(|made| made < since)
     }
 
     /// Takes what is not tried any more.
@@ -544,15 +629,27 @@ impl<D: Deliver> Outbox<D> {
             self.leave_lane(seq, lane);
         }
         match delivery.state {
-            DeliveryState::GivenUp => drop(self.given_up.insert(seq)),
+            DeliveryState::GivenUp => {
+                self.given_up.insert(seq);
+                if let GivenUp::Newest(most) = self.bounds.given_up
+                    && most < self.given_up.len()
+                    && let Some(oldest) = self.given_up.pop_first()
+                {
+                    self.changed(oldest, None);
+                }
+            }
             _ if self.bounds.made == 0 => return self.changed(seq, None),
             _ => drop(self.made.insert(seq)),
         }
-        self.changed(seq, Some(delivery));
-        while self.bounds.made < self.made.len() {
-            if let Some(oldest) = self.made.pop_first() {
-                self.changed(oldest, None);
-            }
+        if self.made.contains(&seq) || self.given_up.contains(&seq) {
+            self.changed(seq, Some(delivery));
+        }
+        // What was made again is known, however old it is.
+        if self.bounds.made < self.made.len()
+            && let Some(oldest) = self.made.iter().find(|own| **own != seq).copied()
+        {
+            self.made.remove(&oldest);
+            self.changed(oldest, None);
         }
     }
 
@@ -566,7 +663,16 @@ impl<D: Deliver> Outbox<D> {
             Some(Again::Of(seq)) => {
                 let is_known = self.open.contains_key(&seq) || self.given_up.contains(&seq);
                 let may_be = self.bounds.made > 0 && Seq::ZERO < seq && seq <= self.position;
-                if is_known || (may_be && self.deliver.look(seq).await?.is_some()) { vec![seq] } else { Vec::new() }
+                if is_known {
+                    vec![seq]
+                } else if !may_be || self.deliver.look(seq).await?.is_none() {
+                    Vec::new()
+                } else if self.open.len() < self.bounds.open {
+                    vec![seq]
+                } else {
+                    self.answer(Err(AgainError::Busy));
+                    return Ok(());
+                }
             }
         };
         for seq in again.iter().filter(|seq| !self.trying.contains(seq)).copied().collect::<Vec<_>>() {
@@ -585,17 +691,21 @@ impl<D: Deliver> Outbox<D> {
         if !again.is_empty() {
             self.keep().await?;
         }
+        self.answer(Ok(again.len()));
+        Ok(())
+    }
+
+    fn answer(&mut self, answer: Result<usize, AgainError>) {
         if let Some(asked) = self.asking.take() {
             // Whoever asked may be gone.
-            let _ = asked.answer.send(again.len());
+            let _ = asked.answer.send(answer);
         }
-        Ok(())
     }
 
     /// Makes durable how far it is.
     async fn keep(&mut self) -> Result<(), Halt> {
         let Some(kept_position) = self.kept_position else { return Ok(()) };
-        if self.changes.is_empty() && kept_position == self.position {
+        if self.changes.is_empty() && kept_position == self.position && !self.is_urgent {
             return Ok(());
         }
         let mut change = OutboxChange { position: Some(self.position), ..OutboxChange::default() };
@@ -608,9 +718,15 @@ impl<D: Deliver> Outbox<D> {
         self.engine.keep_outbox(self.deliver.name(), change).await?;
         self.kept_position = Some(self.position);
         self.changes.clear();
-        self.changed_since = None;
+        (self.changed_since, self.is_urgent) = (None, false);
+        self.position_kept_at = tokio::time::Instant::now();
         Ok(())
     }
+}
+
+/// What is kept of a reason, and shown of it: whoever is outside may have written much.
+pub(crate) fn shortened(reason: &str) -> String {
+    reason.chars().take(REASON_CHARS_MAX).collect()
 }
 
 fn is_over(since: Instant, attempts: u32, now: Instant) -> bool {
@@ -653,7 +769,8 @@ mod tests {
         open: 100,
         at_once: 4,
         made: 5,
-        given_up: Some(3),
+        keeps_each: false,
+        given_up: GivenUp::EndsAt(3),
         lane: (Duration::from_secs(3_600), 100),
         doubt: Duration::ZERO,
     };
@@ -723,7 +840,7 @@ mod tests {
                 {
                     outbox.begin(seq, now);
                 }
-                match (outbox.running.next().await, outbox.ready.first()) {
+                match (outbox.running.join_next().await, outbox.ready.first()) {
                     (Some(done), _) => match outbox.finish(done) {
                         Ok(()) => (),
                         Err(Halt::Ended(end)) => break Some(end),
@@ -780,7 +897,7 @@ mod tests {
 
         async fn attempt(&self, seq: Seq, delivery: Delivery) -> Attempted {
             let attempted = (self.decide)(seq, delivery.attempts, Instant(self.clock.load(Ordering::SeqCst)));
-            self.seen.lock().expect("no test has failed").push((seq, matches!(attempted, Attempted::Made(_))));
+            self.seen.lock().expect("no test has failed").push((seq, matches!(attempted, Attempted::Made)));
             attempted
         }
     }
@@ -801,7 +918,7 @@ mod tests {
             if seq == Seq(6) {
                 seen_at.lock().expect("no test has failed").push(now.0 - begun);
             }
-            if seq == Seq(3) && now.0 < begun + DAY_US / 8 { failed() } else { Attempted::Made(None) }
+            if seq == Seq(3) && now.0 < begun + DAY_US / 8 { failed() } else { Attempted::Made }
         };
         let script = Script::new(&lab, BOUNDS, 3, Box::new(decide));
         let (_asking, mut outbox) = lab.outbox(&script);
@@ -826,7 +943,7 @@ mod tests {
     async fn one_that_fails_holds_back_only_so_many() {
         let lab = Lab::start();
         lab.write(6).await;
-        let decide = |seq, attempts, _| if seq == Seq(1) && attempts < 2 { failed() } else { Attempted::Made(None) };
+        let decide = |seq, attempts, _| if seq == Seq(1) && attempts < 2 { failed() } else { Attempted::Made };
         for (many, expected) in [(6, [1, 1, 2, 3, 4, 5, 6]), (5, [1, 2, 3, 4, 5, 6, 1])] {
             let script = Script::new(&lab, Bounds { lane: (BOUNDS.lane.0, many), ..BOUNDS }, 1, Box::new(decide));
             let (_asking, mut outbox) = lab.outbox(&script);
@@ -846,7 +963,7 @@ mod tests {
         let decide = move |seq: Seq, attempts, now: Instant| match seq.0 {
             2 if attempts < 500 => failed(),
             3 if now.0 < begun + DAY_US / 24 => failed(),
-            _ => Attempted::Made(None),
+            _ => Attempted::Made,
         };
         let script = Script::new(&lab, BOUNDS, 0, Box::new(decide));
         let (asking, mut outbox) = lab.outbox(&script);
@@ -868,7 +985,7 @@ mod tests {
             asking.try_send(Asked { again, answer }).expect("there is room");
             outbox.asking = outbox.asked.try_recv().ok();
             outbox.make_again().await.expect("it is kept");
-            assert_eq!(answered.await, Ok(expected), "{again:?}");
+            assert!(matches!(answered.await, Ok(Ok(count)) if count == expected), "{again:?}");
         }
         for (seq, own) in lab.kept().deliveries {
             assert_eq!((own.due().is_some(), own.attempts == 0), (seq != Seq(1), seq != Seq(1)), "{seq:?} {own:?}");
@@ -890,7 +1007,7 @@ mod tests {
         // Once it is begun again, what was tried is new; a receiver that is gone ends it, and loses nothing.
         let decide = |seq, attempts, _| {
             assert_eq!(attempts, 1);
-            if seq == Seq(8) { Attempted::Ended(End::Gone) } else { Attempted::Made(None) }
+            if seq == Seq(8) { Attempted::Ended(End::Gone) } else { Attempted::Made }
         };
         let mut script = Script::new(&lab, BOUNDS, 1, Box::new(decide));
         let since = lab.engine.wall();
@@ -902,16 +1019,104 @@ mod tests {
         lab.engine.stop().await.expect("it stops well");
     }
 
+    /// A receiver that asks to be left alone for an hour is, and one that asks for a year is for an hour.
+    #[tokio::test]
+    async fn a_receiver_is_left_alone_for_as_long_as_it_asks() {
+        let lab = Lab::start();
+        lab.write(2).await;
+        let begun = lab.clock.load(Ordering::SeqCst);
+        let times = Arc::new(Mutex::new(Vec::new()));
+        let seen_at = Arc::clone(&times);
+        let decide = move |seq: Seq, attempts, now: Instant| {
+            seen_at.lock().expect("no test has failed").push((now.0 - begun) / 1_000_000);
+            let asked = if seq == Seq(1) { 3_600 } else { 31_536_000 };
+            if attempts < 2 {
+                Attempted::Failed("busy".to_owned(), Duration::from_secs(asked))
+            } else {
+                Attempted::Made
+            }
+        };
+        let script = Script::new(&lab, BOUNDS, 0, Box::new(decide));
+        let (_asking, mut outbox) = lab.outbox(&script);
+        assert_eq!(lab.drive(&mut outbox).await, None);
+        assert_eq!(*times.lock().expect("no test has failed"), [0, 0, 3_600, 3_600]);
+        lab.engine.stop().await.expect("it stops well");
+    }
+
+    /// However many share the attempts, a receiver that takes nothing for a day ends it.
+    #[tokio::test]
+    async fn many_that_fail_end_it_after_a_day_together() {
+        let lab = Lab::start();
+        lab.write(80).await;
+        // Each attempt takes a quarter of an hour, so no delivery is tried as often as one must be to be given up.
+        let clock = Arc::clone(&lab.clock);
+        let decide = move |_, _, _| {
+            clock.fetch_add(DAY_US / 96, Ordering::SeqCst);
+            failed()
+        };
+        let script = Script::new(&lab, BOUNDS, 0, Box::new(decide));
+        let (_asking, mut outbox) = lab.outbox(&script);
+        let begun = lab.clock.load(Ordering::SeqCst);
+        assert_eq!(lab.drive(&mut outbox).await, Some(End::Failing));
+        assert!(lab.clock.load(Ordering::SeqCst) - begun < DAY_US + DAY_US / 8);
+        assert!(lab.kept().deliveries.values().all(|own| own.due().is_some()), "nothing is given up");
+        lab.engine.stop().await.expect("it stops well");
+    }
+
+    /// An attempt may wait for a lock that whoever keeps what is known waits for as well.
+    #[tokio::test]
+    async fn attempts_and_the_outbox_do_not_wait_for_each_other() {
+        struct Keeping(Engine);
+
+        impl Deliver for Keeping {
+            fn name(&self) -> &str {
+                NAME
+            }
+
+            fn bounds(&self) -> Bounds {
+                Bounds { at_once: 8, keeps_each: true, ..BOUNDS }
+            }
+
+            fn start(&self) -> Start {
+                Start { after: Seq::ZERO, since: Instant(i64::MIN) }
+            }
+
+            async fn look(&self, _: Seq) -> Result<Option<Option<Lane>>, Halt> {
+                Ok(Some(None))
+            }
+
+            async fn attempt(&self, seq: Seq, delivery: Delivery) -> Attempted {
+                let change = OutboxChange { put: vec![(seq, delivery)], ..OutboxChange::default() };
+                match self.0.keep_outbox(NAME, change).await {
+                    Ok(()) => Attempted::Made,
+                    Err(error) => Attempted::Halted(error.into()),
+                }
+            }
+        }
+
+        let lab = Lab::start();
+        lab.write(60).await;
+        let outboxes = Outboxes::default();
+        let is_done = async {
+            while lab.kept().position != Some(Seq(60)) || lab.kept().deliveries.values().any(|own| own.due().is_some())
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        outboxes.run(Arc::new(Keeping(lab.engine.clone())), lab.engine.clone(), is_done).await;
+        lab.engine.stop().await.expect("it stops well");
+    }
+
     #[tokio::test]
     async fn too_many_that_are_given_up_end_it() {
         let lab = Lab::start();
         lab.write(9).await;
-        let decide = |seq: Seq, _, _| if seq.0.is_multiple_of(2) { failed() } else { Attempted::Made(None) };
-        // Every now and then one gets through.
+        // Others get through, some of them hours later.
+        let decide = |seq: Seq, attempts, _| {
+            if seq.0.is_multiple_of(2) || attempts < 90 { failed() } else { Attempted::Made }
+        };
         let script = Script::new(&lab, BOUNDS, 0, Box::new(decide));
         let (_asking, mut outbox) = lab.outbox(&script);
-        outbox.load().await.expect("it is read");
-        outbox.made_at = Some(Instant(i64::MAX));
         assert_eq!(lab.drive(&mut outbox).await, Some(End::Failing));
         let given_up = lab.kept().deliveries.values().filter(|own| own.state == DeliveryState::GivenUp).count();
         assert_eq!(given_up, 3);
@@ -923,7 +1128,7 @@ mod tests {
     async fn what_was_done_is_kept_at_the_end() {
         let lab = Lab::start();
         lab.write(3).await;
-        let script = Script::new(&lab, BOUNDS, 0, Box::new(|_, _, _| Attempted::Made(None)));
+        let script = Script::new(&lab, BOUNDS, 0, Box::new(|_, _, _| Attempted::Made));
         let outboxes = Outboxes::default();
         let is_done = async {
             while script.seen().len() < 3 || outboxes.again(NAME, Again::GivenUp).await.is_err() {

@@ -252,8 +252,11 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::RotateWebhookSecret
         | Endpoint::TestWebhook
         | Endpoint::ReplayDelivery
-        | Endpoint::ReplayDeliveries => &[TENANT],
-        Endpoint::WebhookDeliveries => &[TENANT, DELIVERY_STATE, LIMIT, CURSOR],
+        | Endpoint::ReplayDeliveries
+        | Endpoint::Mail
+        | Endpoint::ReplayMail
+        | Endpoint::ReplayMails => &[TENANT],
+        Endpoint::WebhookDeliveries | Endpoint::MailDeliveries => &[TENANT, DELIVERY_STATE, LIMIT, CURSOR],
         Endpoint::Events => &[HISTORY_AFTER, TOPICS, TENANT, LIMIT, CURSOR],
     }
 }

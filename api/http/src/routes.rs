@@ -244,6 +244,14 @@ pub enum Endpoint {
     ReplayDelivery,
     /// Has all deliveries made again that were given up.
     ReplayDeliveries,
+    /// Shows how far mail is.
+    Mail,
+    /// Lists what became of mail.
+    MailDeliveries,
+    /// Has one mail sent again.
+    ReplayMail,
+    /// Has all mail sent again that was given up.
+    ReplayMails,
 }
 
 /// One route.
@@ -366,6 +374,10 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/webhooks/{id}/deliveries", PartnerOrOperator, Endpoint::WebhookDeliveries),
     route(Method::POST, "/v1/webhooks/{id}/deliveries/{seq}/replay", PartnerOrOperator, Endpoint::ReplayDelivery),
     route(Method::POST, "/v1/webhooks/{id}/replay", PartnerOrOperator, Endpoint::ReplayDeliveries),
+    route(Method::GET, "/v1/mail", Operator, Endpoint::Mail),
+    route(Method::GET, "/v1/mail/deliveries", Operator, Endpoint::MailDeliveries),
+    route(Method::POST, "/v1/mail/deliveries/{seq}/replay", Operator, Endpoint::ReplayMail),
+    route(Method::POST, "/v1/mail/replay", Operator, Endpoint::ReplayMails),
 ];
 
 /// What a path and a method lead to.

@@ -117,6 +117,9 @@ impl Server {
                 connections.spawn(work);
             }
         }
+        for own in config.beside {
+            connections.spawn(own.work(Background::new(app.clone(), router.clone()), Stop::new(stopping.clone())));
+        }
         let shared = Arc::new(Shared { app, router, tls });
         let room = Arc::new(Semaphore::new(config.limits.connections_max));
         let accept = async {

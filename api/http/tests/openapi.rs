@@ -6,7 +6,13 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
+use kembali_core::{Instant, Seq};
+use kembali_engine::{Delivery, Lane};
+use kembali_http::outbox::{Attempted, Bounds, Deliver, GivenUp, Halt, Start};
+use kembali_http::{Background, Beside, Stop, Work};
 use serde_json::{Value, json};
 use support::contract::{METHODS, check_named, operations, template_of};
 use support::{Harness, purchase};
@@ -137,7 +143,10 @@ async fn a_route_reads_the_parameters_that_are_described() {
 
 /// A server with an admin: its token, as a header has it, and its account's id.
 async fn with_admin() -> (Harness, String, String) {
-    let configure = |config: &mut kembali_http::ServerConfig| config.registration = vec!["journey".to_owned()];
+    let configure = |config: &mut kembali_http::ServerConfig| {
+        config.registration = vec!["journey".to_owned()];
+        config.beside = vec![Arc::new(Postman)];
+    };
     let dir = tempfile::tempdir().unwrap();
     let harness = Harness::start_on(dir, 128 * 1024 * 1024, Some([9; 32]), configure).await;
     let account = json!({ "username": "boss", "password": "correct horse battery", "role": "admin" });
@@ -147,6 +156,42 @@ async fn with_admin() -> (Harness, String, String) {
     let login = harness.post_to("/v1/auth/login", "application/json", &[], login.to_string().as_bytes()).await;
     let token = format!("Bearer {}", login.json()["access_token"].as_str().unwrap());
     (harness, token, made.json()["id"].as_str().unwrap().to_owned())
+}
+
+/// Delivers each record as a mail, to nobody.
+#[derive(Debug)]
+struct Postman;
+
+impl Beside for Postman {
+    fn work(self: Arc<Self>, background: Background, mut stop: Stop) -> Work {
+        Box::pin(async move {
+            let native = background.native();
+            native.outboxes().run(self, native.engine().clone(), stop.told()).await;
+        })
+    }
+}
+
+impl Deliver for Postman {
+    fn name(&self) -> &str {
+        "mail:journey"
+    }
+
+    fn bounds(&self) -> Bounds {
+        let (lane, doubt) = ((Duration::ZERO, 0), Duration::ZERO);
+        Bounds { open: 10, at_once: 1, made: 10, keeps_each: true, given_up: GivenUp::All, lane, doubt }
+    }
+
+    fn start(&self) -> Start {
+        Start { after: Seq::ZERO, since: Instant(0) }
+    }
+
+    async fn look(&self, _: Seq) -> Result<Option<Option<Lane>>, Halt> {
+        Ok(Some(None))
+    }
+
+    async fn attempt(&self, _: Seq, _: Delivery) -> Attempted {
+        Attempted::Made
+    }
 }
 
 /// A parameter that is required is one without which the server refuses, and the others are not. Whoever holds the server's
@@ -454,6 +499,20 @@ async fn every_operation_answers_as_described() {
             }
         };
         assert!(matches!(reply.status, 200..=202), "{method} {path} {}", reply.text());
+        let method = METHODS.into_iter().find(|own| own.eq_ignore_ascii_case(method)).unwrap();
+        seen.insert((template_of(path).unwrap(), method));
+    }
+    let replay = format!("/v1/mail/deliveries/{}/replay", booked.json()["seq"]);
+    for (path, method) in
+        [("/v1/mail", "GET"), ("/v1/mail/deliveries", "GET"), (&*replay, "POST"), ("/v1/mail/replay", "POST")]
+    {
+        let reply = loop {
+            let reply = harness.operator(method, &format!("{path}?tenant=journey"), "").await;
+            if path != replay || reply.status != 404 {
+                break reply;
+            }
+        };
+        assert!(matches!(reply.status, 200 | 202), "{method} {path} {}", reply.text());
         let method = METHODS.into_iter().find(|own| own.eq_ignore_ascii_case(method)).unwrap();
         seen.insert((template_of(path).unwrap(), method));
     }

@@ -15,6 +15,7 @@ mod kafka;
 mod kezbek;
 mod kills;
 mod loyaltea;
+mod mail;
 mod marketplace;
 mod model;
 mod onetap;

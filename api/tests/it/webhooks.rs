@@ -276,7 +276,9 @@ fn nothing_is_sent_to_where_it_must_not_go() {
     receiver.answer(|_| Answer::Status(302, "Location: http://169.254.169.254/latest/\r\n"));
     let (led, _) = create(&server, &json!({ "url": receiver.url() }));
     book(&server, &lines[..1]);
-    for (id, why) in [(&id, "127.1.1.1, where no connection is made to"), (&led, "302: redirects are not followed")] {
+    for (id, why) in
+        [(&id, "is where no connection is made to: it is not public"), (&led, "302: redirects are not followed")]
+    {
         let tried = |data: &[Value]| data.iter().any(|own| !own["reason"].is_null());
         let log = deliveries(&server, id, tried);
         let reason = log[0]["reason"].as_str().expect("a reason");

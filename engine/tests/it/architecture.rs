@@ -14,7 +14,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("kembali-engine", &["kembali-core", "kembali-journal", "kembali-machine", "kembali-snapshots"]),
     ("kembali-http", &["kembali-core", "kembali-engine"]),
     ("kembali-adapters", &["kembali-core", "kembali-engine", "kembali-http"]),
-    ("kembali-api", &["kembali-adapters", "kembali-engine", "kembali-http"]),
+    ("kembali-notify", &["kembali-core", "kembali-engine", "kembali-http"]),
+    ("kembali-api", &["kembali-adapters", "kembali-engine", "kembali-http", "kembali-notify"]),
     ("kembali-marketplace", &[]),
     (
         "kembali-fuzz",
@@ -40,6 +41,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     // The load tester, and the program's tests, beside the server.
     ("tokio-tungstenite", &["kembali-http", "kembali-api", "kembali-loadtest"]),
     ("utoipa", &["kembali-http"]),
+    ("lettre", &["kembali-notify"]),
     ("criterion", &["kembali-benches"]),
 ];
 

@@ -11,7 +11,7 @@ use kembali_core::event::Event;
 use kembali_core::invoice::{Invoice, InvoiceState};
 use kembali_core::{Instant, Seq};
 use kembali_engine::{Delivery, Engine, Lane, OutboxChange, OutboxState, ReadError};
-use kembali_http::outbox::{Attempted, Bounds, Deliver, Halt, Start};
+use kembali_http::outbox::{Attempted, Bounds, Deliver, GivenUp, Halt, Start};
 use kembali_http::{Background, Stop};
 
 use super::VA_PREFIX;
@@ -20,8 +20,15 @@ use super::marketplace::{Marketplace, MarketplaceError};
 /// How long to wait where the marketplace may still be at work on what it was told: told meanwhile, it would ship twice.
 const DOUBT_PAUSE: Duration = Duration::from_secs(60);
 /// Each bill is one by itself; those that are told are not remembered.
-const BOUNDS: Bounds =
-    Bounds { open: 1_000, at_once: 8, made: 0, given_up: None, lane: (Duration::ZERO, 0), doubt: DOUBT_PAUSE };
+const BOUNDS: Bounds = Bounds {
+    open: 1_000,
+    at_once: 8,
+    made: 0,
+    keeps_each: false,
+    given_up: GivenUp::All,
+    lane: (Duration::ZERO, 0),
+    doubt: DOUBT_PAUSE,
+};
 
 /// The notices of one tenant's bills.
 pub(super) struct Notices {
@@ -118,7 +125,7 @@ impl Notices {
     async fn attempt(&self, engine: &Engine, notice: Seq, in_doubt: Delivery) -> Attempted {
         let paid = match self.paid_by(engine, notice).await {
             Ok(Some(va_number)) => self.invoice(engine, va_number).await,
-            Ok(None) => return Attempted::Made(Some("its record pays no bill of the marketplace's")),
+            Ok(None) => return Attempted::Needless("its record pays no bill of the marketplace's"),
             Err(error) => Err(error.into()),
         };
         let (va_number, invoice, exponent) = match paid {
@@ -128,7 +135,7 @@ impl Notices {
             Err(halt) => return Attempted::Halted(halt),
         };
         if invoice.state != InvoiceState::Paid(notice) {
-            return Attempted::Made(Some("it was reversed"));
+            return Attempted::Needless("it was reversed");
         }
         let order = match self.marketplace.order(&va_number).await {
             Ok(Some(order)) => order,
@@ -136,7 +143,7 @@ impl Notices {
             Err(error) => return failed(error.to_string()),
         };
         if order.is_paid {
-            return Attempted::Made(None);
+            return Attempted::Made;
         }
         if !order.costs(invoice.amount.minor_units(), exponent) {
             return failed(format!("the marketplace asks for {}, and something else was paid", order.total));
@@ -147,7 +154,7 @@ impl Notices {
             return Attempted::Halted(error.into());
         }
         match self.marketplace.tell_paid(&va_number).await {
-            Ok(()) => Attempted::Made(None),
+            Ok(()) => Attempted::Made,
             Err(error) if error.leaves_doubt() => Attempted::Failed(error.to_string(), DOUBT_PAUSE),
             Err(error) => failed(error.to_string()),
         }

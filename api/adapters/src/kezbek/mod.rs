@@ -101,7 +101,7 @@ impl KezBek {
                 Err(Refusal::new(StatusCode::GONE, "Promos and tiers move with a transaction: POST new-transaction"))
             }
             ("mailer", false, ["try-send-mail"]) => {
-                Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "This server sends no mail yet"))
+                Err(Refusal::new(StatusCode::GONE, "Mail goes out with a transaction: POST new-transaction"))
             }
             ("wallet", false, ["try-new-transaction"]) => wallets::adjust(call, body).await,
             ("wallet", false, ["try-get-last-transaction"]) => wallets::transactions(call, body).await,

@@ -38,10 +38,10 @@ use crate::wire::webhook::{
     NewWebhookBody, NewWebhookSecret, WebhookCreated, WebhookPatch, WebhookProgress, WebhookShown,
 };
 use crate::wire::what_if::WhatIfLine;
-use crate::{apply, feed, operations, people, reads, snapshots, webhooks};
+use crate::{apply, feed, mail, operations, people, reads, snapshots, webhooks};
 
 /// The groups of operations, in the order in which people read them.
-pub(super) const TAGS: [(&str, &str); 12] = [
+pub(super) const TAGS: [(&str, &str); 13] = [
     (PURCHASES, "Booking purchases and looking at them again."),
     (CUSTOMERS, "What customers have, where they stand, and how it came about."),
     (ACCOUNTS, "What is done to a customer's wallets, levels and campaigns beside purchases."),
@@ -53,6 +53,7 @@ pub(super) const TAGS: [(&str, &str); 12] = [
     (REPORTS, "Sums, and whether the books balance."),
     (STREAM, "What happens, as it happens."),
     (WEBHOOKS, "What happens, sent to where you want it."),
+    (MAIL, "What customers are told by mail."),
     (SERVER, "The server itself, and this description."),
 ];
 
@@ -67,6 +68,7 @@ const CATALOGUE: &str = "Catalogue";
 const REPORTS: &str = "Reports";
 const STREAM: &str = "Event stream";
 const WEBHOOKS: &str = "Webhooks";
+const MAIL: &str = "Mail";
 const SERVER: &str = "Server";
 
 const NDJSON: &str = "application/x-ndjson";
@@ -446,7 +448,7 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .says("What became of its deliveries is up to five seconds old.")
             .gives(json(StatusCode::OK, schemas.of::<WebhookProgress<'static>>())),
         Endpoint::PatchWebhook => Outline::new("changeWebhook", WEBHOOKS, "Change a webhook, or disable it")
-            .says("What happens while it is disabled waits for it. Topics hold for what it has not looked at yet.")
+            .says("What happens while it is disabled waits for it. Topics hold for whatever is not delivered yet: what is due and not asked for any more is not sent.")
             .takes(schemas.body::<WebhookPatch>("What is to change."))
             .gives(json(StatusCode::OK, schemas.of::<WebhookShown<'static>>())),
         Endpoint::DeleteWebhook => Outline::new("deleteWebhook", WEBHOOKS, "Delete a webhook")
@@ -483,6 +485,17 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             Outline::new("replayDeliveries", WEBHOOKS, "Make all deliveries again that were given up")
                 .gives_as(202, schemas.reply(webhooks::replay_given_up).description("They are on their way."))
         }
+        Endpoint::Mail => Outline::new("showMail", MAIL, "Show how far mail to customers is")
+            .says("What became of it is up to five seconds old.")
+            .gives(schemas.reply(mail::show)),
+        Endpoint::MailDeliveries => Outline::new("listMail", MAIL, "List what became of mail")
+            .says("Those of the newest records first. To whom it went is not kept: the record says whom it is about.")
+            .gives(schemas.reply(mail::list)),
+        Endpoint::ReplayMail => Outline::new("replayMail", MAIL, "Send one mail again")
+            .says("At once, and for another day, whatever became of it.")
+            .gives_as(202, schemas.reply(mail::replay_one).description("It is on its way.")),
+        Endpoint::ReplayMails => Outline::new("replayMails", MAIL, "Send all mail again that was given up")
+            .gives_as(202, schemas.reply(mail::replay_given_up).description("It is on its way.")),
         Endpoint::Catalogue => Outline::new("showCatalogue", CATALOGUE, "Show the rules")
             .says("`catalogue` can be sent back as it is.")
             .gives(schemas.reply(reads::catalogue::show)),

@@ -137,6 +137,8 @@ fn takes_body(route: &Route) -> bool {
             | Endpoint::TestWebhook
             | Endpoint::ReplayDelivery
             | Endpoint::ReplayDeliveries
+            | Endpoint::ReplayMail
+            | Endpoint::ReplayMails
     );
     is_change && !is_bare
 }
@@ -391,17 +393,25 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::Webhook | Endpoint::DeleteWebhook => vec![&codes::WEBHOOK_NOT_FOUND],
         Endpoint::WebhookDeliveries => vec![&codes::WEBHOOK_NOT_FOUND],
         Endpoint::PatchWebhook => {
-            vec![&codes::WEBHOOK_NOT_FOUND, &codes::WEBHOOK_URL_REFUSED, &codes::SIGNING_DISABLED]
+            vec![
+                &codes::WEBHOOK_NOT_FOUND,
+                &codes::WEBHOOK_SEALED,
+                &codes::WEBHOOK_URL_REFUSED,
+                &codes::SIGNING_DISABLED,
+            ]
         }
         Endpoint::RotateWebhookSecret => {
             vec![&codes::WEBHOOK_NOT_FOUND, &codes::WEBHOOK_SECRET_MALFORMED, &codes::SIGNING_DISABLED]
         }
-        Endpoint::TestWebhook => vec![&codes::WEBHOOK_NOT_FOUND, &codes::OVERLOADED],
+        Endpoint::TestWebhook => vec![&codes::WEBHOOK_NOT_FOUND, &codes::WEBHOOK_SEALED, &codes::OVERLOADED],
         Endpoint::ReplayDelivery => {
             vec![&codes::WEBHOOK_NOT_FOUND, &codes::DELIVERY_NOT_FOUND, &codes::WEBHOOK_DISABLED, &codes::OVERLOADED]
         }
+        Endpoint::Mail | Endpoint::MailDeliveries => vec![&codes::MAIL_DISABLED],
+        Endpoint::ReplayMail => vec![&codes::MAIL_DISABLED, &codes::DELIVERY_NOT_FOUND, &codes::OVERLOADED],
+        Endpoint::ReplayMails => vec![&codes::MAIL_DISABLED, &codes::OVERLOADED],
         Endpoint::ReplayDeliveries => {
-            vec![&codes::WEBHOOK_NOT_FOUND, &codes::WEBHOOK_DISABLED, &codes::OVERLOADED]
+            vec![&codes::WEBHOOK_NOT_FOUND, &codes::WEBHOOK_DISABLED, &codes::WEBHOOK_SEALED, &codes::OVERLOADED]
         }
         Endpoint::PatchPartner => vec![&codes::PARTNER_NOT_FOUND],
         Endpoint::DeleteApiKey => vec![&codes::PARTNER_NOT_FOUND, &codes::API_KEY_NOT_FOUND],

@@ -29,6 +29,9 @@ pub use self::networks::{Network, Networks};
 /// How long a connection may take to come up, and as long again to shake hands.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// How long a connection to a server lasts that a stranger has named.
+const LIFE_OF_A_STRANGER_MAX: Duration = Duration::from_secs(30);
+
 /// A connection that takes one request at a time.
 pub type Connection = SendRequest<Full<Bytes>>;
 
@@ -85,7 +88,7 @@ impl FromStr for ServerUrl {
         // A port that is none is not told from one that is not there.
         let after_host = text.strip_prefix(authority.host()).ok_or_else(form)?;
         let port = authority.port_u16();
-        if authority.host().is_empty() || (port.is_none() && !after_host.is_empty()) {
+        if text.contains('@') || authority.host().is_empty() || (port.is_none() && !after_host.is_empty()) {
             return Err(form());
         }
         let host_and_port = format!("{}:{}", authority.host(), port.unwrap_or(if is_encrypted { 443 } else { 80 }));
@@ -156,12 +159,11 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// It is nowhere that one may connect to.
-    #[error("{authority} is at {address}, where no connection is made to: {why}")]
+    // Who named it is not told the address: what names stand for within a network is nobody else's business.
+    #[error("{authority} is where no connection is made to: {why}")]
     Forbidden {
         /// Its host and port.
         authority: String,
-        /// An address of it.
-        address: IpAddr,
         /// Why.
         why: &'static str,
     },
@@ -250,30 +252,35 @@ impl Remote {
             let found: Vec<SocketAddr> = lookup_host(&self.url.host_and_port).await.map_err(unreachable)?.collect();
             for address in found.iter().map(SocketAddr::ip) {
                 let is_encrypted = self.tls.is_some();
-                let forbidden = |why| ConnectError::Forbidden { authority: authority(), address, why };
+                let forbidden = |why| ConnectError::Forbidden { authority: authority(), why };
                 networks.check(address, is_encrypted).map_err(forbidden)?;
             }
             TcpStream::connect(&found[..]).await.map_err(unreachable)
         };
         let stream = timeout(CONNECT_TIME_MAX, connecting).await.map_err(late)??;
         stream.set_nodelay(true).map_err(unreachable)?;
+        // A stranger's server has one answer to give, and does not keep the connection.
+        let life_max = if self.networks.is_some() { LIFE_OF_A_STRANGER_MAX } else { Duration::MAX };
         let connection = match &self.tls {
-            None => over(stream).await,
+            None => over(stream, life_max).await,
             Some((tls, name)) => {
                 let shaken = timeout(CONNECT_TIME_MAX, tls.connect(name.clone(), stream)).await;
-                over(shaken.map_err(late)?.map_err(unreachable)?).await
+                over(shaken.map_err(late)?.map_err(unreachable)?, life_max).await
             }
         };
         connection.map_err(|source| ConnectError::Broken { authority: authority(), source })
     }
 }
 
-/// Speaks HTTP/1.1 over a stream.
-async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Connection, hyper::Error> {
+/// Speaks HTTP/1.1 over a stream, for so long at most.
+async fn over(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    life_max: Duration,
+) -> Result<Connection, hyper::Error> {
     let (connection, driver) = handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move {
         // Its failure is what the request under way reports.
-        let _ = driver.await;
+        let _ = timeout(life_max, driver).await;
     });
     Ok(connection)
 }
@@ -339,6 +346,7 @@ mod tests {
             "http://a:",
             "http://a:65536",
             "http://user@a",
+            "https://a@a:443",
             "http://a b",
         ] {
             assert!(url.parse::<ServerUrl>().is_err(), "{url}");

@@ -83,6 +83,7 @@ impl From<WebhookError> for Problem {
         match error {
             WebhookError::Unknown => Problem::new(&codes::WEBHOOK_NOT_FOUND),
             WebhookError::TooMany => Problem::new(&codes::WEBHOOKS_TOO_MANY),
+            WebhookError::Sealed => Problem::new(&codes::WEBHOOK_SEALED),
             WebhookError::Disabled => Problem::new(&codes::SIGNING_DISABLED),
             WebhookError::Administer(error) => error.into(),
             error @ (WebhookError::TextTooLong | WebhookError::Random(_) | WebhookError::Unsealed(_)) => {

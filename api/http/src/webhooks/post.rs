@@ -1,7 +1,8 @@
 //! One attempt to deliver: a signed request to where its owner said, and what the answer means.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use data_encoding::BASE64;
@@ -10,14 +11,14 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
-use kembali_core::Instant;
+use kembali_core::{Instant, PartnerId, TenantId};
 use kembali_engine::Webhook;
 use serde_json::json;
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::outbox::{Attempted, End};
+use crate::outbox::{Attempted, End, Halt, shortened};
 use crate::outgoing::{ConnectError, Networks, Remote, Roots, TargetUrl};
 use crate::wire::instant::Rfc3339;
 use crate::wire::webhook::{WebhookTested, shown_id};
@@ -26,11 +27,14 @@ use crate::wire::webhook::{WebhookTested, shown_id};
 const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(15);
 /// Attempts at one time, of all webhooks: each is a socket.
 pub const ATTEMPTS_MAX: usize = 256;
+/// Those of one owner, so that receivers that take their time hold up nobody else's.
+const ATTEMPTS_OF_AN_OWNER_MAX: usize = 16;
 /// Tests at one time. Each is an attempt that somebody waits for.
 const TESTS_MAX: usize = 8;
-/// How long a receiver may ask to be left alone.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 const MICROS_PER_SECOND: i64 = 1_000_000;
+
+/// Whose a webhook is.
+type Owner = (TenantId, Option<PartnerId>);
 
 /// Sends requests to receivers.
 #[derive(Debug)]
@@ -39,6 +43,8 @@ pub(crate) struct Poster {
     /// Read once they are needed.
     roots: OnceLock<Result<Roots, String>>,
     room: Semaphore,
+    /// Room of each owner; there are as many as owners of webhooks.
+    room_of_owners: Mutex<HashMap<Owner, Arc<Semaphore>>>,
     room_of_tests: Semaphore,
 }
 
@@ -63,6 +69,7 @@ impl Poster {
             networks: Arc::new(networks),
             roots: OnceLock::new(),
             room: Semaphore::new(ATTEMPTS_MAX),
+            room_of_owners: Mutex::default(),
             room_of_tests: Semaphore::new(TESTS_MAX),
         }
     }
@@ -80,17 +87,27 @@ impl Poster {
     }
 
     /// Delivers, and says what came of it.
-    pub(super) async fn deliver(&self, webhook: &Webhook, id: &str, now: Instant, body: String) -> Attempted {
-        let response = match self.room.acquire().await {
-            Ok(_room) => self.post(webhook, id, now, body).await,
-            Err(_) => return Attempted::Failed("the server stops".to_owned(), Duration::ZERO),
+    pub(super) async fn deliver(
+        &self,
+        webhook: &Webhook,
+        id: &str,
+        now: impl Fn() -> Instant,
+        body: String,
+    ) -> Attempted {
+        let own = {
+            let mut rooms = self.room_of_owners.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = rooms.entry((webhook.tenant, webhook.partner));
+            Arc::clone(room.or_insert_with(|| Arc::new(Semaphore::new(ATTEMPTS_OF_AN_OWNER_MAX))))
         };
-        let response = match response {
+        let (Ok(_own), Ok(_room)) = (own.acquire().await, self.room.acquire().await) else {
+            return Attempted::Halted(Halt::Stopped);
+        };
+        let response = match self.post(webhook, id, now(), body).await {
             Ok(response) => response,
             Err(error) => return Attempted::Failed(error.to_string(), Duration::ZERO),
         };
         match response.status() {
-            status if status.is_success() => Attempted::Made(None),
+            status if status.is_success() => Attempted::Made,
             StatusCode::GONE => Attempted::Ended(End::Gone),
             status => Attempted::Failed(refused(status), retry_after(&response)),
         }
@@ -114,7 +131,7 @@ impl Poster {
         let reason = match posted {
             Ok(response) if response.status().is_success() => None,
             Ok(response) => Some(refused(response.status())),
-            Err(error) => Some(error.to_string()),
+            Err(error) => Some(shortened(&error.to_string())),
         };
         let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         Some(WebhookTested { delivered: reason.is_none(), reason, milliseconds })
@@ -177,6 +194,5 @@ fn refused(status: StatusCode) -> String {
 
 fn retry_after<T>(response: &Response<T>) -> Duration {
     let asked = response.headers().get(RETRY_AFTER).and_then(|own| own.to_str().ok());
-    let seconds = asked.and_then(|own| own.parse().ok()).map_or(Duration::ZERO, Duration::from_secs);
-    seconds.min(RETRY_AFTER_MAX)
+    asked.and_then(|own| own.parse().ok()).map_or(Duration::ZERO, Duration::from_secs)
 }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kembali_core::Seq;
 use kembali_core::operation::Actor;
-use kembali_core::{Instant, Seq};
 use kembali_engine::{Delivery, ForgetError, Lane, Webhook, WebhookDisabled, WebhookError, WebhookId, WebhookStatus};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -15,7 +15,7 @@ use super::{OUTBOX_PREFIX, outbox_name};
 use crate::adapter::Stop;
 use crate::app::App;
 use crate::feed::{self, Unreadable};
-use crate::outbox::{Attempted, Bounds, Deliver, End, Halt, Start};
+use crate::outbox::{Attempted, Bounds, Deliver, End, GivenUp, Halt, Start};
 use crate::wire::event::{Audience, Events, Topics, WrittenRecord};
 use crate::wire::webhook::message_id;
 
@@ -24,7 +24,8 @@ const BOUNDS: Bounds = Bounds {
     open: 4_096,
     at_once: 8,
     made: 1_000,
-    given_up: Some(10_000),
+    keeps_each: false,
+    given_up: GivenUp::EndsAt(10_000),
     lane: (Duration::from_secs(3_600), 100),
     doubt: Duration::ZERO,
 };
@@ -61,13 +62,16 @@ pub(crate) async fn send(app: App, mut stop: Stop) {
             }
             () = sleep(FAULT_PAUSE), if must_forget => continue,
         };
-        let Ok((id, end)) = done else { continue };
-        running.remove(&id);
+        let Ok((webhook, end)) = done else { continue };
+        running.remove(&webhook.id);
         must_forget = true;
         if let Some(end) = end
-            && let Err(error) = disable(&app, id, end).await
+            && let Err(error) = disable(&app, &webhook, end).await
         {
-            tracing::error!(webhook = outbox_name(id), "it cannot be disabled now, and is tried again: {error}");
+            tracing::error!(
+                webhook = outbox_name(webhook.id),
+                "it cannot be disabled now, and is tried again: {error}"
+            );
             sleep(FAULT_PAUSE).await;
         }
     }
@@ -79,8 +83,8 @@ fn is_sending(webhook: &Webhook) -> bool {
     matches!(webhook.status, WebhookStatus::Enabled(_)) && !webhook.secrets.is_empty()
 }
 
-/// Works on one webhook for as long as it is enabled.
-async fn run(app: App, webhook: Arc<Webhook>, mut stop: Stop) -> (WebhookId, Option<End>) {
+/// Works on one webhook for as long as it is enabled. Returns the one that it ended with.
+async fn run(app: App, webhook: Arc<Webhook>, mut stop: Stop) -> (Arc<Webhook>, Option<End>) {
     let (id, webhooks) = (webhook.id, app.engine.watch_webhooks());
     let mut watched = webhooks.clone();
     let unwanted = async {
@@ -93,18 +97,23 @@ async fn run(app: App, webhook: Arc<Webhook>, mut stop: Stop) -> (WebhookId, Opt
     };
     let (outboxes, engine) = (Arc::clone(&app.outboxes), app.engine.clone());
     let sending = Arc::new(Sending::new(app, &webhook, webhooks));
-    (id, outboxes.run(sending, engine, unwanted).await)
+    let end = outboxes.run(Arc::clone(&sending), engine, unwanted).await;
+    (sending.latest().unwrap_or(webhook), end)
 }
 
-async fn disable(app: &App, id: WebhookId, end: End) -> Result<(), WebhookError> {
+/// Disables a webhook, unless its owner has changed it since it ended.
+async fn disable(app: &App, webhook: &Webhook, end: End) -> Result<(), WebhookError> {
+    let id = webhook.id;
     let why = match end {
         End::Gone => WebhookDisabled::Gone,
         End::Failing => WebhookDisabled::Failing,
     };
     tracing::error!(webhook = outbox_name(id), ?why, "a webhook is disabled; what it has not sent waits for it");
     let now = app.engine.wall();
-    let changed = app.engine.change_webhook(Actor::Server, id, |_, status| {
-        *status = WebhookStatus::Disabled(now, why);
+    let changed = app.engine.change_webhook(Actor::Server, id, |settings, status| {
+        if (&settings.url, *status) == (&webhook.settings.url, webhook.status) {
+            *status = WebhookStatus::Disabled(now, why);
+        }
         Ok(())
     });
     match changed.await {
@@ -167,6 +176,12 @@ impl Sending {
         if webhook.partner.is_some_and(is_suspended) { Err(Halt::Waiting) } else { Ok((webhook, topics)) }
     }
 
+    /// Returns the webhook as it was looked at last.
+    fn latest(&self) -> Option<Arc<Webhook>> {
+        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        present.webhook.as_ref().map(|(webhook, _)| Arc::clone(webhook))
+    }
+
     async fn record(&self, seq: Seq) -> Result<Arc<WrittenRecord>, Halt> {
         let written = feed::written((&self.app.engine, &self.app.tail), seq).await;
         written.map_err(|Unreadable| Halt::Fault(format!("the record at {} cannot be read", seq.0)))
@@ -215,13 +230,13 @@ impl Deliver for Sending {
         };
         let body = match record {
             Ok(true) => events.into_array(),
-            Ok(false) => return Attempted::Made(Some("its topics are not asked for any more")),
+            Ok(false) => return Attempted::Needless("its topics are not asked for any more"),
             Err(halt) => return Attempted::Halted(halt),
         };
         match body {
             Ok(body) => {
-                let (id, now): (_, Instant) = (message_id(self.id, seq), self.app.engine.wall());
-                self.app.poster.deliver(&webhook, &id, now, body.get().to_owned()).await
+                let now = || self.app.engine.wall();
+                self.app.poster.deliver(&webhook, &message_id(self.id, seq), now, body.get().to_owned()).await
             }
             Err(error) => Attempted::Halted(Halt::Fault(error.to_string())),
         }

@@ -1,7 +1,5 @@
 //! What owners do with webhooks: create, look, change, try out, delete.
 
-use std::sync::Arc;
-
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -11,11 +9,11 @@ use kembali_core::{Instant, Seq};
 use kembali_engine::{NewWebhook, WEBHOOK_TEXT_BYTES_MAX, Webhook, WebhookDisabled, WebhookSettings, WebhookStatus};
 use serde_json::Value;
 
-use super::deliveries::kept;
-use super::{found, is_seen, secret};
+use super::{found, is_seen, outbox_name, secret};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::codes;
+use crate::deliveries::{count, kept};
 use crate::operations::body_of;
 use crate::outgoing::TargetUrl;
 use crate::parameters;
@@ -23,12 +21,13 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::reads::Json;
 use crate::routes::Endpoint;
+use crate::wire::delivery::DeliveryStateName;
 use crate::wire::event::Topics;
 use crate::wire::operation::checked;
 use crate::wire::result::Names;
 use crate::wire::webhook::{
-    DeliveryStateName, NewWebhookBody, NewWebhookSecret, WebhookCreated, WebhookDeleted, WebhookList, WebhookPatch,
-    WebhookProgress, WebhookShown, WebhookStatusName, WebhookTested, shown_id,
+    NewWebhookBody, NewWebhookSecret, WebhookCreated, WebhookDeleted, WebhookList, WebhookPatch, WebhookProgress,
+    WebhookShown, WebhookStatusName, WebhookTested, shown_id,
 };
 
 const DESCRIPTION_CHARS_MAX: usize = 100;
@@ -46,7 +45,7 @@ pub(crate) async fn list(
     let tenant = app.tenant(identity, &query).await?;
     let all = app.engine.webhooks();
     let own = all.iter().filter(|own| is_seen(identity, &tenant, own));
-    Ok(Json(WebhookList { data: own.map(|own| shown(own, &tenant)).collect::<Result<_, _>>()?, next_cursor: () }))
+    Ok(Json(WebhookList { data: own.map(|own| shown(&app, own, &tenant)).collect::<Result<_, _>>()?, next_cursor: () }))
 }
 
 /// Creates a webhook. Its secret is in this answer and never in another.
@@ -58,19 +57,18 @@ pub(crate) async fn post(
     let query = Query::parse(request.uri(), parameters::of(Endpoint::PostWebhook))?;
     let tenant = app.tenant(identity, &query).await?;
     let NewWebhookBody { url, topics, description, secret: chosen, after, partner } = body_of(&app, request).await?;
-    let by_slug = |slug: &str| {
-        let unknown = || Problem::new(&codes::PARTNER_NOT_FOUND).member("partner", slug).pointer("/partner");
-        tenant.partner_by_slug(slug).map(|partner| partner.id).ok_or_else(unknown)
-    };
-    let named = partner.as_deref().map(by_slug).transpose()?;
-    let partner = match identity {
-        Identity::Partner(caller) if named.is_some_and(|named| named != caller.partner) => {
-            return Err(
-                Problem::new(&codes::ROLE_INSUFFICIENT).detail("A webhook of another partner is not yours to make.")
-            );
+    let named = partner.as_deref().map(|slug| (slug, tenant.partner_by_slug(slug).map(|partner| partner.id)));
+    let partner = match (identity, named) {
+        // Whether there is another of that name is not its business.
+        (Identity::Partner(caller), Some((_, named))) if named != Some(caller.partner) => {
+            let detail = "A webhook of another partner is not yours to make.";
+            return Err(Problem::new(&codes::ROLE_INSUFFICIENT).detail(detail));
         }
-        Identity::Partner(caller) => Some(caller.partner),
-        _ => named,
+        (Identity::Partner(caller), _) => Some(caller.partner),
+        (_, Some((slug, None))) => {
+            return Err(Problem::new(&codes::PARTNER_NOT_FOUND).member("partner", slug).pointer("/partner"));
+        }
+        (_, named) => named.and_then(|(_, partner)| partner),
     };
     let settings = WebhookSettings {
         url: checked_url(&app, url)?,
@@ -85,7 +83,7 @@ pub(crate) async fn post(
     let (key, text) = secret(chosen)?;
     let new = NewWebhook { tenant: tenant.tenant, partner, settings, after, secret: key };
     let webhook = app.engine.create_webhook(identity.actor()?, new).await?;
-    Ok((StatusCode::CREATED, Json(created(&webhook, &tenant, text)?)))
+    Ok((StatusCode::CREATED, Json(created(&app, &webhook, &tenant, text)?)))
 }
 
 /// Shows a webhook, and how far it is.
@@ -98,14 +96,13 @@ pub(crate) async fn show(
     let query = Query::parse(&uri, parameters::of(Endpoint::Webhook))?;
     let tenant = app.tenant(identity, &query).await?;
     let webhook = found(&app, identity, &tenant, &id)?;
-    let kept = kept(&app, webhook.id).await?;
-    let count = |state| kept.deliveries.values().filter(|own| DeliveryStateName::of(own) == state).count();
+    let kept = kept(&app, outbox_name(webhook.id)).await?;
     let progress = WebhookProgress {
-        webhook: WebhookShown::of(&webhook, &Names { catalogue: &tenant }),
+        webhook: WebhookShown::of(&webhook, &Names { catalogue: &tenant }, app.engine.wall()),
         position: kept.position.unwrap_or(webhook.after).0,
         head: app.engine.durable().0,
-        due: count(DeliveryStateName::Due),
-        given_up: count(DeliveryStateName::GivenUp),
+        due: count(&kept, DeliveryStateName::Due),
+        given_up: count(&kept, DeliveryStateName::GivenUp),
     };
     Ok(Json(serde_json::to_value(progress).map_err(|error| Problem::internal(&error))?))
 }
@@ -139,7 +136,8 @@ pub(crate) async fn patch(
         Ok(())
     };
     let changed: Result<_, Problem> = app.engine.change_webhook(identity.actor()?, webhook.id, edit).await;
-    Ok(Json(shown(&changed?, &tenant)?))
+    let changed = changed?;
+    Ok(Json(shown(&app, &changed, &tenant)?))
 }
 
 /// Deletes a webhook, and all that is known of its deliveries.
@@ -175,7 +173,7 @@ pub(crate) async fn rotate(
     let until = Instant(app.engine.wall().0.saturating_add(hours * MICROS_PER_HOUR));
     let (key, text) = secret(chosen)?;
     let webhook = app.engine.rotate_webhook_secret(identity.actor()?, webhook.id, key, until).await?;
-    Ok((StatusCode::CREATED, Json(created(&webhook, &tenant, text)?)))
+    Ok((StatusCode::CREATED, Json(created(&app, &webhook, &tenant, text)?)))
 }
 
 /// Sends something that did not happen, and tells what came of it. Nothing is written down.
@@ -188,17 +186,21 @@ pub(crate) async fn test(
     let query = Query::parse(&uri, parameters::of(Endpoint::TestWebhook))?;
     let tenant = app.tenant(identity, &query).await?;
     let webhook = found(&app, identity, &tenant, &id)?;
+    if webhook.secrets.is_empty() {
+        return Err(Problem::new(&codes::WEBHOOK_SEALED));
+    }
     let tested = app.poster.test(&webhook, &tenant.slug, app.engine.wall()).await;
     tested.map(Json).ok_or_else(|| Problem::new(&codes::OVERLOADED))
 }
 
-fn shown(webhook: &Arc<Webhook>, tenant: &Catalogue) -> Result<Value, Problem> {
-    let shown = WebhookShown::of(webhook, &Names { catalogue: tenant });
+fn shown(app: &App, webhook: &Webhook, tenant: &Catalogue) -> Result<Value, Problem> {
+    let shown = WebhookShown::of(webhook, &Names { catalogue: tenant }, app.engine.wall());
     serde_json::to_value(shown).map_err(|error| Problem::internal(&error))
 }
 
-fn created(webhook: &Webhook, tenant: &Catalogue, secret: String) -> Result<Value, Problem> {
-    let created = WebhookCreated { webhook: WebhookShown::of(webhook, &Names { catalogue: tenant }), secret };
+fn created(app: &App, webhook: &Webhook, tenant: &Catalogue, secret: String) -> Result<Value, Problem> {
+    let webhook = WebhookShown::of(webhook, &Names { catalogue: tenant }, app.engine.wall());
+    let created = WebhookCreated { webhook, secret };
     serde_json::to_value(created).map_err(|error| Problem::internal(&error))
 }
 

@@ -721,6 +721,11 @@ impl WrittenRecord {
         &self.record
     }
 
+    /// Returns the rules of its version.
+    pub(crate) const fn rules(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
     /// Appends those of its events that are public, for this audience and asked for, and returns true if there are any.
     ///
     /// # Errors

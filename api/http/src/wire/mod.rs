@@ -16,6 +16,7 @@ pub(crate) mod catalogue_view;
 pub(crate) mod change;
 pub(crate) mod costs;
 pub(crate) mod customer;
+pub(crate) mod delivery;
 pub(crate) mod document;
 mod earning;
 pub mod event;

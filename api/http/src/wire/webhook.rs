@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use kembali_core::Seq;
-use kembali_engine::{Delivery, DeliveryState, Webhook, WebhookDisabled, WebhookId, WebhookStatus};
+use kembali_core::{Instant, Seq};
+use kembali_engine::{Webhook, WebhookDisabled, WebhookId, WebhookStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -114,6 +114,8 @@ pub(crate) enum WebhookDisabledName {
     Gone,
     /// Nothing was taken for a day, or too much was given up.
     Failing,
+    /// Its secret cannot be opened: the server runs without the key that it was sealed under.
+    Sealed,
 }
 
 /// A webhook.
@@ -147,10 +149,20 @@ pub(crate) struct WebhookShown<'a> {
 }
 
 impl<'a> WebhookShown<'a> {
-    pub(crate) fn of(webhook: &'a Webhook, names: &Names<'a>) -> WebhookShown<'a> {
+    pub(crate) fn of(webhook: &'a Webhook, names: &Names<'a>, now: Instant) -> WebhookShown<'a> {
         let (status, since, why) = match webhook.status {
+            WebhookStatus::Enabled(since) if webhook.secrets.is_empty() => {
+                (WebhookStatusName::Disabled, since, Some(WebhookDisabledName::Sealed))
+            }
             WebhookStatus::Enabled(since) => (WebhookStatusName::Enabled, since, None),
-            WebhookStatus::Disabled(since, why) => (WebhookStatusName::Disabled, since, Some(why)),
+            WebhookStatus::Disabled(since, why) => {
+                let why = match why {
+                    WebhookDisabled::Asked => WebhookDisabledName::Asked,
+                    WebhookDisabled::Gone => WebhookDisabledName::Gone,
+                    WebhookDisabled::Failing => WebhookDisabledName::Failing,
+                };
+                (WebhookStatusName::Disabled, since, Some(why))
+            }
         };
         WebhookShown {
             id: shown_id(webhook.id),
@@ -160,14 +172,15 @@ impl<'a> WebhookShown<'a> {
             partner: webhook.partner.map(|partner| names.partner(partner)),
             status,
             status_since: Rfc3339(since),
-            disabled_because: why.map(|why| match why {
-                WebhookDisabled::Asked => WebhookDisabledName::Asked,
-                WebhookDisabled::Gone => WebhookDisabledName::Gone,
-                WebhookDisabled::Failing => WebhookDisabledName::Failing,
-            }),
+            disabled_because: why,
             created_at: Rfc3339(webhook.created_at),
             after: webhook.after.0,
-            former_secret_until: webhook.secrets.get(1).and_then(|own| own.until).map(Rfc3339),
+            former_secret_until: webhook
+                .secrets
+                .get(1)
+                .and_then(|own| own.until)
+                .filter(|until| now < *until)
+                .map(Rfc3339),
         }
     }
 }
@@ -188,7 +201,7 @@ pub(crate) struct WebhookList {
 pub(crate) struct WebhookProgress<'a> {
     #[serde(flatten)]
     pub(crate) webhook: WebhookShown<'a>,
-    /// The position up to which the ledger was looked through for it.
+    /// The position up to which the ledger was looked through for it, as it was kept last: up to half a minute ago.
     pub(crate) position: u64,
     /// The last durable position of the ledger.
     pub(crate) head: u64,
@@ -226,93 +239,6 @@ pub(crate) struct WebhookTested {
     pub(crate) reason: Option<String>,
     /// How long that took, in milliseconds.
     pub(crate) milliseconds: u64,
-}
-
-/// Whether a delivery is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum DeliveryStateName {
-    /// It is tried, or waits for the next attempt, or for an earlier one of its customer.
-    Due,
-    /// It was tried for a day, and is not any more.
-    GivenUp,
-    /// The receiver took it.
-    Made,
-}
-
-impl DeliveryStateName {
-    pub(crate) const fn of(delivery: &Delivery) -> DeliveryStateName {
-        match delivery.state {
-            DeliveryState::Due(_) => DeliveryStateName::Due,
-            DeliveryState::GivenUp => DeliveryStateName::GivenUp,
-            DeliveryState::Made => DeliveryStateName::Made,
-        }
-    }
-
-    pub(crate) const fn parse(text: &str) -> Option<DeliveryStateName> {
-        match text.as_bytes() {
-            b"due" => Some(DeliveryStateName::Due),
-            b"given_up" => Some(DeliveryStateName::GivenUp),
-            b"made" => Some(DeliveryStateName::Made),
-            _ => None,
-        }
-    }
-}
-
-/// Deliveries of a webhook, those of the newest records first.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct DeliveryPage {
-    /// The deliveries: all that are due or given up, and the last thousand that were made.
-    pub(crate) data: Vec<DeliveryShown>,
-    /// Where the next page starts; null at the end.
-    #[schema(required)]
-    pub(crate) next_cursor: Option<String>,
-}
-
-/// A delivery: what one record says.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct DeliveryShown {
-    /// The position of the record.
-    pub(crate) seq: u64,
-    /// What it is called in `webhook-id`, the same in each attempt.
-    pub(crate) id: String,
-    /// Whether it is made.
-    pub(crate) state: DeliveryStateName,
-    /// Since when it is tried.
-    pub(crate) since: Rfc3339,
-    /// How often it was tried.
-    pub(crate) attempts: u32,
-    /// When it was tried last; null before that.
-    #[schema(required)]
-    pub(crate) tried_at: Option<Rfc3339>,
-    /// When it is tried next, or later, where an earlier one of its customer holds it back; null where it is not.
-    #[schema(required)]
-    pub(crate) next_at: Option<Rfc3339>,
-    /// Why the last attempt failed; null where none did.
-    #[schema(required)]
-    pub(crate) reason: Option<String>,
-}
-
-impl DeliveryShown {
-    pub(crate) fn of(webhook: WebhookId, seq: Seq, delivery: Delivery) -> DeliveryShown {
-        DeliveryShown {
-            seq: seq.0,
-            id: message_id(webhook, seq),
-            state: DeliveryStateName::of(&delivery),
-            since: Rfc3339(delivery.since),
-            attempts: delivery.attempts,
-            tried_at: delivery.tried_at.map(Rfc3339),
-            next_at: delivery.due().map(Rfc3339),
-            reason: Some(delivery.reason).filter(|reason| !reason.is_empty()),
-        }
-    }
-}
-
-/// Deliveries that are made again.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct DeliveriesReplayed {
-    /// How many.
-    pub(crate) replayed: usize,
 }
 
 /// The id by which a webhook is shown.
