@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use kembali_adapters::{Dompet, KezBek, KezBekError, Loyaltea, Onetap};
-use kembali_engine::{Engine, EngineConfig, Fault, StartError, StartReport, StopError};
+use kembali_engine::{Engine, EngineConfig, Fault, ForgetError, StartError, StartReport, StopError};
 use kembali_http::outgoing::RootsError;
 use kembali_http::{Adapter, BindError, Secret, Server, ServerConfig, Tls, TlsError, WEBHOOK_ATTEMPTS_MAX};
 
@@ -28,6 +28,8 @@ pub(crate) enum ServeError {
     Marketplace(#[from] RootsError),
     #[error("mail cannot be sent: {0}")]
     Mail(#[from] TransportError),
+    #[error("what was mailed to other tenants' customers cannot be forgotten: {0}")]
+    Forget(#[from] ForgetError),
     #[cfg(feature = "kafka")]
     #[error(transparent)]
     Kafka(#[from] kembali_adapters::KafkaStartError),
@@ -108,6 +110,8 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
     config.limits.people = settings.people;
     config.tls = tls.map(Arc::new);
     config.adapters = adapters;
+    let tenants = settings.mail.as_ref().map_or(&[][..], |mail| &mail.tenants);
+    kembali_notify::forget_others(&engine, tenants).await?;
     if let Some(mail) = settings.mail.clone() {
         config.beside.push(Arc::new(Mail::new(mail)?));
     }

@@ -135,8 +135,8 @@ pub(crate) struct Flags {
     /// Whom mail is from, such as "Shop <no-reply@shop.example>"
     #[arg(long, env = "KEMBALI_MAIL_FROM", value_name = "ADDRESS")]
     mail_from: Option<String>,
-    /// Where mail goes: smtps://user:password@host, smtp://host:25 (with ?tls=required to insist on TLS), or file:folder [default:
-    /// file:mail in the data directory]
+    /// Where mail goes: smtps://user:password@host, smtp://user:password@host?tls=required, smtp://localhost:25 for one that is
+    /// here, or file:folder [default: the folder mail in the data directory, and to nobody]
     #[arg(long, env = "KEMBALI_MAIL_TRANSPORT", value_name = "URL", hide_env_values = true)]
     mail_transport: Option<String>,
     /// The language of mail, id or en [default: id]
@@ -459,6 +459,9 @@ impl MailFlags {
         if let Some(wrong) = tenants.iter().find(|tenant| !is_slug(tenant)) {
             return Err(SettingsError::Tenant(wrong.clone()));
         }
+        let mut tenants = tenants;
+        tenants.sort_unstable();
+        tenants.dedup();
         let transport = match transport {
             Some(url) => url.parse().map_err(SettingsError::MailTransport)?,
             None => TransportUrl::Folder(data_dir.join("mail")),
@@ -626,7 +629,15 @@ mod tests {
         assert!(matches!(mail("journey", None, None), Err(SettingsError::Mail)));
         assert!(matches!(mail("Journey", from, None), Err(SettingsError::Tenant(_))));
         assert!(matches!(mail("journey", Some("no address"), None), Err(SettingsError::MailFrom(_))));
-        for wrong in ["", "file:", "mail.example", "http://mail.example", "smtp://", "smtp://mail.example?tls=maybe"] {
+        for wrong in [
+            "",
+            "file:",
+            "mail.example",
+            "http://mail.example",
+            "smtp://",
+            "smtp://mail.example?tls=maybe",
+            "smtp://me:s3cret@mail.example",
+        ] {
             assert!(matches!(mail("journey", from, Some(wrong)), Err(SettingsError::MailTransport(_))), "{wrong}");
         }
         assert!(matches!(
@@ -635,6 +646,12 @@ mod tests {
         ));
         let shown = mail("journey", from, Some("smtps://me:s3cret@mail.example:465")).expect("valid").to_string();
         assert!(shown.contains("mail_transport = smtps://mail.example:465") && !shown.contains("s3cret"), "{shown}");
+        let twice = Flags {
+            mail_tenants: Some(vec!["journey".to_owned(), "a".to_owned(), "journey".to_owned()]),
+            mail_from: from.map(str::to_owned),
+            ..Flags::default()
+        };
+        assert!(twice.settings().is_ok_and(|own| own.mail.is_some_and(|mail| mail.tenants == ["a", "journey"])));
         let shown = mail("journey", from, None).expect("valid").to_string();
         assert!(
             shown.contains("mail_transport = file:kembali-data/mail") && shown.contains("mail_language = id"),

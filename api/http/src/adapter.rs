@@ -158,7 +158,8 @@ impl<'a> Native<'a> {
         self.peer.0
     }
 
-    /// Reads the events of a durable record that are of these topics, as operators of its tenant see them; `None` where there are none.
+    /// Reads the events of a durable record of a tenant that are of these topics, as its operators see them; `None` where there are none.
+    /// For work of the server's own: it is asked for no credentials.
     ///
     /// # Errors
     ///
@@ -167,11 +168,14 @@ impl<'a> Native<'a> {
     /// # Panics
     ///
     /// If there is no such topic.
-    pub async fn events_of(&self, seq: Seq, topics: &str) -> Result<Option<EventsOf>, Halt> {
+    pub async fn events_of(&self, tenant: &str, seq: Seq, topics: &str) -> Result<Option<EventsOf>, Halt> {
         let topics = Topics::parse(topics).unwrap_or_else(|name| panic!("{name} is no topic"));
         let fault = || Halt::Fault(format!("the record at {} cannot be read", seq.0));
         let record = feed::written((&self.app.engine, &self.app.tail), seq).await.map_err(|Unreadable| fault())?;
         let mut events = Events::default();
+        if record.rules().slug != tenant {
+            return Ok(None);
+        }
         if !record.append_to(&mut events, (Audience::Operators, topics)).map_err(|_| fault())? {
             return Ok(None);
         }

@@ -11,6 +11,7 @@
 //! - Where so much is open, no more of the ledger is read: the rest waits there.
 //! - Where nothing gets through, one is tried at a time.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -227,7 +228,13 @@ impl Outboxes {
     pub async fn run(&self, deliver: Arc<impl Deliver>, engine: Engine, stop: impl Future<Output = ()>) -> Option<End> {
         let (sender, asked) = mpsc::channel(ASKED_MAX);
         let name = deliver.name().to_owned();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), sender);
+        if let Entry::Vacant(place) = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()) {
+            place.insert(sender);
+        } else {
+            // Two would make each delivery twice.
+            tracing::error!(outbox = name, "this outbox is at work already");
+            return None;
+        }
         let mut outbox = Outbox::new(deliver, engine, asked);
         let end = outbox.run(stop).await;
         outbox.drain().await;
@@ -323,6 +330,11 @@ impl<D: Deliver> Outbox<D> {
                 }
                 Halt::Waiting => (),
             }
+            if self.is_urgent
+                && let Err(Halt::Fault(why)) = self.keep().await
+            {
+                tracing::error!(outbox = self.deliver.name(), "what was delivered is not kept yet: {why}");
+            }
             tokio::select! {
                 biased;
                 () = &mut stop => return None,
@@ -341,6 +353,7 @@ impl<D: Deliver> Outbox<D> {
         };
         if timeout(DRAIN_TIME_MAX, finish).await.is_err() {
             tracing::warn!(outbox = self.deliver.name(), "deliveries are cut off, and made again");
+            self.running.abort_all();
         }
     }
 
@@ -367,11 +380,12 @@ impl<D: Deliver> Outbox<D> {
             self.asking = None;
             return made_again;
         }
-        if self.must_keep() {
-            return self.keep().await;
-        }
+        // What is done is kept before anything else is begun.
         while let Some(done) = self.running.try_join_next() {
             self.finish(done)?;
+        }
+        if self.must_keep() {
+            return self.keep().await;
         }
         let now = self.engine.wall();
         let at_once = if self.failures < FAILURES_MAX { self.bounds.at_once } else { 1 };
@@ -541,7 +555,7 @@ impl<D: Deliver> Outbox<D> {
         let name = deliver.name();
         let halt = match attempted {
             Attempted::Needless(why) => {
-                tracing::info!(outbox = name, record = seq.0, "nothing is delivered: {why}");
+                tracing::debug!(outbox = name, record = seq.0, "nothing is delivered: {why}");
                 if let Some(lane) = delivery.lane {
                     self.leave_lane(seq, lane);
                 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::money::{money, number};
 
 /// The events that mail is about.
-pub(crate) const TOPICS: &str = "purchase.accepted,wallet.entry,tier.changed,reward.granted";
+pub(crate) const TOPICS: &str = "purchase.accepted,tier.changed,reward.granted";
 
 /// The language of mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +45,7 @@ impl fmt::Display for Language {
 #[serde(tag = "type", content = "data")]
 pub(crate) enum Told {
     #[serde(rename = "purchase.accepted")]
-    Purchase { partner: String, origin_id: String },
-    #[serde(rename = "wallet.entry")]
-    Entry { direction: String, amount: i64 },
+    Purchase { partner: String, origin_id: String, point_total: i64 },
     #[serde(rename = "tier.changed")]
     Tier { program: String, before: Option<Standing>, after: Option<Standing> },
     #[serde(rename = "reward.granted")]
@@ -84,28 +82,25 @@ pub(crate) fn compose(told: &[Told], shop: &Shop<'_>, language: Language, each_p
     let id = language == Language::Indonesian;
     let mut parts: Vec<Part> = Vec::new();
     let purchase = told.iter().find_map(|own| match own {
-        Told::Purchase { partner, origin_id } => Some((partner, origin_id)),
+        Told::Purchase { partner, origin_id, point_total } => Some((partner, origin_id, *point_total)),
         _ => None,
     });
-    if let Some((partner, origin_id)) = purchase {
-        let credited = told.iter().filter_map(|own| match own {
-            Told::Entry { direction, amount } if direction == "credit" => Some(*amount),
-            _ => None,
+    // What promos and milestones paid; rewards are told below.
+    if let Some((partner, origin_id, total)) = purchase
+        && (0 < total || each_purchase)
+    {
+        let named = shop.partners.iter().find(|(slug, _)| slug == partner);
+        let partner = named.map_or(partner.as_str(), |(_, name)| name);
+        let total = money(total, currency, language);
+        let number = if is_number(origin_id) { format!(" {origin_id}") } else { String::new() };
+        parts.push(Part {
+            heading: if id { format!("Cashback {total}") } else { format!("{total} cashback") },
+            body: if id {
+                format!("Pembelian{number} Anda di {partner} menghasilkan cashback {total} di dompet Anda.")
+            } else {
+                format!("Your purchase{number} at {partner} put {total} of cashback into your wallet.")
+            },
         });
-        let total = credited.fold(0_i64, i64::saturating_add);
-        if 0 < total || each_purchase {
-            let named = shop.partners.iter().find(|(slug, _)| slug == partner);
-            let partner = named.map_or(partner.as_str(), |(_, name)| name);
-            let total = money(total, currency, language);
-            parts.push(Part {
-                heading: if id { format!("Cashback {total}") } else { format!("{total} cashback") },
-                body: if id {
-                    format!("Pembelian {origin_id} Anda di {partner} menghasilkan cashback {total} di dompet Anda.")
-                } else {
-                    format!("Your purchase {origin_id} at {partner} put {total} of cashback into your wallet.")
-                },
-            });
-        }
     }
     parts.extend(tiers(told, id));
     for own in told {
@@ -128,6 +123,12 @@ pub(crate) fn compose(told: &[Told], shop: &Shop<'_>, language: Language, each_p
         });
     }
     (!parts.is_empty()).then(|| written(&parts, shop.name, language))
+}
+
+/// True of what looks like the number of a purchase. Partners choose it, and must not put words into the shop's mouth.
+fn is_number(origin_id: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    origin_id.len() <= 40 && origin_id.bytes().any(|byte| byte.is_ascii_digit()) && origin_id.bytes().all(fits)
 }
 
 /// A matter of a mail.
@@ -227,13 +228,9 @@ mod tests {
         compose(&told, &shop, language, each_purchase)
     }
 
-    fn purchase(entries: &[i64]) -> Value {
-        let mut events =
-            vec![json!({ "type": "purchase.accepted", "data": { "partner": "grocer", "origin_id": "A-1" } })];
-        events.extend(entries.iter().map(|amount| {
-            json!({ "type": "wallet.entry", "data": { "direction": "credit", "amount": amount, "wallet": 0 } })
-        }));
-        Value::Array(events)
+    fn purchase(point_total: i64) -> Value {
+        let data = json!({ "partner": "grocer", "origin_id": "A-1", "point_total": point_total, "amount": 1_200_000 });
+        json!([{ "type": "purchase.accepted", "data": data }])
     }
 
     fn tier(before: Option<&str>, after: &str) -> Value {
@@ -243,32 +240,38 @@ mod tests {
 
     #[test]
     fn what_was_earned_is_said_and_what_was_not_is_not() {
-        let earned = mail(&purchase(&[15_000, 33_000]), Language::Indonesian, false).expect("a mail");
+        let earned = mail(&purchase(48_000), Language::Indonesian, false).expect("a mail");
         assert!(earned.subject.ends_with(": Cashback Rp\u{a0}48.000"), "{}", earned.subject);
         assert!(
             earned.text.contains("Pembelian A-1 Anda di Toko")
                 && earned.text.contains("cashback Rp\u{a0}48.000 di dompet Anda")
         );
-        let english = mail(&purchase(&[15_000, 33_000]), Language::English, false).expect("a mail");
+        let english = mail(&purchase(48_000), Language::English, false).expect("a mail");
         assert!(
             english.text.contains("Your purchase A-1 at Toko")
                 && english.text.contains("put Rp\u{a0}48.000 of cashback")
         );
         assert!(english.html.contains("lang=\"en\"") && earned.html.contains("lang=\"id\""));
-        assert_eq!(mail(&purchase(&[]), Language::Indonesian, false), None);
-        let nothing = mail(&purchase(&[]), Language::Indonesian, true).expect("a mail");
+        assert_eq!(mail(&purchase(0), Language::Indonesian, false), None);
+        let nothing = mail(&purchase(0), Language::Indonesian, true).expect("a mail");
         assert!(nothing.text.contains("cashback Rp\u{a0}0"), "{}", nothing.text);
-        // Money that was put into a wallet otherwise is no cashback.
-        let deposit = json!([{ "type": "wallet.entry", "data": { "direction": "credit", "amount": 5 } }]);
-        assert_eq!(mail(&deposit, Language::Indonesian, true), None);
-        let taken =
-            json!([purchase(&[])[0], { "type": "wallet.entry", "data": { "direction": "debit", "amount": 5 } }]);
-        assert_eq!(mail(&taken, Language::Indonesian, false), None);
+        // A number is shown that looks like one, and no words of a partner's.
+        for (origin_id, is_shown) in [
+            ("2017-03-INV_7", true),
+            ("Claim your prize at http://evil.example/1", false),
+            ("evil.test1", false),
+            ("prize", false),
+        ] {
+            let mut events = purchase(1);
+            events[0]["data"]["origin_id"] = json!(origin_id);
+            let mail = mail(&events, Language::English, false).expect("a mail");
+            assert_eq!(mail.text.contains(origin_id), is_shown, "{}", mail.text);
+        }
     }
 
     #[test]
     fn another_level_and_a_reward_are_said_in_the_same_mail() {
-        let mut events = purchase(&[100]);
+        let mut events = purchase(100);
         let more = events.as_array_mut().expect("a list");
         more.extend([tier(Some("BRONZE"), "SILVER"), tier(Some("SILVER"), "GOLD")]);
         let reward = |worth: &str, units: i64| json!({ "type": "reward.granted", "data": { "campaign": "Movie night", "reward": "A film", worth: units } });
@@ -277,6 +280,8 @@ mod tests {
         let (id, en) = (mail_of(Language::Indonesian), mail_of(Language::English));
         assert!(id.contains("Level Anda di Journey berubah dari BRONZE menjadi GOLD."), "{id}");
         assert!(en.contains("In Journey you moved from BRONZE to GOLD."), "{en}");
+        // What a reward put into the wallet is no cashback.
+        assert!(id.contains("cashback Rp\u{a0}100 di"), "{id}");
         assert!(id.contains("menerima 1.500 poin") && id.contains("menerima Rp\u{a0}5.000"), "{id}");
         assert!(en.contains("received 1,500 points") && en.contains("received Rp\u{a0}5.000"), "{en}");
         // Who stands somewhere for the first time, or where it was in the end, is not told.
@@ -287,7 +292,7 @@ mod tests {
 
     #[test]
     fn names_are_text_wherever_they_stand() {
-        let written = mail(&purchase(&[1]), Language::English, false).expect("a mail");
+        let written = mail(&purchase(1), Language::English, false).expect("a mail");
         assert!(!written.subject.contains(['\r', '\n']), "{}", written.subject);
         assert!(!written.text.lines().chain(written.html.lines()).any(|line| line.starts_with("Bcc")));
         assert!(written.html.contains("Toko &lt;Kopi&gt; &amp; &quot;Teh&quot;") && !written.html.contains("<Kopi>"));

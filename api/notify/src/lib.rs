@@ -6,6 +6,7 @@
 
 mod compose;
 mod money;
+mod smtp;
 mod transport;
 
 use std::fmt;
@@ -13,20 +14,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kembali_core::{AliasKind, CustomerId, Seq};
-use kembali_engine::{CustomerRef, Delivery, Engine, Lane};
+use kembali_engine::{CustomerRef, Delivery, Engine, ForgetError, Lane, ReadError};
 use kembali_http::outbox::{Attempted, Bounds, Deliver, GivenUp, Halt, Start};
 use kembali_http::{Background, Beside, MAIL_OUTBOX_PREFIX, Stop, Work};
 use lettre::message::Mailbox;
 
 pub use self::compose::Language;
 use self::compose::{Content, Shop, Told};
+pub use self::smtp::MailServer;
 use self::transport::{SendError, Transport};
 pub use self::transport::{TransportError, TransportUrl};
 
 /// A mail server gets few connections at one time. Each mail is kept as sent by itself: a start must not send it again.
 const BOUNDS: Bounds = Bounds {
     open: 4_096,
-    at_once: 4,
+    at_once: smtp::CONNECTIONS_MAX,
     made: 1_000,
     keeps_each: true,
     given_up: GivenUp::Newest(10_000),
@@ -57,20 +59,40 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// Makes ready to send. Nothing is connected yet. Must run on the runtime.
+    /// Makes ready to send. Nothing is connected yet.
     ///
     /// # Errors
     ///
     /// [`TransportError`].
     pub fn new(config: MailConfig) -> Result<Mail, TransportError> {
-        let transport = Transport::new(&config.transport)?;
+        let transport = Transport::new(&config.transport, &config.from)?;
         Ok(Mail { config, transport })
     }
+}
+
+/// Forgets how far mail was of tenants whose customers get none: once they do again, nobody is told what happened in between.
+///
+/// # Errors
+///
+/// [`ForgetError`].
+pub async fn forget_others(engine: &Engine, tenants: &[String]) -> Result<(), ForgetError> {
+    let own = engine.clone();
+    let kept = tokio::task::spawn_blocking(move || own.outboxes(MAIL_OUTBOX_PREFIX)).await;
+    let kept = kept.map_err(|error| ReadError::Profile(error.to_string()))??;
+    for name in kept {
+        if !name.strip_prefix(MAIL_OUTBOX_PREFIX).is_some_and(|tenant| tenants.iter().any(|own| own == tenant)) {
+            engine.forget_outbox(&name).await?;
+        }
+    }
+    Ok(())
 }
 
 impl Beside for Mail {
     fn work(self: Arc<Self>, background: Background, stop: Stop) -> Work {
         Box::pin(async move {
+            if let TransportUrl::Folder(folder) = &self.config.transport {
+                tracing::info!("mail goes into the folder {}, and to nobody", folder.display());
+            }
             let tenants = self.config.tenants.clone();
             let work =
                 tenants.into_iter().map(|tenant| run(Arc::clone(&self), background.clone(), tenant, stop.clone()));
@@ -115,8 +137,8 @@ impl fmt::Debug for Mailing {
 impl Mailing {
     /// Finds what a record has to say to its customer, if anything.
     async fn said(&self, seq: Seq) -> Result<Option<(CustomerId, Content)>, Halt> {
-        let found = self.background.native().events_of(seq, compose::TOPICS).await?;
-        let Some(found) = found.filter(|found| found.rules.slug == self.tenant) else { return Ok(None) };
+        let found = self.background.native().events_of(&self.tenant, seq, compose::TOPICS).await?;
+        let Some(found) = found else { return Ok(None) };
         let Some(customer) = found.customer else { return Ok(None) };
         let told: Vec<Told> = serde_json::from_str(&found.events).map_err(|error| Halt::Fault(error.to_string()))?;
         let config = &self.mail.config;

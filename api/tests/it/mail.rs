@@ -216,6 +216,12 @@ fn a_mail_server_that_fails_in_every_way_gets_each_mail() {
     );
     assert!(all.values().all(|own| !own["reason"].to_string().contains('@')), "no address is kept");
 
+    // Whoever hung up in the middle of a mail left no answer behind for the next one to take for its own.
+    let later = book(&server, &[purchase("full-b-1", "full-b@example.com", 1_200_000, 2, 3)])[0].0;
+    assert_eq!(mails.next()["to"][0], "full-b@example.com");
+    let all = wait_for(&server, |all| are_made(all, &[later]));
+    assert_eq!(all[&later]["attempts"], 2);
+
     // Kills send none again that was kept, and lose none.
     for kill in 0..3 {
         let lines: Vec<String> = (0..20)

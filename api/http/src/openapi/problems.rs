@@ -405,7 +405,8 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         }
         Endpoint::TestWebhook => vec![&codes::WEBHOOK_NOT_FOUND, &codes::WEBHOOK_SEALED, &codes::OVERLOADED],
         Endpoint::ReplayDelivery => {
-            vec![&codes::WEBHOOK_NOT_FOUND, &codes::DELIVERY_NOT_FOUND, &codes::WEBHOOK_DISABLED, &codes::OVERLOADED]
+            let refused = [&codes::WEBHOOK_DISABLED, &codes::WEBHOOK_SEALED];
+            [&[&codes::WEBHOOK_NOT_FOUND, &codes::DELIVERY_NOT_FOUND][..], &refused, &[&codes::OVERLOADED]].concat()
         }
         Endpoint::Mail | Endpoint::MailDeliveries => vec![&codes::MAIL_DISABLED],
         Endpoint::ReplayMail => vec![&codes::MAIL_DISABLED, &codes::DELIVERY_NOT_FOUND, &codes::OVERLOADED],

@@ -15,10 +15,10 @@ use kembali_core::{Instant, PartnerId, TenantId};
 use kembali_engine::Webhook;
 use serde_json::json;
 use sha2::Sha256;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::outbox::{Attempted, End, Halt, shortened};
+use crate::outbox::{Attempted, End, shortened};
 use crate::outgoing::{ConnectError, Networks, Remote, Roots, TargetUrl};
 use crate::wire::instant::Rfc3339;
 use crate::wire::webhook::{WebhookTested, shown_id};
@@ -46,6 +46,12 @@ pub(crate) struct Poster {
     /// Room of each owner; there are as many as owners of webhooks.
     room_of_owners: Mutex<HashMap<Owner, Arc<Semaphore>>>,
     room_of_tests: Semaphore,
+}
+
+/// A place for an attempt, until it is dropped.
+pub(super) struct Place<'a> {
+    _own: Option<OwnedSemaphorePermit>,
+    _all: Option<SemaphorePermit<'a>>,
 }
 
 /// Why a receiver did not take it.
@@ -86,23 +92,20 @@ impl Poster {
         if !is_encrypted && self.networks.is_public_alone() { Err("it must begin with https://") } else { Ok(()) }
     }
 
-    /// Delivers, and says what came of it.
-    pub(super) async fn deliver(
-        &self,
-        webhook: &Webhook,
-        id: &str,
-        now: impl Fn() -> Instant,
-        body: String,
-    ) -> Attempted {
+    /// Waits for a place of an owner's to make an attempt in.
+    pub(super) async fn place(&self, owner: Owner) -> Place<'_> {
         let own = {
             let mut rooms = self.room_of_owners.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = rooms.entry((webhook.tenant, webhook.partner));
-            Arc::clone(room.or_insert_with(|| Arc::new(Semaphore::new(ATTEMPTS_OF_AN_OWNER_MAX))))
+            let room = rooms.entry(owner).or_insert_with(|| Arc::new(Semaphore::new(ATTEMPTS_OF_AN_OWNER_MAX)));
+            Arc::clone(room)
         };
-        let (Ok(_own), Ok(_room)) = (own.acquire().await, self.room.acquire().await) else {
-            return Attempted::Halted(Halt::Stopped);
-        };
-        let response = match self.post(webhook, id, now(), body).await {
+        // Neither is ever closed.
+        Place { _own: own.acquire_owned().await.ok(), _all: self.room.acquire().await.ok() }
+    }
+
+    /// Delivers, and says what came of it. There must be a place for it.
+    pub(super) async fn deliver(&self, webhook: &Webhook, id: &str, now: Instant, body: String) -> Attempted {
+        let response = match self.post(webhook, id, now, body).await {
             Ok(response) => response,
             Err(error) => return Attempted::Failed(error.to_string(), Duration::ZERO),
         };

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kembali_core::Seq;
 use kembali_core::operation::Actor;
+use kembali_core::{PartnerId, Seq, TenantId};
 use kembali_engine::{Delivery, ForgetError, Lane, Webhook, WebhookDisabled, WebhookError, WebhookId, WebhookStatus};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -139,6 +139,7 @@ async fn forget(app: &App, all: &[Arc<Webhook>], running: &HashSet<WebhookId>) -
 struct Sending {
     app: App,
     id: WebhookId,
+    owner: (TenantId, Option<PartnerId>),
     name: String,
     start: Start,
     present: Mutex<Present>,
@@ -157,7 +158,14 @@ impl Sending {
         };
         watched.mark_changed();
         let (name, start) = (outbox_name(webhook.id), Start { after: webhook.after, since });
-        Sending { app, id: webhook.id, name, start, present: Mutex::new(Present { watched, webhook: None }) }
+        Sending {
+            app,
+            id: webhook.id,
+            owner: (webhook.tenant, webhook.partner),
+            name,
+            start,
+            present: Mutex::new(Present { watched, webhook: None }),
+        }
     }
 
     /// Returns the webhook, and what it sends.
@@ -219,6 +227,8 @@ impl Deliver for Sending {
     }
 
     async fn attempt(&self, seq: Seq, _: Delivery) -> Attempted {
+        let _place = self.app.poster.place(self.owner).await;
+        // Looked at behind the wait: it may be another by now.
         let (webhook, topics) = match self.present() {
             Ok(present) => present,
             Err(halt) => return Attempted::Halted(halt),
@@ -235,7 +245,7 @@ impl Deliver for Sending {
         };
         match body {
             Ok(body) => {
-                let now = || self.app.engine.wall();
+                let now = self.app.engine.wall();
                 self.app.poster.deliver(&webhook, &message_id(self.id, seq), now, body.get().to_owned()).await
             }
             Err(error) => Attempted::Halted(Halt::Fault(error.to_string())),
