@@ -55,6 +55,9 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
 
 /// What works beside the requests, and serves none.
 pub trait Beside: fmt::Debug + Send + Sync + 'static {
+    /// The names of the outboxes that it works on, all the time.
+    fn outboxes(&self) -> Vec<String>;
+
     /// Works for as long as the server serves. It ends soon once it is told to stop.
     fn work(self: Arc<Self>, background: Background, stop: Stop) -> Work;
 }

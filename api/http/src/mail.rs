@@ -30,7 +30,7 @@ async fn outbox(
     let query = Query::parse(uri, parameters::of(endpoint))?;
     let slug = app.tenant(identity, &query).await?.slug.clone();
     let name = format!("{OUTBOX_PREFIX}{slug}");
-    if app.outboxes.is_at_work(&name) { Ok((query, name, slug)) } else { Err(Problem::new(&codes::MAIL_DISABLED)) }
+    if app.outboxes.is_lasting(&name) { Ok((query, name, slug)) } else { Err(Problem::new(&codes::MAIL_DISABLED)) }
 }
 
 /// Shows how far mail is.

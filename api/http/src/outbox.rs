@@ -195,7 +195,11 @@ struct Asked {
 
 /// The outboxes that are at work.
 #[derive(Debug, Default)]
-pub struct Outboxes(Mutex<HashMap<String, mpsc::Sender<Asked>>>);
+pub struct Outboxes {
+    at_work: Mutex<HashMap<String, mpsc::Sender<Asked>>>,
+    /// Those that are at work for as long as the server serves, or are about to be.
+    lasting: Vec<String>,
+}
 
 impl fmt::Debug for Asked {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -210,7 +214,7 @@ impl Outboxes {
     ///
     /// [`AgainError`].
     pub async fn again(&self, name: &str, again: Again) -> Result<usize, AgainError> {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let sender = self.at_work.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         let (answer, answered) = oneshot::channel();
         sender.ok_or(AgainError::Idle)?.try_send(Asked { again, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => AgainError::Busy,
@@ -219,16 +223,21 @@ impl Outboxes {
         answered.await.unwrap_or(Err(AgainError::Idle))
     }
 
-    /// Returns true of an outbox that is at work.
-    pub(crate) fn is_at_work(&self, name: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+    /// Outboxes that are at work for as long as the server serves, once it does.
+    pub(crate) fn with_lasting(names: Vec<String>) -> Outboxes {
+        Outboxes { at_work: Mutex::default(), lasting: names }
+    }
+
+    /// Returns true of an outbox that is at work for as long as the server serves.
+    pub(crate) fn is_lasting(&self, name: &str) -> bool {
+        self.lasting.iter().any(|own| own == name)
     }
 
     /// Works on an outbox until it is told to stop, or has ended.
     pub async fn run(&self, deliver: Arc<impl Deliver>, engine: Engine, stop: impl Future<Output = ()>) -> Option<End> {
         let (sender, asked) = mpsc::channel(ASKED_MAX);
         let name = deliver.name().to_owned();
-        if let Entry::Vacant(place) = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()) {
+        if let Entry::Vacant(place) = self.at_work.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()) {
             place.insert(sender);
         } else {
             // Two would make each delivery twice.
@@ -238,7 +247,7 @@ impl Outboxes {
         let mut outbox = Outbox::new(deliver, engine, asked);
         let end = outbox.run(stop).await;
         outbox.drain().await;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
         // What is not kept is delivered once more after the next start.
         if let Err(Halt::Fault(why)) = outbox.keep().await {
             tracing::warn!(outbox = name, "what was delivered is not kept: {why}");

@@ -16,6 +16,7 @@ use crate::app::{App, router};
 use crate::config::{Limits, ServerConfig};
 use crate::connection::{Shared, connection};
 use crate::feed::{Gauges, Places, Tail};
+use crate::outbox::Outboxes;
 use crate::outgoing::Networks;
 use crate::partner_gate::PartnerGates;
 use crate::people::People;
@@ -101,7 +102,7 @@ impl Server {
             limits: config.limits,
             subscribers: Places::new(&config.limits),
             gauges: Arc::new(Gauges::new(&config.limits)),
-            outboxes: Arc::default(),
+            outboxes: Arc::new(Outboxes::with_lasting(config.beside.iter().flat_map(|own| own.outboxes()).collect())),
             poster: Arc::new(Poster::new(Networks::public_and(config.webhook_networks))),
             tail: Arc::new(Tail::new()),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),

@@ -87,7 +87,15 @@ pub async fn forget_others(engine: &Engine, tenants: &[String]) -> Result<(), Fo
     Ok(())
 }
 
+fn outbox_name(tenant: &str) -> String {
+    format!("{MAIL_OUTBOX_PREFIX}{tenant}")
+}
+
 impl Beside for Mail {
+    fn outboxes(&self) -> Vec<String> {
+        self.config.tenants.iter().map(|tenant| outbox_name(tenant)).collect()
+    }
+
     fn work(self: Arc<Self>, background: Background, stop: Stop) -> Work {
         Box::pin(async move {
             if let TransportUrl::Folder(folder) = &self.config.transport {
@@ -114,7 +122,7 @@ async fn run(mail: Arc<Mail>, background: Background, tenant: String, mut stop: 
     }
     // What happened before there was mail is not mailed about.
     let start = Start { after: engine.durable(), since: kembali_core::Instant(i64::MIN) };
-    let name = format!("{MAIL_OUTBOX_PREFIX}{tenant}");
+    let name = outbox_name(&tenant);
     let mailing = Arc::new(Mailing { mail, background: background.clone(), tenant, name, start });
     background.native().outboxes().run(mailing, engine, stop.told()).await;
 }
