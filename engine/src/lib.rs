@@ -48,7 +48,7 @@ pub use installation::KeyError;
 pub use journal_thread::Fault;
 pub use kembali_machine::{CustomerView, InvoiceView, PromoUse, TotalsView};
 pub use operate::{DeskRequest, OperateError, Operated, OperationRequest};
-pub use outbox::{Delivery, DeliveryState, ForgetError, Lane, OutboxChange, OutboxState};
+pub use outbox::{Delivery, DeliveryState, ForgetError, Lane, OUTBOX_REASON_CHARS_MAX, OutboxChange, OutboxState};
 pub use partner_keys::SigningSecret;
 pub use preview::Previewed;
 pub use recovery::{FoldError, Verified, VerifyError, verify};
@@ -61,9 +61,8 @@ pub use request::{
 pub use signing_keys::{SigningKey, SigningKeyError};
 pub use start::{EngineConfig, StartError, StartReport};
 pub use webhooks::{
-    NewWebhook, WEBHOOK_DESCRIPTION_BYTES_MAX, WEBHOOK_TEXT_BYTES_MAX, WEBHOOKS_MAX, WEBHOOKS_OF_A_PARTNER_MAX,
-    WEBHOOKS_OF_A_TENANT_MAX, Webhook, WebhookDisabled, WebhookError, WebhookId, WebhookSecret, WebhookSettings,
-    WebhookStatus,
+    NewWebhook, WEBHOOK_TEXT_BYTES_MAX, Webhook, WebhookDisabled, WebhookError, WebhookId, WebhookSecret,
+    WebhookSettings, WebhookStatus,
 };
 pub use what_if::{
     Bound, WhatIfError, WhatIfOfflineError, WhatIfProgress, WhatIfRefused, WhatIfReport, WhatIfRequest, WhatIfRun,

@@ -22,7 +22,7 @@ const POSITION_VERSION: u8 = 1;
 const DELIVERY_VERSION: u8 = 2;
 const FORMER_DELIVERY_VERSION: u8 = 1;
 /// Characters that are kept of a reason.
-const REASON_CHARS_MAX: usize = 300;
+pub const OUTBOX_REASON_CHARS_MAX: usize = 300;
 
 /// How far an outbox is, and what is known of its deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -141,17 +141,6 @@ impl Engine {
         Ok(OutboxState { position, deliveries: deliveries.map_err(damaged)? })
     }
 
-    /// Reads a delivery of an outbox, if anything is known of it. Waits for the disk.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError`].
-    pub fn outbox_delivery(&self, name: &str, seq: Seq) -> Result<Option<Delivery>, ReadError> {
-        let Some(stored) = self.profile(outbox_delivery_key(name, seq))? else { return Ok(None) };
-        let damaged = || ReadError::Profile(format!("what is kept of the outbox {name} is damaged"));
-        read(&stored).map(Some).ok_or_else(damaged)
-    }
-
     /// Lists the outboxes of which something is kept and whose names start so. Waits for the disk.
     ///
     /// # Errors
@@ -182,7 +171,7 @@ impl Engine {
             .position
             .map(|position| (named(outbox_position_key(name)), profile_value::encode(POSITION_VERSION, &position.0)));
         let deliveries = change.put.into_iter().map(|(seq, delivery)| {
-            let reason = delivery.reason.chars().take(REASON_CHARS_MAX).collect();
+            let reason = delivery.reason.chars().take(OUTBOX_REASON_CHARS_MAX).collect();
             let delivery = Delivery { reason, ..delivery };
             (named(outbox_delivery_key(name, seq)), profile_value::encode(DELIVERY_VERSION, &delivery))
         });

@@ -20,15 +20,15 @@ use crate::seal::Sealer;
 
 const VALUE_VERSION: u8 = 1;
 /// Webhooks of one partner.
-pub const WEBHOOKS_OF_A_PARTNER_MAX: usize = 8;
+const WEBHOOKS_OF_A_PARTNER_MAX: usize = 8;
 /// Webhooks of a tenant's own.
-pub const WEBHOOKS_OF_A_TENANT_MAX: usize = 16;
+const WEBHOOKS_OF_A_TENANT_MAX: usize = 16;
 /// Webhooks in all: each follows the ledger by itself.
-pub const WEBHOOKS_MAX: usize = 256;
+const WEBHOOKS_MAX: usize = 256;
 /// Bytes of a URL, and of the list of topics.
 pub const WEBHOOK_TEXT_BYTES_MAX: usize = 1_024;
 /// Bytes of a description.
-pub const WEBHOOK_DESCRIPTION_BYTES_MAX: usize = 400;
+const WEBHOOK_DESCRIPTION_BYTES_MAX: usize = 400;
 
 /// The id of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

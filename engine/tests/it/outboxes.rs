@@ -36,8 +36,6 @@ fn an_outbox_is_what_it_was_after_a_start() {
         let engine = lab.start(1);
         let deliveries = BTreeMap::from([(Seq(7), delivery(4, made)), (Seq(300), delivery(1, due(9)))]);
         assert_eq!(engine.outbox("shop").expect("it is read"), OutboxState { position: Some(Seq(301)), deliveries });
-        assert_eq!(engine.outbox_delivery("shop", Seq(7)).expect("it is read"), Some(delivery(4, made)));
-        assert_eq!(engine.outbox_delivery("shop", Seq(8)).expect("it is read"), None);
         assert_eq!(engine.outbox("sho").expect("it is read"), OutboxState::default());
         assert_eq!(engine.outboxes("sh").expect("they are read"), ["shop", "shops"]);
         // One that is forgotten takes no other with it.
