@@ -39,6 +39,15 @@ impl FreeSpace {
         !self.is_low.load(Ordering::Relaxed) || self.look()
     }
 
+    /// Returns how many bytes are free, and with how few the ledger is read-only.
+    ///
+    /// # Errors
+    ///
+    /// When the file system does not say.
+    pub(crate) fn free_and_min(&self) -> io::Result<(u64, u64)> {
+        Ok(((self.free_bytes)()?, self.bytes_min))
+    }
+
     /// Looks at the disk, remembers, and returns true when there is room.
     pub(crate) fn look(&self) -> bool {
         if self.bytes_min == 0 {

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -34,10 +35,11 @@ use crate::request::{
     StopError, Stopped,
 };
 use crate::router_actor::{JournalReport, ReplyTo, RouterActor, Stop, Submit};
-use crate::scrub;
+use crate::scrub::Scrub;
 use crate::seal::Sealer;
 use crate::shared::Shared;
 use crate::tell::tell;
+use crate::timings::Timings;
 
 /// Units of room: each command takes one, and one more for each KiB of its text.
 pub const IN_FLIGHT_UNITS: u32 = 65_536;
@@ -65,7 +67,10 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<ClockGuard>,
     /// The journal thread, the archiver and the scrub, in the order in which they end.
     pub(crate) threads: Vec<JoinHandle<Ended>>,
-    pub(crate) scrub: scrub::Stop,
+    pub(crate) scrub: Scrub,
+    pub(crate) shards: NonZeroUsize,
+    /// How long writing and syncing a frame takes.
+    pub(crate) syncs: Arc<Timings>,
 }
 
 pub(crate) struct Inner {
@@ -91,12 +96,16 @@ pub(crate) struct Inner {
     /// One what-if at a time.
     what_if: Arc<Semaphore>,
     pub(crate) room: Arc<Semaphore>,
-    space: Arc<FreeSpace>,
+    pub(crate) space: Arc<FreeSpace>,
     clock: Arc<ClockGuard>,
     /// The journal thread, the archiver and the scrub, in the order in which they end.
     threads: Mutex<Vec<JoinHandle<Ended>>>,
-    /// Ends the scrub.
-    scrub: Mutex<Option<scrub::Stop>>,
+    /// Gone once the engine is stopped, which ends the scrub.
+    pub(crate) scrub: Mutex<Option<Scrub>>,
+    pub(crate) shards: NonZeroUsize,
+    /// How long it takes from where purchases are taken to where all of them are durable and their answers known.
+    pub(crate) decisions: Timings,
+    pub(crate) syncs: Arc<Timings>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -107,7 +116,7 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Engine {
-        let Parts { router, naming, sealer, shared, history, profiles, journal, space, clock, threads, scrub } = parts;
+        let Parts { router, naming, sealer, shared, history, profiles, journal, space, clock, .. } = parts;
         Engine {
             inner: Arc::new(Inner {
                 router,
@@ -127,8 +136,11 @@ impl Engine {
                 room: Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize)),
                 space,
                 clock,
-                threads: Mutex::new(threads),
-                scrub: Mutex::new(Some(scrub)),
+                threads: Mutex::new(parts.threads),
+                scrub: Mutex::new(Some(parts.scrub)),
+                shards: parts.shards,
+                decisions: Timings::new(std::time::Instant::now()),
+                syncs: parts.syncs,
             }),
         }
     }
@@ -150,10 +162,10 @@ impl Engine {
             Err(TryAcquireError::NoPermits) => return Err(NotTaken::Overloaded),
             permit => permit.map_err(|_| Stopped),
         };
-        let engine = self.clone();
+        let (engine, start) = (self.clone(), std::time::Instant::now());
         // Under way at once: room is not taken by what waits to be looked at, and the order of the calls is the order.
         let sent = permit.and_then(|permit| self.send(permit, self.commands(requests)));
-        Ok(async move { engine.bookings(sent?.await.map_err(|_| Stopped)?).await })
+        Ok(async move { engine.bookings(sent?.await.map_err(|_| Stopped)?, start).await })
     }
 
     /// Books purchases that arrived together; waits for room, in flight and on the disk. For streams, whose reader then
@@ -197,19 +209,23 @@ impl Engine {
         permit: OwnedSemaphorePermit,
         requests: Vec<PurchaseRequest>,
     ) -> Result<Vec<Booking>, BookError> {
+        let start = std::time::Instant::now();
         let outcomes = self.submit(permit, self.commands(requests)).await?;
-        self.bookings(outcomes).await
+        self.bookings(outcomes, start).await
     }
 
     fn commands(&self, requests: Vec<PurchaseRequest>) -> Vec<Command> {
         requests.into_iter().map(|request| Command::Purchase(Box::new(self.command(request)))).collect()
     }
 
-    async fn bookings(&self, outcomes: Vec<Outcome>) -> Result<Vec<Booking>, BookError> {
+    /// Turns outcomes into what the caller sees, and notes how long that took from `start`.
+    async fn bookings(&self, outcomes: Vec<Outcome>, start: std::time::Instant) -> Result<Vec<Booking>, BookError> {
         let mut bookings = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
             bookings.push(self.booking(outcome).await?);
         }
+        let end = std::time::Instant::now();
+        self.inner.decisions.record(end, end - start, bookings.len() as u64);
         Ok(bookings)
     }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use kembali_core::Seq;
 use kembali_core::event::Record;
@@ -20,6 +21,7 @@ use crate::archiver::{ArchiveSender, Order};
 use crate::free_space::FreeSpace;
 use crate::profile_keys::{self, ProfileChange};
 use crate::shared::Shared;
+use crate::timings::Timings;
 
 /// Why the engine stopped.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +118,8 @@ pub(crate) struct Stores {
     pub(crate) profiles: ProfileStore,
     pub(crate) shared: Arc<Shared>,
     pub(crate) space: Arc<FreeSpace>,
+    /// How long writing and syncing a frame takes.
+    pub(crate) syncs: Arc<Timings>,
 }
 
 /// Starts the thread. It ends when every sender is gone or something has failed.
@@ -125,9 +129,17 @@ pub(crate) fn start(
     archiver: ArchiveSender,
     report: impl Fn(Report) + Send + 'static,
 ) -> std::io::Result<JoinHandle<Ended>> {
-    let Stores { journal, profiles, shared, space } = stores;
-    let mut writer =
-        Writer { journal, profiles, shared, space, encoded: Vec::new(), archiver: Some(archiver), handed_over: 0 };
+    let Stores { journal, profiles, shared, space, syncs } = stores;
+    let mut writer = Writer {
+        journal,
+        profiles,
+        shared,
+        space,
+        syncs,
+        encoded: Vec::new(),
+        archiver: Some(archiver),
+        handed_over: 0,
+    };
     thread::Builder::new().name("journal".into()).spawn(move || {
         // A crash may have left generations that were sealed and not archived.
         writer.hand_over_sealed();
@@ -170,6 +182,7 @@ struct Writer {
     profiles: ProfileStore,
     shared: Arc<Shared>,
     space: Arc<FreeSpace>,
+    syncs: Arc<Timings>,
     /// The buffers of a frame's records, kept for the next one.
     encoded: Vec<Vec<u8>>,
     /// Gone once the thread was told to end.
@@ -222,7 +235,10 @@ impl Writer {
         let Some(first) = records.first() else { return Ok(()) };
         let position = self.journal.position();
         let frame = Frame::build(position.epoch, first.seq, position.hash, &self.encoded[..records.len()])?;
+        let start = Instant::now();
         self.journal.append(&frame)?;
+        let end = Instant::now();
+        self.syncs.record(end, end - start, 1);
         self.shared.publish(frame, records.iter().map(Arc::as_ref));
         self.hand_over_sealed();
         Ok(())

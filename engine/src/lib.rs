@@ -33,7 +33,9 @@ mod shard_actor;
 mod shared;
 mod signing_keys;
 mod start;
+mod status;
 mod tell;
+mod timings;
 mod webhooks;
 mod what_if;
 
@@ -58,8 +60,11 @@ pub use request::{
     CustomerRef, GivenKey, NotTaken, PartnerKey, PurchaseRequest, ReadError, ReadOnly, RecordAndRules, StopError,
     Stopped,
 };
+pub use scrub::Verification;
 pub use signing_keys::{SigningKey, SigningKeyError};
 pub use start::{EngineConfig, StartError, StartReport};
+pub use status::Status;
+pub use timings::Percentiles;
 pub use webhooks::{
     NewWebhook, WEBHOOK_TEXT_BYTES_MAX, Webhook, WebhookDisabled, WebhookError, WebhookId, WebhookSecret,
     WebhookSettings, WebhookStatus,

@@ -9,26 +9,30 @@ use kembali_core::command::{Command, Query};
 use kembali_core::event::{Event, Record};
 use kembali_core::operation::{Actor, Operation, OperationCommand};
 use kembali_core::refund::{Refund, RefundOf};
-use kembali_core::{CustomerName, Fingerprint, PurchaseKey, RejectionCode, Seq};
+use kembali_core::{CustomerName, Fingerprint, PartnerId, PurchaseKey, RejectionCode, Seq, TenantId};
 use kembali_machine::Outcome;
 use tokio::sync::TryAcquireError;
 
 use crate::handle::{Engine, SUBMISSION_UNITS_MAX};
 use crate::operate::{OperateError, Operated};
-use crate::request::{Caller, NotTaken, Stopped};
+use crate::request::{NotTaken, Stopped};
 
 /// A refund to book.
 #[derive(Clone, Debug)]
 pub struct RefundRequest {
+    /// Who asks: that partner, or an operator of its tenant.
+    pub actor: Actor,
+    /// The tenant.
+    pub tenant: TenantId,
     /// The partner that booked the purchase.
-    pub caller: Caller,
+    pub partner: PartnerId,
     /// The partner's own id of the purchase.
     pub origin_id: String,
     /// The partner's own id of the refund, unique within the purchase.
     pub refund_id: String,
     /// How much, or of what.
     pub of: RefundOf,
-    /// Why, if the partner says so.
+    /// Why, if whoever asks says so.
     pub reason: Option<String>,
     /// True when the answer is wanted but not the effect.
     pub dry_run: bool,
@@ -63,7 +67,7 @@ impl Engine {
         if !request.dry_run {
             self.check_room_on_disk().map_err(NotTaken::from)?;
         }
-        let key = self.inner.naming.purchase(request.caller.partner, &request.origin_id);
+        let key = self.inner.naming.purchase(request.partner, &request.origin_id);
         let Some((original, _)) = self.purchase(key).await? else {
             return Ok(match self.receipt(key).await? {
                 Some(code) => Refunded::PurchaseRefused { code },
@@ -103,7 +107,7 @@ impl Engine {
     }
 
     fn refund_command(&self, request: RefundRequest, purchase: PurchaseKey, original: Arc<Record>) -> OperationCommand {
-        let RefundRequest { caller, origin_id, refund_id, of, reason, dry_run } = request;
+        let RefundRequest { actor, tenant, origin_id, refund_id, of, reason, dry_run, .. } = request;
         let naming = &self.inner.naming;
         let refund = Refund {
             purchase,
@@ -116,8 +120,8 @@ impl Engine {
         let customer = CustomerName::Id(original.body.customer.expect("a purchase is a customer's"));
         let operation = Operation::RefundPurchase(Box::new(refund));
         OperationCommand {
-            tenant: caller.tenant,
-            actor: Actor::Partner(caller.partner),
+            tenant,
+            actor,
             key: None,
             fingerprint: naming.operation_fingerprint(customer, &operation, None, None),
             customer,

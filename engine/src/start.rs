@@ -38,6 +38,7 @@ use crate::shard_actor::ShardActor;
 use crate::shared::Shared;
 use crate::signing_keys::{self, Unread};
 use crate::tell::tell;
+use crate::timings::Timings;
 use crate::webhooks;
 
 /// Slots that customers hash to; slots are spread over the shards at start.
@@ -311,10 +312,13 @@ impl Engine {
         let archiver = archiver::start(archiver, to_archive, report_archived)
             .map_err(|source| StartError::Thread { thread: "archiver", source })?;
         let report_written = report_to(router.clone());
-        let stores = Stores { journal, profiles, shared: Arc::clone(&shared), space: Arc::clone(&space) };
+        let syncs = Arc::new(Timings::new(std::time::Instant::now()));
+        let to_disk = Arc::clone(&syncs);
+        let stores =
+            Stores { journal, profiles, shared: Arc::clone(&shared), space: Arc::clone(&space), syncs: to_disk };
         let writer = journal_thread::start(stores, queue, sealed, report_written)
             .map_err(|source| StartError::Thread { thread: "journal", source })?;
-        let (scrub, stop_scrub) = scrub::start(Arc::clone(&shared), report_to(router.clone()))
+        let (scrub_thread, scrub) = scrub::start(Arc::clone(&shared), report_to(router.clone()))
             .map_err(|source| StartError::Thread { thread: "scrub", source })?;
         let engine = Engine::new(Parts {
             router,
@@ -326,8 +330,10 @@ impl Engine {
             journal: to_journal,
             space,
             clock,
-            threads: vec![writer, archiver, scrub],
-            scrub: stop_scrub,
+            threads: vec![writer, archiver, scrub_thread],
+            scrub,
+            shards: config.shards,
+            syncs,
         });
         Ok((engine, report))
     }

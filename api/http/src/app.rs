@@ -24,7 +24,7 @@ use crate::replays::Replays;
 use crate::routes::{Endpoint, ROUTES};
 use crate::webhooks::Poster;
 use crate::wire::instant::Rfc3339;
-use crate::{apply, docs, feed, mail, openapi, operations, reads, snapshots, webhooks, what_if};
+use crate::{apply, feed, mail, openapi, operations, reads, snapshots, system, web, webhooks, what_if};
 
 /// What every request handler shares.
 #[derive(Clone)]
@@ -187,9 +187,10 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::Problem => get(reads::problem_page),
         Endpoint::OpenApi => get(openapi::show),
         Endpoint::AsyncApi => get(openapi::asyncapi::show),
-        Endpoint::Docs => get(docs::page),
-        Endpoint::DocsScript => get(docs::script),
-        Endpoint::DocsStyle => get(docs::style),
+        Endpoint::Docs => get(web::docs),
+        Endpoint::DocsFile => get(web::docs_file),
+        Endpoint::Dashboard => get(web::dashboard),
+        Endpoint::DashboardFile => get(web::dashboard_file),
         Endpoint::FindCustomer => get(reads::customers::find),
         Endpoint::Customer => get(reads::customers::show),
         Endpoint::PostCustomer => on(MethodFilter::POST, operations::post_customer),
@@ -263,6 +264,8 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<App>> {
         Endpoint::Liability => get(reads::liability::show),
         Endpoint::WhatIf => on(MethodFilter::POST, what_if::post),
         Endpoint::PostSnapshot => on(MethodFilter::POST, snapshots::post),
+        Endpoint::System => get(system::show),
+        Endpoint::VerifyArchive => on(MethodFilter::POST, system::verify),
         Endpoint::TrialBalance => get(reads::reports::trial_balance),
         Endpoint::Events => get(feed::page),
         Endpoint::Webhooks => get(webhooks::list),

@@ -201,6 +201,8 @@ registry! {
         "Enable it first: what happened meanwhile is sent then."
     WEBHOOK_SEALED 409 "webhook_sealed" final "The secret of the webhook cannot be opened"
         "Start the server with the `secrets_key` that it was sealed under, or give the webhook another secret."
+    VERIFICATION_RUNNING 409 "verification_running" retry "The archive is being checked already"
+        "Look at `GET /v1/system` until that has ended."
     POSITION_AHEAD 409 "position_ahead" retry "The ledger has not reached the position"
         "Ask again shortly, or for a position that is reached. An instant is reached once the ledger's clock has passed it."
     AFTER_AHEAD 409 "after_ahead" final "The ledger has not reached `after`"

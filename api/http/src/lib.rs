@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`routes`] (what there is), `server` and `connection` (TLS and HTTP), `service` (one request), then `ingest`
 //! (booking purchases), `reads`, `apply` and `what_if` (everything an operator does), `feed` (the event stream). [`wire`] is what
-//! crosses the network, [`codes`] what can go wrong. [`openapi`] describes all of it, `docs` shows that to people.
+//! crosses the network, [`codes`] what can go wrong. [`openapi`] describes all of it; `web` shows that to people, and the dashboard.
 
 mod adapter;
 mod admission;
@@ -16,7 +16,6 @@ mod connection;
 mod csv;
 mod cursor;
 mod deliveries;
-mod docs;
 mod feed;
 mod ingest;
 mod key_usage;
@@ -38,7 +37,9 @@ mod server;
 mod service;
 pub mod signature;
 mod snapshots;
+mod system;
 mod tls;
+mod web;
 mod webhooks;
 mod websocket;
 mod what_if;

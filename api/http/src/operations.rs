@@ -224,9 +224,10 @@ pub(crate) async fn post_refund(
     Extension(identity): Extension<Identity>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let Identity::Partner(caller) = identity else { return Err(Problem::new(&codes::ROLE_INSUFFICIENT)) };
-    let dry_run = Query::parse(request.uri(), parameters::of(Endpoint::PostRefund))?.flag("dry_run")?;
-    let refund = body_of::<NewRefund>(&app, request).await?.request(caller, dry_run)?;
+    let query = Query::parse(request.uri(), parameters::of(Endpoint::PostRefund))?;
+    let (actor, dry_run) = (identity.actor()?, query.flag("dry_run")?);
+    let rules = app.tenant(identity, &query).await?;
+    let refund = body_of::<NewRefund>(&app, request).await?.request(actor, &rules, dry_run)?;
     match app.engine.refund(refund).await? {
         Refunded::Operated(operated) => finish(&app, operated, dry_run, StatusCode::CREATED),
         Refunded::Conflict { seq } => Err(Problem::new(&codes::REFUND_ID_CONFLICT).member("seq", seq.0)),

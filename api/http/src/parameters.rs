@@ -175,10 +175,13 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::OpenApi
         | Endpoint::AsyncApi
         | Endpoint::PostSnapshot
+        | Endpoint::System
+        | Endpoint::VerifyArchive
         | Endpoint::Docs
-        | Endpoint::DocsScript
-        | Endpoint::DocsStyle => &[],
-        Endpoint::BookPurchases | Endpoint::PostRefund => &[DRY_RUN],
+        | Endpoint::DocsFile
+        | Endpoint::Dashboard
+        | Endpoint::DashboardFile => &[],
+        Endpoint::BookPurchases => &[DRY_RUN],
         Endpoint::FindCustomer => &[TENANT, MIN_SEQ, AT, ID, EMAIL, REF, EXPIRING],
         Endpoint::Tiers | Endpoint::Entries | Endpoint::CustomerPurchases => &[TENANT, MIN_SEQ, AT, LIMIT, CURSOR],
         Endpoint::Purchase => &[MIN_SEQ],
@@ -201,6 +204,7 @@ pub(crate) fn of(endpoint: Endpoint) -> &'static [Parameter] {
         | Endpoint::RejectReview
         | Endpoint::ArchiveRiskCheck
         | Endpoint::Promote
+        | Endpoint::PostRefund
         | Endpoint::Demote => &[TENANT, DRY_RUN],
         Endpoint::PostHold | Endpoint::PostInvoice => &[DRY_RUN],
         Endpoint::Operation | Endpoint::Invoice => &[TENANT, MIN_SEQ],

@@ -66,10 +66,12 @@ pub enum Endpoint {
     AsyncApi,
     /// Shows that description to people.
     Docs,
-    /// The script of that page.
-    DocsScript,
-    /// The style of that page.
-    DocsStyle,
+    /// A file of that page.
+    DocsFile,
+    /// Shows the dashboard.
+    Dashboard,
+    /// A file of the dashboard.
+    DashboardFile,
     /// Finds a customer by a name.
     FindCustomer,
     /// Creates a customer.
@@ -218,6 +220,10 @@ pub enum Endpoint {
     Audit,
     /// Archives what is durable and takes a snapshot of it.
     PostSnapshot,
+    /// Shows how the server is doing.
+    System,
+    /// Begins to check every byte of the archive.
+    VerifyArchive,
     /// Books purchases that come by WebSocket.
     IngestSocket,
     /// Sends events as they happen, by WebSocket or as an event source.
@@ -284,8 +290,9 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/openapi.json", Public, Endpoint::OpenApi),
     route(Method::GET, "/asyncapi.json", Public, Endpoint::AsyncApi),
     route(Method::GET, "/docs", Public, Endpoint::Docs),
-    route(Method::GET, "/docs/docs.js", Public, Endpoint::DocsScript),
-    route(Method::GET, "/docs/docs.css", Public, Endpoint::DocsStyle),
+    route(Method::GET, "/docs/{file}", Public, Endpoint::DocsFile),
+    route(Method::GET, "/", Public, Endpoint::Dashboard),
+    route(Method::GET, "/dashboard/{file}", Public, Endpoint::DashboardFile),
     route(Method::GET, "/v1/customers", PartnerOrOperator, Endpoint::FindCustomer),
     route(Method::POST, "/v1/customers", PartnerOrOperator, Endpoint::PostCustomer),
     route(Method::POST, "/v1/customers/{id}/wallets", CustomerOrOperator, Endpoint::PostWallet),
@@ -310,7 +317,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/offers", Anyone, Endpoint::Offers),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/promote", Operator, Endpoint::Promote),
     route(Method::POST, "/v1/customers/{id}/tiers/{program}/demote", Operator, Endpoint::Demote),
-    route(Method::POST, "/v1/refunds", Partner, Endpoint::PostRefund),
+    route(Method::POST, "/v1/refunds", PartnerOrOperator, Endpoint::PostRefund),
     route(Method::GET, "/v1/operations/{seq}", Anyone, Endpoint::Operation),
     route(Method::POST, "/v1/operations/{seq}/reverse", Operator, Endpoint::Reverse),
     route(Method::GET, "/v1/reviews", Operator, Endpoint::Reviews),
@@ -362,6 +369,8 @@ pub static ROUTES: &[Route] = &[
     route(Method::POST, "/v1/signing-keys", Platform, Endpoint::RotateSigningKey),
     route(Method::GET, "/v1/audit", Operator, Endpoint::Audit),
     route(Method::POST, "/v1/snapshots", Platform, Endpoint::PostSnapshot),
+    route(Method::GET, "/v1/system", Operator, Endpoint::System),
+    route(Method::POST, "/v1/system/verification", Operator, Endpoint::VerifyArchive),
     route(Method::GET, "/v1/stream", Anyone, Endpoint::Stream),
     route(Method::GET, "/v1/events", Anyone, Endpoint::Events),
     route(Method::GET, "/v1/webhooks", PartnerOrOperator, Endpoint::Webhooks),
@@ -433,8 +442,9 @@ mod tests {
                 "/openapi.json",
                 "/asyncapi.json",
                 "/docs",
-                "/docs/docs.js",
-                "/docs/docs.css",
+                "/docs/{file}",
+                "/",
+                "/dashboard/{file}",
                 "/v1/auth/register",
                 "/v1/auth/login",
                 "/v1/auth/refresh",
@@ -447,8 +457,9 @@ mod tests {
     fn what_changes_something_is_for_whom_it_says_here() {
         for route in ROUTES.iter().filter(|route| route.method != Method::GET) {
             let expected = match route.endpoint {
-                Endpoint::BookPurchases | Endpoint::PostRefund | Endpoint::PostHold | Endpoint::PostInvoice => Partner,
+                Endpoint::BookPurchases | Endpoint::PostHold | Endpoint::PostInvoice => Partner,
                 Endpoint::PostCustomer
+                | Endpoint::PostRefund
                 | Endpoint::PostActivity
                 | Endpoint::SettleHold
                 | Endpoint::VoidHold

@@ -478,6 +478,7 @@ async fn answers_say_that_they_are_nothing_to_run_or_to_keep() {
         ("/v1/promos", vec![("X-Api-Key", KEY)], "no-store"),
         ("/v1/promos", vec![], "no-store"),
         ("/docs", vec![], "no-cache"),
+        ("/", vec![], "no-cache"),
     ] {
         let reply = harness.call("GET", path, &headers, b"").await;
         let policy = reply.header("content-security-policy").unwrap();

@@ -335,7 +335,9 @@ async fn bad_input_is_named() {
     let body = of_amount("P-1", "R-1", 1_000).to_string();
     let by_nobody = harness.call("POST", "/v1/refunds", &[("Content-Type", "application/json")], body.as_bytes()).await;
     assert_eq!(by_nobody.problem(), "401 api_key_missing -");
-    assert_eq!(harness.operator("POST", "/v1/refunds", &body).await.status, 403);
+    let by_operator = harness.operator("POST", "/v1/refunds?tenant=journey", &body).await;
+    assert_eq!(by_operator.problem(), "400 field_missing /partner");
+    assert_eq!(harness.operator("POST", "/v1/refunds", &body).await.problem(), "400 query_invalid -");
     let text = harness.post_to("/v1/refunds", "text/plain", &[], body.as_bytes()).await;
     assert_eq!(text.problem(), "415 media_type_unsupported -");
     let typo = harness.post_to("/v1/refunds?dryrun=true", "application/json", &[], body.as_bytes()).await;
@@ -371,5 +373,47 @@ async fn a_partner_refunds_its_own_purchases_alone() {
         harness.call("GET", &path, &[("X-Api-Key", "other-key-1")], b"").await.problem(),
         "404 operation_not_found -"
     );
+    harness.stop().await;
+}
+
+/// An operator refunds what a partner has booked, and says whose that is. The partner sees it as its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_refunds_for_a_partner() {
+    let harness = Harness::start().await;
+    let mut file = support::sample();
+    file.partners
+        .push(serde_json::from_value(json!({ "slug": "other", "name": "Other", "api_key": "other-key-1" })).unwrap());
+    apply(&harness.engine, &file).await;
+    assert_eq!(harness.post(&purchase("P-1", 200_000, 1, 1)).await.status, 201);
+    let of = |partner: &str| {
+        let mut body = of_amount("P-1", "R-1", 80_000);
+        body["partner"] = json!(partner);
+        body["reason"] = json!("broken on arrival");
+        body
+    };
+    let ask = async |dry_run: &str, partner: &str| {
+        let path = format!("/v1/refunds?tenant=journey{dry_run}");
+        harness.operator("POST", &path, &of(partner).to_string()).await
+    };
+    assert_eq!(ask("", "nobody").await.problem(), "404 partner_not_found /partner");
+    assert_eq!(ask("", "other").await.problem(), "404 purchase_not_found /origin_id");
+    let dry = ask("&dry_run=true", "grocer").await;
+    assert_eq!((dry.status, &dry.json()["seq"]), (200, &json!(null)), "{}", dry.text());
+    let done = ask("", "grocer").await;
+    let result = done.json();
+    assert_eq!((done.status, &result["by"]), (201, &json!("operator")), "{result}");
+    assert_eq!(dry.json()["effects"], result["effects"]);
+    // The partner sees it, and its own request for the same is a repeat; other partners see nothing.
+    let path = format!("/v1/operations/{}", result["seq"]);
+    assert_eq!(harness.get_as_partner(&path).await.text(), done.text());
+    let other = harness.call("GET", &path, &[("X-Api-Key", "other-key-1")], b"").await;
+    assert_eq!(other.problem(), "404 operation_not_found -");
+    let own = refund(&harness, &of("grocer")).await;
+    assert_eq!((own.status, own.header("idempotency-replayed"), own.text()), (201, Some("true"), done.text()));
+    let seen = harness.get_as_partner("/v1/events?topics=purchase.refunded").await.json();
+    assert_eq!((seen["data"].as_array().unwrap().len(), &seen["data"][0]["data"]["by"]), (1, &json!("operator")));
+    // A partner refunds for no other.
+    assert_eq!(refund(&harness, &of("other")).await.problem(), "404 partner_not_found /partner");
+    assert!(trial_balance_is_zero(&harness).await);
     harness.stop().await;
 }

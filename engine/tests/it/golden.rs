@@ -72,7 +72,9 @@ fn make(archive: &Path) {
             let part = request.purchase.amount / 2;
             let amount = if index % 2 == 0 { request.purchase.amount } else { part };
             let refund = RefundRequest {
-                caller: shop,
+                actor: Actor::Partner(shop.partner),
+                tenant: shop.tenant,
+                partner: shop.partner,
                 origin_id: request.purchase.origin_id.to_string(),
                 refund_id: "R-1".into(),
                 of: RefundOf::Amount(amount),

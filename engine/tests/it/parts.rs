@@ -132,3 +132,37 @@ fn r26_the_scrub_finds_a_damaged_block_and_ends_it_all() {
         assert!(engine.record(Seq(1)).await.is_err() && rules.is_err(), "nothing is answered");
     });
 }
+
+/// Who asks for a check does not wait for the scrub, which rests for a day after each pass; one check at a time.
+#[test]
+fn r26_a_check_that_was_asked_for_finds_damage_at_once() {
+    let lab = Lab::new();
+    runtime().block_on(async {
+        let (fault, faults) = mpsc::channel();
+        let config = lab.config(1, move |found: Fault| fault.send(found).expect("the test listens"));
+        let (engine, _) = Engine::start(config).expect("the engine starts");
+        let shop = open_shop(&engine, 500).await;
+        for chunk in input(shop)[..200].chunks(50) {
+            engine.book(chunk.to_vec()).await.expect("the engine answers");
+        }
+        let through = engine.snapshot().await.expect("it is taken");
+        let begun = engine.verify_archive().expect("the engine runs").expect("none is under way");
+        assert!(!begun.is_over && begun.segments == 0, "{begun:?}");
+        let passed = loop {
+            let seen = engine.status().verification.expect("one was asked for");
+            if seen.is_over {
+                break seen;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!((passed.segments, passed.checked, passed.through, passed.unread), (1, 1, through, None));
+        let segment = lab.path().join("archive").join("segment-0000000001.kseg");
+        let mut bytes = fs::read(&segment).expect("readable");
+        bytes[200] ^= 1;
+        fs::write(&segment, bytes).expect("writable");
+        engine.verify_archive().expect("the engine runs").expect("none is under way");
+        let found = faults.recv().expect("the check reports");
+        assert!(found.is_damage() && found.to_string().contains("segment-0000000001.kseg"), "{found}");
+        assert!(engine.verify_archive().expect("it is not stopped").is_none(), "what found damage does not end");
+    });
+}

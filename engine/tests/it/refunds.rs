@@ -1,6 +1,7 @@
 //! Refunds over a real engine: races with the purchase and with each other, and what-if with refunds in its range.
 
 use kembali_core::Seq;
+use kembali_core::operation::Actor;
 use kembali_core::refund::RefundOf;
 use kembali_engine::{
     Bound, Caller, Engine, Operated, RefundRequest, Refunded, WhatIfError, WhatIfRequest, WhatIfUpdate,
@@ -11,7 +12,10 @@ use crate::same::input;
 
 fn refund(caller: Caller, origin_id: &str, refund_id: &str, amount: i64) -> RefundRequest {
     let (origin_id, refund_id) = (origin_id.to_owned(), refund_id.to_owned());
-    RefundRequest { caller, origin_id, refund_id, of: RefundOf::Amount(amount), reason: None, dry_run: false }
+    let Caller { tenant, partner, .. } = caller;
+    let actor = Actor::Partner(partner);
+    let of = RefundOf::Amount(amount);
+    RefundRequest { actor, tenant, partner, origin_id, refund_id, of, reason: None, dry_run: false }
 }
 
 fn done(refunded: &Refunded) -> Option<(Seq, bool)> {

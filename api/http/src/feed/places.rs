@@ -24,6 +24,7 @@ enum Holder {
 #[derive(Debug)]
 pub(crate) struct Places {
     all: Arc<Semaphore>,
+    all_max: usize,
     of_a_person_max: usize,
     of_a_partner_max: usize,
     /// How many each has who has any.
@@ -44,10 +45,16 @@ impl Places {
     pub(crate) fn new(limits: &Limits) -> Arc<Places> {
         Arc::new(Places {
             all: Arc::new(Semaphore::new(limits.subscribers_max)),
+            all_max: limits.subscribers_max,
             of_a_person_max: limits.subscribers_of_a_person_max,
             of_a_partner_max: limits.subscribers_of_a_partner_max,
             held: Mutex::default(),
         })
+    }
+
+    /// How many are taken, by anybody.
+    pub(crate) fn taken(&self) -> usize {
+        self.all_max.saturating_sub(self.all.available_permits())
     }
 
     /// Takes a place for whoever is to see `scope`.

@@ -195,6 +195,7 @@ fn path_parameter(endpoint: Endpoint, name: &str) -> ParameterBuilder {
     let (form, says) = match (endpoint, name) {
         (Endpoint::Purchase | Endpoint::ExplainPurchase, _) => (form_schema(Form::Uuid), "The purchase's id."),
         (Endpoint::Problem, _) => (Ref::from_schema_name(problems::CODE).into(), "The code."),
+        (_, "file") => (form_schema(Form::Text), "The file's name."),
         (Endpoint::DeleteApiKey, "id") => (form_schema(Form::Text), "The key's id, as the list of keys shows it."),
         (Endpoint::Account | Endpoint::PatchAccount, "id") => (form_schema(Form::Uuid), "The account's id."),
         (_, "slug") => (form_schema(Form::Text), "The partner's slug."),

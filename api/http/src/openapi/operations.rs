@@ -33,12 +33,13 @@ use crate::wire::session::{
     SigningKeyRotated,
 };
 use crate::wire::statement::Statement;
+use crate::wire::system::VerificationShown;
 use crate::wire::transfer::NewTransfer;
 use crate::wire::webhook::{
     NewWebhookBody, NewWebhookSecret, WebhookCreated, WebhookPatch, WebhookProgress, WebhookShown,
 };
 use crate::wire::what_if::WhatIfLine;
-use crate::{apply, feed, mail, operations, people, reads, snapshots, webhooks};
+use crate::{apply, feed, mail, operations, people, reads, snapshots, system, webhooks};
 
 /// The groups of operations, in the order in which people read them.
 pub(super) const TAGS: [(&str, &str); 13] = [
@@ -553,6 +554,15 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
         Endpoint::PostSnapshot => Outline::new("takeSnapshot", SERVER, "Archive what is durable and take a snapshot")
             .says("Before a backup, an upgrade, or a restart that must be quick.")
             .gives(schemas.reply(snapshots::post)),
+        Endpoint::System => Outline::new("showSystem", SERVER, "Show how the server is doing")
+            .says("Of all tenants together. Measures are of the last minute.")
+            .gives(schemas.reply(system::show)),
+        Endpoint::VerifyArchive => Outline::new("verifyArchive", SERVER, "Check every byte of the archive")
+            .says(
+                "Begins, and answers at once; `GET /v1/system` says how far it is. The server checks itself slowly all the \
+                 time; this does not wait. Damage stops the server, which names the file and the remedy.",
+            )
+            .gives_as(202, json(StatusCode::ACCEPTED, schemas.of::<VerificationShown>())),
         Endpoint::Problem => {
             Outline::new("explainProblem", SERVER, "Explain a problem code").gives(text("text/plain", "The page."))
         }
@@ -566,14 +576,10 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
                 .description("The document.")
                 .content(JSON, Content::new(Some(ObjectBuilder::new().schema_type(Type::Object)))),
         ),
-        Endpoint::Docs => {
-            Outline::new("showDocs", SERVER, "Show this description to people").gives(text("text/html", "The page."))
-        }
-        Endpoint::DocsScript => Outline::new("showDocsScript", SERVER, "The script of that page")
-            .gives(text("text/javascript", "The file.")),
-        Endpoint::DocsStyle => {
-            Outline::new("showDocsStyle", SERVER, "The style of that page").gives(text("text/css", "The file."))
-        }
+        Endpoint::Docs => web_page(Outline::new("showDocs", SERVER, "Show this description to people")),
+        Endpoint::DocsFile => web_file(Outline::new("showDocsFile", SERVER, "A file of that page")),
+        Endpoint::Dashboard => web_page(Outline::new("showDashboard", SERVER, "Show the dashboard")),
+        Endpoint::DashboardFile => web_file(Outline::new("showDashboardFile", SERVER, "A file of the dashboard")),
     }
 }
 
@@ -612,6 +618,32 @@ fn replayed() -> Header {
     let flag = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]));
     let says = "There when the same was answered before: the stored result, byte for byte.";
     HeaderBuilder::new().schema(Some(flag)).description(Some(says)).build()
+}
+
+/// A page of this server for people.
+fn web_page(outline: Outline) -> Outline {
+    known(outline, text("text/html", "The page."))
+}
+
+/// A file that such a page is made of.
+fn web_file(outline: Outline) -> Outline {
+    let content = || Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
+    let said = ResponseBuilder::new().description("The file.");
+    known(
+        outline,
+        ["text/javascript", "text/css", "image/svg+xml"]
+            .into_iter()
+            .fold(said, |said, media| said.content(media, content())),
+    )
+}
+
+/// What is not sent to whoever has it already.
+fn known(mut outline: Outline, reply: ResponseBuilder) -> Outline {
+    let built = reply.build();
+    let mut same = built.clone();
+    "It is what `If-None-Match` names.".clone_into(&mut same.description);
+    outline.replies.extend([(200, built), (304, same)]);
+    outline
 }
 
 fn text(media: &str, says: &str) -> ResponseBuilder {

@@ -130,6 +130,7 @@ fn takes_body(route: &Route) -> bool {
     let is_bare = matches!(
         route.endpoint,
         Endpoint::PostSnapshot
+            | Endpoint::VerifyArchive
             | Endpoint::Promote
             | Endpoint::Demote
             | Endpoint::Logout
@@ -217,12 +218,10 @@ const GIVEN: [&Code; 6] = [
 /// What is beside role, path, body and parameters.
 fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
     let mut own: Vec<&'static Code> = match endpoint {
-        Endpoint::OpenApi
-        | Endpoint::AsyncApi
-        | Endpoint::Docs
-        | Endpoint::DocsScript
-        | Endpoint::DocsStyle
-        | Endpoint::Health => return Vec::new(),
+        Endpoint::OpenApi | Endpoint::AsyncApi | Endpoint::Docs | Endpoint::Dashboard | Endpoint::Health => {
+            return Vec::new();
+        }
+        Endpoint::DocsFile | Endpoint::DashboardFile => return vec![&codes::ROUTE_UNKNOWN],
         Endpoint::Problem => return vec![&codes::CODE_NOT_FOUND],
         Endpoint::BookPurchases => purchase_codes(),
         Endpoint::FindCustomer => vec![&codes::CUSTOMER_INVALID, &codes::CUSTOMER_NOT_FOUND],
@@ -354,7 +353,7 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         ]),
         Endpoint::Promote => keyed_codes(&[&codes::TIER_PROGRAM_NOT_FOUND, &codes::TIER_NONE, &codes::TIER_HIGHEST]),
         Endpoint::Demote => keyed_codes(&[&codes::TIER_PROGRAM_NOT_FOUND, &codes::TIER_NONE, &codes::TIER_LOWEST]),
-        Endpoint::PostRefund => refund_codes(),
+        Endpoint::PostRefund => [refund_codes(), vec![&codes::PARTNER_NOT_FOUND]].concat(),
         Endpoint::Reverse => operation_codes(&[
             &codes::IDEMPOTENCY_KEY_MISSING,
             &codes::OPERATION_NOT_FOUND,
@@ -417,8 +416,9 @@ fn of_endpoint(endpoint: Endpoint) -> Vec<&'static Code> {
         Endpoint::PatchPartner => vec![&codes::PARTNER_NOT_FOUND],
         Endpoint::DeleteApiKey => vec![&codes::PARTNER_NOT_FOUND, &codes::API_KEY_NOT_FOUND],
         Endpoint::WhatIf => vec![&codes::CATALOGUE_INVALID, &codes::RANGE_EMPTY, &codes::WHAT_IF_RUNNING],
-        // It takes no parameter, and says so.
-        Endpoint::PostSnapshot => vec![&codes::QUERY_INVALID],
+        // They take no parameter, and say so.
+        Endpoint::PostSnapshot | Endpoint::System => vec![&codes::QUERY_INVALID],
+        Endpoint::VerifyArchive => vec![&codes::QUERY_INVALID, &codes::VERIFICATION_RUNNING],
         Endpoint::PutCatalogue => {
             vec![&codes::API_KEY_EXISTS, &codes::API_KEY_TAKEN, &codes::API_KEY_REVOKED, &codes::API_KEY_MALFORMED]
         }

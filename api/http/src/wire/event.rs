@@ -995,13 +995,20 @@ impl<'a> View<'a> {
     }
 }
 
-/// Returns the partner whose purchase a record books or refuses.
+/// Returns the partner whose purchase a record books, refuses or refunds, or that asked for what it does.
 pub(crate) fn partner_of(body: &Body) -> Option<PartnerId> {
+    // A refund is its partner's, whoever asked for it.
+    let refunded = body.events.iter().find_map(|event| match event {
+        Event::PurchaseRefunded(refunded) => Some(refunded.partner),
+        _ => None,
+    });
+    if refunded.is_some() {
+        return refunded;
+    }
     // The first that says who asked; what is refused behind it is another's.
     let asked = body.events.iter().find_map(|event| match event {
         Event::PurchaseBooked(booked) => Some(Some(booked.partner)),
         Event::PurchaseRefused(refused) => Some(Some(refused.partner)),
-        Event::PurchaseRefunded(refunded) => Some(Some(refunded.partner)),
         Event::OperationDone(done) => Some(partner_who_asked(done.actor)),
         Event::OperationRefused(refused) => Some(partner_who_asked(refused.actor)),
         Event::TransferSent(sent) => Some(partner_who_asked(sent.actor)),

@@ -48,6 +48,7 @@ pub(crate) mod rules;
 pub(crate) mod session;
 pub(crate) mod snapshot;
 pub(crate) mod statement;
+pub(crate) mod system;
 pub(crate) mod transfer;
 pub(crate) mod webhook;
 pub(crate) mod what_if;

@@ -3,14 +3,16 @@
 
 use std::borrow::Cow;
 
+use kembali_core::PartnerId;
 use kembali_core::catalogue::{Catalogue, RewardKind};
 use kembali_core::event::{Body, Event, Placed, TierPlaced};
+use kembali_core::operation::Actor;
 use kembali_core::purchase::{Line, TEXT_BYTES_MAX};
 use kembali_core::refund::{
     ClawBack, NegativeBalance, Part, PurchaseRefunded, REFUND_ID_CHARS_MAX, RefundOf, RefundPolicy, RefundStanding,
     RefundedQuota, RefundedRewards, RefundedTier,
 };
-use kembali_engine::{Caller, RefundRequest};
+use kembali_engine::RefundRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -73,10 +75,14 @@ pub(super) fn refunds_file(policy: RefundPolicy) -> RefundsFile {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRefund {
+    /// The slug of the partner that booked the purchase: of a partner its own, if it says one; an operator must.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    partner: Option<String>,
     /// The partner's own id of the purchase.
     #[schema(min_length = 1, max_length = 128)]
     origin_id: String,
-    /// The partner's own id of the refund, within the purchase and for ever: the same id again is a repeat.
+    /// The id of the refund, within the purchase and for ever: the same id again is a repeat.
     #[schema(min_length = 1, max_length = 128)]
     refund_id: String,
     /// How much, in minor units of the tenant's currency. Of a purchase with lines all that remains.
@@ -106,6 +112,7 @@ struct NewRefundLine {
 
 impl OperationBody for NewRefund {
     const FIELDS: &'static [Field] = &[
+        optional("partner", Form::Text),
         required("origin_id", Form::Text),
         required("refund_id", Form::Text),
         optional("amount", Form::Whole),
@@ -115,9 +122,10 @@ impl OperationBody for NewRefund {
 }
 
 impl NewRefund {
-    /// Makes the request.
-    pub(crate) fn request(self, caller: Caller, dry_run: bool) -> Result<RefundRequest, Problem> {
-        let NewRefund { origin_id, refund_id, amount, lines, reason } = self;
+    /// Makes the request of whoever asks, under a tenant's rules.
+    pub(crate) fn request(self, actor: Actor, rules: &Catalogue, dry_run: bool) -> Result<RefundRequest, Problem> {
+        let partner = self.partner_of(actor, rules)?;
+        let NewRefund { origin_id, refund_id, amount, lines, reason, .. } = self;
         check_origin_id(&origin_id).map_err(|problem| *problem)?;
         if !has_chars(&refund_id, 1..=REFUND_ID_CHARS_MAX) {
             return Err(Problem::new(&codes::REFUND_ID_INVALID).pointer("/refund_id"));
@@ -131,7 +139,29 @@ impl NewRefund {
             }
         };
         let reason = reason.map(|text| checked(text, REASON_CHARS_MAX, "/reason")).transpose()?;
-        Ok(RefundRequest { caller, origin_id, refund_id, of, reason, dry_run })
+        Ok(RefundRequest { actor, tenant: rules.tenant, partner, origin_id, refund_id, of, reason, dry_run })
+    }
+
+    /// Finds the partner whose purchase it is. Others do not exist for a partner.
+    fn partner_of(&self, actor: Actor, rules: &Catalogue) -> Result<PartnerId, Problem> {
+        let named = match &self.partner {
+            None => None,
+            Some(slug) => {
+                let named = rules.partner_by_slug(slug).map(|partner| partner.id);
+                Some(named.ok_or_else(|| Problem::new(&codes::PARTNER_NOT_FOUND).pointer("/partner"))?)
+            }
+        };
+        match (actor, named) {
+            (Actor::Partner(own), None) => Ok(own),
+            (Actor::Partner(own), Some(named)) if named != own => {
+                Err(Problem::new(&codes::PARTNER_NOT_FOUND).pointer("/partner"))
+            }
+            (_, Some(named)) => Ok(named),
+            (_, None) => {
+                let detail = "an operator says whose purchase it is: `partner` must have the partner's slug";
+                Err(Problem::new(&codes::FIELD_MISSING).pointer("/partner").detail(detail))
+            }
+        }
     }
 }
 

@@ -1,0 +1,260 @@
+// Campaigns: what campaigns, cashback rules, rewards and offers ask for and give, how often they did, what it cost, and who completed one.
+
+import { fill, h } from "./dom.js";
+import { big, dateTime, percent, whole, words } from "./format.js";
+import { addressOf, link } from "./page.js";
+import { happened } from "./tiers.js";
+import { badge, figure, figures, meter, panel, table } from "./ui.js";
+
+/** How often what the stream does not tell is read. */
+const READ_SECONDS = 10;
+
+export const campaigns = { name: "campaigns", title: "Campaigns", open };
+
+async function open(page) {
+  const top = sumsOf(page);
+  const rules = h("div");
+  const [trouble, offers, costs] = [h("div"), h("div"), h("div")];
+  const other = h("a", { href: addressOf("what-if") }, "Try other rules");
+  page.show({ intro: "What is asked for, what is given, and what it costs.", actions: other },
+    top, rules,
+    panel("Offers", { note: "What points may be spent on." }, offers),
+    panel("Costs", { note: "All that was granted so far. What partners pay is what their promos cost, told once more." }, trouble, costs),
+    panel("What happened", {}, happened(page, {
+      topics: ["campaign.completed", "reward.granted"],
+      said: ({ type, data }) => (type === "reward.granted"
+        ? `Reward ${data.reward} of ${data.campaign}: ${gainOf(page, data)}`
+        : `${data.campaign} completed, for the customer's ${ordinal(data.completions)} time`),
+      empty: "No campaign was completed lately. Once a purchase completes one, it appears here.",
+    })));
+
+  const sums = new Followers(page);
+  const show = () => page.load(rules, () => page.get("/v1/catalogue"), ({ catalogue }) => {
+    sums.clear();
+    return rulesView(page, catalogue, sums);
+  });
+  page.on(["catalogue.applied"], show);
+  page.every(READ_SECONDS, trouble, async () => {
+    const [{ data: sold }, { data: spent }] = await Promise.all([page.get("/v1/offers"), page.get("/v1/reports/costs")]);
+    fill(offers, offerTable(page, sold));
+    fill(costs, costTable(page, spent));
+  });
+  await show();
+}
+
+/** Nodes that show one of the tenant's sums each, and another whenever it changes. */
+class Followers {
+  #draws = [];
+
+  constructor(page) {
+    this.live = page.live;
+    page.onGauge((gauge) => this.#draws.forEach((draw) => draw(gauge)));
+  }
+
+  /** Forgets the nodes that are not shown any more. */
+  clear() {
+    this.#draws = [];
+  }
+
+  /** Calls `draw(node, sum)` with what `find(gauge)` gives, now and later, and returns the node. */
+  add(node, find, draw) {
+    const own = (gauge) => {
+      const sum = find(gauge);
+      if (sum !== undefined) draw(node, sum);
+    };
+    this.#draws.push(own);
+    if (this.live.gauge !== undefined) own(this.live.gauge);
+    return node;
+  }
+}
+
+function sumsOf(page) {
+  const completed = figure("Campaigns completed");
+  const who = figure("Customers with a reward");
+  const points = figure("Points of rewards");
+  const money = figure("Money of rewards");
+  page.onGauge((gauge) => {
+    completed.set(whole(gauge.campaigns.reduce((all, own) => all + big(own.completions), 0n)));
+    who.set(whole(gauge.rewards.customers), `of ${whole(gauge.customers)} (${percent(gauge.rewards.customers, gauge.customers)})`);
+    points.set(whole(gauge.rewards.points), "of every kind");
+    money.set(page.money(gauge.rewards.wallet_credit), "into wallets");
+  });
+  return figures(completed, who, points, money);
+}
+
+function rulesView(page, catalogue, sums) {
+  const { campaigns: rows = [], fulfillments = [], rewards = [], cashback_rules: cashback = [] } = catalogue;
+  const asked = new Map(fulfillments.map((own) => [own.name, own]));
+  const given = new Map(rewards.map((own) => [own.name, own]));
+  const zone = `Times are in ${catalogue.tenant.timezone}.`;
+  const completes = `Once all that it asks for is met, in one purchase or over several, its rewards are paid and it starts again. ${zone}`;
+  const pays = `Each pays its share of what is bought of its products. They stack. ${zone}`;
+  return [
+    panel("Campaigns", { note: completes }, campaignTable(page, { rows, asked, given, sums })),
+    panel("Cashback rules", { note: pays }, cashbackTable(page, cashback, sums)),
+    panel("Rewards", {}, rewardTable(page, rewards, rows, sums)),
+  ];
+}
+
+function campaignTable(page, { rows, asked, given, sums }) {
+  const lines = (list) => h("ul", { class: "plain-list" }, list.map((text) => h("li", {}, text)));
+  const completed = ({ name, budget }) => {
+    const find = (gauge) => gauge.campaigns.find((own) => own.name === name);
+    if (budget === undefined) return sums.add(h("span"), find, (node, sum) => fill(node, `${whole(sum.completions)}, without a budget`));
+    const [bar, end] = [meter(`Budget of ${name}`), h("span")];
+    return sums.add(h("div", {}, bar, end), find, (node, sum) => {
+      bar.set({ used: sum.completions, total: sum.budget ?? budget });
+      fill(end, big(sum.budget ?? budget) <= big(sum.completions) && badge("used up", "warn"));
+    });
+  };
+  return table({
+    caption: "All campaigns",
+    columns: [
+      { title: "Campaign", value: (own) => own.name },
+      { title: "Asks for", value: (own) => lines(own.fulfillments.map((name) => askedOf(page, asked.get(name)))) },
+      { title: "Gives", value: (own) => lines(own.rewards.map((name) => gainOf(page, given.get(name)))) },
+      { title: "Completed", value: completed },
+      { title: "Per customer", value: (own) => (own.completions_max === undefined ? "without a limit" : times(own.completions_max)) },
+      { title: "Runs", value: (own) => runs(page, own) },
+    ],
+    rows,
+    empty: "No campaign yet. The rules name them: kembali apply rules.toml.",
+  });
+}
+
+function cashbackTable(page, rows, sums) {
+  const sum = (own, draw) => sums.add(h("span"), (gauge) => gauge.cashback_rules.find(({ name }) => name === own.name), draw);
+  return table({
+    caption: "All cashback rules",
+    columns: [
+      { title: "Rule", value: (own) => h("div", {}, own.name, own.description && h("div", { class: "quiet" }, own.description)) },
+      { title: "Pays", value: (own) => `${shareOf(own.rate)} in ${own.pays} points${lifeOf(own)}` },
+      { title: "For", value: (own) => `${own.products?.join(", ") ?? "every product"}${own.partner ? `, bought at ${own.partner}` : ""}` },
+      { title: "Runs", value: (own) => runs(page, own) },
+      { title: "Paid", numeric: true, value: (own) => sum(own, (node, { grants }) => fill(node, times(grants))) },
+      { title: "Points", numeric: true, value: (own) => sum(own, (node, { sum: points }) => fill(node, whole(points))) },
+    ],
+    rows,
+    empty: "No cashback rule yet. The rules name them: kembali apply rules.toml.",
+  });
+}
+
+function rewardTable(page, rows, paying, sums) {
+  const sum = (own, draw) => sums.add(h("span"), (gauge) => gauge.rewards.by_reward.find(({ name }) => name === own.name), draw);
+  const payers = (own) => paying.filter(({ rewards }) => rewards.includes(own.name)).map(({ name }) => name).join(", ");
+  return table({
+    caption: "All rewards",
+    columns: [
+      { title: "Reward", value: (own) => own.name },
+      { title: "Gives", value: (own) => gainOf(page, own) },
+      { title: "Paid by", value: (own) => payers(own) || "no campaign" },
+      { title: "Granted", numeric: true, value: (own) => sum(own, (node, { grants }) => fill(node, times(grants))) },
+      { title: "In all", numeric: true, value: (own) => sum(own, (node, { sum: all, kind }) => fill(node, amountOf(page, all, kind))) },
+    ],
+    rows,
+    empty: "No reward yet. The rules name them, and campaigns pay them.",
+  });
+}
+
+function offerTable(page, rows) {
+  const gives = ({ wallet_credit: credit }) => (credit === null ? "a thing, handed out apart" : `${page.money(credit)} into the wallet`);
+  const redeemed = (own) => {
+    if (own.stock === null) return `${whole(own.redeemed)}, without a limit`;
+    const bar = meter(`Stock of ${own.name}`);
+    bar.set({ used: own.redeemed, total: own.stock });
+    return bar;
+  };
+  return table({
+    caption: "All offers",
+    columns: [
+      { title: "Offer", value: (own) => own.name },
+      { title: "Costs", value: (own) => `${whole(own.points)} ${own.kind} points` },
+      { title: "Gives", value: gives },
+      { title: "Redeemed", value: redeemed },
+      { title: "Runs", value: (own) => runs(page, own, dateTime) },
+    ],
+    rows,
+    empty: "No offer yet: points can be earned and not spent. The rules name offers: kembali apply rules.toml.",
+  });
+}
+
+function costTable(page, rows) {
+  const nameOf = ({ of, name, id }) => {
+    if (of === "promo" && name !== null) return link("promos", name, name);
+    return name ?? (id === null ? undefined : `number ${whole(id)}, which the rules do not have any more`);
+  };
+  const cost = ({ cost: sum, unit }) => {
+    if (sum === null) return "told by its rewards";
+    // Of a rule that is gone nobody knows the unit.
+    return unit === null ? whole(sum) : amountOf(page, sum, unit.startsWith("points/") ? unit.slice("points/".length) : undefined);
+  };
+  return table({
+    caption: "Costs by rule",
+    columns: [
+      { title: "Of", tight: true, value: ({ of }) => (of === "total" ? h("strong", {}, "Total") : words(of)) },
+      { title: "Name", value: nameOf },
+      { title: "Granted", numeric: true, value: ({ grants }) => (grants === null ? undefined : times(grants)) },
+      { title: "Cost", numeric: true, value: (own) => (own.of === "total" ? h("strong", {}, cost(own)) : cost(own)) },
+    ],
+    rows,
+    empty: "Nothing was granted so far.",
+  });
+}
+
+/** What a fulfillment asks for, in words. */
+function askedOf(page, { buy, tag }) {
+  if (tag !== undefined) return `Purchases or activities tagged ${tag.tag}: ${whole(tag.count)}`;
+  const what = `Buy ${buy.product ?? "anything"}`;
+  if (buy.amount_min === 0) return what;
+  return `${what} for ${page.money(buy.amount_min)} or more, ${buy.cumulative ? "all purchases together" : "in one purchase"}`;
+}
+
+/** What a reward gives, as the rules say it or as one was granted. */
+function gainOf(page, own) {
+  const { points, wallet_credit: credit, kind } = own;
+  return credit === undefined ? `${amountOf(page, points, kind)}${lifeOf(own)}` : `${page.money(credit)} into the wallet`;
+}
+
+function amountOf(page, amount, kind) {
+  return kind === undefined ? page.money(amount) : `${whole(amount)} ${kind} points`;
+}
+
+function lifeOf({ life_days: life, pending_days: pending }) {
+  return [
+    pending !== undefined && `, spendable after ${whole(pending)} days`,
+    life !== undefined && `, gone after ${whole(life)} days`,
+  ].filter(Boolean).join("");
+}
+
+/** A fraction below 1 as the API writes it, in percent: "0.025" is "2.5%". Its digits are moved, so nothing is rounded. */
+function shareOf(rate) {
+  const digits = `${(rate.split(".")[1] ?? "").padEnd(2, "0")}`;
+  const rest = digits.slice(2).replace(/0+$/, "");
+  return `${Number(digits.slice(0, 2))}${rest && `.${rest}`}%`;
+}
+
+function times(count) {
+  return Number(count) === 1 ? "once" : `${whole(count)} times`;
+}
+
+function ordinal(count) {
+  const suffix = { one: "st", two: "nd", few: "rd", other: "th" }[new Intl.PluralRules("en", { type: "ordinal" }).select(count)];
+  return `${whole(count)}${suffix}`;
+}
+
+/** Whether something runs, and when, by `show(time)`. */
+function runs(page, { active = true, starts_at: from, ends_at: to }, show = (time) => time) {
+  if (!active) return badge("off");
+  if (!from && !to) return badge("runs", "good");
+  const period = [from && `from ${show(from)}`, to && `until ${show(to)}`].filter(Boolean).join(" ");
+  // Where purchases bring their own time, the clock on the wall decides nothing.
+  if (page.tenant.clock === "occurred") return period;
+  const state = to && isPast(page, to) ? badge("ended") : from && !isPast(page, from) ? badge("not yet") : badge("runs", "good");
+  return h("span", {}, state, ` ${period}`);
+}
+
+/** A time of the rules without an offset is local to the tenant. Such texts compare as the times do. */
+function isPast(page, time) {
+  if (time.includes("T")) return Date.parse(time) < Date.now();
+  return time < new Date().toLocaleString("sv-SE", { timeZone: page.tenant.timezone });
+}

@@ -1,0 +1,98 @@
+// Numbers, amounts and times as people read them. Whole numbers may be larger than a float keeps exactly: they stay texts or BigInt.
+
+const WHOLE = new Intl.NumberFormat("en-US");
+const SHORT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
+const DATE_TIME = new Intl.DateTimeFormat("en-GB", {
+  year: "numeric", month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
+});
+const DATE = new Intl.DateTimeFormat("en-GB", { year: "numeric", month: "short", day: "2-digit" });
+
+export const NOTHING = "–";
+
+/** A whole number, which the API writes as a number or as a text of digits. */
+export function big(value) {
+  return typeof value === "bigint" ? value : BigInt(value ?? 0);
+}
+
+/** 1234567 is "1,234,567". */
+export function whole(value) {
+  return value === undefined || value === null ? NOTHING : WHOLE.format(big(value));
+}
+
+/** 1234567 is "1.2M": for axes and tight places alone. */
+export function short(value) {
+  return SHORT.format(Number(value));
+}
+
+/** A number that is measured, with so many decimals. */
+export function decimal(value, digits = 1) {
+  return new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+}
+
+/** Minor units of a currency `{ code, exponent }`: 48000 rupiah are "Rp 48.000", 12345 cents "USD 123.45". */
+export function money(minor, currency) {
+  if (minor === undefined || minor === null) return NOTHING;
+  const units = big(minor);
+  const isRupiah = currency.code === "IDR";
+  const digits = String(units < 0n ? -units : units).padStart(currency.exponent + 1, "0");
+  const split = digits.length - currency.exponent;
+  let text = WHOLE.format(BigInt(digits.slice(0, split)));
+  let decimals = digits.slice(split);
+  if (decimals !== "") decimals = (isRupiah ? "," : ".") + decimals;
+  if (isRupiah) text = text.replaceAll(",", ".");
+  return `${isRupiah ? "Rp" : currency.code}\u00a0${units < 0n ? "−" : ""}${text}${decimals}`;
+}
+
+/** An amount as the API takes it, from what somebody typed: digits, with or without separators of thousands. Undefined for anything else. */
+export function wholeTyped(text) {
+  const plain = text.trim().replaceAll(/[\s.,_]/g, "");
+  return /^-?\d{1,18}$/.test(plain) ? plain : undefined;
+}
+
+/** "30 Nov 2026, 14:05:09", in the reader's time zone. */
+export function dateTime(instant) {
+  return instant ? DATE_TIME.format(new Date(instant)) : NOTHING;
+}
+
+/** "30 Nov 2026". */
+export function date(instant) {
+  return instant ? DATE.format(new Date(instant)) : NOTHING;
+}
+
+/** Microseconds as people read them: "850 µs", "1.2 ms", "3.4 s". */
+export function micros(value) {
+  if (value === undefined || value === null) return NOTHING;
+  if (value < 1_000) return `${value} µs`;
+  if (value < 1_000_000) return `${decimal(value / 1_000)} ms`;
+  return `${decimal(value / 1_000_000)} s`;
+}
+
+/** Bytes as people read them. */
+export function bytes(value) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let [size, unit] = [Number(value), 0];
+  while (size >= 1024 && unit < units.length - 1) [size, unit] = [size / 1024, unit + 1];
+  return `${decimal(size, unit === 0 ? 0 : 1)} ${units[unit]}`;
+}
+
+/** Seconds as people read them: "45 s", "3 min", "2 h 5 min", "4 d". */
+export function duration(seconds) {
+  if (!Number.isFinite(seconds)) return NOTHING;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return `${Math.floor(minutes / (24 * 60))} d`;
+}
+
+/** `part` of `all`, in percent with one decimal; nothing where there is nothing to be a part of. */
+export function percent(part, all) {
+  const [own, total] = [big(part), big(all)];
+  return total === 0n ? NOTHING : `${decimal(Number((own * 1000n) / total) / 10)}%`;
+}
+
+/** `snake_case` and `dotted.names` as words: "promo_exhausted" is "Promo exhausted". */
+export function words(code) {
+  const text = String(code ?? "").replaceAll(/[_.]/g, " ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

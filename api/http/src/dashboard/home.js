@@ -1,0 +1,179 @@
+// Home: what happens right now. Figures come from the tenant's sums, which the stream sends; what happened, from its events.
+
+import { lineChart } from "./chart.js";
+import { fill, h } from "./dom.js";
+import { big, dateTime, decimal, duration, micros, percent, whole, words } from "./format.js";
+import { addressOf, link } from "./page.js";
+import { badge, columns, emptiness, figure, figures, panel, table } from "./ui.js";
+
+/** How long rates are looked at. */
+const WINDOW_SECONDS = 300;
+const EVENTS_SHOWN = 15;
+/** What happened that is worth a line: what moves money or a standing, and what was refused. */
+const TOPICS = ["purchase.*", "tier.changed", "milestone.reached", "reward.granted", "operation.*", "invoice.*", "review.*", "catalogue.applied"];
+
+export const home = { name: "home", title: "Home", open };
+
+async function open(page) {
+  const rate = figure("Purchases a second");
+  const seen = figure("Purchases since this page was opened", "0");
+  const took = figure("Decision, median");
+  const tail = figure("Decision, 99th percentile");
+  const today = figure("Cashback today");
+  const points = figure("Points today");
+  const cashback = figure("Cashback in all");
+  const owed = figure("Owed to customers");
+  const bought = figure("Purchases in all");
+  const chart = lineChart({
+    label: "Purchases a second over the last five minutes",
+    series: [{ label: "purchases/s", format: (value) => decimal(value) }],
+    signal: page.signal,
+  });
+  const alerts = h("div");
+  const declined = h("div");
+  const trouble = h("div");
+  const happened = h("ol", { class: "events" });
+  page.show({ intro: "What happens right now." },
+    trouble,
+    figures(rate, took, tail, today, points, owed),
+    columns(panel("Purchases a second", {}, chart.node), panel("Alerts", {}, alerts)),
+    figures(bought, cashback, seen),
+    columns(panel("Declined, by reason", { note: "Purchases that got no cashback by a promo, and purchases that were refused." }, declined),
+      panel("What happened", {}, happened)));
+
+  watchRate(page, { rate, bought, cashback, declined, chart });
+  watchEvents(page, { seen, happened });
+  page.every(2, trouble, async () => {
+    const system = await page.get("/v1/system");
+    const { decisions } = system;
+    took.set(micros(decisions.p50_us), `${whole(decisions.count)} in the last ${duration(decisions.seconds)}`);
+    tail.set(micros(decisions.p99_us), `slowest ${micros(decisions.max_us)}`);
+    fill(alerts, alertsOf(page, system));
+  });
+  page.every(15, trouble, async () => {
+    const midnight = midnightIn(page.tenant.timezone);
+    const liability = await page.get("/v1/reports/liability", { from: midnight });
+    showLiability(page, liability, { today, points, owed });
+  });
+}
+
+/** The rate, from the sums: how much more is booked than a moment ago. */
+function watchRate(page, { rate, bought, cashback, declined, chart }) {
+  let samples = [];
+  let sums;
+  page.onGauge((gauge) => {
+    sums = gauge;
+    bought.set(whole(gauge.accepted), page.money(gauge.amount));
+    cashback.set(page.money(gauge.point_total), `promos ${page.money(gauge.point_transaction)}, milestones ${page.money(gauge.point_loyalty)}`);
+    fill(declined, declinesOf(gauge));
+  });
+  const sample = () => {
+    if (sums === undefined) return;
+    const now = Date.now() / 1_000;
+    samples.push({ at: now, accepted: Number(sums.accepted) });
+    samples = samples.filter(({ at }) => now - WINDOW_SECONDS <= at);
+    const times = samples.slice(1).map(({ at }) => at);
+    const rates = samples.slice(1).map(({ at, accepted }, index) => Math.max(0, (accepted - samples[index].accepted) / (at - samples[index].at)));
+    const last = rates.at(-1) ?? 0;
+    rate.set(decimal(last), `highest ${decimal(Math.max(0, ...rates))} in ${duration(now - samples[0].at)}`);
+    chart.set(times, [rates], `${decimal(last)} now, at most ${decimal(Math.max(0, ...rates))}`);
+  };
+  const timer = setInterval(sample, 1_000);
+  page.signal.addEventListener("abort", () => clearInterval(timer));
+}
+
+function declinesOf(gauge) {
+  const rows = [
+    ...gauge.promos.filter((promo) => promo.declined_exhausted > 0).map((promo) => ({
+      reason: ["Quota of promo ", link("promos", promo.code, promo.code), " used up"], count: promo.declined_exhausted,
+    })),
+    ...Object.entries(gauge.rejected).map(([code, count]) => ({ reason: [`${words(code)} (refused)`], count })),
+  ];
+  return table({
+    caption: "Declines by reason",
+    columns: [
+      { title: "Reason", value: (row) => row.reason },
+      { title: "Purchases", numeric: true, value: (row) => whole(row.count) },
+    ],
+    rows,
+    empty: "Nothing was declined or refused.",
+  });
+}
+
+function watchEvents(page, { seen, happened }) {
+  let count = 0;
+  const lines = [];
+  let due;
+  const draw = () => {
+    due = undefined;
+    seen.set(whole(count));
+    if (lines.length > 0) fill(happened, lines.map((event) => lineOf(page, event)));
+  };
+  fill(happened, h("li", {}, emptiness("Nothing since this page was opened. Send a purchase and it appears here.")));
+  page.on(TOPICS, (event) => {
+    if (event.type === "purchase.accepted") count += 1;
+    lines.unshift(event);
+    lines.length = Math.min(lines.length, EVENTS_SHOWN);
+    // However much comes, it is drawn a few times a second.
+    due ??= setTimeout(draw, 200);
+  });
+  page.signal.addEventListener("abort", () => clearTimeout(due));
+}
+
+function lineOf(page, event) {
+  const { data } = event;
+  const who = data.customer ? link("customers", data.customer, "customer") : undefined;
+  return h("li", {},
+    h("span", { class: "seq" }, whole(Number(event.sequence))),
+    h("span", {}, saidOf(page, event), who && [" · ", who]),
+    h("time", { class: "quiet", datetime: event.time, title: dateTime(event.time) }, dateTime(event.time).split(", ").at(-1)));
+}
+
+function saidOf(page, { type, data }) {
+  const name = words(type);
+  const result = data.result ?? data;
+  if (type === "purchase.accepted" && result.point_total !== undefined) {
+    return `${name}: ${page.money(result.amount)}, cashback ${page.money(result.point_total)}`;
+  }
+  if (type === "purchase.rejected") return `${name}: ${words(data.code ?? data.problem?.code)}`;
+  return name;
+}
+
+/** What an operator should look at now. */
+function alertsOf(page, system) {
+  const alerts = [];
+  if (system.status === "read_only") alerts.push(["bad", "The disk is nearly full: nothing is booked until there is room. ", addressOf("system"), "System"]);
+  if (system.clock !== "ok") alerts.push(["bad", "The clock of the server jumped: it is not ready until that is looked at. ", addressOf("system"), "System"]);
+  for (const promo of page.live.gauge?.promos ?? []) {
+    if (promo.remaining === 0) alerts.push(["warn", `Promo ${promo.code} is used up. `, addressOf("promos", promo.code), "Promo"]);
+    else if (Number(promo.remaining) * 10 < Number(promo.quota)) {
+      alerts.push(["warn", `Promo ${promo.code} has ${percent(promo.remaining, promo.quota)} of its quota left. `, addressOf("promos", promo.code), "Promo"]);
+    }
+  }
+  if (system.waiting?.reviews > 0) alerts.push(["warn", `${whole(system.waiting.reviews)} operations wait to be looked at. `, addressOf("risk"), "Risk queue"]);
+  if (system.waiting?.deliveries_given_up > 0) {
+    alerts.push(["warn", `${whole(system.waiting.deliveries_given_up)} deliveries were given up. `, addressOf("integrations"), "Integrations"]);
+  }
+  if (alerts.length === 0) return badge("Nothing needs you", "good");
+  return h("ul", { class: "plain-list" }, alerts.map(([kind, text, address, name]) => h("li", {}, badge(text, kind), h("a", { href: address }, name))));
+}
+
+/** What was earned, spent and expired since midnight, and what is owed now. */
+function showLiability(page, { data }, { today, points, owed }) {
+  const isPoints = ({ unit }) => unit.startsWith("points/");
+  const sum = (lines, name) => lines.reduce((all, line) => all + big(line[name]), 0n);
+  const [kinds, money] = [data.filter(isPoints), data.filter((line) => !isPoints(line))];
+  today.set(page.money(sum(money, "earned")), `since midnight in ${page.tenant.timezone}`);
+  owed.set(page.money(sum(money, "closing")), `and ${whole(sum(kinds, "closing"))} points`);
+  points.set(whole(sum(kinds, "earned")), `earned; ${whole(sum(kinds, "spent"))} spent, ${whole(sum(kinds, "expired"))} expired`);
+}
+
+/** The last midnight in a time zone, as an instant. */
+function midnightIn(zone) {
+  const now = new Date();
+  const parts = Object.fromEntries(new Intl.DateTimeFormat("en-GB", {
+    timeZone: zone, hour: "numeric", minute: "numeric", second: "numeric", hour12: false,
+  }).formatToParts(now).map(({ type, value }) => [type, Number(value)]));
+  const since = ((parts.hour % 24) * 3_600 + parts.minute * 60 + parts.second) * 1_000 + now.getMilliseconds();
+  return new Date(now.getTime() - since).toISOString();
+}

@@ -1,0 +1,627 @@
+// Wallets & payments: invoices, money that is set aside, transfers that are under way or came back, payments that fit nothing, and all
+// payments. The API lists no invoices, holds or transfers of a tenant: they are read off the events of the newest part of the ledger.
+
+import { fill, h } from "./dom.js";
+import { NOTHING, big, dateTime, whole, wholeTyped, words } from "./format.js";
+import { addressOf, link } from "./page.js";
+import { Problem } from "./session.js";
+import { badge, button, changeDialog, emptiness, field, figure, figures, lineForm, panel, settle, table, toast } from "./ui.js";
+
+/** How many of the newest records are looked at for invoices, holds and transfers at first. */
+const RECORDS_SEEN = 40_000;
+/** What tells of them. */
+const TOPICS = ["invoice.*", "hold.*", "transfer.*", "operation.reversed"];
+/** What moves a payment on. */
+const PAYMENT_TOPICS = ["invoice.*", "hold.*", "transfer.*", "operation.*", "review.*"];
+const LINES = 20;
+/** Pages that a list looks through before it asks whether to go on: a page may have nothing of what is wanted. */
+const PAGES_MAX = 20;
+/** However much happens, lists are read again no sooner than this after they were read. */
+const AGAIN_MS = 700;
+/** Invoices run out without an event. */
+const LOOK_MS = 20_000;
+
+const INVOICE_KINDS = { open: "plain", paid: "good", cancelled: "plain", expired: "warn", reversed: "bad" };
+const PAYMENT_KINDS = {
+  settled: "good", funds_held: "plain", in_review: "warn", rejected: "bad", failed: "bad", voided: "plain", expired: "warn",
+  reversed: "warn",
+};
+/** Why a payment fits nothing that is there, by problem code. */
+const UNMATCHED = {
+  invoice_not_found: "No such invoice",
+  invoice_amount_differs: "The invoice is for another amount",
+  invoice_currency_differs: "The invoice is in another currency",
+  invoice_paid: "The invoice is paid already",
+  invoice_cancelled: "The invoice was cancelled",
+  invoice_reversed: "The payment of the invoice was taken back",
+  invoice_expired: "The invoice was over",
+  wallet_not_found: "No such wallet",
+  transfer_target_not_found: "No such customer to send money to",
+};
+
+export const payments = { name: "payments", title: "Wallets & payments", open };
+
+async function open(page) {
+  if (page.path === "") await showAll(page);
+  else await showInvoice(page, page.path);
+}
+
+async function showAll(page) {
+  const seen = new Seen(page);
+  const top = h("div");
+  const invoices = invoicesList(page, seen);
+  const holds = holdsList(page, seen);
+  const transfers = transfersList(page, seen);
+  const unmatched = unmatchedList(page);
+  const all = paymentsList(page);
+  page.show({ intro: "Invoices, money that is set aside, transfers, and every payment." },
+    top,
+    panel("Invoices", { note: "A customer pays to the number, in full and once." }, invoices.form, invoices.list),
+    panel("Open holds", { note: "Money that is set aside for a partner: still in the wallet, and not to be spent." }, holds),
+    panel("Transfers that are under way or came back", {}, transfers),
+    panel("Unmatched payments", {
+      note: "They named an invoice, a wallet or a customer that is not there, or an invoice that could not take them. No money moved.",
+    }, unmatched),
+    panel("All payments", { note: "One line for each step that moved a payment on, the newest first." }, all.form, all.list));
+
+  const draw = async () => {
+    await seen.look();
+    fill(top, figuresOf(page, seen), reachOf(seen, readFrom));
+    for (const list of [invoices.list, holds, transfers]) list.refresh();
+  };
+  const readFrom = (records) => settle(top, async () => {
+    await seen.read(records);
+    await draw();
+  });
+  const drawSoon = coalesced(page, () => settle(top, draw, { keep: true }));
+  page.on(TOPICS, (event) => {
+    seen.take(event);
+    drawSoon();
+  });
+  page.on(PAYMENT_TOPICS, coalesced(page, () => all.list.refresh()));
+  const unmatchedSoon = coalesced(page, () => unmatched.refresh());
+  page.on(["operation.rejected"], ({ data }) => data.code in UNMATCHED && unmatchedSoon());
+  const timer = setInterval(drawSoon, LOOK_MS);
+  page.signal.addEventListener("abort", () => clearInterval(timer));
+  // What the stream left out was not told: it is read.
+  for (const name of ["skipped", "reset"]) page.live.addEventListener(name, () => readFrom(RECORDS_SEEN), { signal: page.signal });
+  await readFrom(RECORDS_SEEN);
+}
+
+/** What the events of the newest part of the ledger say of invoices, open holds and transfers. */
+class Seen {
+  #page;
+  #told = [];
+  #isReading = false;
+  #begun;
+
+  constructor(page) {
+    this.#page = page;
+    /** Kept once it was read for the first time. */
+    this.ready = new Promise((resolve) => {
+      this.#begun = resolve;
+    });
+    this.#forget();
+  }
+
+  #forget() {
+    /** The position behind which it begins, and up to which it was read. */
+    [this.from, this.to] = [0, 0];
+    this.invoices = new Map();
+    this.holds = new Map();
+    /** Those that have arrived are over, and not kept. */
+    this.transfers = new Map();
+    /** The instant that the tenant's rules see. */
+    this.now = undefined;
+  }
+
+  /** Reads the newest records, so many of them; what was known before is forgotten. */
+  async read(records) {
+    this.#isReading = true;
+    try {
+      const { as_of: head } = await this.#page.get("/v1/payments", { limit: 1 });
+      this.#forget();
+      this.from = Math.max(0, head - records);
+      let query = { after: this.from };
+      while (query !== undefined) {
+        const answer = await this.#page.get("/v1/events", { ...query, topics: TOPICS.join(), limit: 200 });
+        answer.data.forEach((event) => this.#note(event));
+        this.to = answer.as_of;
+        query = answer.next_cursor === null ? undefined : { cursor: answer.next_cursor };
+      }
+    } finally {
+      this.#isReading = false;
+    }
+    this.#noteTold();
+    this.#begun();
+  }
+
+  /** Takes an event of the stream: at its turn, where what came before it is still being read. */
+  take(event) {
+    this.#told.push(event);
+    if (!this.#isReading) this.#noteTold();
+  }
+
+  #noteTold() {
+    for (const event of this.#told) if (this.to < Number(event.sequence)) this.#note(event);
+    this.#told = [];
+  }
+
+  #note({ type, time, data, sequence }) {
+    const at = { time, seq: Number(sequence) };
+    const [about, what] = type.split(".");
+    if (about === "invoice") this.#noteInvoice(data, { ...data, ...at, state: what === "opened" ? "open" : what });
+    else if (about === "hold") this.#noteHold(data, at);
+    else if (about === "transfer") this.#noteTransfer(data, at);
+    else if (data.paid?.va_number !== undefined) this.#noteInvoice(data.paid, { ...at, state: "reversed" });
+  }
+
+  #noteInvoice({ va_number: number, partner }, more) {
+    this.invoices.set(number, { va_number: number, partner, ...this.invoices.get(number), ...more });
+  }
+
+  #noteHold(data, at) {
+    const key = `${data.customer}/${data.hold}`;
+    if (data.end === undefined) this.holds.set(key, { ...data, ...at });
+    else this.holds.delete(key);
+  }
+
+  #noteTransfer(data, at) {
+    if (data.state === "settled") this.transfers.delete(data.transfer);
+    else if (data.state === "sent") this.transfers.set(data.transfer, { ...data, ...at });
+    else if (data.state === "returned") this.transfers.set(data.transfer, { ...this.transfers.get(data.transfer), ...data, ...at });
+  }
+
+  /**
+   * Looks at the tenant's clock, since nothing is written about an invoice that is over. Where `occurred_at` drives the rules it is no
+   * clock on a wall, and a dry run tells it.
+   */
+  async look() {
+    if (this.#page.tenant.clock !== "occurred") {
+      this.now = Date.now();
+      return;
+    }
+    const open = [...this.invoices.values()].findLast((invoice) => invoice.state === "open");
+    if (open === undefined) return;
+    try {
+      this.now = Date.parse((await cancel(this.#page, open.va_number, { isDry: true, key: crypto.randomUUID() })).at);
+    } catch (error) {
+      // It was paid this very moment; the event is on its way, and with it the next look.
+      if (!(error instanceof Problem) || error.status !== 422) throw error;
+    }
+  }
+
+  /** The invoices of a state, or all of them; the newest first. */
+  invoicesOf(state) {
+    const all = [...this.invoices.values()].map((invoice) => ({ ...invoice, state: this.#stateOf(invoice) })).reverse();
+    return state ? all.filter((invoice) => invoice.state === state) : all;
+  }
+
+  #stateOf({ state, expires_at: end }) {
+    return state === "open" && this.now !== undefined && Date.parse(end) <= this.now ? "expired" : state;
+  }
+}
+
+function figuresOf(page, seen) {
+  const count = (label, rows, note = "") => figure(label, whole(rows.length), sumOf(page, rows) + note);
+  const transfers = [...seen.transfers.values()];
+  const returned = transfers.filter(({ state }) => state === "returned");
+  return figures(
+    count("Open invoices", seen.invoicesOf("open")),
+    count("Expired invoices", seen.invoicesOf("expired")),
+    count("Paid invoices", seen.invoicesOf("paid")),
+    count("Cancelled invoices", seen.invoicesOf("cancelled")),
+    count("Open holds", [...seen.holds.values()]),
+    count("Transfers under way", transfers.filter(({ state }) => state === "sent"), `; ${whole(returned.length)} came back`));
+}
+
+function sumOf(page, rows) {
+  return page.money(rows.reduce((sum, { amount }) => sum + big(amount), 0n));
+}
+
+/** Which part of the ledger the figures are of, and a way to see more of it. */
+function reachOf(seen, readFrom) {
+  if (seen.from === 0) return undefined;
+  const further = button("Look further back", () => readFrom(2 * (seen.to - seen.from)));
+  return h("p", { class: "quiet" }, `These are the invoices, holds and transfers that moved since seq ${whole(seen.from + 1)}. `, further);
+}
+
+function invoicesList(page, seen) {
+  const states = [["", "All"], ...Object.keys(INVOICE_KINDS).map((state) => [state, words(state)])];
+  const state = field({ name: "state", label: "State", type: "select", options: states });
+  const number = field({ name: "number", label: "Invoice number", placeholder: "VA-1000000000", autocapitalize: "characters" });
+  const form = lineForm({
+    label: "Which invoices",
+    fields: [state, number],
+    submit: "Find the invoice",
+    onsubmit: async (values) => {
+      const wanted = numberTyped(values);
+      await page.get(invoicePath(wanted));
+      location.hash = addressOf("payments", wanted);
+    },
+  });
+  const list = liveTable({
+    load: (cursor) => linesOf(seen, () => seen.invoicesOf(state.control.value), cursor),
+    caption: "Invoices by state",
+    columns: [
+      { title: "Invoice", tight: true, value: (invoice) => invoiceLink(invoice.va_number) },
+      { title: "Partner", value: (invoice) => invoice.partner },
+      { title: "Amount", numeric: true, value: (invoice) => page.money(invoice.amount) },
+      { title: "State", tight: true, value: (invoice) => invoiceBadge(invoice.state) },
+      { title: "Since", value: (invoice) => dateTime(invoice.time) },
+      { title: "To be paid by", value: (invoice) => dateTime(invoice.expires_at) },
+      { title: "Customer", tight: true, value: (invoice) => customerLink(invoice.customer) },
+      { title: "Change", tight: true, value: (invoice) => isCancellable(invoice) && cancelButton(page, invoice) },
+    ],
+    empty: "No invoice of this state among the records that were looked at. Partners open them by POST /v1/invoices.",
+  });
+  state.control.addEventListener("change", () => list.reload());
+  return { form, list };
+}
+
+function cancelButton(page, invoice) {
+  return rowActions(rowButton("Cancel", `Cancel ${invoice.va_number}`, () => cancelDialog(page, invoice)));
+}
+
+function numberTyped({ number = "" }) {
+  if (number.trim() === "") throw new Problem(400, { code: "field_missing", title: "Type the number of an invoice." });
+  return number.trim();
+}
+
+function holdsList(page, seen) {
+  return liveTable({
+    load: (cursor) => linesOf(seen, () => [...seen.holds.values()], cursor),
+    caption: "Holds that are open",
+    columns: [
+      { title: "Customer", tight: true, value: (hold) => customerLink(hold.customer) },
+      { title: "Hold", value: (hold) => `${hold.hold}, wallet ${hold.wallet}` },
+      { title: "Partner", value: (hold) => hold.partner },
+      { title: "Amount", numeric: true, value: (hold) => page.money(hold.amount) },
+      { title: "Placed", value: (hold) => dateTime(hold.time) },
+      { title: "Over at", value: (hold) => dateTime(hold.expires_at) },
+      {
+        title: "Change",
+        tight: true,
+        value: (hold) => rowActions(
+          rowButton("Settle", `Settle ${holdName(hold)}`, () => settleDialog(page, hold)),
+          rowButton("Void", `Void ${holdName(hold)}`, () => voidDialog(page, hold))),
+      },
+    ],
+    empty: "Nothing is set aside, as far as the records were looked at. Partners place holds, and a hold ends by itself.",
+  });
+}
+
+function transfersList(page, seen) {
+  return liveTable({
+    load: (cursor) => linesOf(seen, () => [...seen.transfers.values()].reverse(), cursor),
+    caption: "Transfers that have not arrived",
+    columns: [
+      { title: "Transfer", numeric: true, value: (transfer) => whole(transfer.transfer) },
+      { title: "State", tight: true, value: (transfer) => (transfer.state === "sent" ? badge("Under way") : badge("Returned", "bad")) },
+      { title: "Amount", numeric: true, value: (transfer) => page.money(transfer.amount) },
+      { title: "From", value: ({ customer, wallet }) => placeOf(customer, wallet) },
+      { title: "To", value: ({ other, other_wallet: wallet }) => placeOf(other, wallet) },
+      { title: "Why it came back", value: (transfer) => transfer.reason && reasonLink(transfer.reason) },
+      { title: "Since", value: (transfer) => dateTime(transfer.time) },
+    ],
+    empty: "None: each transfer has arrived, as far as the records were looked at. One is under way for moments alone.",
+  });
+}
+
+function placeOf(customer, wallet) {
+  return h("span", {}, customerLink(customer), wallet !== undefined && `, wallet ${wallet}`);
+}
+
+function unmatchedList(page) {
+  return liveTable({
+    load: async (cursor) => {
+      const answer = await page.get("/v1/payments", { state: "rejected", limit: LINES, cursor });
+      return { ...answer, data: answer.data.filter(({ reason }) => reason in UNMATCHED) };
+    },
+    caption: "Payments that fit nothing",
+    columns: [
+      { title: "Seq", numeric: true, value: (payment) => whole(payment.seq) },
+      { title: "When", value: (payment) => dateTime(payment.received_at) },
+      { title: "Customer", tight: true, value: (payment) => customerLink(payment.customer) },
+      { title: "Payment", value: (payment) => words(payment.kind) },
+      { title: "Amount", numeric: true, value: (payment) => page.money(payment.amount) },
+      { title: "Named", value: namedOf },
+      { title: "Why it fits nothing", value: (payment) => UNMATCHED[payment.reason] },
+    ],
+    empty: "None: whatever was paid fitted what it named.",
+  });
+}
+
+function paymentsList(page) {
+  const states = [["", "All"], ...Object.keys(PAYMENT_KINDS).map((state) => [state, words(state)])];
+  const asked = { state: page.query.get("state") ?? "", customer: page.query.get("customer") ?? "" };
+  const state = field({ name: "state", label: "Came to", type: "select", options: states, value: asked.state });
+  const customer = field({ name: "customer", label: "Customer id", value: asked.customer, autocapitalize: "none" });
+  const list = liveTable({
+    load: (cursor) => page.get("/v1/payments", { ...asked, limit: LINES, cursor }),
+    caption: "Payments, step by step",
+    columns: [
+      { title: "Seq", numeric: true, value: (payment) => whole(payment.seq) },
+      { title: "When", value: (payment) => dateTime(payment.received_at) },
+      { title: "Customer", tight: true, value: (payment) => customerLink(payment.customer) },
+      { title: "Payment", value: (payment) => words(payment.kind) },
+      { title: "Amount", numeric: true, value: (payment) => page.money(payment.amount) },
+      { title: "Wallet", value: (payment) => payment.wallet !== undefined && `${payment.wallet}${wayOf(payment)}` },
+      { title: "Came to", tight: true, value: (payment) => badge(words(payment.state), PAYMENT_KINDS[payment.state]) },
+      { title: "Of", value: namedOf },
+      { title: "Why", value: (payment) => payment.reason && reasonLink(payment.reason) },
+    ],
+    empty: "No such payment. Deposits, holds, payments of invoices and transfers appear here as they happen.",
+  });
+  const show = (values) => {
+    Object.assign(asked, { state: "", customer: "", ...values });
+    return list.reload();
+  };
+  const form = lineForm({ label: "Which payments", fields: [state, customer], submit: "Show", onsubmit: show });
+  state.control.addEventListener("change", () => form.requestSubmit());
+  return { form, list };
+}
+
+function wayOf({ direction }) {
+  return { debit: ", out", credit: ", in" }[direction] ?? "";
+}
+
+/** What a payment is a payment of. */
+function namedOf({ va_number: number, hold, transfer, reverses, review, reason }) {
+  if (reason === "invoice_not_found") return h("code", {}, number);
+  if (number !== undefined) return invoiceLink(number);
+  if (hold !== undefined) return `hold ${hold}`;
+  if (transfer !== undefined) return `transfer ${whole(transfer)}`;
+  if (reverses !== undefined) return `operation ${whole(reverses)}`;
+  return review === undefined ? undefined : `review ${whole(review)}`;
+}
+
+async function showInvoice(page, number) {
+  const body = h("div");
+  const show = () => page.load(body, async () => {
+    const invoice = await page.get(invoicePath(number));
+    return { invoice, steps: await stepsOf(page, invoice) };
+  }, (answer) => invoiceView(page, answer));
+  page.show({ title: `Invoice ${number}`, intro: h("a", { href: addressOf("payments") }, "All invoices and payments") }, body);
+  page.on(["invoice.*", "operation.reversed"], ({ data }) => (data.va_number ?? data.paid?.va_number) === number && show());
+  await show();
+}
+
+/** What was done to an invoice, each with the operation that did it. */
+async function stepsOf(page, { state, opened_seq: opened, closed_seq: closed }) {
+  const operation = (seq) => page.get(`/v1/operations/${seq}`);
+  const steps = [{ what: "Opened", done: await operation(opened) }];
+  if (closed === undefined) return steps;
+  const last = { what: words(state), done: await operation(closed) };
+  if (state === "reversed") steps.push({ what: "Paid", done: await operation(last.done.operation.operation) });
+  return [...steps, last];
+}
+
+function invoiceView(page, { invoice, steps }) {
+  return [
+    figures(
+      figure("Amount", page.money(invoice.amount), `to ${invoice.partner}`),
+      figure("State", words(invoice.state), saidOfState(invoice.state)),
+      figure("To be paid by", dateTime(invoice.expires_at), "on the tenant's clock")),
+    panel("What happened", { actions: isCancellable(invoice) && button("Cancel this invoice", () => cancelDialog(page, invoice)) },
+      table({
+        caption: "What happened to the invoice",
+        columns: [
+          { title: "Seq", numeric: true, value: ({ done }) => whole(done.seq) },
+          { title: "When", value: ({ done }) => dateTime(done.received_at) },
+          { title: "What", value: ({ what }) => what },
+          { title: "By", value: ({ done }) => done.by },
+          { title: "Customer", tight: true, value: ({ done }) => customerLink(done.customer) },
+          { title: "Said with it", value: ({ done }) => done.operation.reference ?? done.operation.reason },
+        ],
+        rows: steps,
+      })),
+  ];
+}
+
+function saidOfState(state) {
+  return {
+    open: "can be paid", paid: "once, and not again", cancelled: "cannot be paid any more", expired: "nobody paid it in time",
+    reversed: "it was paid, and the payment was taken back",
+  }[state];
+}
+
+/** One that is over can be cancelled, too. */
+function isCancellable({ state }) {
+  return state === "open" || state === "expired";
+}
+
+async function cancelDialog(page, { va_number: number }) {
+  const key = crypto.randomUUID();
+  const done = await changeDialog({
+    title: `Cancel invoice ${number}`,
+    intro: "Nobody can pay it from then on. Its partner has to open another one.",
+    preview: async () => effectsOf(page, await cancel(page, number, { isDry: true, key })),
+    commit: () => cancel(page, number, { key }),
+    submit: "Cancel the invoice",
+    danger: true,
+  });
+  if (done !== undefined) toast(`Invoice ${number} is cancelled, seq ${whole(done.seq)}.`);
+}
+
+function cancel(page, number, { isDry, key }) {
+  return page.api.send("POST", `${invoicePath(number)}/cancel`, {}, { query: { dry_run: isDry }, key });
+}
+
+async function settleDialog(page, hold) {
+  const unit = page.currency.exponent === 0 ? page.currency.code : `minor units of ${page.currency.code}`;
+  await holdDialog(page, hold, {
+    title: `Settle ${holdName(hold)}`,
+    intro: `${hold.partner} is paid at most ${page.money(hold.amount)}. The rest is free again, and the hold is closed.`,
+    fields: field({ name: "amount", label: `Amount to pay, in ${unit}`, value: String(hold.amount), inputmode: "numeric" }),
+    what: "settle",
+    bodyOf: ({ amount = "" }) => {
+      const typed = wholeTyped(amount);
+      if (typed !== undefined) return { amount: typed };
+      throw new Problem(400, { code: "field_invalid", title: "The amount is a whole number.", detail: "Type digits, as 150000." });
+    },
+    submit: "Settle the hold",
+    said: "settled",
+  });
+}
+
+async function voidDialog(page, hold) {
+  await holdDialog(page, hold, {
+    title: `Void ${holdName(hold)}`,
+    intro: `${hold.partner} is paid nothing. All ${page.money(hold.amount)} are free again, and the hold is closed.`,
+    what: "void",
+    bodyOf: () => ({}),
+    submit: "Void the hold",
+    said: "voided",
+    danger: true,
+  });
+}
+
+async function holdDialog(page, hold, { what, bodyOf, said, ...how }) {
+  const key = crypto.randomUUID();
+  const send = (values, query) => {
+    const path = `/v1/customers/${hold.customer}/holds/${hold.hold}/${what}`;
+    return page.api.send("POST", path, bodyOf(values), { query, key });
+  };
+  const done = await changeDialog({
+    ...how,
+    preview: async (values) => effectsOf(page, await send(values, { dry_run: true })),
+    commit: (values) => send(values),
+  });
+  if (done !== undefined) toast(`${words(holdName(hold))} is ${said}, seq ${whole(done.seq)}.`);
+}
+
+function holdName({ hold, customer }) {
+  return `hold ${hold} of ${shortId(customer)}`;
+}
+
+function invoicePath(number) {
+  return `/v1/invoices/${encodeURIComponent(number)}`;
+}
+
+function invoiceLink(number) {
+  return link("payments", number, number);
+}
+
+function invoiceBadge(state) {
+  return badge(words(state), INVOICE_KINDS[state]);
+}
+
+function reasonLink(code) {
+  return h("a", { href: `/problems/${code}`, target: "_blank", rel: "noopener" }, words(code));
+}
+
+function shortId(id) {
+  return id.slice(0, 8);
+}
+
+/** A link to a customer by the beginning of the id; a dash where nobody is named. */
+export function customerLink(id) {
+  return id ? link("customers", id, shortId(id)) : NOTHING;
+}
+
+/** A button of a row: `name` says which row it is of to whoever does not see it. */
+export function rowButton(text, name, onclick) {
+  const node = button(text, onclick);
+  node.setAttribute("aria-label", name);
+  return node;
+}
+
+/** The buttons of a row. */
+export function rowActions(...buttons) {
+  return h("div", { class: "actions" }, buttons);
+}
+
+/** What an operation did, or would do, as a list. */
+export function effectsOf(page, { effects }) {
+  return h("ul", {}, effects.map((effect) => h("li", {}, effectText(page, effect))));
+}
+
+function effectText(page, effect) {
+  const { wallet, partner, hold, va_number: number } = effect;
+  const amount = page.money(effect.amount);
+  if (effect.type === "wallet_entry") {
+    const way = effect.direction === "credit" ? "into" : "out of";
+    return `${amount} ${way} wallet ${wallet}: ${page.money(effect.balance_before)} becomes ${page.money(effect.balance_after)}.`;
+  }
+  if (effect.type === "hold_placed") return `Hold ${hold} of ${amount} is placed for ${partner}, until ${dateTime(effect.expires_at)}.`;
+  if (effect.type === "hold_closed") {
+    const free = page.money(big(effect.amount) - big(effect.settled));
+    return `Hold ${hold} is closed: ${partner} is paid ${page.money(effect.settled)}, and ${free} are free.`;
+  }
+  if (effect.type === "transfer") return `${amount} go to wallet ${effect.other_wallet} of customer ${shortId(effect.other)}.`;
+  if (effect.type === "invoice_cancelled") return `Invoice ${number} of ${partner} is cancelled.`;
+  if (effect.type === "invoice_paid") return `Invoice ${number} is paid: ${amount} to ${partner}.`;
+  if (effect.type === "review_released") return "It is done, and leaves the queue.";
+  if (effect.type === "review_rejected") return "It is refused, and leaves the queue. No money moves.";
+  if (effect.type === "risk_check_archived") return "The check is hidden from the list, and stays in the log.";
+  return `${words(effect.type)}.`;
+}
+
+/** A page of lines of what is seen, as a list of the API comes. */
+async function linesOf(seen, rowsNow, cursor = 0) {
+  await seen.ready;
+  const [rows, end] = [rowsNow(), cursor + LINES];
+  return { data: rows.slice(cursor, end), next_cursor: end < rows.length ? end : null };
+}
+
+/**
+ * A list that comes page by page, as `pagedTable`, and that may be read again while somebody works with it: `refresh()` shows what was
+ * shown until as many rows are there anew, and leaves the focus where it was. `reload()` begins again.
+ */
+export function liveTable({ load, empty, ...how }) {
+  const node = h("div");
+  let [rows, next, turn] = [[], undefined, 0];
+  /** Reads until there are so many rows: pages may have none that are wanted, so not for ever. */
+  const read = async (own, cursor, wanted) => {
+    turn += 1;
+    const mine = turn;
+    for (let pages = 0; pages < PAGES_MAX && (pages === 0 || (own.length < wanted && cursor)); pages += 1) {
+      const page = await load(cursor);
+      [own, cursor] = [[...own, ...page.data], page.next_cursor ?? undefined];
+    }
+    // Whoever began later tells the newer state.
+    if (mine !== turn) return;
+    [rows, next] = [own, cursor];
+    keepFocus(node, () => fill(node, shown()));
+  };
+  const shown = () => {
+    const more = next !== undefined && button(rows.length === 0 ? "Look further back" : "Show more", readMore);
+    const list = rows.length === 0 && more ? emptiness("None in the newest part of the ledger.") : table({ ...how, rows, empty });
+    return [list, more && h("p", {}, more)];
+  };
+  const readMore = () => settle(node, () => read(rows, next, rows.length + 1), { keep: true });
+  node.refresh = () => settle(node, () => read([], undefined, Math.max(1, rows.length)), { keep: true });
+  node.reload = () => settle(node, () => read([], undefined, 1));
+  node.reload();
+  return node;
+}
+
+/** Fills a node anew, and gives the focus back to what bears the same name there. */
+function keepFocus(node, work) {
+  const nameOf = (own) => own.getAttribute("aria-label") ?? own.textContent;
+  const had = node.contains(document.activeElement) ? nameOf(document.activeElement) : undefined;
+  work();
+  if (had === undefined) return;
+  [...node.querySelectorAll("a, button, [tabindex]")].find((own) => nameOf(own) === had)?.focus({ preventScroll: true });
+}
+
+/** Makes a handler of events that does its work once for many of them, one after the other, until the screen ends. */
+export function coalesced(page, work) {
+  let [due, isWanted] = [undefined, false];
+  const again = async () => {
+    isWanted = false;
+    try {
+      await work();
+    } finally {
+      due = undefined;
+    }
+    if (isWanted) soon();
+  };
+  const soon = () => {
+    isWanted = true;
+    if (!page.signal.aborted) due ??= setTimeout(again, AGAIN_MS);
+  };
+  page.signal.addEventListener("abort", () => clearTimeout(due));
+  return soon;
+}

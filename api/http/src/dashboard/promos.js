@@ -1,0 +1,145 @@
+// Promos: how much of each quota is used, when it will be used up, what was declined, and changes of a promo that are looked at first.
+
+import { fill, h } from "./dom.js";
+import { dateTime, decimal, duration, money, whole, wholeTyped } from "./format.js";
+import { addressOf, link } from "./page.js";
+import { badge, button, changeDialog, field, figure, figures, meter, panel, table, toast } from "./ui.js";
+import { Problem } from "./session.js";
+
+/** How long the use of a quota is looked at to tell when it is used up. */
+const RATE_SECONDS = 120;
+
+export const promos = { name: "promos", title: "Promos", open };
+
+async function open(page) {
+  if (page.path === "") await showAll(page);
+  else await showOne(page, page.path);
+}
+
+async function showAll(page) {
+  const list = h("div");
+  page.show({ intro: "What each promo may still pay for." }, panel("Quotas", {}, list));
+  await page.load(list, () => page.get("/v1/promos"), ({ data }) => {
+    const meters = new Map(data.map((promo) => [promo.code, meter(`Quota of ${promo.code}`)]));
+    const ends = new Map(data.map((promo) => [promo.code, h("span")]));
+    const rates = new Rates();
+    page.onGauge((gauge) => {
+      for (const promo of gauge.promos) {
+        meters.get(promo.code)?.set({ ...promo, total: promo.quota });
+        const end = ends.get(promo.code);
+        if (end !== undefined) fill(end, exhaustion(promo, rates));
+      }
+    });
+    return table({
+      caption: "Promos",
+      columns: [
+        { title: "Promo", tight: true, value: (promo) => link("promos", promo.code, promo.code) },
+        { title: "Quota used", value: (promo) => meters.get(promo.code) },
+        { title: "Used up", value: (promo) => ends.get(promo.code) },
+        { title: "Runs", value: (promo) => runs(promo) },
+        { title: "Paid by", value: (promo) => promo.funded_by ?? "each partner" },
+      ],
+      rows: data,
+      empty: "No promo yet. The rules name them: kembali apply rules.toml.",
+    });
+  });
+}
+
+async function showOne(page, code) {
+  const body = h("div");
+  const edit = button("Change the quota", () => changeQuota(page, code, show), { kind: "main" });
+  page.show({ title: `Promo ${code}`, intro: h("a", { href: addressOf("promos") }, "All promos"), actions: page.session.isAdmin && edit }, body);
+  const show = () => page.load(body, () => page.get(`/v1/promos/${encodeURIComponent(code)}`), (promo) => promoView(page, promo));
+  page.on(["catalogue.applied"], show);
+  await show();
+}
+
+function promoView(page, promo) {
+  const bar = meter(`Quota of ${promo.code}`);
+  const remaining = figure("Remaining");
+  const late = figure("Came too late");
+  const end = h("span");
+  const rates = new Rates();
+  page.onGauge((gauge) => {
+    const own = gauge.promos.find(({ code }) => code === promo.code);
+    if (own === undefined) return;
+    bar.set({ ...own, total: own.quota });
+    remaining.set(whole(own.remaining), `of ${whole(own.quota)}`);
+    late.set(whole(own.declined_exhausted), "purchases that met a band when nothing was left");
+    fill(end, exhaustion(own, rates));
+  });
+  const amount = (minor) => money(minor, page.currency);
+  return [
+    figures(remaining, late),
+    panel("Quota", {}, bar, h("p", {}, "Used up: ", end)),
+    panel("Runs", {}, h("p", {}, runs(promo), `. Paid by ${promo.funded_by ?? "each partner, for its own purchases"}.`)),
+    panel("Bands", { note: "The first band that a purchase meets pays its percentage of the amount." }, table({
+      caption: "Bands",
+      columns: [
+        { title: "Quantity", numeric: true, value: (band) => `${whole(band.quantity)}${band.or_more ? " or more" : ""}` },
+        { title: "Amount from", numeric: true, value: (band) => amount(band.amount_min) },
+        { title: "below", numeric: true, value: (band) => (band.amount_end === undefined ? "no end" : amount(band.amount_end)) },
+        { title: "Cashback", numeric: true, value: (band) => `${band.percent}%` },
+      ],
+      rows: promo.bands,
+    })),
+  ];
+}
+
+async function changeQuota(page, code, show) {
+  const path = `/v1/promos/${encodeURIComponent(code)}`;
+  const now = await page.get(path);
+  const wanted = ({ quota }) => {
+    const typed = wholeTyped(quota ?? "");
+    if (typed === undefined) throw new Problem(400, { code: "quota_invalid", title: "The quota is a whole number.", detail: "Type digits, as 12000." });
+    return { quota: Number(typed) };
+  };
+  const done = await changeDialog({
+    title: `Quota of ${code}`,
+    intro: `${whole(now.used)} of ${whole(now.quota)} are used. What is used stays used.`,
+    fields: field({ name: "quota", label: "Purchases that the promo may pay for", value: String(now.quota), inputmode: "numeric" }),
+    preview: async (values) => {
+      const dry = await page.api.send("PATCH", path, wanted(values), { query: { dry_run: "true" } });
+      if (!dry.changed) return h("p", {}, "Nothing: the quota is that already.");
+      return [
+        h("ul", {}, dry.changes.map((change) => h("li", {}, change))),
+        h("p", { class: "quiet" }, `The rules become version ${dry.version}.`),
+      ];
+    },
+    commit: (values) => page.api.send("PATCH", path, wanted(values)),
+    submit: "Change the quota",
+  });
+  if (done === undefined) return;
+  toast(done.changed ? `Quota changed; rules version ${done.version}, seq ${whole(done.seq)}.` : "Nothing to change.");
+  await show();
+}
+
+/** How fast each promo's quota is used: what was used lately, by the sums that came. */
+class Rates {
+  #seen = new Map();
+
+  /** Units a second over the last two minutes; 0 where nothing is known yet. */
+  of({ code, used }) {
+    const now = Date.now() / 1_000;
+    const seen = (this.#seen.get(code) ?? []).filter(({ at }) => now - RATE_SECONDS <= at);
+    seen.push({ at: now, used: Number(used) });
+    this.#seen.set(code, seen);
+    const [first, last] = [seen[0], seen.at(-1)];
+    return first.at === last.at ? 0 : (last.used - first.used) / (last.at - first.at);
+  }
+}
+
+/** When a quota will be used up, should it go on as in the last minutes. */
+function exhaustion(promo, rates) {
+  const rate = rates.of(promo);
+  if (Number(promo.remaining) === 0) return badge("now", "warn");
+  if (rate <= 0) return badge("not at this rate: nothing is used now");
+  return `in ${duration(Number(promo.remaining) / rate)}, at ${decimal(rate)} a second`;
+}
+
+function runs(promo) {
+  const now = Date.now();
+  const [from, to] = [Date.parse(promo.starts_at), Date.parse(promo.ends_at)];
+  const state = now < from ? badge("not yet") : now <= to ? badge("runs", "good") : badge("ended");
+  return [state, ` ${dateTime(promo.starts_at)} to ${dateTime(promo.ends_at)}`];
+}
