@@ -104,8 +104,17 @@ impl Client {
 
     /// Puts a JSON document, as an operator.
     pub(crate) async fn put(&mut self, path: &str, token: &str, body: &Value) -> Result<Value, ClientError> {
+        self.change(Method::PUT, path, token, body).await
+    }
+
+    /// Posts a JSON document, as an operator.
+    pub(crate) async fn post(&mut self, path: &str, token: &str, body: &Value) -> Result<Value, ClientError> {
+        self.change(Method::POST, path, token, body).await
+    }
+
+    async fn change(&mut self, method: Method, path: &str, token: &str, body: &Value) -> Result<Value, ClientError> {
         let request = self
-            .request(Method::PUT, path)
+            .request(method, path)
             .header(AUTHORIZATION, format!("Bearer {token}"))
             .header(CONTENT_TYPE, "application/json");
         let response = self.exchange(request.body(Body::from(body.to_string()))?).await?;

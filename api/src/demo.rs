@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kembali_http::{PartnerLimits, PeopleLimits};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::apply::{self, ApplyError};
@@ -28,6 +28,8 @@ const SECRETS_KEY: &[u8; 32] = b"demo key of secrets, none itself";
 const KEZBEK_ENCRYPT_KEY: &str = "demo key of journey ids";
 /// The server is this process; what takes it longer has gone wrong.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+/// Who may look at the dashboard of the demo. Known to everybody too.
+const ADMIN: (&str, &str) = ("demo", "demo demo demo");
 /// A household of the sample whose journey is worth a look.
 const SHOWN_CUSTOMER: &str = "household-72";
 
@@ -97,6 +99,7 @@ async fn fill_and_show(mut client: Client, url: &str, data_dir: &Path, out: &mut
     writeln!(out, "Applying the sample catalogue")?;
     let wanted = apply::parse(Path::new("journey.toml"), CATALOGUE.to_owned())?;
     apply::apply(&mut client, OPERATOR_TOKEN, &wanted, out).await?;
+    create_admin(&mut client).await?;
     writeln!(out, "\nStreaming real purchases, half a year of 344 households")?;
     out.flush()?;
     let source = Source::of_bytes("purchases.ndjson.gz", PURCHASES)?;
@@ -106,6 +109,16 @@ async fn fill_and_show(mut client: Client, url: &str, data_dir: &Path, out: &mut
     let customer = client.get(&format!("/v1/customers?tenant=journey&ref={SHOWN_CUSTOMER}"), OPERATOR_TOKEN).await?;
     write_table(&summary, &report, &customer, out)?;
     Ok(())
+}
+
+/// Creates the account for the dashboard, unless an earlier run has.
+async fn create_admin(client: &mut Client) -> Result<(), ClientError> {
+    let (username, password) = ADMIN;
+    let account = json!({ "username": username, "password": password, "role": "admin" });
+    match client.post("/v1/accounts?tenant=journey", OPERATOR_TOKEN, &account).await {
+        Err(ClientError::Refused { problem, .. }) if problem.code == "username_taken" => Ok(()),
+        created => created.map(drop),
+    }
 }
 
 /// Writes a number with its thousands apart, as 1,234,567.
@@ -160,9 +173,14 @@ fn write_table(summary: &Summary, report: &Value, customer: &Value, out: &mut im
 }
 
 fn write_next_steps(url: &str, out: &mut impl Write) -> io::Result<()> {
+    let (username, password) = ADMIN;
     writeln!(
         out,
-        "Serving at {url} until you press Ctrl-C. Try:
+        "Serving at {url} until you press Ctrl-C.
+
+The dashboard: open {url}/ and log in to tenant `journey` as `{username}` with the password `{password}`.
+
+Try:
 
   curl -s {url}/v1/purchases -H 'X-Api-Key: {API_KEY}' -H 'Content-Type: application/json' \\
     -d '{{\"origin_id\":\"try-1\",\"customer\":{{\"ref\":\"you\"}},\"amount\":250000,\"quantity\":1}}'

@@ -512,7 +512,16 @@ mod tests {
 
     #[test]
     fn other_paths_and_methods() {
-        for path in ["/", "", "/v1", "/v1/purchases/", "/v1/customers//tiers", "/v1/promos/a/b", "/V1/purchases"] {
+        for path in [
+            "//",
+            "",
+            "/v1",
+            "/dashboard/",
+            "/v1/purchases/",
+            "/v1/customers//tiers",
+            "/v1/promos/a/b",
+            "/V1/purchases",
+        ] {
             assert!(matches!(find(&Method::GET, path), Found::Nothing), "{path}");
         }
         let Found::OtherMethods(allow) = find(&Method::DELETE, "/v1/promos/X") else { panic!("not found") };

@@ -41,6 +41,7 @@ const DASHBOARD: &[File] = &[
     ("ui.js", SCRIPT, include_str!("dashboard/ui.js")),
     ("account.js", SCRIPT, include_str!("dashboard/account.js")),
     ("campaigns.js", SCRIPT, include_str!("dashboard/campaigns.js")),
+    ("customer_parts.js", SCRIPT, include_str!("dashboard/customer_parts.js")),
     ("customers.js", SCRIPT, include_str!("dashboard/customers.js")),
     ("finance.js", SCRIPT, include_str!("dashboard/finance.js")),
     ("home.js", SCRIPT, include_str!("dashboard/home.js")),

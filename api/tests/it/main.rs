@@ -3,6 +3,7 @@
 mod apply;
 mod client;
 mod damage;
+mod dashboard;
 mod described;
 mod dompet;
 mod earning_model;

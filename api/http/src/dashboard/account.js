@@ -6,7 +6,7 @@ import { button, changeDialog, columns, emptiness, field, panel, table, toast } 
 import { Problem } from "./session.js";
 import {
   EXPIRING_DAYS, LiveList, accountText, balancesView, campaignsView, causeText, coalesced, customerFigures, declinedText, earnedView,
-  effectText, entryText, heldText, keys, lotsView, nameOf, operationName, operationView, plainList, pointsText, renew, standingView,
+  effectText, entryText, heldText, keys, lotsView, nameOf, operationName, operationView, pointsText, renew, standingView,
   statementButton, whenCell,
 } from "./customer_parts.js";
 
@@ -74,7 +74,7 @@ async function open(page) {
 }
 
 /** The currency of an answer, as `money` wants it. */
-function currencyOf({ currency, currency_exponent = 0 }) {
+function currencyOf({ currency, currency_exponent }) {
   return { code: currency, exponent: currency_exponent };
 }
 
@@ -187,7 +187,17 @@ function saidOf({ type, data }, amount) {
     case "tier.changed":
       return `${data.program}: ${data.before?.level ?? "new"} to ${data.after.level}`;
     case "operation.accepted":
-      return [operationName(data.operation.type), plainList(data.effects.map((effect) => effectText(effect, amount)))];
+      return operationName(data.operation.type);
+    case "promo.applied":
+      return effectText({ type: "cashback", ...data }, amount);
+    case "milestone.reached":
+      return effectText({ type: "milestone", ...data }, amount);
+    case "campaign.completed":
+      return effectText({ type: "campaign", ...data }, amount);
+    case "cashback.earned":
+    case "fulfillment.completed":
+    case "reward.granted":
+      return effectText(data, amount);
     default:
       return words(type);
   }

@@ -4,7 +4,7 @@ import { fill, h } from "./dom.js";
 import { big, dateTime, percent, whole, words } from "./format.js";
 import { addressOf, link } from "./page.js";
 import { happened } from "./tiers.js";
-import { badge, figure, figures, meter, panel, table } from "./ui.js";
+import { badge, figure, figures, loading, meter, panel, table } from "./ui.js";
 
 /** How often what the stream does not tell is read. */
 const READ_SECONDS = 10;
@@ -14,7 +14,8 @@ export const campaigns = { name: "campaigns", title: "Campaigns", open };
 async function open(page) {
   const top = sumsOf(page);
   const rules = h("div");
-  const [trouble, offers, costs] = [h("div"), h("div"), h("div")];
+  const trouble = h("div");
+  const [offers, costs] = [h("div", {}, loading()), h("div", {}, loading())];
   const other = h("a", { href: addressOf("what-if") }, "Try other rules");
   page.show({ intro: "What is asked for, what is given, and what it costs.", actions: other },
     top, rules,
@@ -250,7 +251,7 @@ function runs(page, { active = true, starts_at: from, ends_at: to }, show = (tim
   // Where purchases bring their own time, the clock on the wall decides nothing.
   if (page.tenant.clock === "occurred") return period;
   const state = to && isPast(page, to) ? badge("ended") : from && !isPast(page, from) ? badge("not yet") : badge("runs", "good");
-  return h("span", {}, state, ` ${period}`);
+  return h("span", {}, state, `, ${period}`);
 }
 
 /** A time of the rules without an offset is local to the tenant. Such texts compare as the times do. */

@@ -7,6 +7,8 @@ import { short } from "./format.js";
 /** Colours that differ in brightness as well as in hue (after Okabe and Ito); lines differ in their dashes too. */
 const DASHES = [[], [6, 4], [2, 3]];
 
+const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+
 /**
  * A chart of `series`, each `{ label, format }`, over time. `set(times, columns)` shows other values: seconds since 1970, and one list of
  * numbers or nulls a series. It is as wide as its place, and takes the colours of the page, also when they change.
@@ -40,6 +42,11 @@ export function lineChart({ label, series, height = 180, format = short, signal 
   };
 }
 
+function lastMinutes() {
+  const now = Date.now() / 1_000;
+  return [now - 120, now];
+}
+
 function optionsOf({ place, series, width, height, format }) {
   const style = getComputedStyle(place);
   const colour = (name) => style.getPropertyValue(name).trim();
@@ -49,10 +56,14 @@ function optionsOf({ place, series, width, height, format }) {
     height,
     cursor: { y: false },
     legend: { live: true },
-    scales: { y: { range: (plot, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 0) * 1.1)] } },
-    axes: [axis, { ...axis, size: 56, values: (plot, values) => values.map(format) }],
+    scales: {
+      // Without anything to show: the last minutes.
+      x: { range: (plot, low, high) => (high === null ? lastMinutes() : [Math.min(low, high - 30), high]) },
+      y: { range: (plot, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 0) * 1.1)] },
+    },
+    axes: [{ ...axis, values: (plot, times) => times.map((time) => CLOCK.format(new Date(time * 1_000))), space: 80 }, { ...axis, size: 56, values: (plot, values) => values.map(format) }],
     series: [
-      {},
+      { label: "At", value: (plot, time) => (time === null ? "–" : CLOCK.format(new Date(time * 1_000))) },
       ...series.map((own, index) => ({
         label: own.label,
         stroke: colour(`--series-${index + 1}`),

@@ -321,12 +321,10 @@ export function timelineOf(page, customer) {
   };
 }
 
-/** Puts a purchase, or an entry of the statement, to what else is of its record. */
+/** Puts a purchase or an entry with what else is of its record. A page may be read once more: records that were there stay as they are. */
 function put(records, name, own) {
   const record = records.get(own.seq) ?? { seq: own.seq, entries: [] };
-  if (name === "purchases") record.result = own;
-  else record.entries.push(own);
-  records.set(own.seq, record);
+  records.set(own.seq, name === "purchases" ? { ...record, result: own } : { ...record, entries: [...record.entries, own] });
 }
 
 /** The columns of a timeline. What may be opened is a link to the customer's screen. */
@@ -410,9 +408,10 @@ export class LiveList {
   }
 
   async #more() {
-    const { data, next_cursor } = await this.#read(this.#cursor);
-    this.#rows = [...this.#rows, ...data];
-    this.#cursor = next_cursor;
+    const cursor = this.#cursor;
+    const { data, next_cursor } = await this.#read(cursor);
+    // Unless the list began anew meanwhile: then this is not what follows.
+    if (cursor === this.#cursor) [this.#rows, this.#cursor] = [[...this.#rows, ...data], next_cursor];
     this.#draw();
   }
 
@@ -467,7 +466,7 @@ export function coalesced(page, node, work) {
 }
 
 /** Saves the whole statement of a customer as a file. */
-export async function saveStatement(page, customer) {
+async function saveStatement(page, customer) {
   const path = `/v1/customers/${customer}/statement`;
   let [text, cursor] = ["", undefined];
   do {

@@ -175,7 +175,7 @@ async function showCustomer(page, id) {
   });
   draw();
   page.on(["*"], (event) => {
-    if (concerns(event, id)) again();
+    if (concerns(event, id) || event.type === "catalogue.applied") again();
   });
 }
 
@@ -242,10 +242,12 @@ function tiersView(page, path, standings, again) {
 }
 
 function tierButtons(page, path, { program, level }, again) {
-  const { policy, levels } = page.rules.catalogue.tier_programs.find(({ name }) => name === program);
+  const { policy, levels = [] } = page.rules.catalogue.tier_programs.find(({ name }) => name === program) ?? {};
   const index = levels.findIndex(({ name }) => name === level);
-  const { next, previous } = levels[index];
-  const [isUp, isDown] = policy === "journey" ? [next !== level, previous !== level] : [index + 1 < levels.length, index > 0];
+  // Where the rules have this level no longer, the ledger knows what is above and below.
+  const isAny = index === -1;
+  const isUp = isAny || (policy === "journey" ? levels[index].next !== level : index + 1 < levels.length);
+  const isDown = isAny || (policy === "journey" ? levels[index].previous !== level : index > 0);
   const named = (text, way) => {
     const node = button(text, () => moveTier(page, path, program, way, again));
     node.setAttribute("aria-label", `${text}: ${program}`);
@@ -331,14 +333,15 @@ function doneText({ changed, effects, seq }) {
   return `Done, seq ${whole(seq)}.`;
 }
 
-function amountField(page, more) {
+function amountField(page) {
   const { code, exponent } = page.currency;
-  const label = exponent === 0 ? `Amount in ${code}` : `Amount in units of ${code} ${"0".repeat(exponent - 1)}1`;
-  return field({ name: "amount", label, inputmode: "numeric", required: true, ...more });
+  // Whoever counts in cents is told so, and sees in the preview what it comes to.
+  const label = `Amount in ${exponent === 0 ? code : `units of ${page.money(1)}`}`;
+  return field({ name: "amount", label, inputmode: "numeric", required: true });
 }
 
-function reasonField(hint = "No personal data: it is kept for ever.") {
-  return field({ name: "reason", label: "Reason", hint, maxlength: "128", required: true });
+function reasonField(more) {
+  return field({ name: "reason", label: "Reason", hint: "No personal data: it is kept for ever.", maxlength: "128", ...more });
 }
 
 /** The digits that were typed. */
@@ -377,7 +380,7 @@ async function adjust(page, path, wallet, again) {
         name: "direction", label: "Direction", type: "select", options: [["credit", "Into the wallet"], ["debit", "Out of the wallet"]],
       }),
       amountField(page),
-      reasonField(),
+      reasonField({ required: true }),
     ],
     body: ({ direction, amount, reason }) => ({ direction, amount: typedWhole(amount, "The amount"), reason }),
     submit: "Adjust",
@@ -427,7 +430,7 @@ async function eraseCustomer(page, path, [customer, { data: wallets }, , { data:
       "What happened stays in the ledger, by an id that nothing leads to but the same e-mail address or ref.",
       left.length > 0 && ` Pay out, void holds and close wallets before: there are ${left.join(", ")}.`,
     ],
-    fields: reasonField(),
+    fields: reasonField({ required: true }),
     body: ({ reason }) => ({ reason }),
     submit: "Erase for ever",
     danger: true,
@@ -567,7 +570,7 @@ async function refund(page, purchase, remaining, again) {
   const done = await changeDialog({
     title: "Refund",
     intro: "What the purchase had earned is taken back, less what the rest of it earns. A refund is not undone.",
-    fields: [of, part, field({ name: "reason", label: "Reason", hint: "No personal data: it is kept for ever.", maxlength: "128" })],
+    fields: [of, part, reasonField()],
     preview: async (values) => operationView(await ask(wanted(values), { dry_run: "true" }), page.money.bind(page)),
     commit: (values) => ask(wanted(values)),
     submit: "Refund",

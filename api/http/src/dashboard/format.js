@@ -85,10 +85,10 @@ export function duration(seconds) {
   return `${Math.floor(minutes / (24 * 60))} d`;
 }
 
-/** `part` of `all`, in percent with one decimal; nothing where there is nothing to be a part of. */
+/** `part` of `all`, neither of which is negative, in percent with one decimal; nothing where there is nothing to be a part of. */
 export function percent(part, all) {
   const [own, total] = [big(part), big(all)];
-  return total === 0n ? NOTHING : `${decimal(Number((own * 1000n) / total) / 10)}%`;
+  return total === 0n ? NOTHING : `${decimal(Number((own * 1000n + total / 2n) / total) / 10)}%`;
 }
 
 /** `snake_case` and `dotted.names` as words: "promo_exhausted" is "Promo exhausted". */

@@ -31,10 +31,10 @@ async function open(page) {
   });
   const alerts = h("div");
   const declined = h("div");
-  const trouble = h("div");
+  const [trouble, otherTrouble] = [h("div"), h("div")];
   const happened = h("ol", { class: "events" });
   page.show({ intro: "What happens right now." },
-    trouble,
+    trouble, otherTrouble,
     figures(rate, took, tail, today, points, owed),
     columns(panel("Purchases a second", {}, chart.node), panel("Alerts", {}, alerts)),
     figures(bought, cashback, seen),
@@ -43,17 +43,19 @@ async function open(page) {
 
   watchRate(page, { rate, bought, cashback, declined, chart });
   watchEvents(page, { seen, happened });
+  let waiting = { has_reviews: false, given_up: 0 };
   page.every(2, trouble, async () => {
     const system = await page.get("/v1/system");
     const { decisions } = system;
     took.set(micros(decisions.p50_us), `${whole(decisions.count)} in the last ${duration(decisions.seconds)}`);
     tail.set(micros(decisions.p99_us), `slowest ${micros(decisions.max_us)}`);
-    fill(alerts, alertsOf(page, system));
+    fill(alerts, alertsOf(page, system, waiting));
   });
-  page.every(15, trouble, async () => {
+  page.every(15, otherTrouble, async () => {
     const midnight = midnightIn(page.tenant.timezone);
     const liability = await page.get("/v1/reports/liability", { from: midnight });
     showLiability(page, liability, { today, points, owed });
+    waiting = await whatWaits(page);
   });
 }
 
@@ -140,7 +142,7 @@ function saidOf(page, { type, data }) {
 }
 
 /** What an operator should look at now. */
-function alertsOf(page, system) {
+function alertsOf(page, system, waiting) {
   const alerts = [];
   if (system.status === "read_only") alerts.push(["bad", "The disk is nearly full: nothing is booked until there is room. ", addressOf("system"), "System"]);
   if (system.clock !== "ok") alerts.push(["bad", "The clock of the server jumped: it is not ready until that is looked at. ", addressOf("system"), "System"]);
@@ -150,12 +152,24 @@ function alertsOf(page, system) {
       alerts.push(["warn", `Promo ${promo.code} has ${percent(promo.remaining, promo.quota)} of its quota left. `, addressOf("promos", promo.code), "Promo"]);
     }
   }
-  if (system.waiting?.reviews > 0) alerts.push(["warn", `${whole(system.waiting.reviews)} operations wait to be looked at. `, addressOf("risk"), "Risk queue"]);
-  if (system.waiting?.deliveries_given_up > 0) {
-    alerts.push(["warn", `${whole(system.waiting.deliveries_given_up)} deliveries were given up. `, addressOf("integrations"), "Integrations"]);
-  }
+  if (waiting.has_reviews) alerts.push(["warn", "Operations wait to be looked at. ", addressOf("risk"), "Risk queue"]);
+  if (waiting.given_up > 0) alerts.push(["warn", `${whole(waiting.given_up)} deliveries were given up. `, addressOf("integrations"), "Integrations"]);
   if (alerts.length === 0) return badge("Nothing needs you", "good");
   return h("ul", { class: "plain-list" }, alerts.map(([kind, text, address, name]) => h("li", {}, badge(text, kind), h("a", { href: address }, name))));
+}
+
+/** What waits for somebody: operations that are set aside, and what could not be delivered. */
+async function whatWaits(page) {
+  const [reviews, webhooks] = await Promise.all([page.get("/v1/reviews", { limit: 1 }), page.get("/v1/webhooks")]);
+  const outboxes = await Promise.all([
+    ...webhooks.data.map(({ id }) => page.get(`/v1/webhooks/${id}`)),
+    page.get("/v1/mail").catch((error) => {
+      // Not every tenant sends mail.
+      if (error.code !== "mail_disabled") throw error;
+      return { given_up: 0 };
+    }),
+  ]);
+  return { has_reviews: reviews.data.length > 0, given_up: outboxes.reduce((sum, own) => sum + own.given_up, 0) };
 }
 
 /** What was earned, spent and expired since midnight, and what is owed now. */

@@ -9,9 +9,10 @@ import { Problem } from "./session.js";
 /** How often use and progress are read again: of all there is, and of the one that is looked at. */
 const ALL_SECONDS = 5;
 const ONE_SECONDS = 2;
-/** Deliveries that one request gives at most. */
+/** Deliveries that are shown at first, and that one request gives at most. */
+const DELIVERIES_SHOWN = 25;
 const DELIVERIES_MAX = 200;
-/** Entries that a page of the log has at least, and answers without any that are read on for them: they are common in a long ledger. */
+/** Entries that a page of the log has at least, and answers that are read for them at most: in a long ledger most have none. */
 const AUDIT_ROWS = 20;
 const AUDIT_ANSWERS_MAX = 25;
 
@@ -230,8 +231,9 @@ async function giveKey(page, slug, changed) {
     submit: "Give the key",
   });
   if (given === undefined) return;
+  const secret = given.api_secret === undefined ? [] : [["API secret", given.api_secret]];
+  await showOnce(`API key ${given.id}`, [["API key", given.api_key], ...secret]);
   await changed();
-  await showOnce(`API key ${given.id}`, [["API key", given.api_key], ["API secret", given.api_secret]]);
 }
 
 async function revokeKey(page, slug, id, changed) {
@@ -249,15 +251,14 @@ async function revokeKey(page, slug, id, changed) {
 /** Shows secrets that are never shown again, each `[name, value]`. Escape does not close it: a slip would cost the secret. */
 function showOnce(title, secrets) {
   const id = newId("dialog");
-  const shown = secrets.filter(([, value]) => value !== undefined).map(([name, value]) => {
-    const own = field({ name: "secret", label: name, value, readonly: true });
-    return { own, copy: copyButton(name, own.control) };
-  });
+  const fields = secrets.map(([name, value]) => field({ name: "secret", label: words(name), value, readonly: true }));
+  const copies = secrets.map(([name], index) => copyButton(name, fields[index].control));
+  const done = button("Done", () => dialog.close(), { kind: "main" });
   const dialog = h("dialog", { "aria-labelledby": id },
     h("h2", { id }, title),
     h("p", { class: "quiet" }, "Shown this once and never again. Keep it where secrets are kept."),
-    shown.map(({ own }) => own),
-    h("div", { class: "actions" }, shown.map(({ copy }) => copy), button("Done", () => dialog.close(), { kind: "main" })));
+    fields,
+    h("div", { class: "actions" }, copies, done));
   dialog.addEventListener("cancel", (event) => event.preventDefault());
   document.body.append(dialog);
   return new Promise((resolve) => {
@@ -270,11 +271,11 @@ function showOnce(title, secrets) {
 }
 
 function copyButton(name, control) {
-  const node = button(`Copy ${name}`, async () => {
+  const node = button(`Copy the ${name}`, async () => {
     control.select();
     // Without encryption a browser gives no clipboard: then the text is selected at least.
     const isCopied = await navigator.clipboard?.writeText(control.value).then(() => true, () => false);
-    setText(node, isCopied ? `${name} copied` : `${name} selected: copy it`);
+    setText(node, isCopied ? `${words(name)} copied` : `${words(name)} selected: copy it`);
   });
   return node;
 }
@@ -295,14 +296,18 @@ class Rates {
 /** The use of all keys together. */
 function useOfAll(keys) {
   const sum = (name) => keys.reduce((all, key) => all + key[name], 0);
-  const last = (times) => times.toSorted().at(-1) ?? null;
-  const failures = keys.map((key) => key.last_failure).filter((own) => own !== null);
+  const known = (name) => keys.map((key) => key[name]).filter((own) => own !== null);
   return {
     requests: sum("requests"),
-    last_used_at: last(keys.map((key) => key.last_used_at).filter((at) => at !== null)),
+    last_used_at: latest(known("last_used_at"), (at) => at),
     failures: sum("failures"),
-    last_failure: failures.toSorted((one, other) => one.at.localeCompare(other.at)).at(-1) ?? null,
+    last_failure: latest(known("last_failure"), ({ at }) => at),
   };
+}
+
+/** Whichever was last; null where there is none. */
+function latest(all, atOf) {
+  return all.reduce((last, own) => (last === null || Date.parse(atOf(last)) < Date.parse(atOf(own)) ? own : last), null);
 }
 
 /** Cells that say how keys are used, and stay while their numbers change. */
@@ -317,7 +322,6 @@ function useCells() {
       setText(failures, whole(use.failures));
       const last = use.last_failure;
       const key = last === null ? "none" : `${last.code}, ${dateTime(last.at)}`;
-      // The link stays, and with it the focus, for as long as it says the same.
       if (failure.textContent !== key) fill(failure, last === null ? key : [problemLink(last.code), `, ${dateTime(last.at)}`]);
     },
   };
@@ -343,7 +347,7 @@ function webhooksPanel(page) {
   const [list, trouble] = [h("div"), h("div")];
   const create = button("New webhook", () => createWebhook(page), { kind: "main" });
   page.load(list, () => page.get("/v1/webhooks"), ({ data }) => {
-    const cells = new Map(data.map(({ id }) => [id, progressCells(id)]));
+    const cells = new Map(data.map((own) => [own.id, webhookCells(own)]));
     page.every(ALL_SECONDS, trouble, async () => {
       for (const [id, own] of cells) own.set(await page.get(`/v1/webhooks/${id}`));
     });
@@ -354,7 +358,7 @@ function webhooksPanel(page) {
         { title: "Sends to", value: ({ url }) => h("code", {}, url) },
         { title: "Topics", value: topicsSaid },
         { title: "Whose", value: ({ partner }) => partner ?? "the tenant's" },
-        { title: "State", value: webhookState },
+        { title: "State", value: ({ id }) => cells.get(id).state },
         { title: "Behind", numeric: true, value: ({ id }) => cells.get(id).behind },
         { title: "Due", numeric: true, value: ({ id }) => cells.get(id).due },
         { title: "Given up", numeric: true, value: ({ id }) => cells.get(id).lost },
@@ -366,17 +370,20 @@ function webhooksPanel(page) {
   return panel("Webhooks", { actions: page.session.isAdmin && create }, trouble, list);
 }
 
-/** Cells that say how far a webhook is, and stay while their numbers change. */
-function progressCells(id) {
+/** Cells that say whether a webhook sends, and how far it is; they stay while that changes. */
+function webhookCells(webhook) {
   const [behind, due, lost] = Array.from({ length: 3 }, () => h("span", {}, NOTHING));
+  const state = h("span", {}, webhookState(webhook));
   const set = (now) => {
     const count = whole(now.given_up);
+    fill(state, webhookState(now));
     setText(behind, whole(now.head - now.position));
     setText(due, whole(now.due));
+    // The link stays, and with it the focus, for as long as it says the same.
     if (lost.textContent === count) return;
-    fill(lost, now.given_up === 0 ? count : h("a", { href: `${address("webhooks", id)}?state=given_up` }, count));
+    fill(lost, now.given_up === 0 ? count : h("a", { href: `${address("webhooks", webhook.id)}?state=given_up` }, count));
   };
-  return { behind, due, lost, set };
+  return { state, behind, due, lost, set };
 }
 
 function topicsSaid({ topics }) {
@@ -403,15 +410,13 @@ async function showWebhook(page, id) {
   const heading = page.show({ title: "Webhook", intro: back(), actions }, body);
   await page.load(body, () => page.get(path), (webhook) => {
     const [facts, trouble, tested] = [h("ul", { class: "plain-list" }), h("div"), h("div", { role: "status" })];
-    const progress = progressFigures();
-    const deliveries = deliveriesPanel(page, path, {
+    const deliveries = deliveriesOf(page, path, {
       note: `The webhook-id of each is msg_${id}_ and its seq, the same in each attempt.`,
-      empty: "No delivery. All that are due or given up are listed, and the last thousand that were made.",
+      empty: "No such delivery. All that are due or given up are listed, and the last thousand that were made.",
     });
     let shown;
     const show = (own) => {
-      page.asOf.set(own.head);
-      progress.set(own);
+      deliveries.set(own);
       const settings = JSON.stringify({ ...own, position: 0, head: 0, due: 0, given_up: 0 });
       if (settings === shown) return;
       shown = settings;
@@ -425,7 +430,7 @@ async function showWebhook(page, id) {
     };
     show(webhook);
     page.every(ONE_SECONDS, trouble, read);
-    return [trouble, tested, progress, panel("Settings", {}, facts), deliveries.node];
+    return [trouble, tested, panel("Settings", {}, facts), deliveries.nodes];
   });
 }
 
@@ -435,7 +440,7 @@ function webhookFacts(own) {
     [webhookState(own), ` since ${dateTime(own.status_since)}. `, stopped?.[2]],
     ["Sends to ", h("code", {}, own.url)],
     `Topics: ${topicsSaid(own)}`,
-    own.partner === null ? "The tenant's: sends all that happens" : `Of partner ${own.partner}: sends what that did itself`,
+    own.partner === null ? "The tenant's: what anybody does" : `Of partner ${own.partner}: what that does itself`,
     `Created ${dateTime(own.created_at)}, began behind seq ${whole(own.after)}`,
     own.former_secret_until !== null && `Signs with the secret before the present one too, until ${dateTime(own.former_secret_until)}`,
   ].filter(Boolean);
@@ -494,7 +499,7 @@ function topicsOf({ topics = "*" }) {
 }
 
 async function createWebhook(page) {
-  const { data: partners } = await page.get("/v1/partners");
+  const { partners } = page.rules.catalogue;
   const created = await changeDialog({
     title: "New webhook",
     intro: "What happens is posted to its URL as CloudEvents, signed as Standard Webhooks have it.",
@@ -502,7 +507,7 @@ async function createWebhook(page) {
       webhookFields(),
       field({
         name: "partner", label: "Whose", type: "select", value: "",
-        options: [["", "the tenant's: all that happens"], ...partners.map(({ slug, name }) => [slug, `${name}'s: what that did itself`])],
+        options: [["", "the tenant's: what anybody does"], ...partners.map((own) => [own.slug, `of ${own.name}: what that does itself`])],
       }),
       field({
         name: "after", label: "Begin behind seq", inputmode: "numeric",
@@ -513,7 +518,7 @@ async function createWebhook(page) {
     submit: "Create the webhook",
   });
   if (created === undefined) return;
-  await showOnce("Secret of the webhook", [["Secret", created.secret]]);
+  await showOnce("Secret of the webhook", [["secret", created.secret]]);
   location.hash = address("webhooks", created.id);
 }
 
@@ -526,8 +531,8 @@ async function rotateSecret(page, path, read) {
     submit: "Rotate", danger: true,
   });
   if (rotated === undefined) return;
+  await showOnce("Secret of the webhook", [["secret", rotated.secret]]);
   await read();
-  await showOnce("Secret of the webhook", [["Secret", rotated.secret]]);
 }
 
 async function deleteWebhook(page, path, { url }) {
@@ -563,19 +568,16 @@ async function showMail(page) {
   await page.load(body, () => mailOf(page), (mail) => {
     if (mail === undefined) return mailIsOff();
     const trouble = h("div");
-    const progress = progressFigures();
-    const deliveries = deliveriesPanel(page, "/v1/mail", {
+    const deliveries = deliveriesOf(page, "/v1/mail", {
       note: "To whom a mail went is not kept: the record at its seq says whom it is about.",
-      empty: "No mail. All that are due or given up are listed, and the last thousand that were sent.",
+      empty: "No such mail. All that are due or given up are listed, and the last thousand that were sent.",
     });
-    progress.set(mail);
+    deliveries.set(mail);
     page.every(ONE_SECONDS, trouble, async () => {
-      const now = await page.get("/v1/mail");
-      page.asOf.set(now.head);
-      progress.set(now);
+      deliveries.set(await page.get("/v1/mail"));
       await deliveries.follow();
     });
-    return [trouble, progress, deliveries.node];
+    return [trouble, deliveries.nodes];
   });
 }
 
@@ -616,10 +618,11 @@ const STATES = {
 };
 
 /**
- * What became of deliveries, and having them made again. `follow()` reads again those that are shown as due or were replayed, until they
- * are made; the table stays as it is meanwhile.
+ * What became of deliveries, and having them made again. `set(progress)` shows how far they are; `follow()` reads again those that are
+ * shown as due or were replayed, until they are made; the table stays as it is meanwhile.
  */
-function deliveriesPanel(page, path, { note, empty }) {
+function deliveriesOf(page, path, { note, empty }) {
+  const progress = progressFigures();
   const rows = new Map();
   const replayed = new Map();
   const [said, trouble] = [h("p", { role: "status" }), h("div")];
@@ -648,7 +651,7 @@ function deliveriesPanel(page, path, { note, empty }) {
     }
     await follow();
   };
-  const replayAll = async () => {
+  const replayAll = () => settle(trouble, async () => {
     const lost = await deliveriesDownTo(page, path, 0, "given_up");
     const done = await changeDialog({
       title: "Replay all that were given up",
@@ -656,10 +659,11 @@ function deliveriesPanel(page, path, { note, empty }) {
       submit: "Replay all",
       commit: () => page.api.send("POST", `${path}/replay`),
     });
+    fill(trouble);
     if (done === undefined) return;
     toast(`${whole(done.replayed)} are made again.`);
     await replaying(lost.map(({ seq }) => seq));
-  };
+  }, { keep: true });
 
   const filter = field({
     name: "state", label: "State", type: "select", value: page.query.get("state") ?? "", onchange: () => list.reload(),
@@ -673,7 +677,7 @@ function deliveriesPanel(page, path, { note, empty }) {
     caption: "State of deliveries",
     load: (cursor) => {
       if (cursor === undefined) rows.clear();
-      return page.get(`${path}/deliveries`, { state: filter.control.value, cursor });
+      return page.get(`${path}/deliveries`, { state: filter.control.value, cursor, limit: DELIVERIES_SHOWN });
     },
     columns: [
       { title: "Seq", numeric: true, value: ({ seq }) => whole(seq) },
@@ -686,8 +690,19 @@ function deliveriesPanel(page, path, { note, empty }) {
     ],
     empty,
   });
-  const actions = [button("Read again", () => list.reload()), button("Replay all given up", replayAll)];
-  return { node: panel("Deliveries", { actions, note }, h("form", { class: "line" }, filter), trouble, said, list), follow };
+  const all = button("Replay all given up", replayAll);
+  let status;
+  const set = (now) => {
+    // What was refused while it was paused, is no longer once it sends.
+    if (now.status !== status) fill(trouble);
+    status = now.status;
+    page.asOf.set(now.head);
+    progress.set(now);
+    all.hidden = now.given_up === 0;
+  };
+  const actions = [button("Read again", () => list.reload()), all];
+  const shown = panel("Deliveries", { actions, note }, h("form", { class: "line" }, filter), trouble, said, list);
+  return { nodes: [progress, shown], set, follow };
 }
 
 /** The cells of a delivery, which stay while it goes on, and `set(now)`, which shows what is new of it. */
@@ -755,8 +770,8 @@ function auditPanel(page) {
     columns: [
       { title: "Seq", numeric: true, value: ({ seq }) => whole(seq) },
       { title: "When", tight: true, value: ({ at }) => dateTime(at) },
-      { title: "Who", value: (entry) => h("span", {}, names.of(entry.by), h("span", { class: "quiet" }, ` ${roleOf(entry)}`)) },
-      { title: "What", value: (entry) => h("span", {}, actSaid(page, names, entry)) },
+      { title: "Who", value: (entry) => [names.of(entry.by), h("span", { class: "quiet" }, ` ${roleOf(entry)}`)] },
+      { title: "What", value: (entry) => actSaid(page, names, entry) },
       { title: "Why", value: ({ reason, operation }) => reason ?? operation?.reason ?? NOTHING },
     ],
     empty: "Nothing was done in the part of the ledger that was looked at.",

@@ -44,7 +44,7 @@ class Frame {
     const state = h("p", { class: "state", role: "status" });
     const nav = h("nav", { "aria-label": "Screens" }, h("ul", {}, [...this.links.values()].map((link) => h("li", {}, link))));
     const menu = h("button", { type: "button", class: "menu", "aria-expanded": "false", "aria-controls": "side" }, "Menu");
-    const side = h("div", { class: "side", id: "side" }, nav, h("div", { class: "who" },
+    const side = h("div", { class: "side", id: "side" }, nav, h("section", { class: "who", "aria-label": "Who is logged in" },
       h("p", {}, h("strong", {}, username), h("span", { class: "quiet" }, ` ${role} of ${tenant}`)),
       button("Log out", () => session.logOut())));
     menu.addEventListener("click", () => menu.setAttribute("aria-expanded", String(side.classList.toggle("open"))));
@@ -102,6 +102,7 @@ class Frame {
     const page = new Page({ main, screen, path: rest.join("/"), query: new URLSearchParams(search), session, api, live, rules });
     this.page = page;
     fill(main, loading());
+    scrollTo(0, 0);
     try {
       await screen.open(page);
     } catch (error) {

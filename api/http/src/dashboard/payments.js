@@ -1,7 +1,7 @@
 // Wallets & payments: invoices, money that is set aside, transfers that are under way or came back, payments that fit nothing, and all
 // payments. The API lists no invoices, holds or transfers of a tenant: they are read off the events of the newest part of the ledger.
 
-import { fill, h } from "./dom.js";
+import { fill, h, setText } from "./dom.js";
 import { NOTHING, big, dateTime, whole, wholeTyped, words } from "./format.js";
 import { addressOf, link } from "./page.js";
 import { Problem } from "./session.js";
@@ -18,7 +18,7 @@ const LINES = 20;
 const PAGES_MAX = 20;
 /** However much happens, lists are read again no sooner than this after they were read. */
 const AGAIN_MS = 700;
-/** Invoices run out without an event. */
+/** Invoices end without an event. */
 const LOOK_MS = 20_000;
 
 const INVOICE_KINDS = { open: "plain", paid: "good", cancelled: "plain", expired: "warn", reversed: "bad" };
@@ -38,6 +38,9 @@ const UNMATCHED = {
   wallet_not_found: "No such wallet",
   transfer_target_not_found: "No such customer to send money to",
 };
+
+/** The names of accounts by their ids, each as it is read. */
+const usernames = new Map();
 
 export const payments = { name: "payments", title: "Wallets & payments", open };
 
@@ -65,6 +68,7 @@ async function showAll(page) {
     panel("All payments", { note: "One line for each step that moved a payment on, the newest first." }, all.form, all.list));
 
   const draw = async () => {
+    await seen.ready;
     await seen.look();
     fill(top, figuresOf(page, seen), reachOf(seen, readFrom));
     for (const list of [invoices.list, holds, transfers]) list.refresh();
@@ -111,8 +115,8 @@ class Seen {
     this.holds = new Map();
     /** Those that have arrived are over, and not kept. */
     this.transfers = new Map();
-    /** The instant that the tenant's rules see. */
-    this.now = undefined;
+    /** Invoices that end here or earlier are over. */
+    this.over = 0;
   }
 
   /** Reads the newest records, so many of them; what was known before is forgotten. */
@@ -173,22 +177,19 @@ class Seen {
   }
 
   /**
-   * Looks at the tenant's clock, since nothing is written about an invoice that is over. Where `occurred_at` drives the rules it is no
-   * clock on a wall, and a dry run tells it.
+   * Asks which invoices are over: nothing is written about that, and what time it is the ledger alone knows. Whatever ends before one that
+   * is over is over too, so a few are asked for.
    */
   async look() {
-    if (this.#page.tenant.clock !== "occurred") {
-      this.now = Date.now();
-      return;
+    const open = [...this.invoices.values()].filter(({ state }) => state === "open");
+    const ends = open.toSorted((one, other) => Date.parse(one.expires_at) - Date.parse(other.expires_at));
+    let [first, end] = [0, ends.length];
+    while (first < end) {
+      const middle = (first + end) >> 1;
+      const { state } = await this.#page.get(invoicePath(ends[middle].va_number));
+      [first, end] = state === "expired" ? [middle + 1, end] : [first, middle];
     }
-    const open = [...this.invoices.values()].findLast((invoice) => invoice.state === "open");
-    if (open === undefined) return;
-    try {
-      this.now = Date.parse((await cancel(this.#page, open.va_number, { isDry: true, key: crypto.randomUUID() })).at);
-    } catch (error) {
-      // It was paid this very moment; the event is on its way, and with it the next look.
-      if (!(error instanceof Problem) || error.status !== 422) throw error;
-    }
+    this.over = first === 0 ? 0 : Date.parse(ends[first - 1].expires_at);
   }
 
   /** The invoices of a state, or all of them; the newest first. */
@@ -198,7 +199,7 @@ class Seen {
   }
 
   #stateOf({ state, expires_at: end }) {
-    return state === "open" && this.now !== undefined && Date.parse(end) <= this.now ? "expired" : state;
+    return state === "open" && Date.parse(end) <= this.over ? "expired" : state;
   }
 }
 
@@ -410,7 +411,7 @@ function invoiceView(page, { invoice, steps }) {
           { title: "Seq", numeric: true, value: ({ done }) => whole(done.seq) },
           { title: "When", value: ({ done }) => dateTime(done.received_at) },
           { title: "What", value: ({ what }) => what },
-          { title: "By", value: ({ done }) => done.by },
+          { title: "By", value: ({ done }) => whoAsked(page, done.by) },
           { title: "Customer", tight: true, value: ({ done }) => customerLink(done.customer) },
           { title: "Said with it", value: ({ done }) => done.operation.reference ?? done.operation.reason },
         ],
@@ -433,19 +434,16 @@ function isCancellable({ state }) {
 
 async function cancelDialog(page, { va_number: number }) {
   const key = crypto.randomUUID();
+  const send = (query) => page.api.send("POST", `${invoicePath(number)}/cancel`, {}, { query, key });
   const done = await changeDialog({
     title: `Cancel invoice ${number}`,
     intro: "Nobody can pay it from then on. Its partner has to open another one.",
-    preview: async () => effectsOf(page, await cancel(page, number, { isDry: true, key })),
-    commit: () => cancel(page, number, { key }),
+    preview: async () => effectsOf(page, await send({ dry_run: true })),
+    commit: () => send(),
     submit: "Cancel the invoice",
     danger: true,
   });
   if (done !== undefined) toast(`Invoice ${number} is cancelled, seq ${whole(done.seq)}.`);
-}
-
-function cancel(page, number, { isDry, key }) {
-  return page.api.send("POST", `${invoicePath(number)}/cancel`, {}, { query: { dry_run: isDry }, key });
 }
 
 async function settleDialog(page, hold) {
@@ -518,6 +516,16 @@ function shortId(id) {
 /** A link to a customer by the beginning of the id; a dash where nobody is named. */
 export function customerLink(id) {
   return id ? link("customers", id, shortId(id)) : NOTHING;
+}
+
+/** Who asked: a partner, `operator` for whoever holds the server's token, or an account, whose name comes as soon as it is read. */
+export function whoAsked(page, by) {
+  if (!/^[\da-f]{8}-[\da-f-]{27}$/.test(by)) return by;
+  if (!usernames.has(by)) usernames.set(by, page.api.get(`/v1/accounts/${by}`).then(({ username }) => username));
+  const node = h("span", { title: by }, shortId(by));
+  // Without a name the beginning of the id has to do.
+  usernames.get(by).then((username) => setText(node, username), () => usernames.delete(by));
+  return node;
 }
 
 /** A button of a row: `name` says which row it is of to whoever does not see it. */

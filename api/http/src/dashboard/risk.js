@@ -3,7 +3,7 @@
 import { fill, h, setText } from "./dom.js";
 import { big, dateTime, duration, whole, words } from "./format.js";
 import { link } from "./page.js";
-import { coalesced, customerLink, effectsOf, liveTable, rowActions, rowButton } from "./payments.js";
+import { coalesced, customerLink, effectsOf, liveTable, rowActions, rowButton, whoAsked } from "./payments.js";
 import { Problem } from "./session.js";
 import { badge, changeDialog, field, figure, figures, lineForm, panel, settle, table, toast } from "./ui.js";
 
@@ -79,7 +79,7 @@ function reviewsList(page, changed) {
       { title: "Waiting", tight: true, value: waitOf },
       { title: "Customer", tight: true, value: (review) => customerLink(review.customer) },
       { title: "What was asked", value: (review) => askedOf(page, review.operation) },
-      { title: "By", tight: true, value: (review) => review.by },
+      { title: "By", tight: true, value: (review) => whoAsked(page, review.by) },
       { title: "Caught by", value: (review) => caughtBy(page, review.rule) },
       {
         title: "Decide",
@@ -171,7 +171,7 @@ function checksList(page, changed) {
         value: (check) => (check.archived ? badge("Archived") : archiveButton(page, check, changed)),
       },
     ],
-    empty: "No such check that is not archived.",
+    empty: "No such check. Choose another verdict, or have those shown too that are archived.",
   });
   const show = (values) => {
     Object.assign(asked, { verdict: undefined, archived: undefined, ...values });

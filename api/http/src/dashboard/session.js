@@ -99,6 +99,9 @@ export class Session {
   }
 }
 
+/** What every refusal has. */
+const USUAL = new Set(["type", "title", "status", "detail", "code", "retryable", "request_id", "retry_after"]);
+
 /** What the server refused, as it says it (RFC 9457), or that it was not reached: status 0. */
 export class Problem extends Error {
   constructor(status, body) {
@@ -110,6 +113,8 @@ export class Problem extends Error {
     this.pointer = body.pointer;
     this.requestId = body.request_id;
     this.retryAfter = body.retry_after;
+    /** What the server says beside that, such as how much there is, and `pointer`, the place of the fault in what was sent. */
+    this.members = Object.fromEntries(Object.entries(body).filter(([name]) => !USUAL.has(name)));
   }
 
   static unreachable() {

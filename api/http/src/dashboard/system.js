@@ -2,7 +2,7 @@
 
 import { lineChart } from "./chart.js";
 import { fill, h } from "./dom.js";
-import { big, bytes, dateTime, decimal, duration, micros, whole } from "./format.js";
+import { NOTHING, big, bytes, dateTime, decimal, duration, micros, whole } from "./format.js";
 import { badge, button, columns, figure, figures, loading, meter, panel, settle } from "./ui.js";
 
 const READ_SECONDS = 2;
@@ -31,7 +31,7 @@ function open(page) {
     columns(decisions.node, syncs.node),
     columns(
       panel("Work in flight", {
-        note: "What was let in and is not answered yet. Once it is full, callers are told to come back later.",
+        note: "Units of what was let in and is not answered yet. Beyond the room requests get 503, overloaded, and streams wait.",
       }, work),
       panel("Trial balance", {
         note: "Debits less credits of all accounts, by unit. Anything but 0 is a fault of the program: stop it, and keep its files.",
@@ -65,7 +65,9 @@ function stateOf({ status, clock, disk }) {
   return [takes, tells, roomOf(disk)];
 }
 
-function roomOf({ free_bytes: free, free_bytes_min: least }) {
+function roomOf(disk) {
+  if (disk === undefined) return said("warn", "The disk does not say what is free", "The log says why.");
+  const { free_bytes: free, free_bytes_min: least } = disk;
   const [own, needed] = [bytes(free), bytes(least)];
   if (least === 0) return said("warn", "The disk is not watched", `${own} are free. With free_bytes_min the server stops booking in time.`);
   if (free < least) return said("bad", "The disk is nearly full", `${own} are free, ${needed} are needed.`);
@@ -82,18 +84,18 @@ function sumsOf() {
   const uptime = figure("Uptime");
   const rate = figure("Purchases a second");
   const subscribers = figure("Subscribers");
-  const residents = figure("Customers in memory");
   const shards = figure("Shards");
   const free = figure("Disk free");
   return {
-    node: figures(uptime, rate, subscribers, residents, shards, free),
+    node: figures(uptime, rate, subscribers, shards, free),
     set(now) {
-      uptime.set(duration((Date.now() - Date.parse(now.started_at)) / 1_000), `since ${dateTime(now.started_at)}, version ${now.version}`);
-      rate.set(decimal(now.decisions.count / now.decisions.seconds), `in the last ${now.decisions.seconds} s`);
+      const up = Math.max(0, Date.now() - Date.parse(now.started_at)) / 1_000;
+      uptime.set(duration(up), `since ${dateTime(now.started_at)}, version ${now.version}`);
+      rate.set(decimal(now.decisions.count / Math.max(1, now.decisions.seconds)), `in the last ${now.decisions.seconds} s`);
       subscribers.set(whole(now.subscribers), "streams of events, this page's too");
-      residents.set(whole(now.residents), "decided without a read of the disk");
       shards.set(whole(now.shards), "decide beside each other");
-      free.set(bytes(now.disk.free_bytes), `read-only below ${bytes(now.disk.free_bytes_min)}`);
+      if (now.disk === undefined) free.set(NOTHING);
+      else free.set(bytes(now.disk.free_bytes), `read-only below ${bytes(now.disk.free_bytes_min)}`);
     },
   };
 }
@@ -102,7 +104,6 @@ function sumsOf() {
 function timesPanel(page, title, note) {
   const median = figure("Median");
   const tail = figure("99th percentile");
-  const slowest = figure("Slowest");
   const chart = lineChart({
     label: `${title}, how long they took over the last ${duration(WINDOW_SECONDS)}`,
     series: [{ label: "99th percentile" }, { label: "median" }],
@@ -111,12 +112,11 @@ function timesPanel(page, title, note) {
   });
   let samples = [];
   return {
-    node: panel(title, { note }, figures(median, tail, slowest), chart.node),
+    node: panel(title, { note }, figures(median, tail), chart.node),
     set({ seconds, count, p50_us: p50, p99_us: p99, max_us: max }) {
       const now = Date.now() / 1_000;
       median.set(micros(p50), `of ${whole(count)} in the last ${seconds} s`);
-      tail.set(micros(p99), "one in a hundred takes longer");
-      slowest.set(micros(max), `in the last ${seconds} s`);
+      tail.set(micros(p99), `one in a hundred took longer, at most ${micros(max)}`);
       samples = [...samples, { at: now, p50, p99 }].filter(({ at }) => now - WINDOW_SECONDS <= at);
       chart.set(samples.map(({ at }) => at), [samples.map((own) => own.p99), samples.map((own) => own.p50)],
         count === 0 ? "none now" : `99th percentile ${micros(p99)}, median ${micros(p50)} now`);
@@ -155,11 +155,11 @@ function archivePanel(page) {
   return {
     node: panel("Archive", {
       actions: start,
-      note: "Every record for good, in segments. A check reads all of them again, with checksums and chain, while the server goes on.",
+      note: "A check reads all of it again while the server goes on. Damage stops the server, and its log says what to do.",
     }, figures(archived, tail), trouble, result, checked),
     set({ archive, tail: { records }, verification }) {
       archived.set(`up to seq ${whole(archive.last_seq)}`, `${whole(archive.segments)} segments; a start reads only what comes behind`);
-      tail.set(whole(records), "records in the journal and in memory; more make a start longer");
+      tail.set(whole(records), "records in the journal alone; the more, the longer a start");
       show(verification);
     },
   };
@@ -167,13 +167,14 @@ function archivePanel(page) {
 
 function resultOf(check) {
   if (check === null) return said("plain", "Not checked", "since the server started.");
-  const { state, started_at: from, ended_at: to, segments, through, fault } = check;
+  const { state, started_at: from, ended_at: to, segments, through, unread } = check;
   if (state === "running") return said("warn", "Under way", `since ${dateTime(from)}, up to seq ${whole(through)}.`);
-  if (state === "failed") {
-    return [badge("Failed", "bad"), ` at ${dateTime(to)}: `, h("code", {}, fault),
-      ". Keep the files as they are, and put the archive back from a backup."];
+  if (state === "incomplete") {
+    return [said("bad", "Not all could be read", `${dateTime(to)}: `), h("code", {}, unread),
+      " That is no damage: look at the disk, and check again."];
   }
-  const took = duration((Date.parse(to) - Date.parse(from)) / 1_000);
+  const seconds = (Date.parse(to) - Date.parse(from)) / 1_000;
+  const took = seconds < 60 ? `${decimal(seconds)} s` : duration(seconds);
   return said("good", "Whole", `Every byte of ${whole(segments)} segments, up to seq ${whole(through)}: ${dateTime(to)}, in ${took}.`);
 }
 

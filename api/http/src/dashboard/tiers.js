@@ -302,8 +302,8 @@ function risePanel(page, program, standing, seen, again) {
     .map(({ customer, tier }) => ({ customer, tier, ...(isThreshold ? thresholdRise : journeyRise)(program, tier) }))
     .filter(({ to }) => to !== undefined)
     // Of those who miss the same, whoever did something lately is the likelier one.
-    .sort((one, other) => one.missing - other.missing || other.customer.last_seq - one.customer.last_seq);
-  const unit = (value) => (isThreshold ? page.money(value) : `${whole(value)} ${value === 1 ? "purchase" : "purchases"}`);
+    .sort((one, other) => Number(one.missing - other.missing) || other.customer.last_seq - one.customer.last_seq);
+  const unit = (value) => (isThreshold ? page.money(value) : `${whole(value)} ${value === 1n ? "purchase" : "purchases"}`);
   const note = [
     seenText(page, seen),
     shownOf(rises, "could rise", "nearest"),
@@ -332,14 +332,14 @@ function shownOf(rows, could, which) {
 /** The next bound that leads higher than where the customer stands, who may stand higher than the sum says, or lower. */
 function thresholdRise({ levels }, { level, spent }) {
   const own = levels.findIndex(({ name }) => name === level);
-  const next = levels.slice(own + 1).find(({ spent_min }) => spent < spent_min);
-  return { to: next?.name, missing: next && next.spent_min - spent };
+  const next = levels.slice(own + 1).find(({ spent_min: min }) => big(spent) < big(min));
+  return next === undefined ? {} : { to: next.name, missing: big(next.spent_min) - big(spent) };
 }
 
 /** The purchase after the last one that the level holds leads up. */
 function journeyRise({ levels }, { level, count }) {
   const own = levels.find(({ name }) => name === level);
-  return own === undefined || own.next === own.name ? {} : { to: own.next, missing: Math.max(0, own.count_max - count) + 1 };
+  return own === undefined || own.next === own.name ? {} : { to: own.next, missing: big(Math.max(0, own.count_max - count) + 1) };
 }
 
 /** Whoever has not bought for long. The list of customers does not tell when they last did, so they are asked about one by one. */
@@ -375,9 +375,9 @@ async function readDrops(page, program, asked, node) {
 
 /** Where the days without a purchase lead next, and when; or where they have led already. */
 function dropOf({ levels, downgrade_after_days: down, reset_after_days: reset }, { level, effective_level: effective, last_at: last }) {
-  if (effective !== level) return { isOver: true, to: effective };
-  const { previous } = levels.find(({ name }) => name === level);
-  const [days, to] = previous === level ? [reset, levels[0].name] : [down, previous];
+  const own = levels.find(({ name }) => name === level);
+  if (effective !== level || own === undefined) return { isOver: true, to: effective };
+  const [days, to] = own.previous === level ? [reset, levels[0].name] : [down, own.previous];
   return { isOver: false, to, at: Date.parse(last) + (days + 1) * DAY_MS };
 }
 

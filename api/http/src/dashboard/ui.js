@@ -76,7 +76,7 @@ export function table({ caption, columns: wanted, rows, empty = "There is nothin
 }
 
 function rowOf(row, wanted, kind) {
-  return h("tr", {}, wanted.map((column) => h("td", { class: kind(column), "data-title": column.title }, column.value(row) ?? NOTHING)));
+  return h("tr", {}, wanted.map((column) => h("td", { class: kind(column), "data-title": column.title }, h("div", {}, column.value(row) ?? NOTHING))));
 }
 
 /**
@@ -118,10 +118,17 @@ export function problemBox(error, retry) {
   return h("div", { class: "problem", role: "alert" },
     h("p", {}, h("strong", {}, isProblem ? error.title : "Something went wrong here.")),
     detail && h("p", {}, detail),
-    isProblem && h("p", { class: "quiet" },
+    isProblem && Object.entries(error.members).map(([name, value]) => h("p", {}, h("code", {}, name), `: ${textOf(value)}`)),
+    isProblem && error.retryAfter && h("p", {}, `Try again in ${error.retryAfter} s.`),
+    // What this page found itself has no request, and no page of the server's.
+    isProblem && error.requestId && h("p", { class: "quiet" },
       h("a", { href: `/problems/${error.code}`, target: "_blank", rel: "noopener" }, h("code", {}, error.code)),
-      error.requestId && [" in request ", h("code", {}, error.requestId)]),
+      " in request ", h("code", {}, error.requestId)),
     retry && h("p", {}, button("Try again", retry)));
+}
+
+function textOf(value) {
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
 /** Does something that fills `node`: shows that it is under way, and a problem with a way to try again. */
@@ -146,6 +153,8 @@ export function button(text, onclick, { kind } = {}) {
       await onclick();
     } finally {
       node.disabled = false;
+      // What it opened could not give the focus back while it was disabled.
+      if (document.activeElement === document.body) node.focus();
     }
   });
   return node;
@@ -252,7 +261,7 @@ export function changeDialog({ title, intro, fields, preview, commit, submit = "
           fill(said, h("div", { class: "preview", role: "status" }, h("h3", {}, "What will happen"), await preview(typed)));
           values = typed;
           inputs.disabled = true;
-          back.hidden = false;
+          back.hidden = fields === undefined;
           send.textContent = submit;
           send.className = danger ? "danger" : "main";
         } else {

@@ -115,7 +115,8 @@ class Editor {
       const { promos = [] } = JSON.parse(this.text);
       this.#promo = Math.max(0, Math.min(this.#promo, promos.length - 1));
       const choices = promos.map(({ code }, index) => [String(index), code]);
-      fill(this.#quick, promos.length === 0 ? emptiness("There is no promo in these rules.") : this.#promoFields(choices, promos[this.#promo]));
+      const none = emptiness("There is no promo in these rules.");
+      fill(this.#quick, promos.length === 0 ? none : this.#promoFields(choices, promos[this.#promo]));
     } catch {
       // Whoever is typing has not finished: what is wrong, and where, is said once it is run.
       fill(this.#quick, emptiness("The text is no JSON of rules at the moment. Once it is, these fields come back."));
@@ -457,7 +458,7 @@ function outcomeTexts(page, { customers: looked, tier_moves: moves, promos, cash
     ...moves.map((move) => `${move.program}: ${moveText(page, move)}, for ${who(move.customers)}.`),
     ...promos.map(({ code, quota, used }) => `Promo ${code} pays nothing more: its quota is ${whole(quota)}, and ${whole(used)} are used.`),
     ...cashback.map((own) => `Cashback rule ${own.name} ${why[own.why]}. Its ${whole(own.points)} points stay with ${who(own.customers)}.`),
-    ...campaigns.map((own) => `Campaign ${own.name} ${why[own.why]}. The progress of ${who(own.customers)} leads to nothing then.`),
+    ...campaigns.map((own) => `Campaign ${own.name} ${why[own.why]}. Progress that leads to nothing then: ${who(own.customers)}.`),
   ];
   if (texts.length === 0) texts.push("Nobody moves, and nothing stops.");
   return [...texts, `${who(looked)} looked at.`];

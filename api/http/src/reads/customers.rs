@@ -239,6 +239,7 @@ pub(super) fn shown(
         tenant: catalogue.slug.clone(),
         purchases: view.row.purchases,
         currency: catalogue.currency.code.as_str().to_owned(),
+        currency_exponent: catalogue.currency.exponent,
         balance: view.row.balance(CASHBACK_WALLET).minor_units(),
         available: view.row.available(CASHBACK_WALLET).minor_units(),
         tiers: view.row.standings.iter().map(tier).chain(view.row.spends.iter().map(spend)).collect(),

@@ -16,6 +16,8 @@ pub(crate) struct Customer {
     pub(crate) purchases: u64,
     /// The currency of `balance`.
     pub(crate) currency: String,
+    /// How many decimals an amount in it has.
+    pub(crate) currency_exponent: u8,
     /// What is in the wallet that cashback goes to, in minor units.
     pub(crate) balance: i64,
     /// What of it can be taken out: not what is held.

@@ -1,0 +1,27 @@
+// Promos: a quota is changed after a look at what would happen, and the meter follows.
+import assert from "node:assert/strict";
+
+export async function promos({ visit, server }) {
+  const { page } = visit;
+  await visit.go("#/promos");
+  await page.getByRole("row", { name: /JOURNEY2017/ }).getByText(/of 10,000/).waitFor();
+  await visit.look("promos");
+  await page.getByRole("link", { name: "JOURNEY2017" }).click();
+  await page.getByRole("heading", { level: 1, name: "Promo JOURNEY2017" }).waitFor();
+  await page.getByRole("button", { name: "Change the quota" }).click();
+  const dialog = page.getByRole("dialog");
+  const quota = dialog.getByLabel("Purchases that the promo may pay for");
+  await quota.fill("many");
+  await dialog.getByRole("button", { name: "Preview" }).click();
+  await dialog.getByRole("alert").getByText("The quota is a whole number.").waitFor();
+  await quota.fill("12,000");
+  await dialog.getByRole("button", { name: "Preview" }).click();
+  await dialog.getByText("promo JOURNEY2017: quota 10000 -> 12000").waitFor();
+  await visit.look("promo-quota");
+  assert.equal((await server.call("GET", "/v1/promos/JOURNEY2017")).quota, 10_000, "a preview changes nothing");
+  await dialog.getByRole("button", { name: "Change the quota" }).click();
+  await dialog.waitFor({ state: "detached" });
+  assert.equal((await server.call("GET", "/v1/promos/JOURNEY2017")).quota, 12_000);
+  await page.getByText(/of 12,000/).first().waitFor();
+  await visit.settled();
+}
