@@ -33,6 +33,7 @@ use crate::problem::{Problem, REPLAYED_HEADER};
 use crate::query::Query;
 use crate::reads::{Json, json_response};
 use crate::routes::Endpoint;
+use crate::wire::event::partner_of;
 use crate::wire::instant::UuidText;
 use crate::wire::operation::{
     NewActivity, NewAdjustment, NewCustomer, NewDeposit, NewReason, NewRedemption, NewWallet, OperationBody,
@@ -270,10 +271,10 @@ pub(crate) async fn show(
     let unknown = || Problem::new(&codes::OPERATION_NOT_FOUND);
     let seq: Seq = seq.parse().map(Seq).map_err(|_| unknown())?;
     let (record, catalogue) = app.engine.record(seq).await?.ok_or_else(unknown)?;
-    let done = operation_of(&record.body).filter(|_| record.body.tenant == tenant.tenant).ok_or_else(unknown)?;
+    operation_of(&record.body).filter(|_| record.body.tenant == tenant.tenant).ok_or_else(unknown)?;
     match identity {
         Identity::Operator(_) => (),
-        Identity::Partner(caller) if done.actor == Actor::Partner(caller.partner) => (),
+        Identity::Partner(caller) if partner_of(&record.body) == Some(caller.partner) => (),
         Identity::Customer(caller) if record.body.customer == Some(caller.customer) => (),
         Identity::Partner(_) | Identity::Customer(_) | Identity::Nobody => return Err(unknown()),
     }

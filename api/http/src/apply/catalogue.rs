@@ -26,11 +26,11 @@ pub(crate) async fn put(
     request: Request<Body>,
 ) -> Result<Json<ChangeReport>, Problem> {
     let query = Query::parse(request.uri(), parameters::of(Endpoint::PutCatalogue))?;
-    let slug = query.required("tenant")?;
-    if identity.tenant().is_some() {
+    let slug = match identity.tenant() {
         // Only whoever holds the server's token makes tenants.
-        app.tenant(identity, &query).await?;
-    }
+        None => query.required("tenant")?.to_owned(),
+        Some(_) => app.tenant(identity, &query).await?.slug.clone(),
+    };
     let expected_version = query.number::<u32>("expected_version")?;
     let dry_run = query.flag("dry_run")?;
     let (head, body) = request.into_parts();

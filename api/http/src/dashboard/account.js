@@ -1,16 +1,15 @@
 // My account: what a customer has, what each purchase earned, what points may be spent on, and what happens to the account as it happens.
 
 import { fill, h } from "./dom.js";
-import { NOTHING, big, date, dateTime, money, whole, wholeTyped, words } from "./format.js";
-import { button, changeDialog, columns, emptiness, field, panel, table, toast } from "./ui.js";
-import { Problem } from "./session.js";
-import {
-  EXPIRING_DAYS, LiveList, accountText, balancesView, campaignsView, causeText, coalesced, customerFigures, declinedText, earnedView,
-  effectText, entryText, heldText, keys, lotsView, nameOf, operationName, operationView, pointsText, renew, standingView,
-  statementButton, whenCell,
-} from "./customer_parts.js";
-
-const EVENTS_SHOWN = 15;
+import { NOTHING, big, date, pointsText, whole, words } from "./format.js";
+import { columns, pagedTable, panel, renew, rowButton, table } from "./ui.js";
+import { field, typedWhole } from "./forms.js";
+import { balancesView, declinedText, earnedView, effectText, operationName } from "./effects.js";
+import { eventList } from "./events.js";
+import { EXPIRING_DAYS, campaignsView, customerFigures, lotsView, standingView } from "./holdings.js";
+import { nameOf } from "./links.js";
+import { operate } from "./operate.js";
+import { accountText, causeText, entryText, heldText, statementButton, whenCell } from "./statement.js";
 
 export const account = { name: "account", title: "My account", open };
 
@@ -24,29 +23,30 @@ async function open(page) {
     page.get("/v1/offers"),
   ]);
   const first = await read();
-  const amount = (minor) => money(minor, currencyOf(first[0]));
-  const names = ["trouble", "numbers", "offers", "points", "tiers", "campaigns", "happened"];
+  page.currency = { code: first[0].currency, exponent: first[0].currency_exponent };
+  const { money } = page;
+  const names = ["trouble", "numbers", "offers", "points", "tiers", "campaigns"];
   const parts = Object.fromEntries(names.map((name) => [name, h("div")]));
-  const bought = new LiveList({
-    read: (cursor) => page.get(`${path}/purchases`, { cursor }),
+  const bought = pagedTable({
+    load: (cursor) => page.get(`${path}/purchases`, { cursor }),
     caption: "Purchases and what they earned",
     columns: [
       { title: "When", tight: true, value: ({ at, seq }) => whenCell(at, seq) },
-      { title: "Amount", numeric: true, value: (own) => amount(own.amount) },
-      { title: "Earned", value: (own) => earnedView(own, amount) },
-      { title: "Afterwards", numeric: true, value: (own) => balancesView(own, amount) },
+      { title: "Amount", numeric: true, value: (own) => money(own.amount) },
+      { title: "Earned", value: (own) => earnedView(own, money) },
+      { title: "Afterwards", numeric: true, value: (own) => balancesView(own, money) },
     ],
     empty: "No purchase yet. The next one appears here, with what it earns.",
   });
-  const moved = new LiveList({
-    read: (cursor) => page.get(`${path}/statement`, { cursor }),
+  const moved = pagedTable({
+    load: (cursor) => page.get(`${path}/statement`, { cursor }),
     caption: "Movements of all accounts",
     columns: [
       { title: "When", tight: true, value: ({ received_at, seq }) => whenCell(received_at, seq) },
       { title: "What", value: (own) => [causeText(own), own.source].filter(Boolean).join(", ") },
       { title: "Account", value: (own) => accountText(own) },
-      { title: "Amount", numeric: true, value: (own) => entryText(own, amount) },
-      { title: "Balance", numeric: true, value: (own) => heldText({ ...own, balance: own.balance_after }, amount) },
+      { title: "Amount", numeric: true, value: (own) => entryText(own, money) },
+      { title: "Balance", numeric: true, value: (own) => heldText({ ...own, balance: own.balance_after }, money) },
     ],
     empty: "Nothing moved yet. Money and points that come or go appear here.",
   });
@@ -54,53 +54,52 @@ async function open(page) {
     parts.trouble, parts.numbers,
     panel("Spend points", {}, parts.offers),
     columns(panel("Tiers", {}, parts.tiers), panel("Points", { note: "In the order in which they are spent." }, parts.points)),
-    columns(panel("Campaigns", {}, parts.campaigns), panel("What happened", { note: "Since this page was opened." }, parts.happened)),
-    panel("Purchases", { note: "What each one earned." }, bought.node),
-    panel("Statement", { note: "All that moved.", actions: statementButton(page, id, parts.trouble) }, moved.node));
+    columns(panel("Campaigns", {}, parts.campaigns), panel("What happened", { note: "Since this page was opened." }, eventList(page, {
+      topics: ["*"],
+      said: (event) => saidOf(event, money),
+      empty: "Nothing yet. A purchase appears here as soon as it is booked.",
+    }))),
+    panel("Purchases", { note: "What each one earned." }, bought),
+    panel("Statement", { note: "All that moved.", actions: statementButton(page, id, parts.trouble) }, moved));
 
   const draw = ([customer, { data: wallets }, { tiers }, { data: offers }]) => {
-    fill(parts.numbers, customerFigures(customer, wallets, amount));
-    renew(parts.offers, offersView(page, customer, offers, amount, again));
+    fill(parts.numbers, customerFigures(customer, wallets, money));
+    renew(parts.offers, offersView(page, customer, offers, again));
     fill(parts.points, lotsView(customer));
-    fill(parts.tiers, tiersView(tiers, amount));
-    fill(parts.campaigns, campaignsView(customer, amount));
+    fill(parts.tiers, tiersView(tiers, money));
+    fill(parts.campaigns, campaignsView(customer, money));
   };
-  const again = coalesced(page, parts.trouble, async () => {
+  const again = page.soon(async () => {
     const [seen] = await Promise.all([read(), bought.refresh(), moved.refresh()]);
     draw(seen);
-  });
+  }, { trouble: parts.trouble });
   draw(first);
-  watchEvents(page, parts.happened, amount, again);
+  page.on(["*"], again);
 }
 
-/** The currency of an answer, as `money` wants it. */
-function currencyOf({ currency, currency_exponent }) {
-  return { code: currency, exponent: currency_exponent };
-}
-
-function tiersView(standings, amount) {
+function tiersView(standings, money) {
   return table({
     caption: "State of each tier programme",
     columns: [
       { title: "Programme", value: ({ program }) => program },
       { title: "Level", tight: true, value: ({ level }) => h("strong", {}, level) },
-      { title: "Progress", value: (state) => standingView(state, undefined, amount) },
+      { title: "Progress", value: (state) => standingView(state, undefined, money) },
     ],
     rows: standings,
     empty: "In no tier programme yet. The first purchase enters them all.",
   });
 }
 
-function offersView(page, customer, offers, amount, again) {
+function offersView(page, customer, offers, again) {
   return table({
     caption: "Offers",
     columns: [
       { title: "Offer", value: ({ name }) => name },
       { title: "Costs", numeric: true, value: ({ points, kind }) => pointsText(points, kind) },
-      { title: "Gives", numeric: true, value: ({ wallet_credit }) => (wallet_credit === null ? "one of it" : amount(wallet_credit)) },
+      { title: "Gives", numeric: true, value: ({ wallet_credit }) => (wallet_credit === null ? "one of it" : page.money(wallet_credit)) },
       { title: "Left", numeric: true, value: ({ remaining }) => (remaining === null ? "no limit" : whole(remaining)) },
       { title: "Runs", value: ({ starts_at, ends_at }) => runsText(starts_at, ends_at) },
-      { title: "Redeem", value: (offer) => redeemCell(page, customer, offer, amount, again) },
+      { title: "Redeem", value: (offer) => redeemCell(page, customer, offer, again) },
     ],
     rows: offers,
     empty: "Nothing to spend points on now.",
@@ -112,76 +111,42 @@ function runsText(from, to) {
 }
 
 /** A button where one unit can be had; else what is in the way. */
-function redeemCell(page, customer, offer, amount, again) {
+function redeemCell(page, customer, offer, again) {
   const has = big(customer.points.find(({ kind }) => kind === offer.kind)?.available ?? 0);
   const missing = big(offer.points) - has;
   const quiet = (text) => h("span", { class: "quiet" }, text);
   if (!offer.active) return quiet("not now");
   if (offer.remaining !== null && big(offer.remaining) === 0n) return quiet("none left");
   if (missing > 0n) return quiet(`needs ${whole(missing)} more`);
-  const node = button("Redeem", () => redeem(page, customer, offer, amount, again));
-  node.setAttribute("aria-label", `Redeem: ${offer.name}`);
-  node.name = `redeem ${offer.name}`;
-  return node;
+  return rowButton("Redeem", `Redeem: ${offer.name}`, () => redeem(page, customer, offer, again));
 }
 
-async function redeem(page, customer, offer, amount, again) {
-  const path = `/v1/customers/${customer.id}/redemptions`;
-  const keyOf = keys();
-  const wanted = ({ quantity }) => {
-    const typed = wholeTyped(quantity ?? "");
-    if (typed !== undefined) return { offer: offer.name, quantity: typed };
-    throw new Problem(400, { code: "field_invalid", title: "How many is a whole number.", detail: "Type digits, as 1." });
-  };
-  const send = (values, query) => {
-    const body = wanted(values);
-    return page.api.send("POST", path, body, { query, key: keyOf(body) });
-  };
-  const done = await changeDialog({
+async function redeem(page, customer, offer, again) {
+  const done = await operate(page, {
+    path: `/v1/customers/${customer.id}/redemptions`,
     title: `Redeem ${offer.name}`,
     intro: `One costs ${pointsText(offer.points, offer.kind)}. Points that expire soonest are spent first.`,
     fields: field({ name: "quantity", label: "How many", value: "1", inputmode: "numeric", required: true }),
-    preview: async (values) => operationView(await send(values, { dry_run: "true" }), amount),
-    commit: (values) => send(values),
+    body: ({ quantity }) => ({ offer: offer.name, quantity: typedWhole(quantity, "How many", "1") }),
     submit: "Redeem",
+    said: `Redeemed ${offer.name}`,
   });
-  if (done === undefined) return;
-  toast(`Redeemed ${offer.name}, seq ${whole(done.seq)}.`);
-  again();
-}
-
-/** Shows what happens to the account, and asks for everything to be read again. */
-function watchEvents(page, happened, amount, again) {
-  const lines = [];
-  fill(happened, emptiness("Nothing yet. A purchase appears here as soon as it is booked."));
-  page.on(["*"], (event) => {
-    lines.unshift(event);
-    lines.length = Math.min(lines.length, EVENTS_SHOWN);
-    fill(happened, h("ol", { class: "events" }, lines.map((own) => lineOf(own, amount))));
-    again();
-  });
-}
-
-function lineOf(event, amount) {
-  return h("li", {},
-    h("span", { class: "seq" }, whole(Number(event.sequence))),
-    h("span", {}, saidOf(event, amount)),
-    h("time", { class: "quiet", datetime: event.time, title: dateTime(event.time) }, dateTime(event.time).split(", ").at(-1)));
+  if (done) again();
 }
 
 /** What an event says, in words. */
-function saidOf({ type, data }, amount) {
+function saidOf({ type, data }, money) {
   const signed = (text) => `${data.direction === "credit" ? "+" : "−"}${text}`;
   switch (type) {
     case "purchase.accepted":
-      return `Purchase of ${amount(data.amount)}`;
+      return `Purchase of ${money(data.amount)}`;
     case "purchase.refunded":
-      return `Refund of ${amount(data.amount)}; ${amount(data.remaining)} of the purchase remain`;
+      return `Refund of ${money(data.amount)}; ${money(data.remaining)} of the purchase remain`;
     case "promo.declined":
     case "promo.exhausted":
-      return declinedText(data, amount);
+      return declinedText(data, money);
     case "wallet.entry":
-      return `Wallet ${data.wallet}: ${signed(amount(data.amount))}, now ${amount(data.balance_after)}`;
+      return `Wallet ${data.wallet}: ${signed(money(data.amount))}, now ${money(data.balance_after)}`;
     case "points.entry":
       return `${signed(pointsText(data.points, data.kind))} ${data.reason}, now ${whole(data.points_after)}`;
     case "tier.changed":
@@ -189,15 +154,15 @@ function saidOf({ type, data }, amount) {
     case "operation.accepted":
       return operationName(data.operation.type);
     case "promo.applied":
-      return effectText({ type: "cashback", ...data }, amount);
+      return effectText({ type: "cashback", ...data }, money);
     case "milestone.reached":
-      return effectText({ type: "milestone", ...data }, amount);
+      return effectText({ type: "milestone", ...data }, money);
     case "campaign.completed":
-      return effectText({ type: "campaign", ...data }, amount);
+      return effectText({ type: "campaign", ...data }, money);
     case "cashback.earned":
     case "fulfillment.completed":
     case "reward.granted":
-      return effectText(data, amount);
+      return effectText(data, money);
     default:
       return words(type);
   }

@@ -1,10 +1,11 @@
 // Campaigns: what campaigns, cashback rules, rewards and offers ask for and give, how often they did, what it cost, and who completed one.
 
 import { fill, h } from "./dom.js";
-import { big, dateTime, percent, whole, words } from "./format.js";
+import { big, dateTime, isPoints, ordinal, percent, pointsText, rateText, unitName, whole, words } from "./format.js";
 import { addressOf, link } from "./page.js";
-import { happened } from "./tiers.js";
-import { badge, figure, figures, loading, meter, panel, table } from "./ui.js";
+import { badge, figure, figures, loading, meter, panel, plainList, table } from "./ui.js";
+import { givenText } from "./effects.js";
+import { eventList } from "./events.js";
 
 /** How often what the stream does not tell is read. */
 const READ_SECONDS = 10;
@@ -21,7 +22,8 @@ async function open(page) {
     top, rules,
     panel("Offers", { note: "What points may be spent on." }, offers),
     panel("Costs", { note: "All that was granted so far. What partners pay is what their promos cost, told once more." }, trouble, costs),
-    panel("What happened", {}, happened(page, {
+    panel("What happened", {}, eventList(page, {
+      past: true,
       topics: ["campaign.completed", "reward.granted"],
       said: ({ type, data }) => (type === "reward.granted"
         ? `Reward ${data.reward} of ${data.campaign}: ${gainOf(page, data)}`
@@ -98,7 +100,6 @@ function rulesView(page, catalogue, sums) {
 }
 
 function campaignTable(page, { rows, asked, given, sums }) {
-  const lines = (list) => h("ul", { class: "plain-list" }, list.map((text) => h("li", {}, text)));
   const completed = ({ name, budget }) => {
     const find = (gauge) => gauge.campaigns.find((own) => own.name === name);
     if (budget === undefined) return sums.add(h("span"), find, (node, sum) => fill(node, `${whole(sum.completions)}, without a budget`));
@@ -112,8 +113,8 @@ function campaignTable(page, { rows, asked, given, sums }) {
     caption: "All campaigns",
     columns: [
       { title: "Campaign", value: (own) => own.name },
-      { title: "Asks for", value: (own) => lines(own.fulfillments.map((name) => askedOf(page, asked.get(name)))) },
-      { title: "Gives", value: (own) => lines(own.rewards.map((name) => gainOf(page, given.get(name)))) },
+      { title: "Asks for", value: (own) => plainList(own.fulfillments.map((name) => askedOf(page, asked.get(name)))) },
+      { title: "Gives", value: (own) => plainList(own.rewards.map((name) => gainOf(page, given.get(name)))) },
       { title: "Completed", value: completed },
       { title: "Per customer", value: (own) => (own.completions_max === undefined ? "without a limit" : times(own.completions_max)) },
       { title: "Runs", value: (own) => runs(page, own) },
@@ -129,7 +130,7 @@ function cashbackTable(page, rows, sums) {
     caption: "All cashback rules",
     columns: [
       { title: "Rule", value: (own) => h("div", {}, own.name, own.description && h("div", { class: "quiet" }, own.description)) },
-      { title: "Pays", value: (own) => `${shareOf(own.rate)} in ${own.pays} points${lifeOf(own)}` },
+      { title: "Pays", value: (own) => `${rateText(own.rate)} in ${own.pays} points${lifeOf(own)}` },
       { title: "For", value: (own) => `${own.products?.join(", ") ?? "every product"}${own.partner ? `, bought at ${own.partner}` : ""}` },
       { title: "Runs", value: (own) => runs(page, own) },
       { title: "Paid", numeric: true, value: (own) => sum(own, (node, { grants }) => fill(node, times(grants))) },
@@ -150,7 +151,7 @@ function rewardTable(page, rows, paying, sums) {
       { title: "Gives", value: (own) => gainOf(page, own) },
       { title: "Paid by", value: (own) => payers(own) || "no campaign" },
       { title: "Granted", numeric: true, value: (own) => sum(own, (node, { grants }) => fill(node, times(grants))) },
-      { title: "In all", numeric: true, value: (own) => sum(own, (node, { sum: all, kind }) => fill(node, amountOf(page, all, kind))) },
+      { title: "In all", numeric: true, value: (own) => sum(own, (node, { sum: all, kind }) => fill(node, kind === undefined ? page.money(all) : pointsText(all, kind))) },
     ],
     rows,
     empty: "No reward yet. The rules name them, and campaigns pay them.",
@@ -169,7 +170,7 @@ function offerTable(page, rows) {
     caption: "All offers",
     columns: [
       { title: "Offer", value: (own) => own.name },
-      { title: "Costs", value: (own) => `${whole(own.points)} ${own.kind} points` },
+      { title: "Costs", value: (own) => pointsText(own.points, own.kind) },
       { title: "Gives", value: gives },
       { title: "Redeemed", value: redeemed },
       { title: "Runs", value: (own) => runs(page, own, dateTime) },
@@ -186,8 +187,9 @@ function costTable(page, rows) {
   };
   const cost = ({ cost: sum, unit }) => {
     if (sum === null) return "told by its rewards";
+    const amount = page.amount(sum, unit);
     // Of a rule that is gone nobody knows the unit.
-    return unit === null ? whole(sum) : amountOf(page, sum, unit.startsWith("points/") ? unit.slice("points/".length) : undefined);
+    return unit !== null && isPoints(unit) ? `${amount} ${unitName(unit)}` : amount;
   };
   return table({
     caption: "Costs by rule",
@@ -212,12 +214,8 @@ function askedOf(page, { buy, tag }) {
 
 /** What a reward gives, as the rules say it or as one was granted. */
 function gainOf(page, own) {
-  const { points, wallet_credit: credit, kind } = own;
-  return credit === undefined ? `${amountOf(page, points, kind)}${lifeOf(own)}` : `${page.money(credit)} into the wallet`;
-}
-
-function amountOf(page, amount, kind) {
-  return kind === undefined ? page.money(amount) : `${whole(amount)} ${kind} points`;
+  const { wallet_credit: credit } = own;
+  return credit === undefined ? `${givenText(own, page.money)}${lifeOf(own)}` : `${page.money(credit)} into the wallet`;
 }
 
 function lifeOf({ life_days: life, pending_days: pending }) {
@@ -227,20 +225,8 @@ function lifeOf({ life_days: life, pending_days: pending }) {
   ].filter(Boolean).join("");
 }
 
-/** A fraction below 1 as the API writes it, in percent: "0.025" is "2.5%". Its digits are moved, so nothing is rounded. */
-function shareOf(rate) {
-  const digits = `${(rate.split(".")[1] ?? "").padEnd(2, "0")}`;
-  const rest = digits.slice(2).replace(/0+$/, "");
-  return `${Number(digits.slice(0, 2))}${rest && `.${rest}`}%`;
-}
-
 function times(count) {
   return Number(count) === 1 ? "once" : `${whole(count)} times`;
-}
-
-function ordinal(count) {
-  const suffix = { one: "st", two: "nd", few: "rd", other: "th" }[new Intl.PluralRules("en", { type: "ordinal" }).select(count)];
-  return `${whole(count)}${suffix}`;
 }
 
 /** Whether something runs, and when, by `show(time)`. */

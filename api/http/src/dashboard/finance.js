@@ -2,9 +2,11 @@
 // All of it is as of one position.
 
 import { fill, h } from "./dom.js";
-import { big, whole, words } from "./format.js";
+import { big, unitName, whole, words } from "./format.js";
 import { Problem } from "./session.js";
-import { badge, button, emptiness, field, lineForm, panel, save, settle, table } from "./ui.js";
+import { badge, button, emptiness, panel, save, settle, table } from "./ui.js";
+import { field, lineForm } from "./forms.js";
+import { dayAfter, dayIn, midnightOf } from "./zones.js";
 
 /** What came to what was owed, and what went from it, as the API names it. */
 const CAME = ["earned", "exchanged", "deposited", "adjusted"];
@@ -24,8 +26,6 @@ const SAID = {
 };
 /** The accounts of customers: what the house owes. All others are its own. */
 const OWED = ["wallets", "points"];
-const POINTS = "points/";
-const DAY_MS = 86_400_000;
 
 export const finance = { name: "finance", title: "Finance", open };
 
@@ -86,30 +86,6 @@ function lastBefore(day, zone) {
   return new Date(midnightOf(day, zone) - 1).toISOString().replace("999Z", "999999Z");
 }
 
-function midnightOf(day, zone) {
-  const wanted = Date.parse(`${day}T00:00:00Z`);
-  // Twice, since the clocks may be put forward or back between the guess and the midnight.
-  return wanted - offsetAt(wanted - offsetAt(wanted, zone), zone);
-}
-
-/** How far the clocks of a time zone are ahead of UTC, in milliseconds. */
-function offsetAt(instant, zone) {
-  const parts = new Intl.DateTimeFormat("en-GB", {
-    timeZone: zone, year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric", hour12: false,
-  }).formatToParts(instant);
-  const { year, month, day, hour, minute, second } = Object.fromEntries(parts.map(({ type, value }) => [type, Number(value)]));
-  return Date.UTC(year, month - 1, day, hour % 24, minute, second) - instant;
-}
-
-/** The day that it is in a time zone, as "2026-11-30". */
-function dayIn(zone) {
-  return new Intl.DateTimeFormat("en-CA", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" }).format(new Date());
-}
-
-function dayAfter(day) {
-  return new Date(Date.parse(`${day}T00:00:00Z`) + DAY_MS).toISOString().slice(0, 10);
-}
-
 /** Reads the report and, at the position where it ends, what it is checked against; undefined where the tenant was not there yet. */
 async function readReport(page, period) {
   let report;
@@ -154,7 +130,7 @@ function rollForward(page, { data }) {
   const lines = ["opening", ...CAME, ...WENT, "closing"];
   const sign = (name) => (CAME.includes(name) ? "+ " : WENT.includes(name) ? "− " : "");
   const strong = (name, text) => (name === "opening" || name === "closing" ? h("strong", {}, text) : text);
-  const cellOf = (own) => (name) => strong(name, amount(page, own.unit, own[name]));
+  const cellOf = (own) => (name) => strong(name, page.amount(own[name], own.unit));
   return table({
     caption: "Liability by unit",
     columns: [
@@ -179,7 +155,7 @@ function checksTable(page, { data }, { accounts }) {
       difference: sum(ofUnit, ({ debit }) => debit) - sum(ofUnit, ({ credit }) => credit),
     };
   });
-  const number = (title, name) => ({ title, numeric: true, value: (row) => amount(page, row.unit, row[name]) });
+  const number = (title, name) => ({ title, numeric: true, value: (row) => page.amount(row[name], row.unit) });
   return table({
     caption: "Whether the report ties",
     columns: [
@@ -239,7 +215,7 @@ function costsTable(page, { data }) {
       { title: "Name", value: nameOfCost },
       { title: "Granted", numeric: true, value: ({ grants }) => whole(grants) },
       { title: "Unit", tight: true, value: ({ unit }) => unit && unitName(unit) },
-      { title: "Cost", numeric: true, value: (cost) => strong(cost, amount(page, cost.unit, cost.cost)) },
+      { title: "Cost", numeric: true, value: (cost) => strong(cost, page.amount(cost.cost, cost.unit)) },
     ],
     rows: data,
     empty: "No rule has cost anything until then.",
@@ -250,18 +226,8 @@ function nameOfCost({ id, name }) {
   return name ?? (id === null ? undefined : `number ${id}, not among the present rules`);
 }
 
-/** "points/cashback" is "cashback points"; money is named by its currency. */
-function unitName(unit) {
-  return unit.startsWith(POINTS) ? `${unit.slice(POINTS.length)} points` : unit;
-}
-
-/** So much of a unit; of one that nobody knows any more, the bare number. */
-function amount(page, unit, value) {
-  return unit === null || unit.startsWith(POINTS) ? whole(value) : page.money(value);
-}
-
 function amountUnlessZero(page, unit, value) {
-  return value === undefined || big(value) === 0n ? undefined : amount(page, unit, value);
+  return value === undefined || big(value) === 0n ? undefined : page.amount(value, unit);
 }
 
 function sum(items, valueOf) {

@@ -6,6 +6,8 @@ const DATE_TIME = new Intl.DateTimeFormat("en-GB", {
   year: "numeric", month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
 });
 const DATE = new Intl.DateTimeFormat("en-GB", { year: "numeric", month: "short", day: "2-digit" });
+const ORDINAL = new Intl.PluralRules("en", { type: "ordinal" });
+const POINTS = "points/";
 
 export const NOTHING = "–";
 
@@ -89,6 +91,39 @@ export function duration(seconds) {
 export function percent(part, all) {
   const [own, total] = [big(part), big(all)];
   return total === 0n ? NOTHING : `${decimal(Number((own * 1000n + total / 2n) / total) / 10)}%`;
+}
+
+/** "1 customer", "2 customers". */
+export function counted(count, one) {
+  return `${whole(count)} ${one}${big(count) === 1n ? "" : "s"}`;
+}
+
+/** "300 reward points". */
+export function pointsText(points, kind) {
+  return counted(points, `${kind} point`);
+}
+
+/** "1st", "22nd". */
+export function ordinal(count) {
+  const suffix = { one: "st", two: "nd", few: "rd", other: "th" }[ORDINAL.select(count)];
+  return `${whole(count)}${suffix}`;
+}
+
+/** A fraction below 1 as the rules write it, in percent: "0.025" is "2.5%". Its digits are moved, so nothing is rounded. */
+export function rateText(rate) {
+  const digits = (rate.split(".")[1] ?? "").padEnd(2, "0");
+  const rest = digits.slice(2).replace(/0+$/, "");
+  return `${Number(digits.slice(0, 2))}${rest && `.${rest}`}%`;
+}
+
+/** Units of accounts are a currency, or `points/` and a kind. */
+export function isPoints(unit) {
+  return unit.startsWith(POINTS);
+}
+
+/** "points/cashback" is "cashback points"; money is named by its currency. */
+export function unitName(unit) {
+  return isPoints(unit) ? `${unit.slice(POINTS.length)} points` : unit;
 }
 
 /** `snake_case` and `dotted.names` as words: "promo_exhausted" is "Promo exhausted". */

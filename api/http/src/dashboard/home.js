@@ -2,13 +2,15 @@
 
 import { lineChart } from "./chart.js";
 import { fill, h } from "./dom.js";
-import { big, dateTime, decimal, duration, micros, percent, whole, words } from "./format.js";
+import { big, decimal, duration, isPoints, micros, percent, whole, words } from "./format.js";
 import { addressOf, link } from "./page.js";
-import { badge, columns, emptiness, figure, figures, panel, table } from "./ui.js";
+import { badge, columns, figure, figures, panel, table } from "./ui.js";
+import { eventList } from "./events.js";
+import { mailOf } from "./mail.js";
+import { dayIn, midnightOf } from "./zones.js";
 
 /** How long rates are looked at. */
 const WINDOW_SECONDS = 300;
-const EVENTS_SHOWN = 15;
 /** What happened that is worth a line: what moves money or a standing, and what was refused. */
 const TOPICS = ["purchase.*", "tier.changed", "milestone.reached", "reward.granted", "operation.*", "invoice.*", "review.*", "catalogue.applied"];
 
@@ -32,17 +34,20 @@ async function open(page) {
   const alerts = h("div");
   const declined = h("div");
   const [trouble, otherTrouble] = [h("div"), h("div")];
-  const happened = h("ol", { class: "events" });
   page.show({ intro: "What happens right now." },
     trouble, otherTrouble,
     figures(rate, took, tail, today, points, owed),
     columns(panel("Purchases a second", {}, chart.node), panel("Alerts", {}, alerts)),
     figures(bought, cashback, seen),
     columns(panel("Declined, by reason", { note: "Purchases that got no cashback by a promo, and purchases that were refused." }, declined),
-      panel("What happened", {}, happened)));
+      panel("What happened", {}, eventList(page, {
+        topics: TOPICS,
+        said: (event) => saidOf(page, event),
+        empty: "Nothing since this page was opened. Send a purchase and it appears here.",
+      }))));
 
   watchRate(page, { rate, bought, cashback, declined, chart });
-  watchEvents(page, { seen, happened });
+  countPurchases(page, seen);
   let waiting = { has_reviews: false, given_up: 0 };
   page.every(2, trouble, async () => {
     const system = await page.get("/v1/system");
@@ -52,8 +57,8 @@ async function open(page) {
     fill(alerts, alertsOf(page, system, waiting));
   });
   page.every(15, otherTrouble, async () => {
-    const midnight = midnightIn(page.tenant.timezone);
-    const liability = await page.get("/v1/reports/liability", { from: midnight });
+    const zone = page.tenant.timezone;
+    const liability = await page.get("/v1/reports/liability", { from: new Date(midnightOf(dayIn(zone), zone)).toISOString() });
     showLiability(page, liability, { today, points, owed });
     waiting = await whatWaits(page);
   });
@@ -80,8 +85,7 @@ function watchRate(page, { rate, bought, cashback, declined, chart }) {
     rate.set(decimal(last), `highest ${decimal(Math.max(0, ...rates))} in ${duration(now - samples[0].at)}`);
     chart.set(times, [rates], `${decimal(last)} now, at most ${decimal(Math.max(0, ...rates))}`);
   };
-  const timer = setInterval(sample, 1_000);
-  page.signal.addEventListener("abort", () => clearInterval(timer));
+  page.tick(1_000, sample);
 }
 
 function declinesOf(gauge) {
@@ -102,33 +106,13 @@ function declinesOf(gauge) {
   });
 }
 
-function watchEvents(page, { seen, happened }) {
+function countPurchases(page, seen) {
   let count = 0;
-  const lines = [];
-  let due;
-  const draw = () => {
-    due = undefined;
-    seen.set(whole(count));
-    if (lines.length > 0) fill(happened, lines.map((event) => lineOf(page, event)));
-  };
-  fill(happened, h("li", {}, emptiness("Nothing since this page was opened. Send a purchase and it appears here.")));
-  page.on(TOPICS, (event) => {
-    if (event.type === "purchase.accepted") count += 1;
-    lines.unshift(event);
-    lines.length = Math.min(lines.length, EVENTS_SHOWN);
-    // However much comes, it is drawn a few times a second.
-    due ??= setTimeout(draw, 200);
+  const draw = page.soon(() => seen.set(whole(count)), { ms: 200 });
+  page.on(["purchase.accepted"], () => {
+    count += 1;
+    draw();
   });
-  page.signal.addEventListener("abort", () => clearTimeout(due));
-}
-
-function lineOf(page, event) {
-  const { data } = event;
-  const who = data.customer ? link("customers", data.customer, "customer") : undefined;
-  return h("li", {},
-    h("span", { class: "seq" }, whole(Number(event.sequence))),
-    h("span", {}, saidOf(page, event), who && [" · ", who]),
-    h("time", { class: "quiet", datetime: event.time, title: dateTime(event.time) }, dateTime(event.time).split(", ").at(-1)));
 }
 
 function saidOf(page, { type, data }) {
@@ -163,31 +147,16 @@ async function whatWaits(page) {
   const [reviews, webhooks] = await Promise.all([page.get("/v1/reviews", { limit: 1 }), page.get("/v1/webhooks")]);
   const outboxes = await Promise.all([
     ...webhooks.data.map(({ id }) => page.get(`/v1/webhooks/${id}`)),
-    page.get("/v1/mail").catch((error) => {
-      // Not every tenant sends mail.
-      if (error.code !== "mail_disabled") throw error;
-      return { given_up: 0 };
-    }),
+    mailOf(page),
   ]);
-  return { has_reviews: reviews.data.length > 0, given_up: outboxes.reduce((sum, own) => sum + own.given_up, 0) };
+  return { has_reviews: reviews.data.length > 0, given_up: outboxes.reduce((sum, own) => sum + (own?.given_up ?? 0), 0) };
 }
 
 /** What was earned, spent and expired since midnight, and what is owed now. */
 function showLiability(page, { data }, { today, points, owed }) {
-  const isPoints = ({ unit }) => unit.startsWith("points/");
   const sum = (lines, name) => lines.reduce((all, line) => all + big(line[name]), 0n);
-  const [kinds, money] = [data.filter(isPoints), data.filter((line) => !isPoints(line))];
+  const [kinds, money] = [data.filter(({ unit }) => isPoints(unit)), data.filter(({ unit }) => !isPoints(unit))];
   today.set(page.money(sum(money, "earned")), `since midnight in ${page.tenant.timezone}`);
   owed.set(page.money(sum(money, "closing")), `and ${whole(sum(kinds, "closing"))} points`);
   points.set(whole(sum(kinds, "earned")), `earned; ${whole(sum(kinds, "spent"))} spent, ${whole(sum(kinds, "expired"))} expired`);
-}
-
-/** The last midnight in a time zone, as an instant. */
-function midnightIn(zone) {
-  const now = new Date();
-  const parts = Object.fromEntries(new Intl.DateTimeFormat("en-GB", {
-    timeZone: zone, hour: "numeric", minute: "numeric", second: "numeric", hour12: false,
-  }).formatToParts(now).map(({ type, value }) => [type, Number(value)]));
-  const since = ((parts.hour % 24) * 3_600 + parts.minute * 60 + parts.second) * 1_000 + now.getMilliseconds();
-  return new Date(now.getTime() - since).toISOString();
 }

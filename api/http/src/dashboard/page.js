@@ -2,11 +2,15 @@
 // another screen is opened, and with it everything that was begun with its `signal`.
 
 import { fill, h } from "./dom.js";
-import { money } from "./format.js";
+import { isPoints, money, whole } from "./format.js";
 import { asOf, problemBox, settle } from "./ui.js";
+
+/** What happens within this time is read at once. */
+const SOON_MS = 500;
 
 export class Page {
   #ended = new AbortController();
+  #currency;
 
   /** `main` is the place, `path` what follows the screen's name in the address, `query` its parameters. */
   constructor({ main, screen, path, query, session, api, live, rules }) {
@@ -36,14 +40,26 @@ export class Page {
     return this.rules.catalogue.tenant;
   }
 
-  /** The tenant's currency, as `money` wants it. */
+  /** The tenant's currency, as `money` wants it. Customers, who may not see the rules, learn it from what they read. */
   get currency() {
-    return { code: this.tenant.currency, exponent: this.tenant.currency_exponent };
+    return this.#currency ?? { code: this.tenant.currency, exponent: this.tenant.currency_exponent };
+  }
+
+  set currency(currency) {
+    this.#currency = currency;
   }
 
   /** Minor units as people read them. */
-  money(minor) {
-    return money(minor, this.currency);
+  money = (minor) => money(minor, this.currency);
+
+  /** What amounts are typed in: whoever counts in cents is told so, and sees in previews what it comes to. */
+  get typedUnit() {
+    return this.currency.exponent === 0 ? this.currency.code : `units of ${this.money(1)}`;
+  }
+
+  /** So much of a unit, money or points; of one that nobody knows any more, the bare number. */
+  amount(value, unit) {
+    return unit === null || isPoints(unit) ? whole(value) : this.money(value);
   }
 
   /** Shows the screen: its heading, the position that it is of, and its parts. */
@@ -87,6 +103,42 @@ export class Page {
     this.signal.addEventListener("abort", () => clearTimeout(timer));
   }
 
+  /** Calls `work` every so many milliseconds. It reads nothing: for what does, there is `every`. */
+  tick(ms, work) {
+    const timer = setInterval(work, ms);
+    this.signal.addEventListener("abort", () => clearInterval(timer));
+  }
+
+  /**
+   * Returns what asks for `work`: it is done soon, once for all that came until then, never twice at a time, and not behind a dialog that
+   * is open. What goes wrong is shown in `trouble`; work that shows its own needs none.
+   */
+  soon(work, { trouble = h("div"), ms = SOON_MS } = {}) {
+    let timer;
+    let isBusy = false;
+    const ask = () => {
+      if (!this.signal.aborted) timer ??= setTimeout(run, ms);
+    };
+    const run = async () => {
+      timer = undefined;
+      if (isBusy || document.querySelector("dialog[open]") !== null) {
+        ask();
+        return;
+      }
+      isBusy = true;
+      try {
+        await work();
+        fill(trouble);
+      } catch (error) {
+        if (!this.signal.aborted) fill(trouble, problemBox(error, ask));
+      } finally {
+        isBusy = false;
+      }
+    };
+    this.signal.addEventListener("abort", () => clearTimeout(timer));
+    return ask;
+  }
+
   /** Calls `handler(event)` for the events of these topics. */
   on(topics, handler) {
     this.live.on(topics, handler, this.signal);
@@ -109,5 +161,6 @@ export function link(screen, path, text) {
 /** The address of a screen: `addressOf("customers", "018f…")`. */
 export function addressOf(screen, path = "", query = {}) {
   const search = new URLSearchParams(query).toString();
-  return `#/${[screen, path].filter(Boolean).map((part) => encodeURIComponent(part)).join("/")}${search && `?${search}`}`;
+  const parts = [screen, ...path.split("/")].filter(Boolean);
+  return `#/${parts.map((part) => encodeURIComponent(part)).join("/")}${search && `?${search}`}`;
 }

@@ -1,11 +1,13 @@
 // Wallets & payments: invoices, money that is set aside, transfers that are under way or came back, payments that fit nothing, and all
 // payments. The API lists no invoices, holds or transfers of a tenant: they are read off the events of the newest part of the ledger.
 
-import { fill, h, setText } from "./dom.js";
-import { NOTHING, big, dateTime, whole, wholeTyped, words } from "./format.js";
-import { addressOf, link } from "./page.js";
-import { Problem } from "./session.js";
-import { badge, button, changeDialog, emptiness, field, figure, figures, lineForm, panel, settle, table, toast } from "./ui.js";
+import { fill, h } from "./dom.js";
+import { big, dateTime, whole, words } from "./format.js";
+import { addressOf } from "./page.js";
+import { badge, button, figure, figures, pagedTable, panel, rowActions, rowButton, settle, table } from "./ui.js";
+import { amountField, field, lineForm, mistyped, typedWhole } from "./forms.js";
+import { customerLink, invoiceLink, problemLink, shortId, whoAsked } from "./links.js";
+import { operate } from "./operate.js";
 
 /** How many of the newest records are looked at for invoices, holds and transfers at first. */
 const RECORDS_SEEN = 40_000;
@@ -14,10 +16,6 @@ const TOPICS = ["invoice.*", "hold.*", "transfer.*", "operation.reversed"];
 /** What moves a payment on. */
 const PAYMENT_TOPICS = ["invoice.*", "hold.*", "transfer.*", "operation.*", "review.*"];
 const LINES = 20;
-/** Pages that a list looks through before it asks whether to go on: a page may have nothing of what is wanted. */
-const PAGES_MAX = 20;
-/** However much happens, lists are read again no sooner than this after they were read. */
-const AGAIN_MS = 700;
 /** Invoices end without an event. */
 const LOOK_MS = 20_000;
 
@@ -38,9 +36,6 @@ const UNMATCHED = {
   wallet_not_found: "No such wallet",
   transfer_target_not_found: "No such customer to send money to",
 };
-
-/** The names of accounts by their ids, each as it is read. */
-const usernames = new Map();
 
 export const payments = { name: "payments", title: "Wallets & payments", open };
 
@@ -77,16 +72,15 @@ async function showAll(page) {
     await seen.read(records);
     await draw();
   });
-  const drawSoon = coalesced(page, () => settle(top, draw, { keep: true }));
+  const drawSoon = page.soon(() => settle(top, draw, { keep: true }));
   page.on(TOPICS, (event) => {
     seen.take(event);
     drawSoon();
   });
-  page.on(PAYMENT_TOPICS, coalesced(page, () => all.list.refresh()));
-  const unmatchedSoon = coalesced(page, () => unmatched.refresh());
+  page.on(PAYMENT_TOPICS, page.soon(() => all.list.refresh()));
+  const unmatchedSoon = page.soon(() => unmatched.refresh());
   page.on(["operation.rejected"], ({ data }) => data.code in UNMATCHED && unmatchedSoon());
-  const timer = setInterval(drawSoon, LOOK_MS);
-  page.signal.addEventListener("abort", () => clearInterval(timer));
+  page.tick(LOOK_MS, drawSoon);
   // What the stream left out was not told: it is read.
   for (const name of ["skipped", "reset"]) page.live.addEventListener(name, () => readFrom(RECORDS_SEEN), { signal: page.signal });
   await readFrom(RECORDS_SEEN);
@@ -241,7 +235,7 @@ function invoicesList(page, seen) {
       location.hash = addressOf("payments", wanted);
     },
   });
-  const list = liveTable({
+  const list = pagedTable({
     load: (cursor) => linesOf(seen, () => seen.invoicesOf(state.control.value), cursor),
     caption: "Invoices by state",
     columns: [
@@ -265,12 +259,12 @@ function cancelButton(page, invoice) {
 }
 
 function numberTyped({ number = "" }) {
-  if (number.trim() === "") throw new Problem(400, { code: "field_missing", title: "Type the number of an invoice." });
+  if (number.trim() === "") throw mistyped("Type the number of an invoice.");
   return number.trim();
 }
 
 function holdsList(page, seen) {
-  return liveTable({
+  return pagedTable({
     load: (cursor) => linesOf(seen, () => [...seen.holds.values()], cursor),
     caption: "Holds that are open",
     columns: [
@@ -293,7 +287,7 @@ function holdsList(page, seen) {
 }
 
 function transfersList(page, seen) {
-  return liveTable({
+  return pagedTable({
     load: (cursor) => linesOf(seen, () => [...seen.transfers.values()].reverse(), cursor),
     caption: "Transfers that have not arrived",
     columns: [
@@ -302,7 +296,7 @@ function transfersList(page, seen) {
       { title: "Amount", numeric: true, value: (transfer) => page.money(transfer.amount) },
       { title: "From", value: ({ customer, wallet }) => placeOf(customer, wallet) },
       { title: "To", value: ({ other, other_wallet: wallet }) => placeOf(other, wallet) },
-      { title: "Why it came back", value: (transfer) => transfer.reason && reasonLink(transfer.reason) },
+      { title: "Why it came back", value: (transfer) => transfer.reason && problemLink(transfer.reason) },
       { title: "Since", value: (transfer) => dateTime(transfer.time) },
     ],
     empty: "None: each transfer has arrived, as far as the records were looked at. One is under way for moments alone.",
@@ -314,7 +308,7 @@ function placeOf(customer, wallet) {
 }
 
 function unmatchedList(page) {
-  return liveTable({
+  return pagedTable({
     load: async (cursor) => {
       const answer = await page.get("/v1/payments", { state: "rejected", limit: LINES, cursor });
       return { ...answer, data: answer.data.filter(({ reason }) => reason in UNMATCHED) };
@@ -338,7 +332,7 @@ function paymentsList(page) {
   const asked = { state: page.query.get("state") ?? "", customer: page.query.get("customer") ?? "" };
   const state = field({ name: "state", label: "Came to", type: "select", options: states, value: asked.state });
   const customer = field({ name: "customer", label: "Customer id", value: asked.customer, autocapitalize: "none" });
-  const list = liveTable({
+  const list = pagedTable({
     load: (cursor) => page.get("/v1/payments", { ...asked, limit: LINES, cursor }),
     caption: "Payments, step by step",
     columns: [
@@ -350,7 +344,7 @@ function paymentsList(page) {
       { title: "Wallet", value: (payment) => payment.wallet !== undefined && `${payment.wallet}${wayOf(payment)}` },
       { title: "Came to", tight: true, value: (payment) => badge(words(payment.state), PAYMENT_KINDS[payment.state]) },
       { title: "Of", value: namedOf },
-      { title: "Why", value: (payment) => payment.reason && reasonLink(payment.reason) },
+      { title: "Why", value: (payment) => payment.reason && problemLink(payment.reason) },
     ],
     empty: "No such payment. Deposits, holds, payments of invoices and transfers appear here as they happen.",
   });
@@ -432,61 +426,44 @@ function isCancellable({ state }) {
   return state === "open" || state === "expired";
 }
 
-async function cancelDialog(page, { va_number: number }) {
-  const key = crypto.randomUUID();
-  const send = (query) => page.api.send("POST", `${invoicePath(number)}/cancel`, {}, { query, key });
-  const done = await changeDialog({
+function cancelDialog(page, { va_number: number }) {
+  return operate(page, {
+    path: `${invoicePath(number)}/cancel`,
     title: `Cancel invoice ${number}`,
     intro: "Nobody can pay it from then on. Its partner has to open another one.",
-    preview: async () => effectsOf(page, await send({ dry_run: true })),
-    commit: () => send(),
+    body: () => ({}),
     submit: "Cancel the invoice",
+    said: `Invoice ${number} is cancelled`,
     danger: true,
   });
-  if (done !== undefined) toast(`Invoice ${number} is cancelled, seq ${whole(done.seq)}.`);
 }
 
-async function settleDialog(page, hold) {
-  const unit = page.currency.exponent === 0 ? page.currency.code : `minor units of ${page.currency.code}`;
-  await holdDialog(page, hold, {
+function settleDialog(page, hold) {
+  return operate(page, {
+    path: `${holdPath(hold)}/settle`,
     title: `Settle ${holdName(hold)}`,
     intro: `${hold.partner} is paid at most ${page.money(hold.amount)}. The rest is free again, and the hold is closed.`,
-    fields: field({ name: "amount", label: `Amount to pay, in ${unit}`, value: String(hold.amount), inputmode: "numeric" }),
-    what: "settle",
-    bodyOf: ({ amount = "" }) => {
-      const typed = wholeTyped(amount);
-      if (typed !== undefined) return { amount: typed };
-      throw new Problem(400, { code: "field_invalid", title: "The amount is a whole number.", detail: "Type digits, as 150000." });
-    },
+    fields: amountField(page, { label: "Amount to pay, in", value: String(hold.amount) }),
+    body: ({ amount }) => ({ amount: typedWhole(amount, "The amount", "150000") }),
     submit: "Settle the hold",
-    said: "settled",
+    said: `${words(holdName(hold))} is settled`,
   });
 }
 
-async function voidDialog(page, hold) {
-  await holdDialog(page, hold, {
+function voidDialog(page, hold) {
+  return operate(page, {
+    path: `${holdPath(hold)}/void`,
     title: `Void ${holdName(hold)}`,
     intro: `${hold.partner} is paid nothing. All ${page.money(hold.amount)} are free again, and the hold is closed.`,
-    what: "void",
-    bodyOf: () => ({}),
+    body: () => ({}),
     submit: "Void the hold",
-    said: "voided",
+    said: `${words(holdName(hold))} is voided`,
     danger: true,
   });
 }
 
-async function holdDialog(page, hold, { what, bodyOf, said, ...how }) {
-  const key = crypto.randomUUID();
-  const send = (values, query) => {
-    const path = `/v1/customers/${hold.customer}/holds/${hold.hold}/${what}`;
-    return page.api.send("POST", path, bodyOf(values), { query, key });
-  };
-  const done = await changeDialog({
-    ...how,
-    preview: async (values) => effectsOf(page, await send(values, { dry_run: true })),
-    commit: (values) => send(values),
-  });
-  if (done !== undefined) toast(`${words(holdName(hold))} is ${said}, seq ${whole(done.seq)}.`);
+function holdPath({ customer, hold }) {
+  return `/v1/customers/${customer}/holds/${hold}`;
 }
 
 function holdName({ hold, customer }) {
@@ -497,73 +474,8 @@ function invoicePath(number) {
   return `/v1/invoices/${encodeURIComponent(number)}`;
 }
 
-function invoiceLink(number) {
-  return link("payments", number, number);
-}
-
 function invoiceBadge(state) {
   return badge(words(state), INVOICE_KINDS[state]);
-}
-
-function reasonLink(code) {
-  return h("a", { href: `/problems/${code}`, target: "_blank", rel: "noopener" }, words(code));
-}
-
-function shortId(id) {
-  return id.slice(0, 8);
-}
-
-/** A link to a customer by the beginning of the id; a dash where nobody is named. */
-export function customerLink(id) {
-  return id ? link("customers", id, shortId(id)) : NOTHING;
-}
-
-/** Who asked: a partner, `operator` for whoever holds the server's token, or an account, whose name comes as soon as it is read. */
-export function whoAsked(page, by) {
-  if (!/^[\da-f]{8}-[\da-f-]{27}$/.test(by)) return by;
-  if (!usernames.has(by)) usernames.set(by, page.api.get(`/v1/accounts/${by}`).then(({ username }) => username));
-  const node = h("span", { title: by }, shortId(by));
-  // Without a name the beginning of the id has to do.
-  usernames.get(by).then((username) => setText(node, username), () => usernames.delete(by));
-  return node;
-}
-
-/** A button of a row: `name` says which row it is of to whoever does not see it. */
-export function rowButton(text, name, onclick) {
-  const node = button(text, onclick);
-  node.setAttribute("aria-label", name);
-  return node;
-}
-
-/** The buttons of a row. */
-export function rowActions(...buttons) {
-  return h("div", { class: "actions" }, buttons);
-}
-
-/** What an operation did, or would do, as a list. */
-export function effectsOf(page, { effects }) {
-  return h("ul", {}, effects.map((effect) => h("li", {}, effectText(page, effect))));
-}
-
-function effectText(page, effect) {
-  const { wallet, partner, hold, va_number: number } = effect;
-  const amount = page.money(effect.amount);
-  if (effect.type === "wallet_entry") {
-    const way = effect.direction === "credit" ? "into" : "out of";
-    return `${amount} ${way} wallet ${wallet}: ${page.money(effect.balance_before)} becomes ${page.money(effect.balance_after)}.`;
-  }
-  if (effect.type === "hold_placed") return `Hold ${hold} of ${amount} is placed for ${partner}, until ${dateTime(effect.expires_at)}.`;
-  if (effect.type === "hold_closed") {
-    const free = page.money(big(effect.amount) - big(effect.settled));
-    return `Hold ${hold} is closed: ${partner} is paid ${page.money(effect.settled)}, and ${free} are free.`;
-  }
-  if (effect.type === "transfer") return `${amount} go to wallet ${effect.other_wallet} of customer ${shortId(effect.other)}.`;
-  if (effect.type === "invoice_cancelled") return `Invoice ${number} of ${partner} is cancelled.`;
-  if (effect.type === "invoice_paid") return `Invoice ${number} is paid: ${amount} to ${partner}.`;
-  if (effect.type === "review_released") return "It is done, and leaves the queue.";
-  if (effect.type === "review_rejected") return "It is refused, and leaves the queue. No money moves.";
-  if (effect.type === "risk_check_archived") return "The check is hidden from the list, and stays in the log.";
-  return `${words(effect.type)}.`;
 }
 
 /** A page of lines of what is seen, as a list of the API comes. */
@@ -571,65 +483,4 @@ async function linesOf(seen, rowsNow, cursor = 0) {
   await seen.ready;
   const [rows, end] = [rowsNow(), cursor + LINES];
   return { data: rows.slice(cursor, end), next_cursor: end < rows.length ? end : null };
-}
-
-/**
- * A list that comes page by page, as `pagedTable`, and that may be read again while somebody works with it: `refresh()` shows what was
- * shown until as many rows are there anew, and leaves the focus where it was. `reload()` begins again.
- */
-export function liveTable({ load, empty, ...how }) {
-  const node = h("div");
-  let [rows, next, turn] = [[], undefined, 0];
-  /** Reads until there are so many rows: pages may have none that are wanted, so not for ever. */
-  const read = async (own, cursor, wanted) => {
-    turn += 1;
-    const mine = turn;
-    for (let pages = 0; pages < PAGES_MAX && (pages === 0 || (own.length < wanted && cursor)); pages += 1) {
-      const page = await load(cursor);
-      [own, cursor] = [[...own, ...page.data], page.next_cursor ?? undefined];
-    }
-    // Whoever began later tells the newer state.
-    if (mine !== turn) return;
-    [rows, next] = [own, cursor];
-    keepFocus(node, () => fill(node, shown()));
-  };
-  const shown = () => {
-    const more = next !== undefined && button(rows.length === 0 ? "Look further back" : "Show more", readMore);
-    const list = rows.length === 0 && more ? emptiness("None in the newest part of the ledger.") : table({ ...how, rows, empty });
-    return [list, more && h("p", {}, more)];
-  };
-  const readMore = () => settle(node, () => read(rows, next, rows.length + 1), { keep: true });
-  node.refresh = () => settle(node, () => read([], undefined, Math.max(1, rows.length)), { keep: true });
-  node.reload = () => settle(node, () => read([], undefined, 1));
-  node.reload();
-  return node;
-}
-
-/** Fills a node anew, and gives the focus back to what bears the same name there. */
-function keepFocus(node, work) {
-  const nameOf = (own) => own.getAttribute("aria-label") ?? own.textContent;
-  const had = node.contains(document.activeElement) ? nameOf(document.activeElement) : undefined;
-  work();
-  if (had === undefined) return;
-  [...node.querySelectorAll("a, button, [tabindex]")].find((own) => nameOf(own) === had)?.focus({ preventScroll: true });
-}
-
-/** Makes a handler of events that does its work once for many of them, one after the other, until the screen ends. */
-export function coalesced(page, work) {
-  let [due, isWanted] = [undefined, false];
-  const again = async () => {
-    isWanted = false;
-    try {
-      await work();
-    } finally {
-      due = undefined;
-    }
-    if (isWanted) soon();
-  };
-  const soon = () => {
-    isWanted = true;
-    if (!page.signal.aborted) due ??= setTimeout(again, AGAIN_MS);
-  };
-  page.signal.addEventListener("abort", () => clearTimeout(due));
-  return soon;
 }

@@ -1,10 +1,11 @@
 // Promos: how much of each quota is used, when it will be used up, what was declined, and changes of a promo that are looked at first.
 
 import { fill, h } from "./dom.js";
-import { dateTime, decimal, duration, money, whole, wholeTyped } from "./format.js";
+import { dateTime, decimal, duration, whole } from "./format.js";
 import { addressOf, link } from "./page.js";
-import { badge, button, changeDialog, field, figure, figures, meter, panel, table, toast } from "./ui.js";
-import { Problem } from "./session.js";
+import { badge, button, figure, figures, meter, panel, table, toast } from "./ui.js";
+import { changeDialog, field, typedWhole } from "./forms.js";
+import { changeView } from "./rules.js";
 
 /** How long the use of a quota is looked at to tell when it is used up. */
 const RATE_SECONDS = 120;
@@ -68,7 +69,6 @@ function promoView(page, promo) {
     late.set(whole(own.declined_exhausted), "purchases that met a band when nothing was left");
     fill(end, exhaustion(own, rates));
   });
-  const amount = (minor) => money(minor, page.currency);
   return [
     figures(remaining, late),
     panel("Quota", {}, bar, h("p", {}, "Used up: ", end)),
@@ -77,8 +77,8 @@ function promoView(page, promo) {
       caption: "Bands",
       columns: [
         { title: "Quantity", numeric: true, value: (band) => `${whole(band.quantity)}${band.or_more ? " or more" : ""}` },
-        { title: "Amount from", numeric: true, value: (band) => amount(band.amount_min) },
-        { title: "below", numeric: true, value: (band) => (band.amount_end === undefined ? "no end" : amount(band.amount_end)) },
+        { title: "Amount from", numeric: true, value: (band) => page.money(band.amount_min) },
+        { title: "below", numeric: true, value: (band) => (band.amount_end === undefined ? "no end" : page.money(band.amount_end)) },
         { title: "Cashback", numeric: true, value: (band) => `${band.percent}%` },
       ],
       rows: promo.bands,
@@ -89,23 +89,13 @@ function promoView(page, promo) {
 async function changeQuota(page, code, show) {
   const path = `/v1/promos/${encodeURIComponent(code)}`;
   const now = await page.get(path);
-  const wanted = ({ quota }) => {
-    const typed = wholeTyped(quota ?? "");
-    if (typed === undefined) throw new Problem(400, { code: "quota_invalid", title: "The quota is a whole number.", detail: "Type digits, as 12000." });
-    return { quota: Number(typed) };
-  };
+  const wanted = ({ quota }) => ({ quota: Number(typedWhole(quota, "The quota", "12000")) });
   const done = await changeDialog({
     title: `Quota of ${code}`,
     intro: `${whole(now.used)} of ${whole(now.quota)} are used. What is used stays used.`,
     fields: field({ name: "quota", label: "Purchases that the promo may pay for", value: String(now.quota), inputmode: "numeric" }),
-    preview: async (values) => {
-      const dry = await page.api.send("PATCH", path, wanted(values), { query: { dry_run: "true" } });
-      if (!dry.changed) return h("p", {}, "Nothing: the quota is that already.");
-      return [
-        h("ul", {}, dry.changes.map((change) => h("li", {}, change))),
-        h("p", { class: "quiet" }, `The rules become version ${dry.version}.`),
-      ];
-    },
+    // The warnings of the rules, which a quota alone makes no more of, are on the screen What-if.
+    preview: async (values) => changeView(page, { ...await page.api.send("PATCH", path, wanted(values), { query: { dry_run: "true" } }), warnings: [] }),
     commit: (values) => page.api.send("PATCH", path, wanted(values)),
     submit: "Change the quota",
   });

@@ -1,11 +1,11 @@
 // Risk queue: operations that a rule set aside, to be released or rejected; what the risk rules said of every one; and what each rule does.
 
 import { fill, h, setText } from "./dom.js";
-import { big, dateTime, duration, whole, words } from "./format.js";
-import { link } from "./page.js";
-import { coalesced, customerLink, effectsOf, liveTable, rowActions, rowButton, whoAsked } from "./payments.js";
-import { Problem } from "./session.js";
-import { badge, changeDialog, field, figure, figures, lineForm, panel, settle, table, toast } from "./ui.js";
+import { big, counted, dateTime, duration, whole, words } from "./format.js";
+import { badge, figure, figures, pagedTable, panel, rowActions, rowButton, settle, table } from "./ui.js";
+import { field, lineForm, reasonField, typedReason } from "./forms.js";
+import { customerLink, invoiceLink, whoAsked } from "./links.js";
+import { operate } from "./operate.js";
 
 /** How often it is said anew how long something has waited. */
 const WAIT_MS = 5_000;
@@ -38,12 +38,11 @@ async function open(page) {
     fill(top, figuresOf(page, await page.get("/v1/reviews", { limit: COUNTED })));
   }, how);
   fill(rules, rulesTable(page, page.rules));
-  page.on(["review.*"], coalesced(page, () => Promise.all([count({ keep: true }), reviews.refresh()])));
-  const checksSoon = coalesced(page, () => checks.list.refresh());
+  page.on(["review.*"], page.soon(() => Promise.all([count({ keep: true }), reviews.refresh()])));
+  const checksSoon = page.soon(() => checks.list.refresh());
   page.on(["risk.checked", "review.opened", "operation.*", "purchase.rejected"], (event) => checks.isAbout(event) && checksSoon());
-  page.on(["catalogue.applied"], coalesced(page, () => page.load(rules, () => page.get("/v1/catalogue"), (now) => rulesTable(page, now))));
-  const timer = setInterval(() => sayWaits(page), WAIT_MS);
-  page.signal.addEventListener("abort", () => clearInterval(timer));
+  page.on(["catalogue.applied"], page.soon(() => page.load(rules, () => page.get("/v1/catalogue"), (now) => rulesTable(page, now))));
+  page.tick(WAIT_MS, () => sayWaits(page));
   await count();
 }
 
@@ -71,7 +70,7 @@ function sayWaits(page) {
 }
 
 function reviewsList(page, changed) {
-  return liveTable({
+  return pagedTable({
     load: (cursor) => page.get("/v1/reviews", { limit: LINES, cursor }),
     caption: "Operations that are set aside",
     columns: [
@@ -101,7 +100,7 @@ function askedOf(page, operation) {
     deposit: () => `Deposit of ${amount} into wallet ${wallet}`,
     place_hold: () => `Hold of ${amount} on wallet ${wallet}`,
     transfer: () => [`Transfer of ${amount} from wallet ${wallet} to `, customerLink(operation.to), `, wallet ${operation.to_wallet}`],
-    pay_invoice: () => [`Payment of ${amount} out of wallet ${wallet} for `, link("payments", operation.va_number, operation.va_number)],
+    pay_invoice: () => [`Payment of ${amount} out of wallet ${wallet} for `, invoiceLink(operation.va_number)],
   }[type]?.() ?? `${words(type)} of ${amount}`;
   return h("span", {}, said, reference && h("span", { class: "quiet" }, `, ${reference}`));
 }
@@ -114,39 +113,29 @@ function caughtBy(page, name) {
 }
 
 async function releaseDialog(page, review, changed) {
-  await reviewDialog(page, review, {
+  const done = await operate(page, {
+    path: `/v1/reviews/${review.review}/release`,
     title: `Release review ${whole(review.review)}`,
     intro: ["It is done as if it were asked now: ", askedOf(page, review.operation), "."],
+    body: () => ({}),
     submit: "Release it",
-  }, { what: "release", said: "released", changed, bodyOf: () => ({}) });
+    said: `Review ${whole(review.review)} is released`,
+  });
+  if (done) await changed();
 }
 
 async function rejectDialog(page, review, changed) {
-  await reviewDialog(page, review, {
+  const done = await operate(page, {
+    path: `/v1/reviews/${review.review}/reject`,
     title: `Reject review ${whole(review.review)}`,
     intro: ["Whoever asked is told that it is rejected: ", askedOf(page, review.operation), "."],
-    fields: field({ name: "reason", label: "Reason", hint: "It is kept for ever. No personal data.", required: true, maxlength: "128" }),
+    fields: reasonField({ required: true }),
+    body: (values) => ({ reason: typedReason(values) }),
     submit: "Reject it",
+    said: `Review ${whole(review.review)} is rejected`,
     danger: true,
-  }, { what: "reject", said: "rejected", changed, bodyOf: reasonTyped });
-}
-
-function reasonTyped({ reason }) {
-  if (reason === undefined) throw new Problem(400, { code: "field_missing", title: "The reason is missing.", detail: "Say why." });
-  return { reason };
-}
-
-async function reviewDialog(page, { review }, how, { what, bodyOf, said, changed }) {
-  const key = crypto.randomUUID();
-  const send = (values, query) => page.api.send("POST", `/v1/reviews/${review}/${what}`, bodyOf(values), { query, key });
-  const done = await changeDialog({
-    ...how,
-    preview: async (values) => effectsOf(page, await send(values, { dry_run: true })),
-    commit: (values) => send(values),
   });
-  if (done === undefined) return;
-  toast(`Review ${whole(review)} is ${said}, seq ${whole(done.seq)}.`);
-  await changed();
+  if (done) await changed();
 }
 
 function checksList(page, changed) {
@@ -154,7 +143,7 @@ function checksList(page, changed) {
   const verdicts = [["", "All"], ...Object.entries(VERDICTS)];
   const verdict = field({ name: "verdict", label: "Verdict", type: "select", options: verdicts, value: asked.verdict });
   const archived = field({ name: "archived", label: "Archived", type: "select", options: [["", "Left out"], ["true", "Shown too"]] });
-  const list = liveTable({
+  const list = pagedTable({
     load: (cursor) => page.get("/v1/risk-checks", { ...asked, limit: LINES, cursor }),
     caption: "Checks of risk rules",
     columns: [
@@ -191,18 +180,15 @@ function archiveButton(page, check, changed) {
 }
 
 async function archiveDialog(page, check, changed) {
-  const key = crypto.randomUUID();
-  const send = (query) => page.api.send("POST", `/v1/risk-checks/${check.seq}/archive`, {}, { query, key });
-  const done = await changeDialog({
+  const done = await operate(page, {
+    path: `/v1/risk-checks/${check.seq}/archive`,
     title: `Archive check ${whole(check.seq)}`,
     intro: `${words(check.operation)} of ${page.money(check.amount)}. Archive what nobody has to look at any more.`,
-    preview: async () => effectsOf(page, await send({ dry_run: true })),
-    commit: () => send(),
+    body: () => ({}),
     submit: "Archive the check",
+    said: `Check ${whole(check.seq)} is archived`,
   });
-  if (done === undefined) return;
-  toast(`Check ${whole(check.seq)} is archived, seq ${whole(done.seq)}.`);
-  await changed();
+  if (done) await changed();
 }
 
 /** The verdict that an event tells of; undefined for one that tells of no check. */
@@ -243,6 +229,5 @@ function strikesAt(page, rule) {
 /** Seconds as whoever wrote the rule meant them: "7 days", "1 hour". */
 function span(seconds) {
   const [unit, size] = [["day", 86_400], ["hour", 3_600], ["minute", 60], ["second", 1]].find(([, size]) => seconds % size === 0);
-  const count = seconds / size;
-  return `${whole(count)} ${unit}${count === 1 ? "" : "s"}`;
+  return counted(seconds / size, unit);
 }

@@ -1,11 +1,14 @@
 // Tiers: how many customers stand on each level, who moved and who is about to, and changes of the numbers that are looked at first.
 
 import { fill, h } from "./dom.js";
-import { big, date, dateTime, duration, whole, wholeTyped } from "./format.js";
+import { big, counted, date, duration, whole, wholeTyped } from "./format.js";
 import { addressOf, link } from "./page.js";
-import { Problem } from "./session.js";
-import { badge, button, changeDialog, columns, emptiness, field, figure, figures, loading, meter, panel, table, toast } from "./ui.js";
-import { changeView } from "./what_if.js";
+import { badge, button, columns, emptiness, figure, figures, loading, meter, panel, plainList, table, toast } from "./ui.js";
+import { changeDialog, field, mistyped } from "./forms.js";
+import { remarkText } from "./effects.js";
+import { eventList } from "./events.js";
+import { customerLink, nameOf } from "./links.js";
+import { changeView } from "./rules.js";
 
 /** So many customers are looked at, in order of their ids, to tell who is about to move; so many of them are asked about one by one. */
 const CUSTOMERS_MAX = 2_000;
@@ -13,9 +16,6 @@ const ASKED_MAX = 400;
 const PAGE_LIMIT = 200;
 const AT_ONCE = 4;
 const NEAREST_SHOWN = 20;
-/** How far back it is looked for what happened, in positions, and how much of it is shown. */
-const POSITIONS_BACK = 2_000;
-const EVENTS_SHOWN = 15;
 const DAY_MS = 86_400_000;
 
 /** What a step of a Journey programme was, by its remark, in the order in which they are shown. */
@@ -28,17 +28,6 @@ const STEPS = [
   ["restart", "Started again", "on a full highest level"],
   ["none", "Within a level", "one purchase further"],
 ];
-/** Why a customer is on another level, as `tier.changed` tells it. */
-const REASONS = {
-  first_transaction: "first purchase",
-  upgrade: "by a purchase",
-  downgrade: "after days without a purchase",
-  reset: "after many days without a purchase",
-  promote: "promoted by hand",
-  demote: "demoted by hand",
-  tier_removed: "the level was removed",
-  refund: "a refund",
-};
 
 export const tiers = { name: "tiers", title: "Tiers", open };
 
@@ -140,8 +129,7 @@ function levelTable(page, program, bars) {
 
 function milestonesOf(page, { milestones = [] }) {
   if (milestones.length === 0) return "nothing";
-  return h("ul", { class: "plain-list" }, milestones.map(({ at_count: count, points }) => (
-    h("li", {}, `${page.money(points)} at purchase ${whole(count)}`))));
+  return plainList(milestones.map(({ at_count: count, points }) => `${page.money(points)} at purchase ${whole(count)}`));
 }
 
 /** The rules of a programme as sentences. */
@@ -175,12 +163,13 @@ function thresholdRules(refunds) {
 
 /** Who moved: how often in all, and the newest. Of one programme where `name` is said. */
 function movements(page, name) {
-  const list = happened(page, {
+  const list = eventList(page, {
+    past: true,
     topics: ["tier.changed"],
     fits: ({ data }) => name === undefined || data.program === name,
     said: ({ data }) => [
       `${data.program}: ${data.before === null ? "" : `${data.before.level} → `}${data.after.level}`,
-      data.remark && ` (${REASONS[data.remark] ?? data.remark})`,
+      data.remark && ` (${remarkText(data.remark)})`,
     ],
     empty: "Nobody changed the level lately. Once a purchase moves a customer, it appears here.",
   });
@@ -198,66 +187,6 @@ function stepsPanel(page) {
   page.onGauge(({ remarks }) => steps.forEach(({ remark, note, node }) => node.set(whole(remarks[remark] ?? 0), note)));
   const note = "Each purchase is a step in each of them.";
   return panel("Steps of Journey programmes", { note }, figures(steps.map(({ node }) => node)));
-}
-
-/**
- * What happened of these topics: the newest of the last positions, and whatever comes. `said(event)` gives a line's text or nodes,
- * `fits(event)` tells whether it belongs here. The customer is linked behind it.
- */
-export function happened(page, { topics, fits = () => true, said, empty }) {
-  const node = h("div");
-  let events = [];
-  let due;
-  const lines = () => (events.length === 0
-    ? emptiness(empty)
-    : h("ol", { class: "events" }, events.map((event) => lineOf(event, said))));
-  const draw = () => {
-    due = undefined;
-    fill(node, lines());
-  };
-  const take = (others) => {
-    const known = new Set(events.map(({ id }) => id));
-    return others.filter((event) => fits(event) && !known.has(event.id));
-  };
-  page.load(node, () => recent(page, topics), (past) => {
-    events = [...events, ...take(past).reverse()].slice(0, EVENTS_SHOWN);
-    return lines();
-  });
-  page.on(topics, (event) => {
-    events = [...take([event]), ...events].slice(0, EVENTS_SHOWN);
-    // However much comes, it is drawn a few times a second.
-    due ??= setTimeout(draw, 200);
-  });
-  page.signal.addEventListener("abort", () => clearTimeout(due));
-  return node;
-}
-
-/** Reads the events of the last positions, the oldest first. */
-async function recent(page, topics) {
-  const found = [];
-  const asked = { topics: topics.join(","), limit: PAGE_LIMIT };
-  let from = { after: Math.max(0, (page.live.position ?? page.rules.as_of) - POSITIONS_BACK) };
-  do {
-    // Not by the page: up to where it was looked is no position that the screen is of.
-    const { data, next_cursor: cursor } = await page.api.get("/v1/events", { ...asked, ...from }, page.signal);
-    found.push(...data);
-    from = cursor === null ? undefined : { cursor };
-  } while (from !== undefined);
-  return found;
-}
-
-function lineOf(event, said) {
-  const who = event.data.customer && link("customers", event.data.customer, "customer");
-  return h("li", {},
-    h("span", { class: "seq" }, whole(Number(event.sequence))),
-    h("span", {}, said(event), who && [" · ", who]),
-    h("time", { class: "quiet", datetime: event.time, title: dateTime(event.time) }, shortTime(event.time)));
-}
-
-/** The time of what is of today, the day of what is older. */
-function shortTime(instant) {
-  const [day, time] = dateTime(instant).split(", ");
-  return day === date(Date.now()) ? time : day;
 }
 
 /** Who is about to rise, and in a Journey programme who is about to drop, of the customers that are looked at. */
@@ -303,7 +232,7 @@ function risePanel(page, program, standing, seen, again) {
     .filter(({ to }) => to !== undefined)
     // Of those who miss the same, whoever did something lately is the likelier one.
     .sort((one, other) => Number(one.missing - other.missing) || other.customer.last_seq - one.customer.last_seq);
-  const unit = (value) => (isThreshold ? page.money(value) : `${whole(value)} ${value === 1n ? "purchase" : "purchases"}`);
+  const unit = (value) => (isThreshold ? page.money(value) : counted(value, "purchase"));
   const note = [
     seenText(page, seen),
     shownOf(rises, "could rise", "nearest"),
@@ -312,7 +241,7 @@ function risePanel(page, program, standing, seen, again) {
   return panel("About to rise", { actions: again, note }, table({
     caption: "Customers about to rise",
     columns: [
-      { title: "Customer", value: ({ customer }) => named(customer) },
+      { title: "Customer", value: ({ customer }) => customerLink(customer.id, nameOf(customer)) },
       { title: "Move", tight: true, value: moveOf },
       isThreshold
         ? { title: "Spent", numeric: true, value: ({ tier }) => page.money(tier.spent) }
@@ -389,7 +318,7 @@ function dropsView(page, { asked, drops }, above) {
   const list = (caption, rows, more) => table({
     caption,
     columns: [
-      { title: "Customer", value: ({ customer }) => named(customer) },
+      { title: "Customer", value: ({ customer }) => customerLink(customer.id, nameOf(customer)) },
       { title: "Move", tight: true, value: moveOf },
       { title: "Last purchase", tight: true, value: ({ tier }) => date(tier.last_at) },
       ...more,
@@ -414,11 +343,6 @@ function dropsView(page, { asked, drops }, above) {
 
 function moveOf({ tier, to }) {
   return `${tier.level} → ${to}`;
-}
-
-/** A link to a customer by what the tenant calls it. */
-function named(customer) {
-  return link("customers", customer.id, customer.ref ?? customer.email ?? (customer.erased ? "erased" : customer.id));
 }
 
 async function changeNumbers(page, name) {
@@ -452,13 +376,11 @@ async function changeNumbers(page, name) {
 
 /** The numbers of a programme: each a field of the form, and where it goes. */
 function numbersOf(page, program) {
-  const { code, exponent } = page.currency;
   const number = (name, label, value, put) => ({
     name, label, put, field: field({ name, label, value: String(value), inputmode: "numeric" }),
   });
   if (program.policy === "threshold") {
-    const unit = exponent === 0 ? code : `minor units of ${code}`;
-    return program.levels.map((level, index) => number(`level-${index}`, `${level.name}: spent at least, in ${unit}`, level.spent_min,
+    return program.levels.map((level, index) => number(`level-${index}`, `${level.name}: spent at least, in ${page.typedUnit}`, level.spent_min,
       (own, value) => { own.levels[index].spent_min = value; }));
   }
   return [
@@ -476,9 +398,7 @@ function changed(program, numbers, values) {
   const wanted = structuredClone(program);
   for (const { name, label, put } of numbers) {
     const typed = wholeTyped(values[name] ?? "");
-    if (typed === undefined) {
-      throw new Problem(400, { code: "catalogue_invalid", title: "A number is missing.", detail: `${label}: type digits, as 5000000.` });
-    }
+    if (typed === undefined) throw mistyped("A number is missing.", `${label}: type digits, as 5000000.`);
     put(wanted, Number(typed));
   }
   return wanted;

@@ -1,8 +1,11 @@
-// The parts that every screen is made of: panels, figures, tables, meters, forms, and how loading, nothing and errors look.
+// The parts that every screen is made of: panels, figures, tables, lists, meters, buttons, and how loading, nothing and errors look.
 
 import { fill, h, newId } from "./dom.js";
 import { NOTHING, percent, whole } from "./format.js";
 import { Problem } from "./session.js";
+
+/** Pages that a list reads in a row for what is wanted, before it asks whether to go on. */
+const PAGES_MAX = 20;
 
 /** A part of a screen under a heading; `actions` stand beside it. */
 export function panel(title, { actions, note } = {}, ...children) {
@@ -71,7 +74,7 @@ export function table({ caption, columns: wanted, rows, empty = "There is nothin
   const kind = (column) => [column.numeric && "numeric", column.tight && "tight"].filter(Boolean).join(" ") || undefined;
   const head = h("tr", {}, wanted.map((column) => h("th", { scope: "col", class: kind(column) }, column.title)));
   const body = h("tbody", {}, rows.map((row) => rowOf(row, wanted, kind)));
-  return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption },
+  return h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": caption },
     h("table", {}, h("caption", { class: "unseen" }, caption), h("thead", {}, head), body));
 }
 
@@ -80,24 +83,61 @@ function rowOf(row, wanted, kind) {
 }
 
 /**
- * A list of the API that comes page by page: `load(cursor)` gives `{ data, next_cursor }`. Shows a button for more.
- * Returns the node; `reload()` on it starts again.
+ * A list that comes page by page: `load(cursor)` gives `{ data, next_cursor }`. Shows a button for more. A page may have nothing of what is
+ * wanted and more behind it all the same: it is read on until there are `least` rows more, yet not for ever. Returns the node; `reload()` on
+ * it starts again, `refresh()` reads as many rows as are shown while these stay.
  */
-export function pagedTable({ load, ...how }) {
+export function pagedTable({ load, empty, least = 1, ...how }) {
   const node = h("div");
-  let rows = [];
-  const show = async (cursor) => {
-    const page = await load(cursor);
-    rows = [...rows, ...page.data];
-    const more = page.next_cursor && button("Show more", () => settle(node, () => show(page.next_cursor), { keep: true }));
-    fill(node, table({ ...how, rows }), more && h("p", {}, more));
+  const none = { rows: [], cursor: undefined, pages: 0 };
+  let seen = none;
+  let last = Promise.resolve();
+
+  const read = async ({ rows, cursor, pages }, wanted, pagesMax) => {
+    do {
+      const page = await load(cursor);
+      rows = [...rows, ...page.data];
+      cursor = page.next_cursor ?? undefined;
+      pages += 1;
+    } while (cursor !== undefined && rows.length < wanted && pages < pagesMax);
+    seen = { rows, cursor, pages };
+    renew(node, shown(seen));
   };
-  node.reload = () => {
-    rows = [];
-    return settle(node, () => show(undefined));
+  const shown = ({ rows, cursor }) => {
+    const more = cursor !== undefined && button(rows.length === 0 ? "Look further back" : "Show more", readMore);
+    return [
+      more && rows.length === 0 ? emptiness("None in the newest part of the ledger.") : table({ ...how, rows, empty }),
+      more && h("p", {}, more),
+    ];
   };
+  // One after the other, so that what was asked for last is shown last.
+  const inTurn = (work, how) => settle(node, () => {
+    last = last.then(work, work);
+    return last;
+  }, how);
+  const readMore = () => inTurn(() => read(seen, seen.rows.length + least, seen.pages + PAGES_MAX), { keep: true });
+  node.refresh = () => inTurn(() => read(none, Math.max(least, seen.rows.length), seen.pages + PAGES_MAX), { keep: true });
+  node.reload = () => inTurn(() => read(none, least, PAGES_MAX));
   node.reload();
   return node;
+}
+
+/** Shows newer children. Whoever stood on a control stands on the same one afterwards; wide tables stay where they were scrolled to. */
+export function renew(node, ...children) {
+  const identity = (control) => control.getAttribute("aria-label") ?? control.getAttribute("href") ?? control.textContent;
+  const active = node.contains(document.activeElement) ? identity(document.activeElement) : undefined;
+  const scrolled = [...node.querySelectorAll(".wide")].map(({ scrollLeft }) => scrollLeft);
+  fill(node, ...children);
+  node.querySelectorAll(".wide").forEach((wide, index) => {
+    wide.scrollLeft = scrolled[index] ?? 0;
+  });
+  if (active === undefined) return;
+  [...node.querySelectorAll("a, button, [tabindex]")].find((own) => identity(own) === active)?.focus({ preventScroll: true });
+}
+
+/** A list of texts and nodes without marks. */
+export function plainList(items) {
+  return h("ul", { class: "plain-list" }, items.filter(Boolean).map((item) => h("li", {}, item)));
 }
 
 /** Nothing is there: says so, and what to do about it. */
@@ -151,6 +191,10 @@ export function button(text, onclick, { kind } = {}) {
     node.disabled = true;
     try {
       await onclick();
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (!(error instanceof Problem)) console.error(error);
+      toast(error instanceof Problem ? `${error.title} (${error.code})` : "Something went wrong here.");
     } finally {
       node.disabled = false;
       // What it opened could not give the focus back while it was disabled.
@@ -160,123 +204,16 @@ export function button(text, onclick, { kind } = {}) {
   return node;
 }
 
-/**
- * A field of a form: `{ name, label, hint, type, value, options, required, min, max }`. `type` is an input's, `select` (with `options`, texts
- * or `[value, text]`), or `textarea`. Returns the node with its control as `control`.
- */
-export function field({ name, label, hint, type = "text", value, options, ...more }) {
-  const id = newId(name);
-  const attributes = { id, name, autocomplete: "off", ...more, "aria-describedby": hint && `${id}-hint` };
-  let control;
-  if (type === "select") {
-    control = h("select", attributes, options.map((own) => {
-      const [key, text] = Array.isArray(own) ? own : [own, own];
-      return h("option", { value: key, selected: key === value }, text);
-    }));
-  } else if (type === "textarea") {
-    control = h("textarea", attributes, value);
-  } else {
-    control = h("input", { ...attributes, type, value });
-  }
-  const node = h("div", { class: "field" }, h("label", { for: id }, label), control, hint && h("p", { class: "quiet", id: `${id}-hint` }, hint));
-  node.control = control;
+/** A button of a row: `name` says which row it is of to whoever does not see it. */
+export function rowButton(text, name, onclick, how) {
+  const node = button(text, onclick, how);
+  node.setAttribute("aria-label", name);
   return node;
 }
 
-/** The values of a form by the names of its fields; nothing for fields that are empty. */
-export function valuesOf(form) {
-  const values = {};
-  for (const [name, value] of new FormData(form)) if (value !== "") values[name] = value;
-  return values;
-}
-
-/** A form of one line: fields and a button. `onsubmit(values)` may throw what is then shown below. */
-export function lineForm({ label, fields, submit, onsubmit }) {
-  const said = h("div");
-  const form = h("form", { class: "line", "aria-label": label, novalidate: true }, fields, h("button", { type: "submit", class: "main" }, submit), said);
-  onSubmit(form, said, onsubmit);
-  return form;
-}
-
-function onSubmit(form, said, work) {
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const send = form.querySelector("button[type=submit]");
-    send.disabled = true;
-    fill(said);
-    try {
-      await work(valuesOf(form));
-    } catch (error) {
-      fill(said, problemBox(error));
-    } finally {
-      send.disabled = false;
-    }
-  });
-}
-
-/**
- * A dialog in which a change is filled in, looked at, and made: `preview(values)` gives nodes that show what would happen, and nothing has
- * happened yet; `commit(values)` makes the change. Both may throw a `Problem`, which is shown in the dialog. Without `preview` it is made at
- * once. Resolves to what `commit` gave, or to undefined where somebody thought better of it.
- */
-export function changeDialog({ title, intro, fields, preview, commit, submit = "Make the change", danger = false }) {
-  const id = newId("dialog");
-  const said = h("div", { class: "said" });
-  const back = h("button", { type: "button" }, "Change it");
-  const send = h("button", { type: "submit", class: preview ? "main" : danger ? "danger" : "main" }, preview ? "Preview" : submit);
-  const cancel = h("button", { type: "button" }, "Cancel");
-  const inputs = h("fieldset", { class: "plain" }, fields);
-  const form = h("form", { novalidate: true }, inputs, said, h("div", { class: "actions" }, cancel, back, send));
-  const dialog = h("dialog", { "aria-labelledby": id }, h("h2", { id }, title), intro && h("p", { class: "quiet" }, intro), form);
-  const opener = document.activeElement;
-  document.body.append(dialog);
-
-  return new Promise((resolve) => {
-    let [values, result] = [undefined, undefined];
-    const edit = () => {
-      values = undefined;
-      inputs.disabled = false;
-      back.hidden = true;
-      send.textContent = preview ? "Preview" : submit;
-      send.className = !preview && danger ? "danger" : "main";
-    };
-    edit();
-    back.addEventListener("click", () => {
-      edit();
-      fill(said);
-    });
-    cancel.addEventListener("click", () => dialog.close());
-    dialog.addEventListener("close", () => {
-      dialog.remove();
-      opener?.focus?.();
-      resolve(result);
-    });
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      send.disabled = true;
-      try {
-        if (preview && values === undefined) {
-          const typed = valuesOf(form);
-          fill(said, loading("Looking at what would happen…"));
-          fill(said, h("div", { class: "preview", role: "status" }, h("h3", {}, "What will happen"), await preview(typed)));
-          values = typed;
-          inputs.disabled = true;
-          back.hidden = fields === undefined;
-          send.textContent = submit;
-          send.className = danger ? "danger" : "main";
-        } else {
-          result = await commit(values ?? valuesOf(form));
-          dialog.close();
-        }
-      } catch (error) {
-        edit();
-        fill(said, problemBox(error));
-      } finally {
-        send.disabled = false;
-      }
-    });
-    dialog.showModal();
-  });
+/** The buttons of a row. */
+export function rowActions(...buttons) {
+  return h("div", { class: "actions" }, buttons);
 }
 
 /** Says shortly, at the edge of the page, what was done. */

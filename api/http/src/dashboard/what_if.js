@@ -1,12 +1,12 @@
 // What-if: recorded purchases decided again under other rules, beside what really happened; and making such rules the present ones.
 
 import { fill, h, setText } from "./dom.js";
-import { NOTHING, big, dateTime, duration, micros, percent, whole, wholeTyped, words } from "./format.js";
+import { NOTHING, big, counted, dateTime, duration, isPoints, micros, percent, unitName, whole, wholeTyped, words } from "./format.js";
 import { link } from "./page.js";
 import { Problem } from "./session.js";
-import {
-  badge, button, changeDialog, columns, emptiness, field, figure, figures, lineForm, panel, problemBox, table, toast,
-} from "./ui.js";
+import { badge, button, columns, emptiness, figure, figures, panel, problemBox, table, toast } from "./ui.js";
+import { changeDialog, field, lineForm } from "./forms.js";
+import { bandText, changeView } from "./rules.js";
 
 const LARGEST_DEFAULT = 10;
 /** How often it is said how long a run takes. */
@@ -184,11 +184,6 @@ function pretty(rules) {
   return JSON.stringify(rules, null, 2);
 }
 
-function bandText(page, { quantity, or_more: orMore, amount_min: min, amount_end: end }) {
-  const pieces = `${whole(quantity)}${orMore ? " or more" : ""}`;
-  return `${pieces}, ${page.money(min)} ${end === undefined ? "or more" : `to below ${page.money(end)}`}`;
-}
-
 /** Has the purchases decided again, tells in `node` how far that is, and returns the report. */
 async function run(page, rules, query, node) {
   const cancelled = new AbortController();
@@ -279,7 +274,7 @@ function summary(page, report) {
       ` (${whole(speed)} purchases a second).`),
     leftOut.length > 0 && h("p", { class: "quiet" }, `Left out: ${leftOut.join(", ")}.`),
     figures(
-      total("Cashback in all", sums.point_total, (value) => page.money(value)),
+      total("Cashback in all", sums.point_total, page.money),
       report.costs.filter(({ unit }) => isPoints(unit)).map(({ unit, sum }) => total(words(unitName(unit)), sum, whole)),
       total("Purchases paid by promos", summed(report.promos.map(({ granted }) => granted)), whole)));
 }
@@ -340,7 +335,7 @@ function signed(difference, format) {
 }
 
 function sumRows(page, sums) {
-  const money = (value) => page.money(value);
+  const { money } = page;
   return [
     numbers("Purchases booked", sums.accepted),
     numbers("Amount of them", sums.amount, money),
@@ -366,7 +361,7 @@ function promoRows(page, { code, quota, granted, points, declined_exhausted: dec
       isSame: quota.before === quota.after,
     },
     numbers(`${code}: purchases paid for`, granted),
-    numbers(`${code}: cashback`, points, (value) => page.money(value)),
+    numbers(`${code}: cashback`, points, page.money),
     numbers(`${code}: came too late`, declined),
     {
       name: `${code}: used up`,
@@ -381,7 +376,7 @@ function promoRows(page, { code, quota, granted, points, declined_exhausted: dec
 function ruleRows(page, { name, kind, grants, sum }) {
   return [
     numbers(`${name}: times`, grants),
-    numbers(`${name}: ${kind === undefined ? "money" : `${kind} points`}`, sum, kind === undefined ? (value) => page.money(value) : whole),
+    numbers(`${name}: ${kind === undefined ? "money" : `${kind} points`}`, sum, kind === undefined ? page.money : whole),
   ];
 }
 
@@ -395,12 +390,12 @@ function programRows({ levels, remarks }) {
 
 function costRow(page, { account, unit, sum }) {
   const [name, ...whose] = account.split("/");
-  return numbers(`${[words(name), ...whose].join(", ")} (${unitName(unit)})`, sum, amounts(page, unit));
+  return numbers(`${[words(name), ...whose].join(", ")} (${unitName(unit)})`, sum, (value) => page.amount(value, unit));
 }
 
 /** Who would have got more, and who less, of a unit. */
 function peopleView(page, { unit, winners, losers }) {
-  const format = amounts(page, unit);
+  const format = (value) => page.amount(value, unit);
   const side = (title, { customers, sum, largest }, empty) => h("div", {},
     h("h3", {}, `${title}: ${counted(customers, "customer")}, ${signed(sum, format)}`),
     table({
@@ -419,60 +414,4 @@ function peopleView(page, { unit, winners, losers }) {
 
 function noneText({ customers }, what) {
   return customers === 0 ? `Nobody would have got ${what}.` : "None of them is listed, as was asked.";
-}
-
-function isPoints(unit) {
-  return unit.startsWith("points/");
-}
-
-function unitName(unit) {
-  return isPoints(unit) ? `${unit.slice("points/".length)} points` : unit;
-}
-
-function amounts(page, unit) {
-  return isPoints(unit) ? whole : (value) => page.money(value);
-}
-
-/**
- * What a change of the rules would do, as its dry run says it: what changes, what customers would see of it, and warnings. Those in `known`
- * hold under the present rules too.
- */
-export function changeView(page, { changed, changes, warnings, outcome, version }, known) {
-  if (!changed) return h("p", {}, "Nothing: the rules are like that already.");
-  const fresh = warnings.filter((warning) => !known.includes(warning));
-  const old = warnings.filter((warning) => known.includes(warning));
-  const list = (texts) => h("ul", {}, texts.map((text) => h("li", {}, text)));
-  return [
-    list(changes),
-    fresh.length > 0 && [h("h3", {}, badge("Warnings: allowed, but maybe a slip", "warn")), list(fresh)],
-    outcome && [h("h3", {}, "What customers would see"), list(outcomeTexts(page, outcome))],
-    old.length > 0 && h("details", {}, h("summary", {}, `${whole(old.length)} warnings that the present rules have too`), list(old)),
-    h("p", { class: "quiet" }, `The rules become version ${whole(version)}.`),
-  ];
-}
-
-function outcomeTexts(page, { customers: looked, tier_moves: moves, promos, cashback_rules: cashback, campaigns }) {
-  const why = { removed: "is removed", off: "is off" };
-  const who = (count) => counted(count, "customer");
-  const texts = [
-    ...moves.map((move) => `${move.program}: ${moveText(page, move)}, for ${who(move.customers)}.`),
-    ...promos.map(({ code, quota, used }) => `Promo ${code} pays nothing more: its quota is ${whole(quota)}, and ${whole(used)} are used.`),
-    ...cashback.map((own) => `Cashback rule ${own.name} ${why[own.why]}. Its ${whole(own.points)} points stay with ${who(own.customers)}.`),
-    ...campaigns.map((own) => `Campaign ${own.name} ${why[own.why]}. Progress that leads to nothing then: ${who(own.customers)}.`),
-  ];
-  if (texts.length === 0) texts.push("Nobody moves, and nothing stops.");
-  return [...texts, `${who(looked)} looked at.`];
-}
-
-function moveText(page, { when, from, to, bound, bound_level: level }) {
-  if (when === "at_once") return `from ${from} to ${to} at once`;
-  if (when === "next_purchase" && from === to) return `the next purchase no longer leads away from ${from}`;
-  if (when === "next_purchase") return `the next purchase leads from ${from} to ${to}, if it came now`;
-  if (when === "next_bound") return `enough is spent for ${to}, yet ${from} is kept until ${page.money(bound)}, which leads to ${level}`;
-  return `${from} is kept, though somebody new who spends as much would stand on ${to}`;
-}
-
-/** "1 customer", "2 customers". */
-function counted(count, one) {
-  return `${whole(count)} ${one}${big(count) === 1n ? "" : "s"}`;
 }

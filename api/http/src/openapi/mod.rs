@@ -113,7 +113,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
         operation = operation.parameter(path_parameter(route.endpoint, name));
     }
     for parameter in parameters::of(route.endpoint) {
-        operation = operation.parameter(query_parameter(parameter, route.endpoint));
+        operation = operation.parameter(query_parameter(parameter));
     }
     if let Some(is_required) = parameters::insists_on_key(route.endpoint) {
         operation = operation.parameter(key_parameter(is_required));
@@ -147,9 +147,9 @@ fn operator_scheme() -> SecurityScheme {
     SecurityScheme::Http(scheme.description(Some(PERSON_SCHEME)).build())
 }
 
-fn query_parameter(parameter: &Parameter, endpoint: Endpoint) -> ParameterBuilder {
-    // Else the tenant is known of all but whoever holds the server's token.
-    let is_required = matches!((endpoint, parameter.name), (Endpoint::PutCatalogue, "tenant") | (_, "username"));
+fn query_parameter(parameter: &Parameter) -> ParameterBuilder {
+    // The tenant is known of all but whoever holds the server's token.
+    let is_required = parameter.name == "username";
     ParameterBuilder::new()
         .name(parameter.name)
         .parameter_in(ParameterIn::Query)
@@ -191,6 +191,20 @@ fn key_parameter(is_required: bool) -> ParameterBuilder {
         .schema(Some(text))
 }
 
+const fn is_of_webhook(endpoint: Endpoint) -> bool {
+    matches!(
+        endpoint,
+        Endpoint::Webhook
+            | Endpoint::PatchWebhook
+            | Endpoint::DeleteWebhook
+            | Endpoint::RotateWebhookSecret
+            | Endpoint::TestWebhook
+            | Endpoint::WebhookDeliveries
+            | Endpoint::ReplayDelivery
+            | Endpoint::ReplayDeliveries
+    )
+}
+
 fn path_parameter(endpoint: Endpoint, name: &str) -> ParameterBuilder {
     let (form, says) = match (endpoint, name) {
         (Endpoint::Purchase | Endpoint::ExplainPurchase, _) => (form_schema(Form::Uuid), "The purchase's id."),
@@ -198,6 +212,10 @@ fn path_parameter(endpoint: Endpoint, name: &str) -> ParameterBuilder {
         (_, "file") => (form_schema(Form::Text), "The file's name."),
         (Endpoint::DeleteApiKey, "id") => (form_schema(Form::Text), "The key's id, as the list of keys shows it."),
         (Endpoint::Account | Endpoint::PatchAccount, "id") => (form_schema(Form::Uuid), "The account's id."),
+        (endpoint, "id") if is_of_webhook(endpoint) => (form_schema(Form::Text), "The webhook's id."),
+        (Endpoint::ReplayDelivery | Endpoint::ReplayMail, "seq") => {
+            (form_schema(POSITION), "The position of the record that it tells of.")
+        }
         (_, "slug") => (form_schema(Form::Text), "The partner's slug."),
         (_, "id") => (form_schema(Form::Uuid), "The customer's id."),
         (_, "code") => (form_schema(Form::Text), "The promo's code; it is exact."),

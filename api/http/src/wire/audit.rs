@@ -161,7 +161,7 @@ enum ActShown<'a> {
         /// The account.
         account: UuidText,
         /// What for.
-        role: RoleName,
+        account_role: RoleName,
         /// Whose, of a customer's.
         #[schema(required)]
         customer: Option<UuidText>,
@@ -248,7 +248,7 @@ impl<'a> ActShown<'a> {
             },
             Act::AccountCreated { account, role, customer } => ActShown::AccountCreated {
                 account: UuidText(account.0),
-                role: RoleName::of(*role),
+                account_role: RoleName::of(*role),
                 customer: customer.map(|customer| UuidText(customer.0)),
             },
             Act::AccountChanged { account, before, after, reason } => ActShown::AccountChanged {

@@ -19,7 +19,7 @@ export async function account({ call, buy, visitAs }) {
   // A purchase that is streamed appears with what it earned, and in the log.
   await buy({ ref, amount: 77_000, promo_code: "JOURNEY2017", occurred_at: "2017-02-17T00:00:00Z" });
   await page.getByText(`Purchase of Rp\u00a0${text(77_000, ".")}`, { exact: true }).waitFor();
-  await page.getByRole("region", { name: "Purchases and what they earned" }).getByText("promo JOURNEY2017, 1.2%").waitFor();
+  await page.getByRole("table", { name: "Purchases and what they earned" }).getByText("promo JOURNEY2017, 1.2%").waitFor();
   await own.look("my-account");
   // Points are spent once it was looked at.
   const before = await call("GET", path);
@@ -32,7 +32,7 @@ export async function account({ call, buy, visitAs }) {
   await dialog.getByRole("button", { name: "Redeem" }).click();
   await shows("Balance", `Rp\u00a0${text(before.balance + 3_000, ".")}`);
   await shows("Cashback points", text(before.points[0].balance - 300, ","));
-  await page.getByRole("region", { name: "Movements of all accounts" }).getByText("−300 cashback points").waitFor();
+  await page.getByRole("table", { name: "Movements of all accounts" }).getByText("−300 cashback points").waitFor();
   own.isQuiet("my account");
   await page.context().close();
 }

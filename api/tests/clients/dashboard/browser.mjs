@@ -86,7 +86,12 @@ export class Visit {
     const said = serious.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(" ")}`);
     assert.deepEqual(said, [], `${name} has faults for some who use it`);
     this.isQuiet(name);
-    if (this.screens !== undefined) await page.screenshot({ path: `${this.screens}/${name}.png` });
+    if (this.screens === undefined) return;
+    await page.evaluate(() => {
+      document.getElementById("toasts")?.replaceChildren();
+      if (document.querySelector("dialog") === null) scrollTo(0, 0);
+    });
+    await page.screenshot({ path: `${this.screens}/${name}.png` });
   }
 
   /** The console said nothing, but what is expected: texts that each fault must hold one of. */

@@ -44,7 +44,7 @@ export async function customers({ page, call, buy, open, look, visit }) {
   }
   // Why, and a refund of one line, which is looked at first.
   await page.getByRole("link", { name: `Purchase of ${text(2_000_000)}` }).click();
-  const why = page.getByRole("region", { name: "What each rule said" });
+  const why = page.getByRole("table", { name: "What each rule said" });
   await why.getByText(`paid ${text(first.point_total)}`).waitFor();
   await why.getByText("Soft drinks for 60,000: not bought").waitFor();
   await look("purchase");

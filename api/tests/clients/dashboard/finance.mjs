@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 export async function finance({ page, call, buy, open, look }) {
   await buy({ ref: "saver" });
   await open("#/finance");
-  const checks = page.getByRole("region", { name: "Whether the report ties" });
+  const checks = page.getByRole("table", { name: "Whether the report ties" });
   await checks.getByText("Ties").first().waitFor();
   const cellsOf = async (row) => (await row.getByRole("cell").allTextContents()).map((text) => text.replaceAll(/[^\d−-]/g, ""));
 
@@ -15,7 +15,7 @@ export async function finance({ page, call, buy, open, look }) {
   assert.ok(report.data.length > 0);
   assert.equal(await checks.getByText(/Ties$/).count(), report.data.length);
   assert.ok(books.totals.every(({ total }) => total === 0));
-  const lines = page.getByRole("region", { name: "Liability by unit" }).getByRole("row");
+  const lines = page.getByRole("table", { name: "Liability by unit" }).getByRole("row");
   for (const [name, line] of [["Opening", "opening"], ["+ Earned", "earned"], ["− Spent", "spent"], ["Closing", "closing"]]) {
     const cells = await cellsOf(lines.filter({ hasText: name }));
     assert.deepEqual(cells.slice(2), report.data.map((own) => String(own[line])), name);

@@ -18,7 +18,7 @@ export async function payments({ page, call, server, open, look }) {
   await row.filter({ hasText: /Rp\s48\.000/ }).getByText("Open").waitFor();
   await row.getByRole("button", { name: `Cancel ${invoice}` }).click();
   await preview();
-  await dialog.getByText(`Invoice ${invoice} of grocer is cancelled.`).waitFor();
+  await dialog.getByText(`Invoice ${invoice} of grocer is cancelled`).waitFor();
   assert.equal((await call("GET", `/v1/invoices/${invoice}`)).state, "open");
   await dialog.getByRole("button", { name: "Cancel the invoice" }).click();
   await row.getByText("Cancelled").waitFor();

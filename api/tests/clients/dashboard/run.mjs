@@ -7,15 +7,17 @@ import { campaigns } from "./campaigns.mjs";
 import { customers } from "./customers.mjs";
 import { finance } from "./finance.mjs";
 import { goesOnAfterAKill, logsIn, showsWhatARoleMayDo, worksElsewhere } from "./frame.mjs";
+import { integrations } from "./integrations.mjs";
 import { payments } from "./payments.mjs";
 import { promos } from "./promos.mjs";
 import { risk } from "./risk.mjs";
 import { Server } from "./server.mjs";
+import { system } from "./system.mjs";
 import { tiers } from "./tiers.mjs";
 import { whatIf } from "./what_if.mjs";
 
 const { KEMBALI: binary, DATA: data, DEMO: demo, SCREENS: screens } = process.env;
-const TESTS = [goesOnAfterAKill, promos, customers, account, tiers, campaigns, payments, risk, finance, whatIf, showsWhatARoleMayDo, worksElsewhere];
+const TESTS = [goesOnAfterAKill, promos, customers, account, tiers, campaigns, payments, risk, finance, integrations, whatIf, system, showsWhatARoleMayDo, worksElsewhere];
 
 const wanted = process.argv.slice(2);
 const server = await Server.open({ binary, data, demo });

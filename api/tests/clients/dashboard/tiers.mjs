@@ -17,7 +17,7 @@ export async function tiers({ page, call, buy, open, look }) {
   await page.locator(`[aria-label="Customers on ${bronze.name} of Spend"][aria-valuenow="${counted + 1}"]`).waitFor();
   const moved = page.getByRole("region", { name: "Who moved" }).getByRole("listitem")
     .filter({ has: page.locator(`a[href="#/customers/${bought.customer}"]`) });
-  await moved.filter({ hasText: `Spend: ${bronze.name} (first purchase)` }).waitFor();
+  await moved.filter({ hasText: `Spend: ${bronze.name} (the first purchase)` }).waitFor();
   await look("tiers");
   // One unit is missing: nobody is nearer.
   await page.getByRole("region", { name: "Spend", exact: true }).getByRole("link", { name: "Rules, and who is about to move" }).click();
@@ -25,7 +25,7 @@ export async function tiers({ page, call, buy, open, look }) {
   const near = page.getByRole("row").filter({ has: page.getByRole("link", { name: ref }) });
   assert.match(await near.innerText(), new RegExp(`${bronze.name} → ${silver.name}[\\s\\S]*Rp\\s1$`));
   await buy({ ref, amount: 1 });
-  await moved.filter({ hasText: `Spend: ${bronze.name} → ${silver.name} (by a purchase)` }).waitFor();
+  await moved.filter({ hasText: `Spend: ${bronze.name} → ${silver.name} (a level up)` }).waitFor();
   await page.getByRole("button", { name: "Look again" }).click();
   await near.filter({ hasText: `${bronze.name} →` }).waitFor({ state: "detached" });
   // A change is looked at first: nothing is changed by that.

@@ -1,0 +1,42 @@
+//! The server over real sockets, and what it says of itself. One program, so that it is linked once.
+#![allow(clippy::unwrap_used)]
+
+mod costs;
+mod earning;
+mod event_source;
+mod explain;
+mod golden;
+mod golden_operations;
+mod golden_payments;
+mod golden_refunds;
+mod holds;
+mod ingest;
+mod ingest_socket;
+mod invoices;
+mod keys;
+mod lists;
+mod logs;
+mod offers;
+mod openapi;
+mod operations;
+mod operators;
+mod overload;
+mod partners;
+mod past;
+mod payments;
+mod people;
+mod preview;
+mod refunds;
+mod removal;
+mod reversals;
+mod reviews;
+mod risk;
+mod sample;
+mod signatures;
+mod statement;
+mod stream;
+mod support;
+mod system;
+mod tls;
+mod transfers;
+mod what_if;
