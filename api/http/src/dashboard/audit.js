@@ -18,17 +18,12 @@ export function auditPanel(page) {
     columns: [
       { title: "Seq", numeric: true, value: ({ seq }) => whole(seq) },
       { title: "When", tight: true, value: ({ at }) => dateTime(at) },
-      { title: "Who", value: (entry) => [whoAsked(page, entry.by), h("span", { class: "quiet" }, ` ${roleOf(entry)}`)] },
+      { title: "Who", value: (entry) => [whoAsked(page, entry.by), h("span", { class: "quiet" }, ` ${entry.role ?? ""}`)] },
       { title: "What", value: (entry) => actSaid(page, entry) },
       { title: "Why", value: ({ reason, operation }) => reason ?? operation?.reason ?? NOTHING },
     ],
     empty: "Nothing was done by an administrator or an operator.",
   }));
-}
-
-/** In which role it was done. Of an account that is created, `role` is the one that it was given. */
-function roleOf({ act, role = "" }) {
-  return act === "account_created" ? "" : role;
 }
 
 /** What was done, by what it is called. */
@@ -41,7 +36,7 @@ const ACTS = {
     const standingSaid = before.status !== after.status && (after.status === "suspended" ? "suspended" : "opened again");
     return `Partner ${partner} ${[standingSaid, was !== is && `limits: ${was}; now ${is}`].filter(Boolean).join(", ")}`;
   },
-  account_created: ({ account, role }, page) => ["Account ", accountName(page, account), ` created: ${role}`],
+  account_created: ({ account, account_role: role }, page) => ["Account ", accountName(page, account), ` created: ${role}`],
   account_changed: ({ account, before, after }, page) =>
     ["Account ", accountName(page, account), `: ${accountSaid(before)}; now ${accountSaid(after)}`],
   password_reset: ({ account }, page) => ["Password of ", accountName(page, account), " reset"],

@@ -6,6 +6,7 @@ import { addressOf, link } from "./page.js";
 import { badge, figure, figures, loading, meter, panel, plainList, table } from "./ui.js";
 import { givenText } from "./effects.js";
 import { eventList } from "./events.js";
+import { runsView } from "./rules.js";
 
 /** How often what the stream does not tell is read. */
 const READ_SECONDS = 10;
@@ -117,7 +118,7 @@ function campaignTable(page, { rows, asked, given, sums }) {
       { title: "Gives", value: (own) => plainList(own.rewards.map((name) => gainOf(page, given.get(name)))) },
       { title: "Completed", value: completed },
       { title: "Per customer", value: (own) => (own.completions_max === undefined ? "without a limit" : times(own.completions_max)) },
-      { title: "Runs", value: (own) => runs(page, own) },
+      { title: "Runs", value: (own) => runsView(page, own) },
     ],
     rows,
     empty: "No campaign yet. The rules name them: kembali apply rules.toml.",
@@ -132,7 +133,7 @@ function cashbackTable(page, rows, sums) {
       { title: "Rule", value: (own) => h("div", {}, own.name, own.description && h("div", { class: "quiet" }, own.description)) },
       { title: "Pays", value: (own) => `${rateText(own.rate)} in ${own.pays} points${lifeOf(own)}` },
       { title: "For", value: (own) => `${own.products?.join(", ") ?? "every product"}${own.partner ? `, bought at ${own.partner}` : ""}` },
-      { title: "Runs", value: (own) => runs(page, own) },
+      { title: "Runs", value: (own) => runsView(page, own) },
       { title: "Paid", numeric: true, value: (own) => sum(own, (node, { grants }) => fill(node, times(grants))) },
       { title: "Points", numeric: true, value: (own) => sum(own, (node, { sum: points }) => fill(node, whole(points))) },
     ],
@@ -151,7 +152,11 @@ function rewardTable(page, rows, paying, sums) {
       { title: "Gives", value: (own) => gainOf(page, own) },
       { title: "Paid by", value: (own) => payers(own) || "no campaign" },
       { title: "Granted", numeric: true, value: (own) => sum(own, (node, { grants }) => fill(node, times(grants))) },
-      { title: "In all", numeric: true, value: (own) => sum(own, (node, { sum: all, kind }) => fill(node, kind === undefined ? page.money(all) : pointsText(all, kind))) },
+      {
+        title: "In all",
+        numeric: true,
+        value: (own) => sum(own, (node, { sum: all, kind }) => fill(node, kind === undefined ? page.money(all) : pointsText(all, kind))),
+      },
     ],
     rows,
     empty: "No reward yet. The rules name them, and campaigns pay them.",
@@ -173,7 +178,7 @@ function offerTable(page, rows) {
       { title: "Costs", value: (own) => pointsText(own.points, own.kind) },
       { title: "Gives", value: gives },
       { title: "Redeemed", value: redeemed },
-      { title: "Runs", value: (own) => runs(page, own, dateTime) },
+      { title: "Runs", value: (own) => runsView(page, own, dateTime) },
     ],
     rows,
     empty: "No offer yet: points can be earned and not spent. The rules name offers: kembali apply rules.toml.",
@@ -227,21 +232,4 @@ function lifeOf({ life_days: life, pending_days: pending }) {
 
 function times(count) {
   return Number(count) === 1 ? "once" : `${whole(count)} times`;
-}
-
-/** Whether something runs, and when, by `show(time)`. */
-function runs(page, { active = true, starts_at: from, ends_at: to }, show = (time) => time) {
-  if (!active) return badge("off");
-  if (!from && !to) return badge("runs", "good");
-  const period = [from && `from ${show(from)}`, to && `until ${show(to)}`].filter(Boolean).join(" ");
-  // Where purchases bring their own time, the clock on the wall decides nothing.
-  if (page.tenant.clock === "occurred") return period;
-  const state = to && isPast(page, to) ? badge("ended") : from && !isPast(page, from) ? badge("not yet") : badge("runs", "good");
-  return h("span", {}, state, `, ${period}`);
-}
-
-/** A time of the rules without an offset is local to the tenant. Such texts compare as the times do. */
-function isPast(page, time) {
-  if (time.includes("T")) return Date.parse(time) < Date.now();
-  return time < new Date().toLocaleString("sv-SE", { timeZone: page.tenant.timezone });
 }

@@ -13,8 +13,8 @@ const PAGE_LIMIT = 200;
 const DRAW_MS = 200;
 
 /**
- * The newest events of these topics, and whatever comes; with `past`, also those of the last positions. `said(event)` gives a line's text or
- * nodes, `fits(event)` tells whether it belongs here. For operators the customer is linked behind it.
+ * The newest events of these topics as they come; with `past`, also those of the last positions. `said(event)` gives a line's text or nodes,
+ * `fits(event)` tells whether it belongs here. For operators the customer is linked behind it.
  */
 export function eventList(page, { topics, fits = () => true, said, empty, past = false }) {
   const node = h("div");

@@ -99,7 +99,9 @@ function countProgress({ level, count, spent, last_at }, program, money) {
     return [undefined, [so, ...last]];
   }
   const isHighest = own.next === level;
-  if (isHighest && own.count_max <= count) return [undefined, [`${counted(count, "purchase")} within ${level}, the highest level.`, ...last]];
+  if (isHighest && own.count_max <= count) {
+    return [undefined, [`${counted(count, "purchase")} within ${level}, the highest level.`, ...last]];
+  }
   const bar = meter(`Purchases within ${level}`);
   bar.set({ used: Math.min(count, own.count_max), total: own.count_max });
   // A level is full with its last purchase, and the one after that begins the next.

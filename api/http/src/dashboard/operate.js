@@ -6,8 +6,8 @@ import { changeDialog } from "./forms.js";
 import { operationView } from "./effects.js";
 
 /**
- * Asks for an operation in a dialog, shows what it would do, and does it: `body(values)` is what is sent, and `said` what is told once it is
- * done. Resolves to its result, or to undefined where somebody thought better of it.
+ * Asks for an operation in a dialog, shows what it would do, and does it: `body(values)` is what is sent, `said` is told once it is done.
+ * Resolves to its result, or to undefined where somebody thought better of it.
  */
 export async function operate(page, { path, method = "POST", body = () => undefined, said = "Done", ...how }) {
   const keyOf = keys();

@@ -240,7 +240,8 @@ function useCells() {
       setText(failures, whole(use.failures));
       const last = use.last_failure;
       const key = last === null ? "none" : `${last.code}, ${dateTime(last.at)}`;
-      if (failure.textContent !== key) fill(failure, last === null ? key : [problemLink(last.code, h("code", {}, last.code)), `, ${dateTime(last.at)}`]);
+      if (failure.textContent === key) return;
+      fill(failure, last === null ? key : [problemLink(last.code, h("code", {}, last.code)), `, ${dateTime(last.at)}`]);
     },
   };
 }

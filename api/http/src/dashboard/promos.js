@@ -5,7 +5,7 @@ import { dateTime, decimal, duration, whole } from "./format.js";
 import { addressOf, link } from "./page.js";
 import { badge, button, figure, figures, meter, panel, table, toast } from "./ui.js";
 import { changeDialog, field, typedWhole } from "./forms.js";
-import { changeView } from "./rules.js";
+import { changeView, runsView } from "./rules.js";
 
 /** How long the use of a quota is looked at to tell when it is used up. */
 const RATE_SECONDS = 120;
@@ -37,7 +37,7 @@ async function showAll(page) {
         { title: "Promo", tight: true, value: (promo) => link("promos", promo.code, promo.code) },
         { title: "Quota used", value: (promo) => meters.get(promo.code) },
         { title: "Used up", value: (promo) => ends.get(promo.code) },
-        { title: "Runs", value: (promo) => runs(promo) },
+        { title: "Runs", value: (promo) => runsView(page, promo, dateTime) },
         { title: "Paid by", value: (promo) => promo.funded_by ?? "each partner" },
       ],
       rows: data,
@@ -72,7 +72,7 @@ function promoView(page, promo) {
   return [
     figures(remaining, late),
     panel("Quota", {}, bar, h("p", {}, "Used up: ", end)),
-    panel("Runs", {}, h("p", {}, runs(promo), `. Paid by ${promo.funded_by ?? "each partner, for its own purchases"}.`)),
+    panel("Runs", {}, h("p", {}, runsView(page, promo, dateTime), `. Paid by ${promo.funded_by ?? "each partner, for its own purchases"}.`)),
     panel("Bands", { note: "The first band that a purchase meets pays its percentage of the amount." }, table({
       caption: "Bands",
       columns: [
@@ -94,8 +94,11 @@ async function changeQuota(page, code, show) {
     title: `Quota of ${code}`,
     intro: `${whole(now.used)} of ${whole(now.quota)} are used. What is used stays used.`,
     fields: field({ name: "quota", label: "Purchases that the promo may pay for", value: String(now.quota), inputmode: "numeric" }),
-    // The warnings of the rules, which a quota alone makes no more of, are on the screen What-if.
-    preview: async (values) => changeView(page, { ...await page.api.send("PATCH", path, wanted(values), { query: { dry_run: "true" } }), warnings: [] }),
+    preview: async (values) => {
+      const dry = await page.api.send("PATCH", path, wanted(values), { query: { dry_run: "true" } });
+      // What the rules are warned of is looked at on the screen What-if.
+      return changeView(page, { ...dry, warnings: [] }, []);
+    },
     commit: (values) => page.api.send("PATCH", path, wanted(values)),
     submit: "Change the quota",
   });
@@ -125,11 +128,4 @@ function exhaustion(promo, rates) {
   if (Number(promo.remaining) === 0) return badge("now", "warn");
   if (rate <= 0) return badge("not at this rate: nothing is used now");
   return `in ${duration(Number(promo.remaining) / rate)}, at ${decimal(rate)} a second`;
-}
-
-function runs(promo) {
-  const now = Date.now();
-  const [from, to] = [Date.parse(promo.starts_at), Date.parse(promo.ends_at)];
-  const state = now < from ? badge("not yet") : now <= to ? badge("runs", "good") : badge("ended");
-  return [state, ` ${dateTime(promo.starts_at)} to ${dateTime(promo.ends_at)}`];
 }

@@ -81,7 +81,8 @@ async function refund(page, purchase, remaining, again) {
     part.hidden = of.control.value === "all";
   });
   // A purchase does not tell its lines; what a refund of all that remains would take back does.
-  page.load(part, () => page.api.send("POST", "/v1/refunds", body({ amount: remaining }), { query: { dry_run: "true" } }), ({ effects }) => {
+  const lookAtAll = () => page.api.send("POST", "/v1/refunds", body({ amount: remaining }), { query: { dry_run: "true" } });
+  page.load(part, lookAtAll, ({ effects }) => {
     lines = (effects.find(({ type }) => type === "refund")?.lines ?? []).filter(({ amount }) => big(amount) > 0n);
     return lines.length === 0 ? amountField(page) : linesFields(page, lines);
   });

@@ -10,6 +10,23 @@ export function bandText(page, { quantity, or_more, amount_min, amount_end }) {
   return `${counted(quantity, "piece")}${or_more ? " or more" : ""}, from ${page.money(amount_min)}${end}`;
 }
 
+/** Whether something runs, and when, by `show(time)`. */
+export function runsView(page, { active = true, starts_at: from, ends_at: to }, show = (time) => time) {
+  if (!active) return badge("off");
+  if (!from && !to) return badge("runs", "good");
+  const period = [from && `from ${show(from)}`, to && `until ${show(to)}`].filter(Boolean).join(" ");
+  // Where purchases bring their own time, the clock on the wall decides nothing.
+  if (page.tenant.clock === "occurred") return period;
+  const state = to && isPast(page, to) ? badge("ended") : from && !isPast(page, from) ? badge("not yet") : badge("runs", "good");
+  return h("span", {}, state, `, ${period}`);
+}
+
+/** A time of the rules without an offset is local to the tenant. Such texts compare as the times do. */
+function isPast(page, time) {
+  if (time.includes("T")) return Date.parse(time) < Date.now();
+  return time < new Date().toLocaleString("sv-SE", { timeZone: page.tenant.timezone });
+}
+
 /**
  * What a change of the rules would do, as its dry run says it: what changes, what customers would see of it, and warnings. Those in `known`
  * hold under the present rules too.

@@ -380,7 +380,8 @@ function numbersOf(page, program) {
     name, label, put, field: field({ name, label, value: String(value), inputmode: "numeric" }),
   });
   if (program.policy === "threshold") {
-    return program.levels.map((level, index) => number(`level-${index}`, `${level.name}: spent at least, in ${page.typedUnit}`, level.spent_min,
+    const label = ({ name }) => `${name}: spent at least, in ${page.typedUnit}`;
+    return program.levels.map((level, index) => number(`level-${index}`, label(level), level.spent_min,
       (own, value) => { own.levels[index].spent_min = value; }));
   }
   return [

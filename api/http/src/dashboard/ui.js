@@ -83,9 +83,9 @@ function rowOf(row, wanted, kind) {
 }
 
 /**
- * A list that comes page by page: `load(cursor)` gives `{ data, next_cursor }`. Shows a button for more. A page may have nothing of what is
- * wanted and more behind it all the same: it is read on until there are `least` rows more, yet not for ever. Returns the node; `reload()` on
- * it starts again, `refresh()` reads as many rows as are shown while these stay.
+ * A list that comes page by page: `load(cursor)` gives `{ data, next_cursor }`. Shows a button for more. A page may have nothing of what
+ * is wanted and more behind it all the same: it is read on until there are `least` rows more, yet not for ever. Returns the node;
+ * `reload()` on it starts again, `refresh()` reads as many rows again as are shown, which stay until then.
  */
 export function pagedTable({ load, empty, least = 1, ...how }) {
   const node = h("div");
@@ -115,7 +115,11 @@ export function pagedTable({ load, empty, least = 1, ...how }) {
     last = last.then(work, work);
     return last;
   }, how);
-  const readMore = () => inTurn(() => read(seen, seen.rows.length + least, seen.pages + PAGES_MAX), { keep: true });
+  const readMore = async () => {
+    await inTurn(() => read(seen, seen.rows.length + least, seen.pages + PAGES_MAX), { keep: true });
+    // The button that was pressed is gone, and the focus with it: there is another.
+    if (document.activeElement === document.body) node.querySelector(":scope > p > button")?.focus({ preventScroll: true });
+  };
   node.refresh = () => inTurn(() => read(none, Math.max(least, seen.rows.length), seen.pages + PAGES_MAX), { keep: true });
   node.reload = () => inTurn(() => read(none, least, PAGES_MAX));
   node.reload();

@@ -50,7 +50,8 @@ function webhookCells(webhook) {
     setText(due, whole(now.due));
     // The link stays, and with it the focus, for as long as it says the same.
     if (lost.textContent === count) return;
-    fill(lost, now.given_up === 0 ? count : h("a", { href: addressOf("integrations", `webhooks/${webhook.id}`, { state: "given_up" }) }, count));
+    const address = addressOf("integrations", `webhooks/${webhook.id}`, { state: "given_up" });
+    fill(lost, now.given_up === 0 ? count : h("a", { href: address }, count));
   };
   return { state, behind, due, lost, set };
 }
@@ -183,7 +184,9 @@ async function createWebhook(page) {
         hint: "Empty for what comes from now on; 0 for all that ever happened.",
       }),
     ],
-    commit: (values) => page.api.send("POST", "/v1/webhooks", { ...values, topics: topicsOf(values), after: typedNumber(values.after, "The seq") }),
+    commit: (values) => page.api.send("POST", "/v1/webhooks", {
+      ...values, topics: topicsOf(values), after: typedNumber(values.after, "The seq"),
+    }),
     submit: "Create the webhook",
   });
   if (created === undefined) return;
