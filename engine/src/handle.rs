@@ -162,10 +162,10 @@ impl Engine {
             Err(TryAcquireError::NoPermits) => return Err(NotTaken::Overloaded),
             permit => permit.map_err(|_| Stopped),
         };
-        let (engine, start) = (self.clone(), std::time::Instant::now());
+        let (engine, watch) = (self.clone(), Stopwatch::start(&requests));
         // Under way at once: room is not taken by what waits to be looked at, and the order of the calls is the order.
         let sent = permit.and_then(|permit| self.send(permit, self.commands(requests)));
-        Ok(async move { engine.bookings(sent?.await.map_err(|_| Stopped)?, start).await })
+        Ok(async move { engine.bookings(sent?.await.map_err(|_| Stopped)?, watch).await })
     }
 
     /// Books purchases that arrived together; waits for room, in flight and on the disk. For streams, whose reader then
@@ -209,23 +209,22 @@ impl Engine {
         permit: OwnedSemaphorePermit,
         requests: Vec<PurchaseRequest>,
     ) -> Result<Vec<Booking>, BookError> {
-        let start = std::time::Instant::now();
+        let watch = Stopwatch::start(&requests);
         let outcomes = self.submit(permit, self.commands(requests)).await?;
-        self.bookings(outcomes, start).await
+        self.bookings(outcomes, watch).await
     }
 
     fn commands(&self, requests: Vec<PurchaseRequest>) -> Vec<Command> {
         requests.into_iter().map(|request| Command::Purchase(Box::new(self.command(request)))).collect()
     }
 
-    /// Turns outcomes into what the caller sees, and notes how long that took from `start`.
-    async fn bookings(&self, outcomes: Vec<Outcome>, start: std::time::Instant) -> Result<Vec<Booking>, BookError> {
+    /// Turns outcomes into what the caller sees, and notes how long that took.
+    async fn bookings(&self, outcomes: Vec<Outcome>, watch: Stopwatch) -> Result<Vec<Booking>, BookError> {
         let mut bookings = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
             bookings.push(self.booking(outcome).await?);
         }
-        let end = std::time::Instant::now();
-        self.inner.decisions.record(end, end - start, bookings.len() as u64);
+        watch.stop(&self.inner.decisions);
         Ok(bookings)
     }
 
@@ -613,6 +612,27 @@ impl Engine {
             // The mailbox holds more messages than there are units of room.
             Err(SendError::Full(_)) => unreachable!("the mailbox is larger than the room"),
             Err(SendError::Closed(_)) => Err(Stopped),
+        }
+    }
+}
+
+/// Measures how long purchases take from where they are taken, dry runs aside.
+#[derive(Clone, Copy)]
+struct Stopwatch {
+    start: std::time::Instant,
+    purchases: u64,
+}
+
+impl Stopwatch {
+    fn start(requests: &[PurchaseRequest]) -> Stopwatch {
+        let purchases = requests.iter().filter(|request| !request.dry_run).count() as u64;
+        Stopwatch { start: std::time::Instant::now(), purchases }
+    }
+
+    fn stop(self, timings: &Timings) {
+        let end = std::time::Instant::now();
+        if self.purchases != 0 {
+            timings.record(end, end - self.start, self.purchases);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How long things took lately, for whoever watches the engine: percentiles over the last minute. Measured on the monotonic clock; nothing
+//! How long things took lately, for whoever watches the engine: percentiles over the last 50 to 60 seconds. Measured on the monotonic clock; nothing
 //! that is decided depends on it.
 
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,7 @@ const MICROS_MAX: u64 = 60_000_000;
 /// Two digits are right.
 const DIGITS: u8 = 2;
 
-/// What was measured in the last minute.
+/// What was measured lately.
 #[derive(Debug)]
 pub(crate) struct Timings {
     start: Instant,
@@ -59,17 +59,18 @@ impl Timings {
         });
     }
 
-    /// Sums up the last minute before `now`.
+    /// Sums up the slices that are left by `now`.
     pub(crate) fn percentiles(&self, now: Instant) -> Percentiles {
-        let all = self.at(now, |slices| {
+        let (all, oldest) = self.at(now, |slices| {
             let mut all = slices.histograms[0].clone();
             for own in &slices.histograms[1..] {
                 all.add(own).expect("the bounds are the same");
             }
-            all
+            (all, slices.current.saturating_sub(SLICES as u64 - 1))
         });
         let micros = |quantile| Duration::from_micros(all.value_at_quantile(quantile));
-        let over = (now - self.start).min(SLICE * SLICES as u32);
+        let since = Duration::from_secs(oldest * SLICE.as_secs());
+        let over = now.saturating_duration_since(self.start).saturating_sub(since);
         Percentiles {
             over,
             count: all.len(),
@@ -114,7 +115,9 @@ mod tests {
         assert!(is_near(seen.p50, 1) && is_near(seen.p99, 900) && is_near(seen.max, 900), "{seen:?}");
         // The first slice is gone, the second is not.
         let seen = timings.percentiles(after(65));
-        assert_eq!((seen.count, seen.over), (2, Duration::from_secs(60)));
+        assert_eq!((seen.count, seen.over), (2, Duration::from_secs(55)));
+        assert_eq!(timings.percentiles(after(69)).over, Duration::from_secs(59));
+        assert_eq!(timings.percentiles(after(70)).count, 0);
         assert_eq!(timings.percentiles(after(10_000)).count, 0);
         // What is longer than anything counts as the longest; a clock that stands still changes nothing.
         timings.record(after(9_000), Duration::from_secs(1_000_000), 1);

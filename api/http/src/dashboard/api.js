@@ -20,12 +20,12 @@ export class Api {
   /** Reads text, for files to save. */
   async text(path, query, accept) {
     const answer = await this.fetch("GET", path, { query, headers: { Accept: accept } });
-    return answer.text();
+    return whole(() => answer.text());
   }
 
   async #ask(method, path, how) {
     const answer = await this.fetch(method, path, how);
-    return answer.status === 204 ? undefined : answer.json();
+    return answer.status === 204 ? undefined : whole(() => answer.json());
   }
 
   /** The answer itself, once it is one of success; anything else is thrown as a `Problem`. */
@@ -45,6 +45,15 @@ export class Api {
       if (answer.status !== 401 || isSecond) throw await Problem.of(answer);
       this.session.distrust(token);
     }
+  }
+}
+
+/** The body of an answer. One that breaks off says nothing of what became of the request. */
+async function whole(read) {
+  try {
+    return await read();
+  } catch (error) {
+    throw error.name === "AbortError" ? error : Problem.unreachable();
   }
 }
 

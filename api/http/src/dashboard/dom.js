@@ -37,3 +37,8 @@ export function newId(prefix) {
   ids += 1;
   return `${prefix}-${ids}`;
 }
+
+/** A text that nobody else has: for keys of requests. `crypto.randomUUID` is not there on plain HTTP. */
+export function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -45,10 +45,14 @@ export function money(minor, currency) {
   return `${isRupiah ? "Rp" : currency.code}\u00a0${units < 0n ? "−" : ""}${text}${decimals}`;
 }
 
-/** An amount as the API takes it, from what somebody typed: digits, with or without separators of thousands. Undefined for anything else. */
+/**
+ * A whole number as the API takes it, from what somebody typed: digits, or digits in groups of three. Undefined for anything else: "1.5"
+ * and "12,50" are no whole numbers.
+ */
 export function wholeTyped(text) {
-  const plain = text.trim().replaceAll(/[\s.,_]/g, "");
-  return /^-?\d{1,18}$/.test(plain) ? plain : undefined;
+  const plain = text.trim();
+  const isWhole = /^-?\d{1,18}$/.test(plain) || /^-?\d{1,3}([.,_\s])\d{3}(\1\d{3}){0,4}$/.test(plain);
+  return isWhole ? plain.replaceAll(/[\s.,_]/g, "") : undefined;
 }
 
 /** "30 Nov 2026, 14:05:09", in the reader's time zone. */

@@ -91,6 +91,10 @@ export function changeDialog({ title, intro, fields, preview, commit, submit = "
       fill(said);
     });
     cancel.addEventListener("click", () => dialog.close());
+    // What is being made is waited for: a dialog that is gone would say that nothing was.
+    dialog.addEventListener("cancel", (event) => {
+      if (cancel.disabled) event.preventDefault();
+    });
     dialog.addEventListener("close", () => {
       dialog.remove();
       opener?.focus?.();
@@ -110,6 +114,7 @@ export function changeDialog({ title, intro, fields, preview, commit, submit = "
           send.textContent = submit;
           send.className = danger ? "danger" : "main";
         } else {
+          cancel.disabled = true;
           result = await commit(values ?? valuesOf(form));
           dialog.close();
         }
@@ -117,7 +122,10 @@ export function changeDialog({ title, intro, fields, preview, commit, submit = "
         edit();
         fill(said, problemBox(error));
       } finally {
+        cancel.disabled = false;
         send.disabled = false;
+        // It could not keep the focus while it was disabled.
+        if (dialog.open) send.focus();
       }
     });
     dialog.showModal();
@@ -144,6 +152,13 @@ export function typedWhole(text, what, example = "50000") {
   const typed = wholeTyped(text ?? "");
   if (typed === undefined) throw mistyped(`${what} is a whole number.`, `Type digits, as ${example}.`);
   return typed;
+}
+
+/** As `typedWhole`, of what the API takes as a number. */
+export function typedCount(text, what, example) {
+  const count = Number(typedWhole(text, what, example));
+  if (!Number.isSafeInteger(count)) throw mistyped(`${what} is too large.`, "Type at most 9007199254740991.");
+  return count;
 }
 
 /** A number that may be left out; whether it is one that fits, the server says. */

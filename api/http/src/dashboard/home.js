@@ -1,10 +1,10 @@
 // Home: what happens right now. Figures come from the tenant's sums, which the stream sends; what happened, from its events.
 
 import { lineChart } from "./chart.js";
-import { fill, h } from "./dom.js";
-import { big, decimal, duration, isPoints, micros, percent, whole, words } from "./format.js";
+import { h } from "./dom.js";
+import { NOTHING, big, decimal, duration, isPoints, micros, percent, whole, words } from "./format.js";
 import { addressOf, link } from "./page.js";
-import { badge, columns, figure, figures, panel, table } from "./ui.js";
+import { badge, columns, figure, figures, panel, renew, table } from "./ui.js";
 import { eventList } from "./events.js";
 import { mailOf } from "./mail.js";
 import { dayIn, midnightOf } from "./zones.js";
@@ -19,8 +19,7 @@ export const home = { name: "home", title: "Home", open };
 async function open(page) {
   const rate = figure("Purchases a second");
   const seen = figure("Purchases since this page was opened", "0");
-  const took = figure("Decision, median");
-  const tail = figure("Decision, 99th percentile");
+  const took = figure("Decision, p50 / p99");
   const today = figure("Cashback today");
   const points = figure("Points today");
   const cashback = figure("Cashback in all");
@@ -36,7 +35,7 @@ async function open(page) {
   const [trouble, otherTrouble] = [h("div"), h("div")];
   page.show({ intro: "What happens right now." },
     trouble, otherTrouble,
-    figures(rate, took, tail, today, points, owed),
+    figures(rate, took, today, points, owed),
     columns(panel("Purchases a second", {}, chart.node), panel("Alerts", {}, alerts)),
     figures(bought, cashback, seen),
     columns(panel("Declined, by reason", { note: "Purchases that got no cashback by a promo, and purchases that were refused." }, declined),
@@ -52,9 +51,9 @@ async function open(page) {
   page.every(2, trouble, async () => {
     const system = await page.get("/v1/system");
     const { decisions } = system;
-    took.set(micros(decisions.p50_us), `${whole(decisions.count)} in the last ${duration(decisions.seconds)}`);
-    tail.set(micros(decisions.p99_us), `slowest ${micros(decisions.max_us)}`);
-    fill(alerts, alertsOf(page, system, waiting));
+    const latency = decisions.count === 0 ? NOTHING : `${micros(decisions.p50_us)} / ${micros(decisions.p99_us)}`;
+    took.set(latency, `${whole(decisions.count)} in the last ${duration(decisions.seconds)}`);
+    renew(alerts, alertsOf(page, system, waiting));
   });
   page.every(15, otherTrouble, async () => {
     const zone = page.tenant.timezone;
@@ -72,7 +71,7 @@ function watchRate(page, { rate, bought, cashback, declined, chart }) {
     sums = gauge;
     bought.set(whole(gauge.accepted), page.money(gauge.amount));
     cashback.set(page.money(gauge.point_total), `promos ${page.money(gauge.point_transaction)}, milestones ${page.money(gauge.point_loyalty)}`);
-    fill(declined, declinesOf(gauge));
+    renew(declined, declinesOf(gauge));
   });
   const sample = () => {
     if (sums === undefined) return;

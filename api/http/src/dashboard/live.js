@@ -10,20 +10,27 @@ const SILENCE_MAX_MS = 20_000;
 /** A page that is this far behind is of no use: it goes on with the newest, and says what it left out. */
 const BEHIND_MAX = 100_000;
 const BATCH = 200;
+/** A page that nobody has looked at for so long gives its connection up. */
+const HIDDEN_MAX_MS = 30_000;
 
 export class Live extends EventTarget {
   #position;
   #listeners = new Set();
   #stopped = new AbortController();
+  /** The connection that is read. */
+  #connection = new AbortController();
 
   constructor(api, { withGauges }) {
     super();
     this.api = api;
     this.withGauges = withGauges;
-    /** `connecting`, `live` or `lost`. */
+    /** `connecting`, `live`, `lost`, or `resting` while nobody looks. */
     this.state = "connecting";
+    /** Why it is lost, where the server said so: a `Problem`. */
+    this.problem = undefined;
     this.gauge = undefined;
-    this.left = { records: 0, repeated: 0, skipped: 0, restarts: 0 };
+    /** Positions that were left out, since the page was too far behind. */
+    this.skipped = 0;
   }
 
   /** The last position that was told of. */
@@ -31,32 +38,49 @@ export class Live extends EventTarget {
     return this.#position;
   }
 
-  /** Reads until `stop`. */
+  /** Reads until `stop`. While the page is hidden it rests, since a browser has few connections to one server; then it goes on. */
   async run() {
+    const { signal } = this.#stopped;
+    const look = () => {
+      clearTimeout(this.hiding);
+      if (document.hidden) this.hiding = setTimeout(() => this.#connection.abort(), HIDDEN_MAX_MS);
+    };
+    document.addEventListener("visibilitychange", look, { signal });
     let wait = RETRY_MIN_MS;
-    while (!this.#stopped.signal.aborted) {
+    while (!signal.aborted) {
       try {
         if (await this.#once()) wait = RETRY_MIN_MS;
+        this.problem = undefined;
       } catch (error) {
-        if (this.#stopped.signal.aborted) return;
-        if (error instanceof Problem && error.code === "after_ahead") {
-          // Another ledger, or one that was put back: positions of before mean nothing here.
-          this.#position = undefined;
-          this.#tell("reset");
-        } else if (!(error instanceof Problem)) {
-          console.warn("the event stream ended", error);
-        }
+        if (signal.aborted) return;
+        this.problem = error instanceof Problem && error.status !== 0 ? error : undefined;
+        // Another ledger, or one that was put back: positions of before mean nothing here.
+        if (this.problem?.code === "after_ahead") this.#position = undefined;
+        else if (!(error instanceof Problem)) console.error("the event stream failed", error);
       }
-      if (this.#stopped.signal.aborted) return;
+      if (signal.aborted) return;
+      if (document.hidden) {
+        this.#is("resting");
+        await shownAgain(signal);
+        continue;
+      }
       this.#is("lost");
       await new Promise((resolve) => setTimeout(resolve, wait));
       wait = Math.min(wait * 2, RETRY_MAX_MS);
-      this.left.restarts += 1;
     }
   }
 
   stop() {
     this.#stopped.abort();
+  }
+
+  /** Waits until it is known from which position on events are told, for so long at most. */
+  async began(ms) {
+    if (this.#position !== undefined) return;
+    await new Promise((resolve) => {
+      this.addEventListener("state", resolve, { once: true });
+      setTimeout(resolve, ms);
+    });
   }
 
   /** Calls `handler(event)` for each event of these topics, as `purchase.accepted` or `purchase.*`, until `signal` is aborted. */
@@ -74,24 +98,37 @@ export class Live extends EventTarget {
 
   /** One connection. Returns whether anything came. */
   async #once() {
-    const silence = new AbortController();
-    const signal = AbortSignal.any([silence.signal, this.#stopped.signal]);
+    this.#connection = new AbortController();
+    const { signal } = this.#connection;
+    const ended = AbortSignal.any([signal, this.#stopped.signal]);
     const query = { batch: BATCH, after: this.#position, gauges: this.withGauges ? "true" : undefined };
-    const answer = await this.api.fetch("GET", "/v1/stream", { query, signal, headers: { Accept: "text/event-stream" } });
-    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    let [rest, any] = ["", false];
-    for (;;) {
-      const timer = setTimeout(() => silence.abort(), SILENCE_MAX_MS);
-      const { value, done } = await reader.read().catch(() => ({ done: true })).finally(() => clearTimeout(timer));
-      if (done) return any;
-      any = true;
-      const messages = (rest + value).split("\n\n");
-      rest = messages.pop();
-      for (const message of messages) this.#take(message);
+    let silence = setTimeout(() => this.#connection.abort(), SILENCE_MAX_MS);
+    try {
+      const answer = await this.api.fetch("GET", "/v1/stream", { query, signal: ended, headers: { Accept: "text/event-stream" } });
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      let [rest, any] = ["", false];
+      while (!ended.aborted) {
+        const { value, done } = await reader.read().catch(() => ({ done: true }));
+        clearTimeout(silence);
+        if (done) return any;
+        silence = setTimeout(() => this.#connection.abort(), SILENCE_MAX_MS);
+        any = true;
+        const messages = (rest + value).split("\n\n");
+        rest = messages.pop();
+        for (const message of messages) this.#take(message);
+      }
+      return any;
+    } catch (error) {
+      if (error.name === "AbortError") return false;
+      throw error;
+    } finally {
+      clearTimeout(silence);
     }
   }
 
   #take(message) {
+    // What comes behind the end of a connection is asked for again.
+    if (this.#connection.signal.aborted) return;
     const lines = message.split("\n");
     const data = lines.filter((line) => line.startsWith("data: ")).map((line) => line.slice(6)).join("\n");
     if (data === "") {
@@ -106,15 +143,17 @@ export class Live extends EventTarget {
     else if (told.op === "ev") this.#events(told);
     // The next connection goes on where this one was told to.
     else if (told.op === "lag") this.#reached(told.resume_after);
-    else if (told.op === "error") console.warn("the event stream was ended by the server:", told.title);
+    else if (told.op === "error") this.problem = new Problem(503, { code: told.code, title: told.title, detail: told.detail });
   }
 
   #ready({ head, after }) {
     this.#position ??= after;
     if (BEHIND_MAX < head - this.#position) {
-      this.left.skipped += head - this.#position;
+      this.skipped += head - this.#position;
       this.#position = head;
-      this.#tell("skipped");
+      // What was asked for is on its way already: another connection asks from here on.
+      this.#connection.abort();
+      return;
     }
     this.#is("live");
   }
@@ -125,22 +164,23 @@ export class Live extends EventTarget {
   }
 
   #events({ seq, events }) {
-    let last = 0;
     for (const event of events) {
-      const position = Number(event.sequence);
-      if (position <= this.#position) {
-        // Told of before: what comes behind a position is what was asked for, so this is never expected.
-        if (position !== last) this.left.repeated += 1;
-        last = position;
-        continue;
-      }
-      if (position !== last) this.left.records += 1;
-      last = position;
+      // Told of before: never expected, since what was asked for is what comes behind the position.
+      if (Number(event.sequence) <= this.#position) continue;
       for (const { topics, handler } of this.#listeners) {
-        if (topics.some((topic) => fits(topic, event.type))) handler(event);
+        if (topics.some((topic) => fits(topic, event.type))) this.#hand(event, handler);
       }
     }
     this.#reached(seq);
+  }
+
+  /** Whatever a screen makes of an event, the stream goes on. */
+  #hand(event, handler) {
+    try {
+      handler(event);
+    } catch (error) {
+      console.error(`seq ${event.sequence} could not be shown`, error);
+    }
   }
 
   #reached(position) {
@@ -156,6 +196,17 @@ export class Live extends EventTarget {
   #tell(name) {
     this.dispatchEvent(new Event(name));
   }
+}
+
+function shownAgain(signal) {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (!document.hidden) resolve();
+    };
+    document.addEventListener("visibilitychange", look, { signal });
+    signal.addEventListener("abort", resolve);
+    look();
+  });
 }
 
 function fits(topic, type) {

@@ -1,7 +1,7 @@
 // The frame: log-in, the list of screens, the state of the connection, and which screen is open.
 
 import { Api } from "./api.js";
-import { fill, h } from "./dom.js";
+import { fill, h, setText } from "./dom.js";
 import { whole } from "./format.js";
 import { Live } from "./live.js";
 import { Page, addressOf } from "./page.js";
@@ -25,8 +25,12 @@ import { whatIf } from "./what_if.js";
 const OPERATORS_SCREENS = [home, promos, customers, tiers, campaigns, payments, risk, finance, integrations, whatIf, system];
 const CUSTOMERS_SCREENS = [account];
 
+/** How long a screen waits for the stream to begin. */
+const BEGINS_MS = 3_000;
+const RULES_AGAIN_MS = 2_000;
+
 const app = document.getElementById("app");
-const session = new Session(() => frame?.end());
+const session = new Session((problem) => frame?.end(problem));
 let frame;
 
 class Frame {
@@ -36,13 +40,14 @@ class Frame {
     this.screens = session.isOperator ? OPERATORS_SCREENS : CUSTOMERS_SCREENS;
     this.rules = undefined;
     this.page = undefined;
+    this.ended = new AbortController();
     this.main = h("main", { id: "main", tabindex: "-1" });
     this.links = new Map(this.screens.map((screen) => [screen.name, h("a", { href: addressOf(screen.name) }, screen.title)]));
   }
 
   async start() {
     const { tenant, username, role } = session.account;
-    const state = h("p", { class: "state", role: "status" });
+    const [state, position] = [h("span", { role: "status" }), h("span")];
     const nav = h("nav", { "aria-label": "Screens" }, h("ul", {}, [...this.links.values()].map((link) => h("li", {}, link))));
     const menu = h("button", { type: "button", class: "menu", "aria-expanded": "false", "aria-controls": "side" }, "Menu");
     const side = h("div", { class: "side", id: "side" }, nav, h("section", { class: "who", "aria-label": "Who is logged in" },
@@ -57,42 +62,51 @@ class Frame {
       h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); this.main.focus(); } }, "Skip to what is shown"),
       h("header", { class: "top" },
         h("a", { class: "brand", href: addressOf(this.screens[0].name) }, h("img", { src: "/dashboard/logo.svg", alt: "", width: "28", height: "28" }), "Kembali"),
-        state, menu),
+        h("p", { class: "state" }, state, position), menu),
       h("div", { class: "frame" }, side, this.main),
       h("div", { id: "toasts", role: "status", "aria-live": "polite" }));
 
-    const said = () => fill(state, stateOf(this.live));
-    for (const name of ["state", "position", "skipped"]) this.live.addEventListener(name, said);
-    said();
+    // Whoever hears the page is told of the state, and not of each record.
+    const told = () => fill(state, stateOf(this.live));
+    this.live.addEventListener("state", told);
+    this.live.addEventListener("position", () => setText(position, ` at seq ${whole(this.live.position)}`));
+    told();
     this.live.run();
     this.onAddress = () => this.open();
     addEventListener("hashchange", this.onAddress);
     fill(this.main, loading());
-    await this.readRules();
-    this.open();
+    // What a screen reads is of then or later: nothing that happens is between the two.
+    await Promise.all([this.live.began(BEGINS_MS), this.readRules()]);
+    if (frame === this) this.open();
   }
 
   /** Reads the tenant's rules, which screens name amounts and levels by, and again whenever they change. */
   async readRules() {
     if (!session.isOperator) return;
-    const ended = new AbortController();
-    this.rulesEnded = ended;
+    const { signal } = this.ended;
     const read = async () => {
-      this.rules = await this.api.get("/v1/catalogue");
+      this.rules = await this.api.get("/v1/catalogue", {}, signal);
       if (this.page) this.page.rules = this.rules;
     };
-    this.live.on(["catalogue.applied"], () => read().catch((error) => console.warn("the rules could not be read", error)), ended.signal);
-    try {
-      await read();
-    } catch (error) {
-      await new Promise((resolve) => fill(this.main, problemBox(error, async () => resolve(await this.readRules()))));
+    // Tries again until it is read: names and amounts of before would be shown else.
+    const again = () => read().catch(() => {
+      if (!signal.aborted) setTimeout(again, RULES_AGAIN_MS);
+    });
+    for (let isRead = false; !isRead && !signal.aborted;) {
+      try {
+        await read();
+        isRead = true;
+      } catch (error) {
+        if (!signal.aborted) await new Promise((resolve) => fill(this.main, problemBox(error, resolve)));
+      }
     }
+    this.live.on(["catalogue.applied"], again, signal);
   }
 
   /** Opens the screen that the address names; the first one where it names none. */
   async open() {
     const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?");
-    const [name, ...rest] = path.split("/").map(decodeURIComponent);
+    const [name, ...rest] = path.split("/").map(decoded);
     const screen = this.screens.find((own) => own.name === name) ?? this.screens[0];
     for (const [own, link] of this.links) {
       if (own === screen.name) link.setAttribute("aria-current", "page");
@@ -111,28 +125,37 @@ class Frame {
     }
   }
 
-  end() {
+  end(problem) {
+    this.ended.abort();
     this.live.stop();
     this.page?.end();
-    this.rulesEnded?.abort();
     removeEventListener("hashchange", this.onAddress);
-    for (const dialog of document.querySelectorAll("dialog")) dialog.remove();
     frame = undefined;
-    showLogIn();
+    showLogIn(problem);
   }
 }
 
-function stateOf(live) {
-  const position = live.position === undefined ? "" : ` at seq ${whole(live.position)}`;
-  const skipped = live.left.skipped > 0 ? [" ", badge(`${whole(live.left.skipped)} positions left out: this page was too slow`, "warn")] : [];
-  if (live.state === "live") return [badge(`Live${position}`, "good"), ...skipped];
-  if (live.state === "connecting") return badge("Connecting…");
-  return badge(`Connection lost${position}; trying again`, "bad");
+/** A part of an address; one that is none stands for itself, and names nothing. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
-function showLogIn() {
+function stateOf({ state, problem, skipped }) {
+  const left = skipped > 0 && [" ", badge(`${whole(skipped)} positions left out: this page was too slow`, "warn")];
+  if (state === "live") return [badge("Live", "good"), left];
+  if (state === "connecting") return badge("Connecting…");
+  if (state === "resting") return badge("Resting while nobody looks");
+  return badge(`Connection lost; trying again${problem ? `: ${problem.title}` : ""}`, "bad");
+}
+
+/** `problem` is why somebody was logged out. */
+function showLogIn(problem) {
   document.title = "Log in · Kembali";
-  const said = h("div");
+  const said = h("div", {}, problem && problemBox(problem));
   const send = h("button", { type: "submit", class: "main" }, "Log in");
   const tenant = field({ name: "tenant", label: "Tenant", autocomplete: "organization", required: true, autocapitalize: "none" });
   const form = h("form", { class: "log-in" },

@@ -1,5 +1,6 @@
 // An operation that is asked for in a dialog: looked at first, then done, and once however often it is sent.
 
+import { newKey } from "./dom.js";
 import { whole } from "./format.js";
 import { toast } from "./ui.js";
 import { changeDialog } from "./forms.js";
@@ -35,7 +36,7 @@ function keys() {
   let [meant, key] = [];
   return (body) => {
     const text = JSON.stringify(body) ?? "";
-    if (text !== meant) [meant, key] = [text, crypto.randomUUID()];
+    if (text !== meant) [meant, key] = [text, newKey()];
     return key;
   };
 }

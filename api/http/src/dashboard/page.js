@@ -30,9 +30,10 @@ export class Page {
     return this.#ended.signal;
   }
 
-  /** Ends what the screen has begun. */
+  /** Ends what the screen has begun, and closes its dialogs. */
   end() {
     this.#ended.abort();
+    for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   }
 
   /** The tenant as its rules say it: name, currency, time zone. */
@@ -89,13 +90,17 @@ export class Page {
 
   /** Calls `work` every `seconds`, and at once; a failure is shown in `node` until it works again. */
   every(seconds, node, work) {
+    let shown;
     const again = async () => {
       try {
         await work();
+        shown = undefined;
         fill(node);
       } catch (error) {
         if (this.signal.aborted) return;
-        fill(node, problemBox(error));
+        // Said once, and not at each try.
+        if (error.message !== shown) fill(node, problemBox(error));
+        shown = error.message;
       }
       if (!this.signal.aborted) timer = setTimeout(again, seconds * 1_000);
     };

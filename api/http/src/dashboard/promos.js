@@ -4,7 +4,7 @@ import { fill, h } from "./dom.js";
 import { dateTime, decimal, duration, whole } from "./format.js";
 import { addressOf, link } from "./page.js";
 import { badge, button, figure, figures, meter, panel, table, toast } from "./ui.js";
-import { changeDialog, field, typedWhole } from "./forms.js";
+import { changeDialog, field, typedCount } from "./forms.js";
 import { changeView, runsView } from "./rules.js";
 
 /** How long the use of a quota is looked at to tell when it is used up. */
@@ -50,26 +50,33 @@ async function showOne(page, code) {
   const body = h("div");
   const edit = button("Change the quota", () => changeQuota(page, code, show), { kind: "main" });
   page.show({ title: `Promo ${code}`, intro: h("a", { href: addressOf("promos") }, "All promos"), actions: page.session.isAdmin && edit }, body);
-  const show = () => page.load(body, () => page.get(`/v1/promos/${encodeURIComponent(code)}`), (promo) => promoView(page, promo));
+  const rates = new Rates();
+  let shown;
+  const show = () => page.load(body, () => page.get(`/v1/promos/${encodeURIComponent(code)}`), (promo) => {
+    shown = promoView(page, promo, rates);
+    return shown.nodes;
+  });
+  page.onGauge((gauge) => shown?.set(gauge));
   page.on(["catalogue.applied"], show);
   await show();
 }
 
-function promoView(page, promo) {
+/** What is shown of a promo: its `nodes`, and `set(gauge)` for what changes. */
+function promoView(page, promo, rates) {
   const bar = meter(`Quota of ${promo.code}`);
   const remaining = figure("Remaining");
   const late = figure("Came too late");
   const end = h("span");
-  const rates = new Rates();
-  page.onGauge((gauge) => {
+  const set = (gauge) => {
     const own = gauge.promos.find(({ code }) => code === promo.code);
     if (own === undefined) return;
     bar.set({ ...own, total: own.quota });
     remaining.set(whole(own.remaining), `of ${whole(own.quota)}`);
     late.set(whole(own.declined_exhausted), "purchases that met a band when nothing was left");
     fill(end, exhaustion(own, rates));
-  });
-  return [
+  };
+  if (page.live.gauge !== undefined) set(page.live.gauge);
+  const nodes = [
     figures(remaining, late),
     panel("Quota", {}, bar, h("p", {}, "Used up: ", end)),
     panel("Runs", {}, h("p", {}, runsView(page, promo, dateTime), `. Paid by ${promo.funded_by ?? "each partner, for its own purchases"}.`)),
@@ -84,12 +91,13 @@ function promoView(page, promo) {
       rows: promo.bands,
     })),
   ];
+  return { nodes, set };
 }
 
 async function changeQuota(page, code, show) {
   const path = `/v1/promos/${encodeURIComponent(code)}`;
   const now = await page.get(path);
-  const wanted = ({ quota }) => ({ quota: Number(typedWhole(quota, "The quota", "12000")) });
+  const wanted = ({ quota }) => ({ quota: typedCount(quota, "The quota", "12000") });
   const done = await changeDialog({
     title: `Quota of ${code}`,
     intro: `${whole(now.used)} of ${whole(now.quota)} are used. What is used stays used.`,

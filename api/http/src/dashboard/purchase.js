@@ -1,6 +1,6 @@
 // One purchase of a customer: what it earned, its refunds, and why it earned that. And one operation, as the timeline names them.
 
-import { h } from "./dom.js";
+import { h, newKey } from "./dom.js";
 import { big, counted, dateTime, whole, wholeTyped, words } from "./format.js";
 import { button, columns, figure, figures, panel, plainList, renew, table } from "./ui.js";
 import { amountField, field, mistyped, reasonField, typedWhole } from "./forms.js";
@@ -70,7 +70,7 @@ function purchaseView(page, purchase) {
 }
 
 async function refund(page, purchase, remaining, again) {
-  const refundId = crypto.randomUUID();
+  const refundId = newKey();
   const { partner, origin_id } = purchase;
   const body = (what) => ({ partner, origin_id, refund_id: refundId, ...what });
   const part = h("div", { hidden: true });

@@ -3,13 +3,17 @@
 const KEPT = "kembali.session";
 /** Another access token is fetched this much before the old one ends. */
 const EARLY_MS = 30_000;
+/** A server that is not there does not keep anybody logged in for longer. */
+const LOG_OUT_MS = 3_000;
 
 export class Session {
   #access;
   #endsAt = 0;
   #refreshing;
+  /** Changes with each log-in and log-out: what was asked before it is of somebody else. */
+  #turn = 0;
 
-  /** `onEnded` is called once nobody is logged in any more. */
+  /** `onEnded(problem)` is called once nobody is logged in any more; with the reason, where the server has ended the session. */
   constructor(onEnded) {
     this.account = undefined;
     this.onEnded = onEnded;
@@ -29,7 +33,8 @@ export class Session {
 
   /** Logs in. Throws a `Problem` where the server refuses. */
   async logIn(tenant, username, password) {
-    this.#take(await ask("/v1/auth/login", { tenant, username, password }));
+    this.#turn += 1;
+    this.#take(await ask("/v1/auth/login", { tenant, username, password }), this.#turn);
   }
 
   /** Goes on with what this tab kept; returns false where there is nothing to go on with. */
@@ -38,7 +43,7 @@ export class Session {
     try {
       await this.#refresh();
     } catch (error) {
-      if (error instanceof Problem && error.status !== 0) return false;
+      if (isEnd(error)) return false;
       throw error;
     }
     return true;
@@ -56,7 +61,9 @@ export class Session {
   }
 
   async logOut() {
-    const token = this.#access;
+    // A session ends by an access token that holds.
+    const late = new Promise((resolve) => setTimeout(resolve, LOG_OUT_MS));
+    const token = await Promise.race([this.token().catch(() => undefined), late]);
     this.#end();
     if (token === undefined) return;
     // Whatever the server says, this tab has forgotten; what it kept open ends by itself.
@@ -72,31 +79,39 @@ export class Session {
   }
 
   async #refreshOnce() {
+    const turn = this.#turn;
     const kept = sessionStorage.getItem(KEPT);
     if (kept === null) throw new Problem(401, { code: "session_ended", title: "Nobody is logged in." });
     try {
-      this.#take(await ask("/v1/auth/refresh", { refresh_token: kept }));
+      this.#take(await ask("/v1/auth/refresh", { refresh_token: kept }), turn);
     } catch (error) {
       // A server that cannot be reached, or that is starting, ends no session.
-      if (error instanceof Problem && (error.status === 401 || error.status === 403)) this.#end();
+      if (isEnd(error) && turn === this.#turn) this.#end(error);
       throw error;
     }
   }
 
-  #take(tokens) {
+  #take(tokens, turn) {
+    if (turn !== this.#turn) throw new Problem(401, { code: "session_ended", title: "Somebody else has logged in, or nobody." });
     this.#access = tokens.access_token;
     this.#endsAt = Date.now() + tokens.expires_in * 1_000;
     this.account = tokens.account;
     sessionStorage.setItem(KEPT, tokens.refresh_token);
   }
 
-  #end() {
+  #end(problem) {
+    this.#turn += 1;
     this.#access = undefined;
     const wasLoggedIn = this.account !== undefined;
     this.account = undefined;
     sessionStorage.removeItem(KEPT);
-    if (wasLoggedIn) this.onEnded();
+    if (wasLoggedIn) this.onEnded(problem);
   }
+}
+
+/** The server will not go on with the session. */
+function isEnd(error) {
+  return error instanceof Problem && (error.status === 401 || error.status === 403);
 }
 
 /** What every refusal has. */
@@ -121,7 +136,7 @@ export class Problem extends Error {
     return new Problem(0, {
       code: "unreachable",
       title: "The server cannot be reached.",
-      detail: "It may be starting, or the network is down. Nothing that was asked is known to be done; it is safe to ask again.",
+      detail: "It may be starting, or the network is down. A change that was asked for may be made: look before you ask for it again.",
     });
   }
 

@@ -154,7 +154,7 @@ function archivePanel(page) {
   };
   return {
     node: panel("Archive", {
-      actions: start,
+      actions: page.session.isAdmin && start,
       note: "A check reads all of it again while the server goes on. Damage stops the server, and its log says what to do.",
     }, figures(archived, tail), trouble, result, checked),
     set({ archive, tail: { records }, verification }) {

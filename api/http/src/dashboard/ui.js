@@ -224,7 +224,8 @@ export function rowActions(...buttons) {
 export function toast(text) {
   const place = document.getElementById("toasts");
   const node = h("p", {}, text);
-  place.append(node);
+  // Gone once nobody is logged in any more.
+  place?.append(node);
   setTimeout(() => node.remove(), 6_000);
 }
 

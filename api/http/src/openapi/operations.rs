@@ -555,7 +555,7 @@ pub(super) fn outline(endpoint: Endpoint, schemas: &mut Schemas) -> Outline {
             .says("Before a backup, an upgrade, or a restart that must be quick.")
             .gives(schemas.reply(snapshots::post)),
         Endpoint::System => Outline::new("showSystem", SERVER, "Show how the server is doing")
-            .says("Of all tenants together. Measures are of the last minute.")
+            .says("Of all tenants together. Measures are of the last 50 to 60 seconds; dry runs are in none.")
             .gives(schemas.reply(system::show)),
         Endpoint::VerifyArchive => Outline::new("verifyArchive", SERVER, "Check every byte of the archive")
             .says(

@@ -4,6 +4,7 @@
 //! account, [`accounts`] what administrators do with others'. What is stored of an account is the engine's business.
 
 pub(crate) mod accounts;
+mod leeway;
 pub(crate) mod limits;
 mod passwords;
 pub(crate) mod sessions;
@@ -14,6 +15,7 @@ use kembali_core::Instant;
 use kembali_core::operation::Actor;
 use kembali_engine::{AdministerError, Engine, SigningKeyError};
 
+use self::leeway::Leeway;
 use self::limits::{LoginLimits, PeopleLimits};
 use self::passwords::Passwords;
 use self::tokens::{KeyError, Tokens};
@@ -27,6 +29,7 @@ pub(crate) struct People {
     tokens: Option<Tokens>,
     passwords: Passwords,
     limits: LoginLimits,
+    leeway: Leeway,
     /// Tenants in which anybody may register as a customer.
     registration: Vec<String>,
 }
@@ -53,7 +56,13 @@ impl People {
         let keys = engine.signing_keys();
         let tokens = if keys.is_empty() { None } else { Some(Tokens::of(&keys).map_err(KeyError::from)?) };
         let passwords = Passwords::new().map_err(PeopleError::Passwords)?;
-        Ok(People { tokens, passwords, limits: LoginLimits::new(limits, MonotonicClock), registration })
+        Ok(People {
+            tokens,
+            passwords,
+            limits: LoginLimits::new(limits, MonotonicClock),
+            leeway: Leeway::default(),
+            registration,
+        })
     }
 
     pub(crate) fn tokens(&self) -> Result<&Tokens, Problem> {

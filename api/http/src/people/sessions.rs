@@ -203,12 +203,16 @@ pub(crate) async fn refresh(State(app): State<App>, request: Request<Body>) -> R
         let session = session.filter(|_| !account.standing.is_suspended).ok_or_else(invalid)?;
         match shown.is_of(&session.refresh_hash) {
             Match::Next => app.people.limits.session(shown.session)?,
+            Match::Used if app.people.leeway.covers(shown.session, &shown.hash(), &session.refresh_hash, now) => {
+                app.people.limits.session(shown.session)?;
+            }
             Match::Used => {
                 account.sessions.retain(|own| own.id != shown.session);
                 return Ok(Refreshed::Reused);
             }
             Match::None => return Err(invalid()),
         }
+        app.people.leeway.note(shown.session, shown.hash(), next.hash(), now);
         session.refresh_hash = next.hash();
         session.used_at = now;
         session.expires_at = later(now, SESSION_SECONDS);

@@ -13,6 +13,8 @@ async fn it_tells_what_was_measured_and_what_is_where() {
     assert_eq!((&fresh["status"], &fresh["clock"], &fresh["verification"]), (&json!("ok"), &json!("ok"), &Value::Null));
     let lines: Vec<String> = (1..=3).map(|index| purchase(&format!("P-{index}"), 200_000, 1, index)).collect();
     harness.stream(&lines.join("\n")).await;
+    let dry = harness.post_to("/v1/purchases?dry_run=true", "application/json", &[], lines[0].as_bytes()).await;
+    assert_eq!(dry.status, 200, "{}", dry.text());
     assert_eq!(harness.post(&purchase("P-4", 200_000, 1, 4)).await.status, 201);
     let seen = harness.get("/v1/system").await.json();
     assert_eq!(seen["decisions"]["count"], json!(4), "{seen}");
@@ -20,7 +22,9 @@ async fn it_tells_what_was_measured_and_what_is_where() {
     assert!(0 < p50 && p50 <= p99 && p99 <= max, "{seen}");
     assert!(fresh["syncs"]["count"].as_u64() < seen["syncs"]["count"].as_u64(), "{seen}");
     assert_eq!(seen["tail"]["records"], seen["as_of"]);
-    assert_eq!((&seen["in_flight"]["used"], &seen["archive"]["segments"]), (&json!(0), &json!(0)));
+    // What was answered may not have given its room back yet.
+    assert!(seen["in_flight"]["used"].as_u64() < seen["in_flight"]["room"].as_u64(), "{seen}");
+    assert_eq!(seen["archive"]["segments"], json!(0));
     harness.free_bytes.store(1, std::sync::atomic::Ordering::SeqCst);
     // The guard looks after each group.
     assert_eq!(harness.post(&purchase("P-5", 1_000, 1, 5)).await.status, 201);

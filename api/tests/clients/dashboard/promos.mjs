@@ -11,7 +11,7 @@ export async function promos({ visit, server }) {
   await page.getByRole("button", { name: "Change the quota" }).click();
   const dialog = page.getByRole("dialog");
   const quota = dialog.getByLabel("Purchases that the promo may pay for");
-  await quota.fill("many");
+  await quota.fill("12,5");
   await dialog.getByRole("button", { name: "Preview" }).click();
   await dialog.getByRole("alert").getByText("The quota is a whole number.").waitFor();
   await quota.fill("12,000");
@@ -19,8 +19,21 @@ export async function promos({ visit, server }) {
   await dialog.getByText("promo JOURNEY2017: quota 10000 -> 12000").waitFor();
   await visit.look("promo-quota");
   assert.equal((await server.call("GET", "/v1/promos/JOURNEY2017")).quota, 10_000, "a preview changes nothing");
+  // While it is made, the dialog stays: gone, it would say that nothing was.
+  let let_through;
+  await page.route("**/v1/promos/JOURNEY2017", async (route) => {
+    await new Promise((resolve) => { let_through = resolve; });
+    await route.continue();
+  });
+  const asked = page.waitForRequest((request) => request.method() === "PATCH");
   await dialog.getByRole("button", { name: "Change the quota" }).click();
+  await asked;
+  await page.keyboard.press("Escape");
+  assert.ok(await dialog.isVisible());
+  let_through();
+  await page.unroute("**/v1/promos/JOURNEY2017");
   await dialog.waitFor({ state: "detached" });
+  await page.getByText(/^Quota changed; rules version 2/).waitFor();
   assert.equal((await server.call("GET", "/v1/promos/JOURNEY2017")).quota, 12_000);
   await page.getByText(/of 12,000/).first().waitFor();
   await visit.settled();

@@ -6,7 +6,7 @@ import { account } from "./account.mjs";
 import { campaigns } from "./campaigns.mjs";
 import { customers } from "./customers.mjs";
 import { finance } from "./finance.mjs";
-import { goesOnAfterAKill, logsIn, showsWhatARoleMayDo, worksElsewhere } from "./frame.mjs";
+import { goesOnAfterAKill, logsIn, showsWhatARoleMayDo, staysInOrder, worksElsewhere } from "./frame.mjs";
 import { integrations } from "./integrations.mjs";
 import { payments } from "./payments.mjs";
 import { promos } from "./promos.mjs";
@@ -17,11 +17,13 @@ import { tiers } from "./tiers.mjs";
 import { whatIf } from "./what_if.mjs";
 
 const { KEMBALI: binary, DATA: data, DEMO: demo, SCREENS: screens } = process.env;
-const TESTS = [goesOnAfterAKill, promos, customers, account, tiers, campaigns, payments, risk, finance, integrations, whatIf, system, showsWhatARoleMayDo, worksElsewhere];
+const TESTS = [goesOnAfterAKill, promos, customers, account, tiers, campaigns, payments, risk, finance, integrations, whatIf, system, showsWhatARoleMayDo, staysInOrder, worksElsewhere];
 
 const wanted = process.argv.slice(2);
-const server = await Server.open({ binary, data, demo });
+const unknown = wanted.filter((name) => !TESTS.some((test) => test.name === name));
+if (unknown.length > 0) throw new Error(`there is no test ${unknown.join(", ")}; there are: ${TESTS.map(({ name }) => name).join(", ")}`);
 const browser = await launch();
+const server = await Server.open({ binary, data, demo });
 let failed = 0;
 try {
   const visit = await Visit.open(browser, server.url, { screens });

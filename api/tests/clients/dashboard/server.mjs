@@ -41,6 +41,8 @@ export class Server {
   /** Starts a server on an empty ledger, with every kind of rule, its people, and a part of the sample's purchases. */
   static async open({ binary, data, demo }) {
     const server = new Server({ binary, data, demo, port: await freePort() });
+    // Whatever ends this program ends the server.
+    process.on("exit", () => server.#child?.kill("SIGKILL"));
     await server.start();
     server.#run(["apply", "--yes", "--url", server.url, `${demo}/full.toml`]);
     for (const [username, role] of [["boss", "admin"], ["ops", "operator"]]) {
@@ -52,14 +54,15 @@ export class Server {
     return server;
   }
 
+  /** Starts the program, and waits until it answers; for a minute at most. */
   async start() {
     const arguments_ = ["serve", "--listen", `127.0.0.1:${this.port}`, "--data-dir", this.data, "--registration", TENANT,
       "--webhook-networks", "127.0.0.0/8", "--mail-tenants", TENANT, "--mail-from", "Shop <no-reply@shop.example>"];
     this.#child = spawn(this.binary, arguments_, { env: ENVIRONMENT, stdio: ["ignore", "ignore", "pipe"] });
     let log = "";
     this.#child.stderr.setEncoding("utf8").on("data", (text) => { log += text; });
-    for (;;) {
-      if (this.#child.exitCode !== null) throw new Error(`the server has ended:\n${log}`);
+    for (const until = Date.now() + 60_000; ;) {
+      if (this.#child.exitCode !== null || until < Date.now()) throw new Error(`the server does not answer:\n${log}`);
       const ready = await fetch(`${this.url}/readyz`).catch(() => undefined);
       if (ready?.ok) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -68,6 +71,7 @@ export class Server {
 
   /** As a power cut of the process would end it. */
   async kill() {
+    if (this.#child === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, "exit");
     this.#child.kill("SIGKILL");
     await ended;
@@ -93,6 +97,20 @@ export class Server {
   buy({ ref, ...more }) {
     this.bought = (this.bought ?? 0) + 1;
     return this.partner("POST", "/v1/purchases", { origin_id: `test-${this.bought}`, customer: { ref }, amount: 250_000, quantity: 1, ...more });
+  }
+
+  /** Books a purchase as a partner does that knows of kills: it sends it again until it is answered. */
+  async buySurely(purchase) {
+    const origin_id = `surely-${(this.bought = (this.bought ?? 0) + 1)}`;
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return await this.buy({ ...purchase, origin_id });
+      } catch (error) {
+        // `fetch` fails by this where nobody answers; what the server refuses is something else.
+        if (!(error instanceof TypeError) || tries === 1_000) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
   }
 
   async #admin() {
