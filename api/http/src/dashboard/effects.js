@@ -115,10 +115,15 @@ export function givenText({ kind, points, wallet_credit }, money) {
   return points === undefined ? money(wallet_credit) : pointsText(points, kind);
 }
 
+/** Why a promo paid nothing. */
+export function reasonText(reason) {
+  return DECLINES[reason] ?? words(reason);
+}
+
 /** Why a purchase got nothing by a promo. */
 export function declinedText({ promo, reason, points }, money) {
   const missed = points === undefined ? "" : `; it would have paid ${money(points)}`;
-  return `Promo ${promo} paid nothing: ${DECLINES[reason] ?? words(reason)}${missed}`;
+  return `Promo ${promo} paid nothing: ${reasonText(reason)}${missed}`;
 }
 
 /** What a purchase earned, and did not. */

@@ -7,7 +7,7 @@ import { customerLink } from "./links.js";
 
 const EVENTS_SHOWN = 15;
 /** How far back it is looked for what happened before the screen was opened, in positions. */
-const POSITIONS_BACK = 2_000;
+export const POSITIONS_BACK = 2_000;
 const PAGE_LIMIT = 200;
 /** However much comes, it is drawn a few times a second. */
 const DRAW_MS = 200;
@@ -43,7 +43,7 @@ export function eventList(page, { topics, fits = () => true, said, empty, past =
 }
 
 /** Reads the events of the last positions, the oldest first. */
-async function recent(page, topics) {
+export async function recent(page, topics) {
   const found = [];
   const asked = { topics: topics.join(","), limit: PAGE_LIMIT };
   let from = { after: Math.max(0, (page.live.position ?? page.rules.as_of) - POSITIONS_BACK) };

@@ -3,10 +3,14 @@
 import { fill, h } from "./dom.js";
 import { dateTime, decimal, duration, whole } from "./format.js";
 import { addressOf, link } from "./page.js";
-import { badge, button, figure, figures, meter, panel, table, toast } from "./ui.js";
+import { badge, button, figure, figures, meter, panel, renew, table, toast } from "./ui.js";
+import { reasonText } from "./effects.js";
+import { POSITIONS_BACK, recent } from "./events.js";
 import { changeDialog, field, typedCount } from "./forms.js";
 import { changeView, runsView } from "./rules.js";
 
+/** What tells that a promo paid nothing. */
+const DECLINES = ["promo.declined", "promo.exhausted"];
 /** How long the use of a quota is looked at to tell when it is used up. */
 const RATE_SECONDS = 120;
 
@@ -49,7 +53,8 @@ async function showAll(page) {
 async function showOne(page, code) {
   const body = h("div");
   const edit = button("Change the quota", () => changeQuota(page, code, show), { kind: "main" });
-  page.show({ title: `Promo ${code}`, intro: h("a", { href: addressOf("promos") }, "All promos"), actions: page.session.isAdmin && edit }, body);
+  page.show({ title: `Promo ${code}`, intro: h("a", { href: addressOf("promos") }, "All promos"), actions: page.session.isAdmin && edit },
+    body, declinesPanel(page, code));
   const rates = new Rates();
   let shown;
   const show = () => page.load(body, () => page.get(`/v1/promos/${encodeURIComponent(code)}`), (promo) => {
@@ -92,6 +97,41 @@ function promoView(page, promo, rates) {
     })),
   ];
   return { nodes, set };
+}
+
+/** Why purchases that could have met the promo were paid nothing by it: of the last positions, and as it happens. */
+function declinesPanel(page, code) {
+  const node = h("div");
+  const counts = new Map();
+  // What happens while the past is read comes behind it.
+  let [last, waiting] = [undefined, []];
+  const count = (event) => {
+    if (event.data.promo === code) counts.set(event.data.reason, (counts.get(event.data.reason) ?? 0) + 1);
+  };
+  const rows = () => [...counts].sort(([, one], [, other]) => other - one);
+  const view = () => table({
+    caption: "Declines by reason",
+    columns: [
+      { title: "Reason", value: ([reason]) => reasonText(reason) },
+      { title: "Purchases", numeric: true, value: ([, number]) => whole(number) },
+    ],
+    rows: rows(),
+    empty: "Nothing was declined lately.",
+  });
+  const drawSoon = page.soon(() => renew(node, view()));
+  page.on(DECLINES, (event) => {
+    if (last === undefined) waiting.push(event);
+    else if (last < Number(event.sequence)) count(event);
+    drawSoon();
+  });
+  page.load(node, () => recent(page, DECLINES), (found) => {
+    last = Number(found.at(-1)?.sequence ?? 0);
+    found.forEach(count);
+    waiting.filter(({ sequence }) => last < Number(sequence)).forEach(count);
+    waiting = [];
+    return view();
+  });
+  return panel("Declined lately", { note: `Of the last ${whole(POSITIONS_BACK)} positions, and as it happens.` }, node);
 }
 
 async function changeQuota(page, code, show) {

@@ -8,6 +8,12 @@ export async function promos({ visit, server }) {
   await visit.look("promos");
   await page.getByRole("link", { name: "JOURNEY2017" }).click();
   await page.getByRole("heading", { level: 1, name: "Promo JOURNEY2017" }).waitFor();
+  // What was declined is counted, what is declined is counted too.
+  const declined = page.getByRole("table", { name: "Declines by reason" }).getByRole("row", { name: /no band/ }).getByRole("cell").last();
+  await declined.waitFor();
+  const before = Number((await declined.textContent()).replaceAll(",", ""));
+  await server.buy({ ref: "bandless", amount: 100_000, quantity: 2, promo_code: "JOURNEY2017", occurred_at: "2017-06-01T12:00:00+07:00" });
+  await declined.getByText((before + 1).toLocaleString("en-US"), { exact: true }).waitFor();
   await page.getByRole("button", { name: "Change the quota" }).click();
   const dialog = page.getByRole("dialog");
   const quota = dialog.getByLabel("Purchases that the promo may pay for");
