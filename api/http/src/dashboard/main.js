@@ -121,7 +121,7 @@ class Frame {
     try {
       await screen.open(page);
     } catch (error) {
-      if (!page.signal.aborted) fill(main, problemBox(error, () => this.open()));
+      if (!page.signal.aborted) page.show({}, problemBox(error, () => this.open()));
     }
   }
 
