@@ -76,7 +76,7 @@ export async function goesOnAfterAKill({ visit, server }) {
   await page.getByText(`Live at seq ${(await server.call("GET", "/v1/system")).as_of.toLocaleString("en-US")}`).waitFor();
   // What failed while nobody was there is not the page's fault.
   visit.isQuiet("home", ["ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_EMPTY_RESPONSE"]);
-  await figure("Decision, p50 / p99").getByText(/ms \//).waitFor();
+  await figure("Decision, p50 / p99").getByText(/[mµ]s \//).waitFor();
   await visit.look("home");
 
   /** Waits until a figure is so, or at least so much. */

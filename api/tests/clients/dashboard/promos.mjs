@@ -26,19 +26,21 @@ export async function promos({ visit, server }) {
   await visit.look("promo-quota");
   assert.equal((await server.call("GET", "/v1/promos/JOURNEY2017")).quota, 10_000, "a preview changes nothing");
   // While it is made, the dialog stays: gone, it would say that nothing was.
-  let let_through;
-  await page.route("**/v1/promos/JOURNEY2017", async (route) => {
-    await new Promise((resolve) => { let_through = resolve; });
+  let letThrough;
+  const held = new Promise((resolve) => { letThrough = resolve; });
+  const hold = async (route) => {
+    if (route.request().method() === "PATCH") await held;
     await route.continue();
-  });
+  };
+  await page.route("**/v1/promos/JOURNEY2017", hold);
   const asked = page.waitForRequest((request) => request.method() === "PATCH");
   await dialog.getByRole("button", { name: "Change the quota" }).click();
   await asked;
   await page.keyboard.press("Escape");
   assert.ok(await dialog.isVisible());
-  let_through();
-  await page.unroute("**/v1/promos/JOURNEY2017");
+  letThrough();
   await dialog.waitFor({ state: "detached" });
+  await page.unroute("**/v1/promos/JOURNEY2017", hold);
   await page.getByText(/^Quota changed; rules version 2/).waitFor();
   assert.equal((await server.call("GET", "/v1/promos/JOURNEY2017")).quota, 12_000);
   await page.getByText(/of 12,000/).first().waitFor();
