@@ -72,6 +72,8 @@ export async function goesOnAfterAKill({ visit, server }) {
     await page.locator(".state").getByText("Live").waitFor();
     await has(seen, String(25 + 40 * round));
   }
+  // The last server has decided something, too.
+  await stream(1);
   await has(all, (before + booked).toLocaleString("en-US"));
   await page.getByText(`Live at seq ${(await server.call("GET", "/v1/system")).as_of.toLocaleString("en-US")}`).waitFor();
   // What failed while nobody was there is not the page's fault.
