@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-/// What is looked back at, in slices of which the oldest is forgotten as a whole.
+/// What is looked back at, in slices, of which the oldest is forgotten as a whole.
 const SLICE: Duration = Duration::from_secs(10);
 const SLICES: usize = 6;
 /// What took longer counts as this long, in microseconds.
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_minute_is_summed_up_and_what_is_older_forgotten() {
+    fn what_is_new_is_summed_up_and_what_is_older_forgotten() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         let timings = Timings::new(start);

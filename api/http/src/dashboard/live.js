@@ -19,6 +19,8 @@ export class Live extends EventTarget {
   #stopped = new AbortController();
   /** The connection that is read. */
   #connection = new AbortController();
+  /** Gives the connection up once the page was hidden for long. */
+  #hiding;
 
   constructor(api, { withGauges }) {
     super();
@@ -42,8 +44,8 @@ export class Live extends EventTarget {
   async run() {
     const { signal } = this.#stopped;
     const look = () => {
-      clearTimeout(this.hiding);
-      if (document.hidden) this.hiding = setTimeout(() => this.#connection.abort(), HIDDEN_MAX_MS);
+      clearTimeout(this.#hiding);
+      if (document.hidden) this.#hiding = setTimeout(() => this.#connection.abort(), HIDDEN_MAX_MS);
     };
     document.addEventListener("visibilitychange", look, { signal });
     let wait = RETRY_MIN_MS;
