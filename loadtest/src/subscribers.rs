@@ -14,8 +14,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::client::{Address, ClientError};
 
@@ -23,6 +24,8 @@ use crate::client::{Address, ClientError};
 const GRACE: Duration = Duration::from_secs(60);
 /// Records that the server may tell of in one message.
 const BATCH: u32 = 256;
+/// Bytes that are read at one go. The room for them is filled with zeroes before each read, so a large one costs more than reading again.
+const READ_BYTES: usize = 32 * 1024;
 const SEQUENCE: &[u8] = br#""sequence":""#;
 /// Digits of a position.
 const SEQUENCE_DIGITS: usize = 20;
@@ -210,7 +213,9 @@ impl Door {
         let mut request = url.into_client_request().map_err(SubscribeError::Open)?;
         let token = HeaderValue::try_from(format!("Bearer {}", self.token)).map_err(|_| ClientError::Secret)?;
         request.headers_mut().insert(AUTHORIZATION, token);
-        let (mut socket, _) = client_async(request, stream).await.map_err(SubscribeError::Open)?;
+        let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
+        let opened = client_async_with_config(request, stream, Some(config)).await;
+        let (mut socket, _) = opened.map_err(SubscribeError::Open)?;
         match socket.next().await {
             Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
                 Ok(Control::Ready { after }) => Ok((socket, after)),

@@ -183,7 +183,7 @@ impl<'a> Native<'a> {
             return Ok(None);
         }
         let (rules, customer) = (Arc::clone(record.rules()), record.record().body.customer);
-        let events = events.into_array().map_err(|_| fault())?.get().to_owned();
+        let events = events.array().map_err(|_| fault())?.get().to_owned();
         Ok(Some(EventsOf { rules, customer, events }))
     }
 

@@ -52,6 +52,6 @@ pub(crate) async fn page(
     }
     let as_of = reader.position();
     let next_cursor = (as_of < head).then(|| cursor::write(List::Events, filter, Start::of(as_of)));
-    let data = events.into_array().map_err(|error| Problem::internal(&error))?;
+    let data = events.array().map_err(|error| Problem::internal(&error))?;
     Ok(Json(EventPage { data, next_cursor, as_of: as_of.0 }))
 }

@@ -12,7 +12,7 @@ use crate::auth::{CustomerCaller, Identity};
 use crate::codes::{self, Code};
 use crate::people::tokens::Bearer;
 use crate::problem::Problem;
-use crate::wire::event::{Audience, Events, Topics, WrittenRecord, frame};
+use crate::wire::event::{Audience, Events, Topics, WrittenRecord};
 
 /// Records that are read at one go, although none of them may be for whoever looks.
 pub(super) const RECORDS_PER_TURN: u32 = 64;
@@ -167,6 +167,6 @@ impl Reader {
                 break;
             }
         }
-        Ok((0 < records).then(|| frame(last, &events)))
+        Ok((0 < records).then(|| events.frame(last)))
     }
 }

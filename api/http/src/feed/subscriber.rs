@@ -21,13 +21,13 @@ use super::{Subscription, is_too_far, told};
 use crate::app::App;
 use crate::codes;
 use crate::config::Limits;
-use crate::websocket::{Socket, close, opened};
+use crate::websocket::{Socket, Text, close, opened, write_out};
 use crate::wire::message::{ClientMessage, ControlMessage};
 
 /// Bytes that a message of a client may have.
 const INCOMING_BYTES_MAX: usize = 4 * 1024;
-/// Bytes that wait for the socket at most. One message is written at a time, and the largest that rules can make fits.
-const OUTGOING_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of pings, their answers and the farewell that wait for the socket at most.
+const OUTGOING_BYTES_MAX: usize = 64 * 1024;
 /// The close code of a subscriber that was too slow.
 const TOO_SLOW: u16 = 4008;
 
@@ -54,6 +54,7 @@ impl Subscriber {
         let Some(socket) = opened(upgrade, INCOMING_BYTES_MAX, OUTGOING_BYTES_MAX).await else { return };
         let session = Session {
             socket,
+            outgoing: None,
             reader,
             limits,
             subscription,
@@ -90,10 +91,6 @@ impl From<Error> for End {
             Error::Capacity(_) => End::Broken(CloseCode::Size, "a message is at most 4096 bytes"),
             Error::Protocol(_) | Error::AttackAttempt => End::Broken(CloseCode::Protocol, "the protocol is broken"),
             Error::Utf8(_) => End::Broken(CloseCode::Invalid, "text is UTF-8"),
-            Error::WriteBufferFull(_) => {
-                tracing::error!("a record is larger than a subscriber's buffer");
-                End::Failed
-            }
             _ => End::Gone,
         }
     }
@@ -116,7 +113,9 @@ enum Next {
 
 struct Session {
     socket: Socket,
-    /// Everything up to its position that is for this subscriber is written, or waits in the socket's buffer.
+    /// A message that is not written whole.
+    outgoing: Option<Text>,
+    /// Everything up to its position that is for this subscriber is written, or waits to be.
     reader: Reader,
     limits: Limits,
     subscription: Subscription,
@@ -159,7 +158,7 @@ impl Session {
             if let Some(watch) = &mut self.subscription.watch
                 && let Some(gauge) = watch.take(head).await?
             {
-                self.socket.feed(Message::text(gauge)).await?;
+                self.outgoing = Some(Text::new(gauge));
                 self.flush().await?;
             }
             if head <= position {
@@ -172,7 +171,6 @@ impl Session {
                 self.hear(heard).await?;
             }
             match self.reader.frame(head, self.subscription.batch_max).await? {
-                // The buffer is empty here, so this takes the frame at once; only the flush waits.
                 Some(frame) => self.send(frame).await?,
                 None => yield_now().await,
             }
@@ -198,7 +196,9 @@ impl Session {
             Next::Record | Next::Gauge => Ok(()),
             Next::Silence if self.is_pinged => Err(End::Gone),
             Next::Silence => {
-                self.write(Message::Ping(Bytes::new())).await?;
+                self.socket.feed(Message::Ping(Bytes::new())).await?;
+                self.flush().await?;
+                self.is_heard();
                 self.is_pinged = true;
                 Ok(())
             }
@@ -206,11 +206,7 @@ impl Session {
     }
 
     async fn send(&mut self, text: String) -> Result<(), End> {
-        self.write(Message::text(text)).await
-    }
-
-    async fn write(&mut self, message: Message) -> Result<(), End> {
-        self.socket.feed(message).await?;
+        self.outgoing = Some(Text::new(text));
         self.flush().await?;
         self.is_heard();
         Ok(())
@@ -218,11 +214,11 @@ impl Session {
 
     /// Waits until the socket has taken everything.
     async fn flush(&mut self) -> Result<(), End> {
-        let Session { socket, durable, stopping, limits, reader, has_caught_up, .. } = self;
+        let Session { socket, outgoing, durable, stopping, limits, reader, has_caught_up, .. } = self;
         let falls_behind = told(durable, |head| *has_caught_up && is_too_far(reader.position(), *head, *limits));
         let flushed = tokio::select! {
             biased;
-            flushed = timeout(limits.subscriber_stall_max, socket.flush()) => flushed,
+            flushed = timeout(limits.subscriber_stall_max, write_out(socket, outgoing)) => flushed,
             () = falls_behind => return Err(End::TooSlow),
             () = told(stopping, |stopping| *stopping) => return Err(End::Stopping),
         };
@@ -251,6 +247,8 @@ impl Session {
 
     /// Tells the client why it is over, and where to go on.
     async fn say_farewell(&mut self, end: &End) -> Result<(), Error> {
+        // What was cut off comes first.
+        write_out(&mut self.socket, &mut self.outgoing).await?;
         let (code, reason) = match end {
             End::Gone => return Ok(()),
             End::Left => (None, String::new()),

@@ -1,6 +1,7 @@
 //! What is shared by every route that becomes a WebSocket: the handshake, the change of the connection, and its end.
 
 mod handshake;
+mod text;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
 pub(crate) use self::handshake::accept;
+pub(crate) use self::text::{Text, write_out};
 
 /// A connection that is a WebSocket.
 pub(crate) type Socket = WebSocketStream<TokioIo<Upgraded>>;

@@ -690,13 +690,10 @@ pub fn render<'a>(
     asked: (Audience, Topics),
 ) -> Result<Option<String>, serde_json::Error> {
     let view = View::of(seq, body, rules.into());
-    let mut events = Events::default();
-    for (index, topic, event) in asked_for(body, asked) {
-        if let Some(text) = view.write(index, topic, event)? {
-            events.push(&text);
-        }
-    }
-    Ok((0 < events.count).then(|| frame(seq, &events)))
+    let written =
+        asked_for(body, asked).filter_map(|(index, topic, event)| view.write(index, topic, event).transpose());
+    let events = written.collect::<Result<Vec<_>, _>>()?;
+    Ok((!events.is_empty()).then(|| framed(seq, events.iter().map(String::as_str))))
 }
 
 /// A record whose events are written down once somebody asks for them, each once, whoever asks: what an event says is the same for
@@ -731,55 +728,61 @@ impl WrittenRecord {
     /// # Errors
     ///
     /// The writer failed.
-    pub(crate) fn append_to(&self, events: &mut Events, asked: (Audience, Topics)) -> Result<bool, serde_json::Error> {
-        let (before, Record { seq, body, .. }) = (events.count, &*self.record);
+    pub(crate) fn append_to(
+        self: &Arc<Self>,
+        events: &mut Events,
+        asked: (Audience, Topics),
+    ) -> Result<bool, serde_json::Error> {
+        let (before, Record { seq, body, .. }) = (events.count(), &*self.record);
         for (index, topic, event) in asked_for(body, asked) {
             // There is one for each event.
             let Some(text) = self.texts.get(index) else { continue };
-            if let Some(text) = text.get() {
-                text.iter().for_each(|own| events.push(own));
-                continue;
+            if text.get().is_none() {
+                let rules = Rules { catalogue: &self.catalogue, former: &self.former };
+                let written = View::of(*seq, body, rules).write(index, topic, event)?;
+                // Where two write it at once, both write the same.
+                let _ = text.set(written.map(String::into_boxed_str));
             }
-            let rules = Rules { catalogue: &self.catalogue, former: &self.former };
-            let written = View::of(*seq, body, rules).write(index, topic, event)?;
-            written.iter().for_each(|own| events.push(own));
-            // Where two write it at once, both write the same.
-            let _ = text.set(written.map(String::into_boxed_str));
+            if let Some(text) = self.text(index) {
+                events.bytes += text.len() + 1;
+                events.places.push((Arc::clone(self), index));
+            }
         }
-        Ok(before < events.count)
+        Ok(before < events.count())
+    }
+
+    /// Returns an event that is written and says something.
+    fn text(&self, index: usize) -> Option<&str> {
+        self.texts.get(index)?.get()?.as_deref()
     }
 }
 
-/// Writes the frame that ends with the record at `seq`, of the events of one record or of several.
-pub(crate) fn frame(seq: Seq, events: &Events) -> String {
-    // The shape of `Frame`, whose events are written already.
-    format!(r#"{{"op":"ev","seq":{},"events":[{}]}}"#, seq.0, events.text)
-}
-
-/// Events that are written, one behind the other.
+/// Events that are written, in order. What they say stays with their records until it is put together, once: a hundred subscribers make
+/// copying the most of what the server does.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
-    /// JSON, with commas between them.
-    text: String,
-    count: usize,
+    /// Records, and which of their events.
+    places: Vec<(Arc<WrittenRecord>, usize)>,
+    /// What they say, each with a comma.
+    bytes: usize,
 }
 
 impl Events {
-    pub(crate) const fn count(&self) -> usize {
-        self.count
+    pub(crate) fn count(&self) -> usize {
+        self.places.len()
     }
 
     pub(crate) const fn bytes(&self) -> usize {
-        self.text.len()
+        self.bytes
     }
 
-    /// Appends a later one.
-    fn push(&mut self, event: &str) {
-        if 0 < self.count {
-            self.text.push(',');
-        }
-        self.text.push_str(event);
-        self.count += 1;
+    fn texts(&self) -> impl Iterator<Item = &str> + Clone {
+        self.places.iter().filter_map(|(record, index)| record.text(*index))
+    }
+
+    /// Returns them as a frame that ends with the record at `seq`.
+    pub(crate) fn frame(&self, seq: Seq) -> String {
+        framed(seq, self.texts())
     }
 
     /// Returns them as a JSON array.
@@ -787,9 +790,30 @@ impl Events {
     /// # Errors
     ///
     /// Never, as they were written.
-    pub(crate) fn into_array(self) -> Result<Box<RawValue>, serde_json::Error> {
-        RawValue::from_string(format!("[{}]", self.text))
+    pub(crate) fn array(&self) -> Result<Box<RawValue>, serde_json::Error> {
+        RawValue::from_string(joined("[", self.texts(), "]"))
     }
+}
+
+/// Writes the frame that ends with the record at `seq`, of the events of one record or of several.
+fn framed<'a>(seq: Seq, events: impl Iterator<Item = &'a str> + Clone) -> String {
+    // The shape of `Frame`, whose events are written already.
+    joined(&format!(r#"{{"op":"ev","seq":{},"events":["#, seq.0), events, "]}")
+}
+
+/// Puts texts together, with commas, in memory of the right size.
+fn joined<'a>(before: &str, texts: impl Iterator<Item = &'a str> + Clone, after: &str) -> String {
+    let bytes = texts.clone().map(|own| own.len() + 1).sum::<usize>();
+    let mut whole = String::with_capacity(before.len() + bytes + after.len());
+    whole.push_str(before);
+    for (index, text) in texts.enumerate() {
+        if 0 < index {
+            whole.push(',');
+        }
+        whole.push_str(text);
+    }
+    whole.push_str(after);
+    whole
 }
 
 struct View<'a> {
@@ -1078,7 +1102,7 @@ pub(crate) mod tests {
             for audience in audiences {
                 let mut events = Events::default();
                 let is_any = written.append_to(&mut events, (audience, topics)).unwrap();
-                let own = is_any.then(|| frame(Seq(9), &events));
+                let own = is_any.then(|| events.frame(Seq(9)));
                 let Record { seq, body } = written.record();
                 assert_eq!(own, render(*seq, body, &written.catalogue, (audience, topics)).unwrap());
                 seen.push(events.count());
