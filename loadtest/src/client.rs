@@ -11,7 +11,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
@@ -61,14 +61,37 @@ impl Key {
         api_key.set_sensitive(true);
         Ok(Key { api_key, secret })
     }
+
+    /// Puts what a request is let in by into its head, and its signature.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Secret`].
+    pub(crate) fn open(
+        &self,
+        (method, path): (&Method, &str),
+        body: &[u8],
+        head: &mut HeaderMap,
+    ) -> Result<(), ClientError> {
+        head.insert("x-api-key", self.api_key.clone());
+        if let Some(secret) = &self.secret {
+            let now = Timestamp::now();
+            // The decimals tell the signatures of requests apart that are alike.
+            let timestamp = format!("{}.{:09}", now.as_second(), now.subsec_nanosecond());
+            let value = |text: &str| HeaderValue::try_from(text).map_err(|_| ClientError::Secret);
+            head.insert("x-signature", value(&sign(secret, (method, path), &timestamp, body))?);
+            head.insert("x-timestamp", value(&timestamp)?);
+        }
+        Ok(())
+    }
 }
 
-/// Signs purchases as the server's description asks for it.
-fn sign(secret: &str, timestamp: &str, body: &[u8]) -> String {
+/// Signs a request as the server's description asks for it.
+fn sign(secret: &str, (method, path): (&Method, &str), timestamp: &str, body: &[u8]) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
         unreachable!("HMAC takes keys of any length")
     };
-    mac.update(format!("POST\n{PURCHASES}\n{timestamp}\n{}", HEXLOWER.encode(&Sha256::digest(body))).as_bytes());
+    mac.update(format!("{method}\n{path}\n{timestamp}\n{}", HEXLOWER.encode(&Sha256::digest(body))).as_bytes());
     HEXLOWER.encode(&mac.finalize().into_bytes())
 }
 
@@ -175,15 +198,10 @@ impl Client {
             Media::Json => "application/json",
             Media::NdJson => "application/x-ndjson",
         };
-        let mut request =
-            self.request(Method::POST, PURCHASES).header("X-Api-Key", &key.api_key).header(CONTENT_TYPE, media);
-        if let Some(secret) = &key.secret {
-            let now = Timestamp::now();
-            // The decimals tell the signatures of requests apart that are alike.
-            let timestamp = format!("{}.{:09}", now.as_second(), now.subsec_nanosecond());
-            request = request.header("X-Signature", sign(secret, &timestamp, &body)).header("X-Timestamp", timestamp);
-        }
-        self.exchange(request.body(Body::new(body))?).await
+        let request = self.request(Method::POST, PURCHASES).header(CONTENT_TYPE, media);
+        let mut request = request.body(Body::new(body.clone()))?;
+        key.open((&Method::POST, PURCHASES), &body, request.headers_mut())?;
+        self.exchange(request).await
     }
 
     /// Gives the connection up: what is under way on it is not read to its end.
@@ -251,7 +269,8 @@ mod tests {
     /// Computed with another program: `openssl dgst -sha256 -hmac`.
     #[test]
     fn a_signature_is_that_of_others() {
-        let signature = sign("a-secret-of-16-chars", "1483228800", br#"{"origin_id":"A-1"}"#);
+        let signature =
+            sign("a-secret-of-16-chars", (&Method::POST, PURCHASES), "1483228800", br#"{"origin_id":"A-1"}"#);
         assert_eq!(signature, "abc05322148e95dca5f95d2ec74ac53d410a4f7cc1196ec5ed2b4c0aea65b8b4");
     }
 

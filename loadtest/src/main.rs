@@ -7,6 +7,8 @@ mod client;
 mod random;
 mod report;
 mod run;
+mod schedule;
+mod socket;
 mod subscribers;
 mod tally;
 mod totals;
@@ -26,6 +28,7 @@ use jiff::Timestamp;
 use crate::client::{Address, Client, ClientError, Key};
 use crate::report::Report;
 use crate::run::{Plan, RunError};
+use crate::schedule::{Arrivals, Pace};
 use crate::subscribers::{SubscribeError, Subscribers, Watching};
 use crate::totals::{Totals, TotalsError};
 use crate::workload::{COUNT_MAX, Recipe, Workload, Writer};
@@ -98,6 +101,12 @@ struct Generate {
     /// Purchases a second; without it, each connection sends its next request once the last one is answered
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     rate: Option<u32>,
+    /// How requests come at that rate
+    #[arg(long, value_enum, default_value_t = Arrivals::Constant, requires = "rate")]
+    arrivals: Arrivals,
+    /// Sends by WebSocket instead, one purchase a frame, with so many under way on each connection
+    #[arg(long, value_name = "UNDER_WAY", conflicts_with = "batch", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    socket: Option<u32>,
     /// Subscribers of the event stream, each of which must see every purchase that is booked
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     subscribers: u32,
@@ -211,9 +220,10 @@ impl Generate {
             address,
             key: Key::new(&api_key, self.api_secret).map_err(RunError::from)?,
             connections: NonZeroU32::new(self.connections).unwrap_or(NonZeroU32::MIN),
-            batch: NonZeroU32::new(self.batch).unwrap_or(NonZeroU32::MIN),
+            batch: NonZeroU32::new(if self.socket.is_some() { 1 } else { self.batch }).unwrap_or(NonZeroU32::MIN),
             time_max: Duration::from_secs(u64::from(self.timeout_seconds)),
-            rate: self.rate.and_then(NonZeroU32::new),
+            pace: self.rate.and_then(NonZeroU32::new).map(|rate| Pace { rate, arrivals: self.arrivals }),
+            window: self.socket.and_then(NonZeroU32::new),
         };
         let stall = Duration::from_secs(u64::from(self.stall_seconds));
         let watching = Watching { subscribers: self.subscribers, stalled: self.stalled, stall };

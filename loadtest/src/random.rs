@@ -5,6 +5,7 @@ const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 const SPREAD: u64 = 0xd134_2543_de82_ef95;
 
 /// The numbers drawn for one purchase.
+#[derive(Debug)]
 pub(crate) struct Draws(u64);
 
 impl Draws {

@@ -43,6 +43,9 @@ pub(crate) struct Report {
     point_total: String,
     /// Purchases a second that were to be sent; null without a limit.
     rate: Option<u32>,
+    arrivals: Option<&'static str>,
+    /// Purchases under way on each connection, one a frame by WebSocket; null by HTTP.
+    window: Option<u32>,
     /// What subscribers of the event stream saw.
     delivered: Option<Delivered>,
     /// What differs between the totals of the server, what subscribers saw, and the answers.
@@ -90,7 +93,9 @@ impl Report {
             retries: tally.retries,
             amount: tally.amount.to_string(),
             point_total: tally.points.to_string(),
-            rate: plan.rate.map(NonZeroU32::get),
+            rate: plan.pace.map(|pace| pace.rate.get()),
+            arrivals: plan.pace.map(|pace| pace.arrivals.name()),
+            window: plan.window.map(NonZeroU32::get),
             delivered,
             differences,
         }

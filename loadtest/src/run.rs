@@ -1,5 +1,5 @@
-//! The run: every connection sends its share of the purchases in order, each request after the answer of the one before, until all
-//! are answered or the time is up. Without a rate it is a closed loop. With one, each request has its time, and its latency counts from
+//! The run: every connection sends its share of the purchases in order, until all are answered or the time is up: by HTTP each request
+//! after the answer of the one before, by WebSocket with so many purchases under way. Without a rate it is a closed loop. With one, each request has its time, and its latency counts from
 //! then: a server that stalls is not asked less.
 
 use std::num::NonZeroU32;
@@ -13,8 +13,10 @@ use hyper::{Response, StatusCode};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinSet;
 
-use crate::answer::{self, BadAnswer, Problem};
+use crate::answer::{self, Answer, BadAnswer, Problem};
 use crate::client::{Address, Client, ClientError, Key, Media, refused, retry_after, whole};
+use crate::schedule::{Pace, Schedule};
+use crate::socket::{Frame, PurchaseSocket, SocketError};
 use crate::tally::{Sent, Tally};
 use crate::workload::{Order, Workload, Writer};
 
@@ -34,8 +36,10 @@ pub(crate) struct Plan {
     /// Purchases a request.
     pub(crate) batch: NonZeroU32,
     pub(crate) time_max: Duration,
-    /// Purchases a second, of all connections together.
-    pub(crate) rate: Option<NonZeroU32>,
+    /// How often requests come; without, each connection sends its next request once the last one is answered.
+    pub(crate) pace: Option<Pace>,
+    /// Sends by WebSocket, one purchase a frame, with so many under way on each connection.
+    pub(crate) window: Option<NonZeroU32>,
 }
 
 /// What came of a run.
@@ -52,6 +56,8 @@ pub(crate) struct Outcome {
 pub(crate) enum RunError {
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     #[error(transparent)]
     Answer(#[from] BadAnswer),
     #[error("the server answered {answers} of {purchases} purchases of a request")]
@@ -71,9 +77,7 @@ pub(crate) enum RunError {
 /// What all connections share.
 struct Shared {
     workload: Workload,
-    batch: usize,
-    key: Key,
-    rate: Option<NonZeroU32>,
+    plan: Plan,
     /// Of all connections.
     count: u64,
     began: Instant,
@@ -86,12 +90,15 @@ struct Shared {
 }
 
 impl Shared {
-    /// Returns when a request is due that begins with purchase number `at` of a share of so many: shares of different lengths end
-    /// together.
-    fn due(&self, at: usize, share: usize) -> Option<Instant> {
-        let rate = u128::from(self.rate?.get());
-        let nanos = at as u128 * u128::from(self.count) * 1_000_000_000 / (share as u128 * rate);
-        Some(self.began + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    /// Returns when each request of a connection is due, if requests come at a rate.
+    fn schedule(&self, connection: u64, share: &[Order]) -> Option<Schedule> {
+        Some(Schedule::new(self.plan.pace?, self.workload.seed(), connection, (share.len(), self.count)))
+    }
+
+    /// Returns when the next request of so many purchases is due.
+    fn due(&self, schedule: Option<&mut Schedule>, purchases: usize) -> Option<Instant> {
+        // What would be due after the end of time is due then: the run is over before.
+        schedule.map(|schedule| self.began.checked_add(schedule.next(purchases)).unwrap_or(self.ends))
     }
 
     fn is_over(&self) -> bool {
@@ -106,9 +113,7 @@ pub(crate) async fn run(workload: Workload, plan: &Plan) -> Result<Outcome, RunE
     let began = Instant::now();
     let shared = Arc::new(Shared {
         workload,
-        batch: plan.batch.get() as usize,
-        key: plan.key.clone(),
-        rate: plan.rate,
+        plan: plan.clone(),
         count,
         began,
         ends: began + plan.time_max,
@@ -117,10 +122,14 @@ pub(crate) async fn run(workload: Workload, plan: &Plan) -> Result<Outcome, RunE
         first_done: OnceLock::new(),
     });
     let mut connections = JoinSet::new();
-    for share in shares.into_iter().filter(|share| !share.is_empty()) {
-        let (shared, client) = (Arc::clone(&shared), Client::new(&plan.address));
+    for (connection, share) in (0..).zip(shares).filter(|(_, share)| !share.is_empty()) {
+        let shared = Arc::clone(&shared);
         connections.spawn(async move {
-            let result = send_share(&shared, client, &share).await;
+            let schedule = shared.schedule(connection, &share);
+            let result = match shared.plan.window {
+                None => send_share(&shared, schedule, &share).await,
+                Some(window) => send_frames(&shared, window, schedule, &share).await,
+            };
             if result.is_err() {
                 shared.stopped.store(true, Ordering::Relaxed);
             }
@@ -152,12 +161,13 @@ pub(crate) async fn run(workload: Workload, plan: &Plan) -> Result<Outcome, RunE
     }
 }
 
-/// Sends the purchases of one connection.
-async fn send_share(shared: &Shared, mut client: Client, share: &[Order]) -> Result<Tally, RunError> {
+/// Sends the purchases of one connection by HTTP.
+async fn send_share(shared: &Shared, mut schedule: Option<Schedule>, share: &[Order]) -> Result<Tally, RunError> {
+    let (mut client, batch) = (Client::new(&shared.plan.address), shared.plan.batch.get() as usize);
     let mut tally = Tally::new()?;
     let mut writer = Writer::new(&shared.workload);
-    let mut origin_id = Vec::new();
-    for (at, orders) in (0..).step_by(shared.batch).zip(share.chunks(shared.batch)) {
+    let mut counter = Counter::new(&shared.workload);
+    for orders in share.chunks(batch) {
         if shared.is_over() {
             break;
         }
@@ -166,14 +176,8 @@ async fn send_share(shared: &Shared, mut client: Client, share: &[Order]) -> Res
             writer.write(*order, &mut body);
             body.push(b'\n');
         }
-        let mut count = |order: Order, answer: &answer::Answer<'_>, tally: &mut Tally| {
-            origin_id.clear();
-            shared.workload.write_origin_id(order, &mut origin_id);
-            let amount = shared.workload.amount(order);
-            tally.count(Sent { origin_id: &origin_id, amount }, answer);
-        };
-        let media = if shared.batch == 1 { Media::Json } else { Media::NdJson };
-        let due = shared.due(at, share.len());
+        let media = if batch == 1 { Media::Json } else { Media::NdJson };
+        let due = shared.due(schedule.as_mut(), orders.len());
         if let Some(due) = due {
             tokio::time::sleep_until(due.min(shared.ends).into()).await;
             if shared.is_over() {
@@ -181,7 +185,7 @@ async fn send_share(shared: &Shared, mut client: Client, share: &[Order]) -> Res
             }
         }
         let began = due.unwrap_or_else(Instant::now);
-        let request = request(shared, &mut client, media, body.into(), orders, &mut tally, &mut count);
+        let request = request(shared, &mut client, media, body.into(), orders, &mut tally, &mut counter);
         let late = (shared.ends + GRACE).into();
         tokio::time::timeout_at(late, request).await.map_err(|_| RunError::Late)??;
         tally.count_request(began.elapsed());
@@ -189,6 +193,59 @@ async fn send_share(shared: &Shared, mut client: Client, share: &[Order]) -> Res
     }
     shared.first_done.get_or_init(|| (shared.began.elapsed(), shared.answered.load(Ordering::Relaxed)));
     Ok(tally)
+}
+
+/// Sends the purchases of one connection by WebSocket.
+async fn send_frames(
+    shared: &Shared,
+    window: NonZeroU32,
+    mut schedule: Option<Schedule>,
+    share: &[Order],
+) -> Result<Tally, RunError> {
+    let mut tally = Tally::new()?;
+    let mut writer = Writer::new(&shared.workload);
+    let mut counter = Counter::new(&shared.workload);
+    let mut orders = share.iter();
+    let next = || {
+        let due = shared.due(schedule.as_mut(), 1);
+        if shared.is_over() || due.is_some_and(|due| shared.ends <= due) {
+            return None;
+        }
+        let order = *orders.next()?;
+        let mut text = Vec::with_capacity(PURCHASE_BYTES);
+        writer.write(order, &mut text);
+        Some(Frame { text: text.into(), due, order })
+    };
+    let see = |order, began: Instant, answer: &Answer<'_>| {
+        counter.count(order, answer, &mut tally);
+        tally.count_request(began.elapsed());
+        shared.answered.fetch_add(1, Ordering::Relaxed);
+    };
+    let exchange = async {
+        let socket = PurchaseSocket::connect(&shared.plan.address, &shared.plan.key).await?;
+        socket.exchange(window.get() as usize, next, see).await
+    };
+    tokio::time::timeout_at((shared.ends + GRACE).into(), exchange).await.map_err(|_| RunError::Late)??;
+    shared.first_done.get_or_init(|| (shared.began.elapsed(), shared.answered.load(Ordering::Relaxed)));
+    Ok(tally)
+}
+
+/// Compares answers with what was sent.
+struct Counter<'a> {
+    workload: &'a Workload,
+    origin_id: Vec<u8>,
+}
+
+impl Counter<'_> {
+    fn new(workload: &Workload) -> Counter<'_> {
+        Counter { workload, origin_id: Vec::new() }
+    }
+
+    fn count(&mut self, order: Order, answer: &Answer<'_>, tally: &mut Tally) {
+        self.origin_id.clear();
+        self.workload.write_origin_id(order, &mut self.origin_id);
+        tally.count(Sent { origin_id: &self.origin_id, amount: self.workload.amount(order) }, answer);
+    }
 }
 
 /// Sends a request, again while the server is overloaded, and counts its answers.
@@ -199,10 +256,10 @@ async fn request(
     body: Bytes,
     orders: &[Order],
     tally: &mut Tally,
-    count: &mut impl FnMut(Order, &answer::Answer<'_>, &mut Tally),
+    counter: &mut Counter<'_>,
 ) -> Result<(), RunError> {
     let response = loop {
-        let response = client.purchases(&shared.key, media, body.clone()).await?;
+        let response = client.purchases(&shared.plan.key, media, body.clone()).await?;
         let Some(pause) = retry_after(&response) else { break response };
         tally.retries += 1;
         match media {
@@ -219,20 +276,20 @@ async fn request(
             match status {
                 StatusCode::CREATED => {
                     let body = whole(response).await?;
-                    count(*order, &answer::of_result(&body, replayed)?, tally);
+                    counter.count(*order, &answer::of_result(&body, replayed)?, tally);
                 }
                 // A purchase that cannot be booked; anything else is wrong with the run.
                 StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
                     let body = whole(response).await?;
                     let problem: Problem<'_> = serde_json::from_slice(&body).map_err(BadAnswer::Json)?;
-                    count(*order, &answer::Answer::Refused { code: problem.code }, tally);
+                    counter.count(*order, &Answer::Refused { code: problem.code }, tally);
                 }
                 _ => return Err(refused(response).await.into()),
             }
             Ok(())
         }
         _ if response.status() == StatusCode::OK => {
-            read_lines(response, orders, |order, answer| count(order, answer, tally)).await
+            read_lines(response, orders, |order, answer| counter.count(order, answer, tally)).await
         }
         _ => Err(refused(response).await.into()),
     }
@@ -242,7 +299,7 @@ async fn request(
 async fn read_lines(
     response: Response<Incoming>,
     orders: &[Order],
-    mut see: impl FnMut(Order, &answer::Answer<'_>),
+    mut see: impl FnMut(Order, &Answer<'_>),
 ) -> Result<(), RunError> {
     let purchases = orders.len();
     let mut body = response.into_body();

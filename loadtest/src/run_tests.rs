@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::schedule::Arrivals;
 use crate::workload::Recipe;
 
 const OVERLOADED: &str = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 2\r\n\r\n{}";
@@ -74,7 +75,8 @@ async fn outcome_at(
         connections: NonZeroU32::MIN,
         batch: NonZeroU32::new(batch).unwrap(),
         time_max,
-        rate: rate.and_then(NonZeroU32::new),
+        pace: rate.and_then(NonZeroU32::new).map(|rate| Pace { rate, arrivals: Arrivals::Constant }),
+        window: None,
     };
     let outcome = run(workload(count), &plan).await;
     server.abort();

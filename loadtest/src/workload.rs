@@ -68,6 +68,11 @@ impl Workload {
         Workload { recipe, sampler }
     }
 
+    /// Returns what everything follows from.
+    pub(crate) fn seed(&self) -> u64 {
+        self.recipe.seed
+    }
+
     /// Lists what is to be sent, in order.
     pub(crate) fn orders(&self) -> impl Iterator<Item = Order> {
         (0..self.recipe.count).map(|number| self.order(number))

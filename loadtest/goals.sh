@@ -1,0 +1,65 @@
+#!/bin/sh
+# How many purchases a second are booked, in the ways in which partners send them, in turns, on servers of their own.
+#
+#     cargo build --release -p kembali-api -p kembali-loadtest && loadtest/goals.sh
+#
+# Each run is a new ledger in a temporary directory, warmed up with 50,000 purchases; which way comes first changes from round to round.
+# PORT, ROUNDS, COUNT (purchases a run in batches; a third of it singly), SKEW and THREADS may be set. Of each run: purchases a second;
+# latencies of requests (of purchases, by WebSocket) in microseconds; of the server: processor time a purchase in nanoseconds, bytes
+# written to disk a purchase, syncs of the journal, and memory at most in KiB. The last lines are the medians, the least and the most
+# purchases a second.
+set -eu
+cd "$(dirname "$0")/.."
+. loadtest/server.sh
+rounds=${ROUNDS:-3} count=${COUNT:-1000000} skew=${SKEW:-0} threads=${THREADS:-1}
+export KEMBALI_API_KEY=grocer-demo-key
+
+system() {
+    curl -sf "$KEMBALI_URL/v1/system" -H "Authorization: Bearer $KEMBALI_OPERATOR_TOKEN" | jq "$1"
+}
+
+measure() {
+    way=$1 purchases=$count
+    case $way in
+    single) set -- --batch 1 --connections 64 && purchases=$((count / 3)) ;;
+    batch-100) set -- --batch 100 ;;
+    batch-1000) set -- --batch 1000 ;;
+    socket) set -- --socket 1000 ;;
+    esac
+    start
+    # The first purchases of a server find everything cold.
+    target/release/loadtest generate --seed 1 --count 50000 >"$work/warm"
+    cpu=$(awk '{ print $14 + $15 }' "/proc/$server/stat")
+    written=$(awk '$1 == "write_bytes:" { print $2 }' "/proc/$server/io")
+    syncs=$(system .syncs.count)
+    target/release/loadtest generate --seed 2 --count "$purchases" --skew "$skew" --threads "$threads" \
+        --json "$work/run.json" "$@" >"$work/run" || { cat "$work/run"; exit 1; }
+    cpu=$((($(awk '{ print $14 + $15 }' "/proc/$server/stat") - cpu) * 1000000000 / $(getconf CLK_TCK) / purchases))
+    written=$((($(awk '$1 == "write_bytes:" { print $2 }' "/proc/$server/io") - written) / purchases))
+    syncs=$(($(system .syncs.count) - syncs))
+    peak=$(awk '$1 == "VmHWM:" { print $2 }' "/proc/$server/status")
+    jq -r --arg way "$way" --arg rest "$cpu $written $syncs $peak" '.latency_us as $l |
+        [$way, .purchases_per_second, $l.p50, $l.p99, $l.p999, $l.max, $rest] | join(" ")' "$work/run.json" |
+        tee -a "$work/figures"
+    stop
+}
+
+echo 'way purchases/s p50 p99 p99.9 max cpu_ns written syncs peak_kib'
+for round in $(seq "$rounds"); do
+    case $((round % 2)) in
+    0) set -- socket batch-1000 batch-100 single ;;
+    1) set -- single batch-100 batch-1000 socket ;;
+    esac
+    for way in "$@"; do
+        measure "$way"
+    done
+done
+echo "medians of $rounds, and the least and the most purchases a second:"
+for way in single batch-100 batch-1000 socket; do
+    printf '%s' "$way"
+    for column in 2 3 4 5 6 7 8 9 10; do
+        awk -v way="$way" -v column="$column" '$1 == way { print $column }' "$work/figures" | sort -n |
+            awk '{ own[NR] = $1 } END { printf " %s", own[int((NR + 1) / 2)] }'
+    done
+    awk -v way="$way" '$1 == way { print $2 }' "$work/figures" | sort -n | awk 'NR == 1 { printf "  %s", $1 } END { print " " $1 }'
+done
