@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use crate::random::Draws;
+use crate::zipf::{LOG_BITS, log2};
 
 /// Makes the sequence that times are drawn from another than those of the purchases.
 const TIMES: u64 = 0x7275_6d61_6820_6b75;
@@ -40,38 +41,50 @@ pub(crate) struct Pace {
 /// The times of one connection's requests.
 #[derive(Debug)]
 pub(crate) struct Schedule {
-    arrivals: Arrivals,
-    /// Between two purchases of this connection, in seconds: connections with more of them are asked to be quicker, and all end
-    /// together.
-    gap: f64,
+    pace: Pace,
+    /// Purchases of this connection, and of all: connections with more of them are asked to be quicker, and all end together.
+    share: usize,
+    count: u64,
     draws: Draws,
-    /// When the next request is due, in seconds.
-    at: f64,
+    /// How many purchases come before the next request on average, in units of 2^-32.
+    at: u128,
 }
 
 impl Schedule {
     /// Begins the times of connection number `connection`, which has `share` of the `count` purchases, at least one.
     pub(crate) fn new(pace: Pace, seed: u64, connection: u64, (share, count): (usize, u64)) -> Schedule {
-        let gap = count as f64 / (share as f64 * f64::from(pace.rate.get()));
-        Schedule { arrivals: pace.arrivals, gap, draws: Draws::new(seed ^ TIMES, connection), at: 0.0 }
+        Schedule { pace, share, count, draws: Draws::new(seed ^ TIMES, connection), at: 0 }
     }
 
     /// Returns when the next request is due, of so many purchases.
     pub(crate) fn next(&mut self, purchases: usize) -> Duration {
-        let mean = self.gap * purchases as f64;
-        let due = match self.arrivals {
-            Arrivals::Constant => self.at,
-            Arrivals::Poisson => self.at - self.share().ln() * mean,
+        let purchases = purchases as u128;
+        let gap = purchases * u128::from(self.gap());
+        self.at += gap;
+        let due = match self.pace.arrivals {
+            // The first one at once.
+            Arrivals::Constant => self.at - gap,
+            Arrivals::Poisson => self.at,
         };
-        self.at = if self.arrivals == Arrivals::Constant { self.at + mean } else { due };
-        // More than the command line lets a run take.
-        Duration::try_from_secs_f64(due).unwrap_or(Duration::MAX)
+        let per_second = self.share as u128 * u128::from(self.pace.rate.get());
+        let nanos = (due * u128::from(self.count) * 1_000_000_000 / per_second) >> LOG_BITS;
+        // 585 years are longer than the command line lets a run take.
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// Draws a number above 0 and up to 1.
-    fn share(&mut self) -> f64 {
-        const STEPS: u64 = 1 << 53;
-        (1 + self.draws.below(STEPS)) as f64 / STEPS as f64
+    /// Says how far a purchase is behind the one before, in units of 2^-32 of the mean: drawn from the exponential distribution, if they
+    /// come by themselves.
+    fn gap(&mut self) -> u64 {
+        const DRAW_BITS: u32 = 53;
+        // The logarithm of 2, in units of 2^-32.
+        const LN_2: u128 = 2_977_044_472;
+        if self.pace.arrivals == Arrivals::Constant {
+            return 1 << LOG_BITS;
+        }
+        let drawn = 1 + self.draws.below(1 << DRAW_BITS);
+        let halvings = (u64::from(DRAW_BITS) << LOG_BITS) - log2(drawn);
+        // Below 53 times 2^32.
+        ((u128::from(halvings) * LN_2) >> LOG_BITS) as u64
     }
 }
 
@@ -97,8 +110,8 @@ mod tests {
         let times_of = |connection| times(Arrivals::Poisson, connection, 1_000);
         let times = times_of(0);
         assert!(times.is_sorted());
-        let seconds = times.last().unwrap().as_secs_f64();
-        assert!((36.0..44.0).contains(&seconds), "{seconds}");
+        let seconds = times.last().unwrap().as_secs();
+        assert!((36..44).contains(&seconds), "{seconds}");
         // Of exponential gaps a share of 1 - 1/e is shorter than their mean.
         let gaps = times.windows(2).filter(|own| own[1] - own[0] < Duration::from_millis(40)).count();
         assert!((590..675).contains(&gaps), "{gaps}");

@@ -13,7 +13,7 @@ pub(crate) const CUSTOMERS_MAX: u32 = 10_000_000;
 const WEIGHT_BITS: u32 = 40;
 const _: () = assert!((CUSTOMERS_MAX as u128) << WEIGHT_BITS < 1 << 64);
 /// Binary digits of logarithms behind the point.
-const LOG_BITS: u32 = 32;
+pub(crate) const LOG_BITS: u32 = 32;
 const SKEW_MILLE_MAX: u32 = 3_000;
 
 /// An exponent, in thousandths.
@@ -89,7 +89,7 @@ fn weight(rank: u64, skew: Skew, roots: &[u64; LOG_BITS as usize]) -> u64 {
 }
 
 /// Computes the binary logarithm, with 32 binary digits, by squaring.
-fn log2(number: u64) -> u64 {
+pub(crate) fn log2(number: u64) -> u64 {
     let whole = number.ilog2();
     let mut mantissa = number << (63 - whole);
     let mut log = u64::from(whole);
