@@ -4,6 +4,7 @@
 
 mod answer;
 mod client;
+mod peers;
 mod random;
 mod report;
 mod run;
@@ -26,6 +27,7 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use crate::client::{Address, Client, ClientError, Key};
+use crate::peers::{PeerError, Peers};
 use crate::report::Report;
 use crate::run::{Plan, RunError};
 use crate::schedule::{Arrivals, Pace};
@@ -55,6 +57,12 @@ enum Command {
     /// Nothing else may book for the tenant meanwhile: what its totals rise by is compared with the answers.
     #[command(after_long_help = EXIT_HELP)]
     Generate(Generate),
+    /// Compares Kembali with PostgreSQL: the same purchases into each, in turns, on this machine
+    ///
+    /// Both do the same work, durable when it is answered: each purchase booked once, a promo's quota, a tier and its milestones, a wallet
+    /// with its entry. Each run has a server of its own, which is started here and killed; what it answered must be there afterwards.
+    #[command(after_long_help = EXIT_HELP)]
+    Peers(Peers),
 }
 
 #[derive(Args)]
@@ -156,6 +164,8 @@ enum Failure {
     Totals(#[from] TotalsError),
     #[error("sending: {0}")]
     Run(#[from] RunError),
+    #[error("{0}")]
+    Peers(#[from] PeerError),
     #[error("subscribing: {0}")]
     Subscribe(#[from] SubscribeError),
     #[error("writing {}: {source}", path.display())]
@@ -167,8 +177,11 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
-    let Cli { command: Command::Generate(generate) } = Cli::parse();
-    match generate.run() {
+    let done = match Cli::parse().command {
+        Command::Generate(generate) => generate.run(),
+        Command::Peers(peers) => peers.run().map_err(Failure::from),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // If nobody reads the error stream, the exit code has to do.

@@ -11,6 +11,8 @@ pub(crate) struct Totals {
     accepted: i128,
     amount: i128,
     point_total: i128,
+    /// What milestones paid, of that.
+    pub(crate) loyalty: i128,
     /// The difference of debits and credits, by unit.
     trial_balance: Vec<(String, i128)>,
 }
@@ -39,6 +41,7 @@ impl Totals {
             accepted: whole(summary, "accepted")?,
             amount: whole(summary, "amount")?,
             point_total: whole(summary, "point_total")?,
+            loyalty: whole(summary, "point_loyalty")?,
             trial_balance: totals.iter().map(total).collect::<Result<_, TotalsError>>()?,
         })
     }
@@ -82,7 +85,7 @@ mod tests {
     use crate::tally::Sent;
 
     fn totals(accepted: u64, amount: &Value, point_total: u64, off: i64) -> Totals {
-        let summary = json!({ "accepted": accepted, "amount": amount, "point_total": point_total, "customers": 1 });
+        let summary = json!({ "accepted": accepted, "amount": amount, "point_total": point_total, "point_loyalty": 0, "customers": 1 });
         Totals::of(&summary, &json!({ "accounts": [], "totals": [{ "unit": "IDR", "total": off }] })).unwrap()
     }
 

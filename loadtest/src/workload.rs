@@ -55,6 +55,17 @@ struct Details {
     store: u64,
 }
 
+/// A purchase in parts.
+#[derive(Debug)]
+pub(crate) struct Purchase {
+    pub(crate) origin_id: String,
+    pub(crate) customer: String,
+    pub(crate) amount: i64,
+    pub(crate) quantity: i64,
+    pub(crate) store: String,
+    pub(crate) at: Timestamp,
+}
+
 /// All purchases of a run.
 pub(crate) struct Workload {
     recipe: Recipe,
@@ -121,6 +132,29 @@ impl Workload {
     /// Returns the amount of a purchase.
     pub(crate) fn amount(&self, order: Order) -> u64 {
         self.details(order).amount
+    }
+
+    /// Returns the promo code of every purchase.
+    pub(crate) fn promo(&self) -> &str {
+        &self.recipe.promo
+    }
+
+    /// Makes a purchase for who does not take JSON: what [`Writer::write`] writes.
+    pub(crate) fn purchase(&self, order: Order) -> Purchase {
+        let Details { amount, quantity, store } = self.details(order);
+        let mut origin_id = Vec::new();
+        self.write_origin_id(order, &mut origin_id);
+        let after_ms = i64::from(order.number) * i64::from(self.recipe.step_ms);
+        // The command line has checked that the last purchase is an instant.
+        let at = Timestamp::from_millisecond(self.recipe.start.as_millisecond() + after_ms).unwrap_or(Timestamp::MAX);
+        Purchase {
+            origin_id: String::from_utf8_lossy(&origin_id).into_owned(),
+            customer: format!("customer-{:08}", order.customer),
+            amount: amount as i64,
+            quantity: quantity as i64,
+            store: format!("store-{store:03}"),
+            at,
+        }
     }
 
     /// Writes the origin id of a purchase to the end of `out`.
@@ -243,6 +277,23 @@ mod tests {
         golden.customers = NonZeroU32::new(100_000).unwrap();
         let golden_lines: Vec<&str> = include_str!("../golden/seed-7.ndjson").lines().collect();
         assert_eq!(lines(golden), golden_lines);
+    }
+
+    #[test]
+    fn a_purchase_in_parts_is_the_one_that_is_written() {
+        let workload = Workload::new(recipe(200, 0));
+        let mut writer = Writer::new(&workload);
+        for order in workload.orders() {
+            let mut written = Vec::new();
+            writer.write(order, &mut written);
+            let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
+            let Purchase { origin_id, customer, amount, quantity, store, at } = workload.purchase(order);
+            let parts = serde_json::json!({
+                "origin_id": origin_id, "occurred_at": format!("{at:.3}"), "customer": { "ref": customer }, "store": store,
+                "quantity": quantity, "amount": amount, "promo_code": workload.promo(),
+            });
+            assert_eq!(written, parts);
+        }
     }
 
     #[test]

@@ -1,0 +1,264 @@
+//! `loadtest peers`: the same purchases into Kembali and into PostgreSQL, in turns on this machine, each on a server of its own that is
+//! started here and killed before what it answered is counted again.
+
+mod kembali;
+mod postgres;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use self::kembali::Kembali;
+use self::postgres::Postgres;
+use crate::client::ClientError;
+use crate::report::per_second;
+use crate::run::RunError;
+use crate::tally::Tally;
+use crate::totals::TotalsError;
+use crate::workload::Recipe;
+use crate::zipf::Skew;
+
+/// How long a server may take to start.
+const START_TIME_MAX: Duration = Duration::from_secs(60);
+/// Everything that a peer is told follows from it; that of the warm-up is another one.
+const SEED: u64 = 7;
+const WARM_UP_SEED: u64 = 6;
+const WARM_UP: u64 = 20_000;
+
+#[derive(Args)]
+pub(crate) struct Peers {
+    /// Runs of each way of each system
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Purchases a run, sent in batches; a quarter of them singly
+    #[arg(long, default_value_t = 400_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
+    count: u64,
+    /// Customers to draw from
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    customers: u32,
+    /// The exponent of Zipf's law: 0 makes all customers alike, 1 the first one twice as busy as the second
+    #[arg(long, default_value = "0")]
+    skew: Skew,
+    /// Threads of this program
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: u16,
+    /// The server of Kembali
+    #[arg(long, value_name = "FILE", default_value = "target/release/kembali")]
+    kembali: PathBuf,
+    /// The rules for it: those that the peers have too
+    #[arg(long, value_name = "FILE", default_value = "api/demo/journey.toml")]
+    rules: PathBuf,
+    /// The port of this machine that it is to listen on
+    #[arg(long, default_value_t = 18_191)]
+    port: u16,
+    /// Where PostgreSQL's initdb and pg_ctl are; without it, PATH and the places of Debian's packages are looked through
+    #[arg(long, value_name = "DIRECTORY")]
+    postgres: Option<PathBuf>,
+}
+
+/// Why there is no comparison.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PeerError {
+    #[error("making a temporary directory: {0}")]
+    Directory(io::Error),
+    #[error("{program} cannot be run: {source}")]
+    Run { program: String, source: io::Error },
+    #[error("{program} failed: {said}")]
+    Failed { program: String, said: String },
+    #[error("{program} is not ready within {seconds} s: {said}", seconds = START_TIME_MAX.as_secs())]
+    Slow { program: String, said: String },
+    #[error("PostgreSQL: {0}")]
+    Postgres(#[from] tokio_postgres::Error),
+    #[error("sending: {0}")]
+    Send(#[from] RunError),
+    #[error("{0}")]
+    Client(#[from] ClientError),
+    #[error("reading totals: {0}")]
+    Totals(#[from] TotalsError),
+    #[error("{system} after it was killed and started again: {difference}")]
+    Wrong { system: &'static str, difference: String },
+    #[error("starting the threads: {0}")]
+    Threads(io::Error),
+    #[error("writing the result: {0}")]
+    Print(#[from] io::Error),
+}
+
+/// How purchases are sent.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    name: &'static str,
+    batch: u32,
+    connections: u32,
+    /// Of the purchases of a run, one in so many.
+    part: u64,
+}
+
+const WAYS: [Way; 3] = [
+    Way { name: "single", batch: 1, connections: 64, part: 4 },
+    Way { name: "batches of 100", batch: 100, connections: 4, part: 1 },
+    Way { name: "batches of 1,000", batch: 1_000, connections: 4, part: 1 },
+];
+
+/// How a system is warmed up.
+const WARM_UP_WAY: Way = Way { name: "warm-up", batch: 1_000, connections: 4, part: 1 };
+
+impl Way {
+    fn connections(self) -> NonZeroU32 {
+        NonZeroU32::new(self.connections).unwrap_or(NonZeroU32::MIN)
+    }
+
+    fn batch(self) -> NonZeroU32 {
+        NonZeroU32::new(self.batch).unwrap_or(NonZeroU32::MIN)
+    }
+}
+
+/// What one run came to.
+struct Measured {
+    tally: Tally,
+    elapsed: Duration,
+    /// What milestones paid: it hangs on the purchases alone, so every system must come to the same.
+    loyalty: i128,
+}
+
+impl Peers {
+    /// Measures everything in turns, and writes each run and then the medians.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError`]. A peer that is not installed is none: it is left out, and that is said.
+    pub(crate) fn run(self) -> Result<(), PeerError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(usize::from(self.threads))
+            .enable_all()
+            .build()
+            .map_err(PeerError::Threads)?;
+        runtime.block_on(self.compare(&mut io::stdout().lock()))
+    }
+
+    async fn compare(&self, out: &mut impl Write) -> Result<(), PeerError> {
+        let kembali = Kembali::new(self.kembali.clone(), self.rules.clone(), self.port)?;
+        let postgres = Postgres::find(self.postgres.as_deref());
+        if postgres.is_none() {
+            writeln!(out, "PostgreSQL is left out: there is no initdb and pg_ctl (Debian's package is `postgresql`)")?;
+        }
+        writeln!(out, "{:<18}{:<12}{:>12}{:>10}{:>10}  (us a request)", "way", "system", "purchases/s", "p50", "p99")?;
+        let mut rates: BTreeMap<(usize, &'static str), Vec<u64>> = BTreeMap::new();
+        for round in 0..self.rounds {
+            for (place, way) in WAYS.into_iter().enumerate() {
+                let (recipe, warm_up) = (self.recipe(SEED, self.count / way.part), self.recipe(WARM_UP_SEED, WARM_UP));
+                let mut loyalties = Vec::new();
+                let mut systems = vec![kembali::NAME];
+                systems.extend(postgres.as_ref().map(|_| postgres::NAME));
+                if round % 2 == 1 {
+                    systems.reverse();
+                }
+                for system in systems {
+                    let measured = match (&postgres, system) {
+                        (Some(postgres), postgres::NAME) => postgres.measure(way, &warm_up, &recipe).await?,
+                        _ => kembali.measure(way, &warm_up, &recipe).await?,
+                    };
+                    let rate = per_second(measured.tally.answered(), measured.elapsed);
+                    let latency = measured.tally.latency();
+                    let (p50, p99) = (latency.p50, latency.p99);
+                    writeln!(out, "{:<18}{system:<12}{rate:>12}{p50:>10}{p99:>10}", way.name)?;
+                    out.flush()?;
+                    rates.entry((place, system)).or_default().push(rate);
+                    loyalties.push((system, measured.loyalty));
+                }
+                same_work(&loyalties)?;
+            }
+        }
+        writeln!(
+            out,
+            "\nmedians of {} (least to most), and how many times as many purchases Kembali books:",
+            self.rounds
+        )?;
+        for (place, way) in WAYS.into_iter().enumerate() {
+            let of = |system| rates.get(&(place, system)).map(|rates| Spread::of(rates));
+            let Some(own) = of(kembali::NAME) else { continue };
+            writeln!(out, "{:<18}{:<12}{own}", way.name, kembali::NAME)?;
+            if let Some(peer) = of(postgres::NAME) {
+                let hundredths = 100 * own.median / peer.median.max(1);
+                let (whole, rest) = (hundredths / 100, hundredths % 100);
+                writeln!(out, "{:<18}{:<12}{peer}  {whole}.{rest:02} times", way.name, postgres::NAME)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn recipe(&self, seed: u64, count: u64) -> Recipe {
+        Recipe {
+            seed,
+            count,
+            customers: NonZeroU32::new(self.customers).unwrap_or(NonZeroU32::MIN),
+            skew: self.skew,
+            duplicates: 0,
+            promo: "JOURNEY2017".to_owned(),
+            start: "2017-07-01T00:00:00Z".parse().unwrap_or_default(),
+            step_ms: 100,
+        }
+    }
+}
+
+/// Checks that all did the same work.
+fn same_work(loyalties: &[(&'static str, i128)]) -> Result<(), PeerError> {
+    for own in loyalties.windows(2) {
+        if let [(one, first), (system, second)] = own
+            && first != second
+        {
+            let difference = format!("its milestones paid {second}, those of {one} {first}");
+            return Err(PeerError::Wrong { system, difference });
+        }
+    }
+    Ok(())
+}
+
+/// The middle of some rates, and how far they are apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Spread {
+    median: u64,
+    least: u64,
+    most: u64,
+}
+
+impl Spread {
+    fn of(rates: &[u64]) -> Spread {
+        let mut sorted = rates.to_vec();
+        sorted.sort_unstable();
+        let at = |index: usize| sorted.get(index).copied().unwrap_or(0);
+        Spread {
+            median: at(sorted.len().saturating_sub(1) / 2),
+            least: at(0),
+            most: at(sorted.len().saturating_sub(1)),
+        }
+    }
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{:>12} ({} to {})", self.median, self.least, self.most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_one_is_the_median() {
+        assert_eq!(Spread::of(&[5, 1, 9]), Spread { median: 5, least: 1, most: 9 });
+        assert_eq!(Spread::of(&[4, 2]), Spread { median: 2, least: 2, most: 4 });
+        assert_eq!(Spread::of(&[3]).to_string(), "           3 (3 to 3)");
+    }
+
+    #[test]
+    fn other_work_is_told() {
+        assert!(same_work(&[("a", 5)]).is_ok() && same_work(&[("a", 5), ("b", 5)]).is_ok());
+        let wrong = same_work(&[("a", 5), ("b", 6)]).unwrap_err().to_string();
+        assert!(wrong.contains("milestones paid 6, those of a 5"), "{wrong}");
+    }
+}
