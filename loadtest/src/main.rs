@@ -57,9 +57,9 @@ enum Command {
     /// Nothing else may book for the tenant meanwhile: what its totals rise by is compared with the answers.
     #[command(after_long_help = EXIT_HELP)]
     Generate(Generate),
-    /// Compares Kembali with PostgreSQL: the same purchases into each, in turns, on this machine
+    /// Compares Kembali with PostgreSQL and Redis: the same purchases into each, in turns, on this machine
     ///
-    /// Both do the same work, durable when it is answered: each purchase booked once, a promo's quota, a tier and its milestones, a wallet
+    /// All do the same work, durable when it is answered: each purchase booked once, a promo's quota, a tier and its milestones, a wallet
     /// with its entry. Each run has a server of its own, which is started here and killed; what it answered must be there afterwards.
     #[command(after_long_help = EXIT_HELP)]
     Peers(Peers),

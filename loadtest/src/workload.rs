@@ -63,6 +63,7 @@ pub(crate) struct Purchase {
     pub(crate) amount: i64,
     pub(crate) quantity: i64,
     pub(crate) store: String,
+    pub(crate) promo: String,
     pub(crate) at: Timestamp,
 }
 
@@ -134,11 +135,6 @@ impl Workload {
         self.details(order).amount
     }
 
-    /// Returns the promo code of every purchase.
-    pub(crate) fn promo(&self) -> &str {
-        &self.recipe.promo
-    }
-
     /// Makes a purchase for who does not take JSON: what [`Writer::write`] writes.
     pub(crate) fn purchase(&self, order: Order) -> Purchase {
         let Details { amount, quantity, store } = self.details(order);
@@ -153,6 +149,7 @@ impl Workload {
             amount: amount as i64,
             quantity: quantity as i64,
             store: format!("store-{store:03}"),
+            promo: self.recipe.promo.clone(),
             at,
         }
     }
@@ -287,10 +284,10 @@ mod tests {
             let mut written = Vec::new();
             writer.write(order, &mut written);
             let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
-            let Purchase { origin_id, customer, amount, quantity, store, at } = workload.purchase(order);
+            let Purchase { origin_id, customer, amount, quantity, store, promo, at } = workload.purchase(order);
             let parts = serde_json::json!({
                 "origin_id": origin_id, "occurred_at": format!("{at:.3}"), "customer": { "ref": customer }, "store": store,
-                "quantity": quantity, "amount": amount, "promo_code": workload.promo(),
+                "quantity": quantity, "amount": amount, "promo_code": promo,
             });
             assert_eq!(written, parts);
         }

@@ -40,6 +40,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rdkafka", &["kembali-adapters", "kembali-api"]),
     // The load tester, and the program's tests, beside the server.
     ("tokio-tungstenite", &["kembali-http", "kembali-api", "kembali-loadtest"]),
+    // Peers to compare with.
+    ("tokio-postgres", &["kembali-loadtest"]),
+    ("redis", &["kembali-loadtest"]),
     ("utoipa", &["kembali-http"]),
     ("lettre", &["kembali-notify"]),
     ("criterion", &["kembali-benches"]),

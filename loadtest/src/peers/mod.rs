@@ -1,19 +1,22 @@
-//! `loadtest peers`: the same purchases into Kembali and into PostgreSQL, in turns on this machine, each on a server of its own that is
+//! `loadtest peers`: the same purchases into Kembali, PostgreSQL and Redis, in turns on this machine, each on a server of its own that is
 //! started here and killed before what it answered is counted again.
 
 mod kembali;
 mod postgres;
+mod redis;
+mod session;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
 use self::kembali::Kembali;
 use self::postgres::Postgres;
+use self::redis::Redis;
 use crate::client::ClientError;
 use crate::report::per_second;
 use crate::run::RunError;
@@ -58,6 +61,9 @@ pub(crate) struct Peers {
     /// Where PostgreSQL's initdb and pg_ctl are; without it, PATH and the places of Debian's packages are looked through
     #[arg(long, value_name = "DIRECTORY")]
     postgres: Option<PathBuf>,
+    /// Where redis-server is; without it, PATH is looked through
+    #[arg(long, value_name = "DIRECTORY")]
+    redis: Option<PathBuf>,
 }
 
 /// Why there is no comparison.
@@ -73,6 +79,8 @@ pub(crate) enum PeerError {
     Slow { program: String, said: String },
     #[error("PostgreSQL: {0}")]
     Postgres(#[from] tokio_postgres::Error),
+    #[error("Redis: {0}")]
+    Redis(#[from] ::redis::RedisError),
     #[error("sending: {0}")]
     Send(#[from] RunError),
     #[error("{0}")]
@@ -116,6 +124,32 @@ impl Way {
     }
 }
 
+/// One of those that are compared.
+enum System {
+    Kembali(Kembali),
+    Postgres(Postgres),
+    Redis(Redis),
+}
+
+impl System {
+    const fn name(&self) -> &'static str {
+        match self {
+            System::Kembali(_) => kembali::NAME,
+            System::Postgres(_) => postgres::NAME,
+            System::Redis(_) => redis::NAME,
+        }
+    }
+
+    /// Books the purchases of a recipe on a new server, after others to warm it up.
+    async fn measure(&self, way: Way, warm_up: &Recipe, recipe: &Recipe) -> Result<Measured, PeerError> {
+        match self {
+            System::Kembali(kembali) => kembali.measure(way, warm_up, recipe).await,
+            System::Postgres(postgres) => postgres.measure(way, warm_up, recipe).await,
+            System::Redis(redis) => redis.measure(way, warm_up, recipe).await,
+        }
+    }
+}
+
 /// What one run came to.
 struct Measured {
     tally: Tally,
@@ -140,54 +174,56 @@ impl Peers {
     }
 
     async fn compare(&self, out: &mut impl Write) -> Result<(), PeerError> {
-        let kembali = Kembali::new(self.kembali.clone(), self.rules.clone(), self.port)?;
-        let postgres = Postgres::find(self.postgres.as_deref());
-        if postgres.is_none() {
-            writeln!(out, "PostgreSQL is left out: there is no initdb and pg_ctl (Debian's package is `postgresql`)")?;
-        }
+        let mut systems = self.systems(out)?;
         writeln!(out, "{:<18}{:<12}{:>12}{:>10}{:>10}  (us a request)", "way", "system", "purchases/s", "p50", "p99")?;
         let mut rates: BTreeMap<(usize, &'static str), Vec<u64>> = BTreeMap::new();
-        for round in 0..self.rounds {
+        for _ in 0..self.rounds {
             for (place, way) in WAYS.into_iter().enumerate() {
-                let (recipe, warm_up) = (self.recipe(SEED, self.count / way.part), self.recipe(WARM_UP_SEED, WARM_UP));
+                let (warm_up, recipe) = (self.recipe(WARM_UP_SEED, WARM_UP), self.recipe(SEED, self.count / way.part));
                 let mut loyalties = Vec::new();
-                let mut systems = vec![kembali::NAME];
-                systems.extend(postgres.as_ref().map(|_| postgres::NAME));
-                if round % 2 == 1 {
-                    systems.reverse();
-                }
-                for system in systems {
-                    let measured = match (&postgres, system) {
-                        (Some(postgres), postgres::NAME) => postgres.measure(way, &warm_up, &recipe).await?,
-                        _ => kembali.measure(way, &warm_up, &recipe).await?,
-                    };
-                    let rate = per_second(measured.tally.answered(), measured.elapsed);
-                    let latency = measured.tally.latency();
-                    let (p50, p99) = (latency.p50, latency.p99);
-                    writeln!(out, "{:<18}{system:<12}{rate:>12}{p50:>10}{p99:>10}", way.name)?;
+                for system in &systems {
+                    let name = system.name();
+                    let Measured { tally, elapsed, loyalty } = system.measure(way, &warm_up, &recipe).await?;
+                    let (rate, latency) = (per_second(tally.answered(), elapsed), tally.latency());
+                    writeln!(out, "{:<18}{name:<12}{rate:>12}{:>10}{:>10}", way.name, latency.p50, latency.p99)?;
                     out.flush()?;
-                    rates.entry((place, system)).or_default().push(rate);
-                    loyalties.push((system, measured.loyalty));
+                    rates.entry((place, name)).or_default().push(rate);
+                    loyalties.push((name, loyalty));
                 }
                 same_work(&loyalties)?;
             }
+            // Whoever came first comes last.
+            systems.reverse();
         }
-        writeln!(
-            out,
-            "\nmedians of {} (least to most), and how many times as many purchases Kembali books:",
-            self.rounds
-        )?;
+        let rounds = self.rounds;
+        writeln!(out, "\nmedians of {rounds} (least to most), and how many times as many purchases Kembali books:")?;
         for (place, way) in WAYS.into_iter().enumerate() {
-            let of = |system| rates.get(&(place, system)).map(|rates| Spread::of(rates));
+            let of = |name| rates.get(&(place, name)).map(|rates| Spread::of(rates));
             let Some(own) = of(kembali::NAME) else { continue };
             writeln!(out, "{:<18}{:<12}{own}", way.name, kembali::NAME)?;
-            if let Some(peer) = of(postgres::NAME) {
+            for name in [postgres::NAME, redis::NAME] {
+                let Some(peer) = of(name) else { continue };
                 let hundredths = 100 * own.median / peer.median.max(1);
                 let (whole, rest) = (hundredths / 100, hundredths % 100);
-                writeln!(out, "{:<18}{:<12}{peer}  {whole}.{rest:02} times", way.name, postgres::NAME)?;
+                writeln!(out, "{:<18}{name:<12}{peer}  {whole}.{rest:02} times", way.name)?;
             }
         }
         Ok(())
+    }
+
+    /// Finds what is there to be compared, and says what is not.
+    fn systems(&self, out: &mut impl Write) -> Result<Vec<System>, PeerError> {
+        let kembali = Kembali::new(self.kembali.clone(), self.rules.clone(), self.port)?;
+        let mut systems = vec![System::Kembali(kembali)];
+        match Postgres::find(self.postgres.as_deref()) {
+            Some(postgres) => systems.push(System::Postgres(postgres)),
+            None => writeln!(out, "PostgreSQL is left out: no initdb and pg_ctl (Debian's package is `postgresql`)")?,
+        }
+        match Redis::find(self.redis.as_deref()) {
+            Some(redis) => systems.push(System::Redis(redis)),
+            None => writeln!(out, "Redis is left out: no redis-server (Debian's package is `redis-server`)")?,
+        }
+        Ok(systems)
     }
 
     fn recipe(&self, seed: u64, count: u64) -> Recipe {
@@ -202,6 +238,30 @@ impl Peers {
             step_ms: 100,
         }
     }
+}
+
+/// Finds the directory that has programs: the one that is named, or the first of those in PATH and the usual ones.
+fn installed(named: Option<&Path>, programs: &[&str], usual: &[PathBuf]) -> Option<PathBuf> {
+    let mut places: Vec<PathBuf> = match named {
+        Some(named) => vec![named.to_path_buf()],
+        None => std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect(),
+    };
+    if named.is_none() {
+        places.extend_from_slice(usual);
+    }
+    places.into_iter().find(|dir| programs.iter().all(|name| dir.join(name).is_file()))
+}
+
+/// Checks that a peer has what it answered: how many purchases, their sum, what balances and what entries come to.
+fn check(system: &'static str, found: [i64; 4], (before, tally): (&Tally, &Tally)) -> Result<(), PeerError> {
+    let points = before.points + tally.points;
+    let expected = [i128::from(before.booked + tally.booked), before.amount + tally.amount, points, points];
+    let found = found.map(i128::from);
+    if found == expected {
+        return Ok(());
+    }
+    let difference = format!("purchases, their sum, balances and entries are {found:?}, its answers make {expected:?}");
+    Err(PeerError::Wrong { system, difference })
 }
 
 /// Checks that all did the same work.

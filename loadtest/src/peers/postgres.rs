@@ -3,17 +3,16 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tempfile::TempDir;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 
-use super::{Measured, PeerError, WARM_UP_WAY, Way};
-use crate::tally::Tally;
-use crate::workload::{Order, Recipe, Workload};
+use super::session::{self, Session};
+use super::{Measured, PeerError, WARM_UP_WAY, Way, check, installed};
+use crate::workload::{Purchase, Recipe};
 
 pub(super) const NAME: &str = "PostgreSQL";
 
@@ -33,17 +32,9 @@ pub(super) struct Postgres {
 impl Postgres {
     /// Looks for the programs, in a directory or where they usually are.
     pub(super) fn find(named: Option<&Path>) -> Option<Postgres> {
-        let has_programs = |dir: &PathBuf| ["initdb", "pg_ctl"].iter().all(|name| dir.join(name).is_file());
-        let mut places: Vec<PathBuf> = match named {
-            Some(named) => vec![named.to_path_buf()],
-            None => std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect(),
-        };
-        if named.is_none()
-            && let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql")
-        {
-            places.extend(versions.flatten().map(|version| version.path().join("bin")));
-        }
-        places.into_iter().find(has_programs).map(|programs| Postgres { programs })
+        let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let usual: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
+        installed(named, &["initdb", "pg_ctl"], &usual).map(|programs| Postgres { programs })
     }
 
     /// Books the purchases of a recipe on a new cluster, after others to warm it up.
@@ -54,26 +45,16 @@ impl Postgres {
         first.batch_execute(SCHEMA).await?;
         drop(first);
         driver.abort();
-        let (before, _) = cluster.book(WARM_UP_WAY, warm_up).await?;
-        let (tally, elapsed) = cluster.book(way, recipe).await?;
+        let connect = async || PostgresSession::connect(&cluster).await;
+        let (before, _) = session::book(WARM_UP_WAY, warm_up, connect).await?;
+        let (tally, elapsed) = session::book(way, recipe, connect).await?;
         // Everything that was answered is there after the worst end.
         cluster.stop("immediate")?;
         cluster.start()?;
         let (client, driver) = cluster.connect().await?;
         let row = client.query_one(TOTALS, &[]).await?;
         driver.abort();
-        let expected = [
-            (before.booked + tally.booked) as i64,
-            (before.amount + tally.amount) as i64,
-            (before.points + tally.points) as i64,
-            (before.points + tally.points) as i64,
-        ];
-        let found: [i64; 4] = [row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?];
-        if found != expected {
-            let difference =
-                format!("purchases, their sum, balances and entries are {found:?}, its answers make {expected:?}");
-            return Err(PeerError::Wrong { system: NAME, difference });
-        }
+        check(NAME, [row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?], (&before, &tally))?;
         let loyalty: i64 = row.try_get(4)?;
         Ok(Measured { tally, elapsed, loyalty: i128::from(loyalty) })
     }
@@ -145,7 +126,7 @@ impl Cluster {
         Err(PeerError::Failed { program: program.to_owned(), said })
     }
 
-    async fn connect(&self) -> Result<(Client, tokio::task::JoinHandle<()>), PeerError> {
+    async fn connect(&self) -> Result<(Client, JoinHandle<()>), PeerError> {
         let mut config = Config::new();
         config.host_path(self.dir.path()).user(USER).dbname("postgres");
         let (client, connection) = config.connect(NoTls).await?;
@@ -154,34 +135,6 @@ impl Cluster {
             let _ = connection.await;
         });
         Ok((client, driver))
-    }
-
-    /// Books everything, each connection its share in order, one call after the other.
-    async fn book(&self, way: Way, recipe: &Recipe) -> Result<(Tally, Duration), PeerError> {
-        let workload = Arc::new(Workload::new(recipe.clone()));
-        let shares = workload.shares(way.connections());
-        let mut clients = Vec::with_capacity(shares.len());
-        for share in shares.into_iter().filter(|share| !share.is_empty()) {
-            let (client, driver) = self.connect().await?;
-            let statement = client.prepare(if way.batch == 1 { ONE } else { MANY }).await?;
-            clients.push((share, client, driver, statement));
-        }
-        let begun = Instant::now();
-        let mut connections = JoinSet::new();
-        for (share, client, driver, statement) in clients {
-            let workload = Arc::clone(&workload);
-            connections.spawn(async move {
-                let tally = book_share(&workload, &client, &statement, &share, way.batch as usize).await;
-                drop(client);
-                driver.abort();
-                tally
-            });
-        }
-        let mut tally = Tally::new().map_err(crate::run::RunError::from)?;
-        while let Some(own) = connections.join_next().await {
-            tally.add(own.map_err(crate::run::RunError::from)??);
-        }
-        Ok((tally, begun.elapsed()))
     }
 }
 
@@ -197,49 +150,43 @@ impl Drop for Cluster {
 const ONE: &str = "select book($1, $2, $3, $4, $5, $6, $7)";
 const MANY: &str = "select book_all($1, $2, $3, $4, $5, $6, $7)";
 
-async fn book_share(
-    workload: &Workload,
-    client: &Client,
-    statement: &Statement,
-    share: &[Order],
-    batch: usize,
-) -> Result<Tally, PeerError> {
-    let mut tally = Tally::new().map_err(crate::run::RunError::from)?;
-    for orders in share.chunks(batch) {
-        let made: Vec<_> = orders.iter().map(|order| workload.purchase(*order)).collect();
-        let codes = vec![workload.promo(); made.len()];
-        let begun = Instant::now();
-        let points: Vec<Option<i64>> = match made.as_slice() {
-            [own] if batch == 1 => {
-                let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
-                    [&own.origin_id, &own.customer, &own.amount, &own.quantity, &own.store, &codes[0], &own.at];
-                vec![client.query_one(statement, &parameters).await?.try_get(0)?]
-            }
-            _ => {
-                let ids: Vec<&str> = made.iter().map(|own| own.origin_id.as_str()).collect();
-                let refs: Vec<&str> = made.iter().map(|own| own.customer.as_str()).collect();
-                let amounts: Vec<i64> = made.iter().map(|own| own.amount).collect();
-                let quantities: Vec<i64> = made.iter().map(|own| own.quantity).collect();
-                let stores: Vec<&str> = made.iter().map(|own| own.store.as_str()).collect();
-                let ats: Vec<Timestamp> = made.iter().map(|own| own.at).collect();
-                let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
-                    [&ids, &refs, &amounts, &quantities, &stores, &codes, &ats];
-                client.query_one(statement, &parameters).await?.try_get(0)?
-            }
-        };
-        tally.count_request(begun.elapsed());
-        for (own, points) in made.iter().zip(points) {
-            match points {
-                Some(points) => {
-                    tally.booked += 1;
-                    tally.amount += i128::from(own.amount);
-                    tally.points += i128::from(points);
-                }
-                None => tally.replayed += 1,
-            }
-        }
+struct PostgresSession {
+    client: Client,
+    driver: JoinHandle<()>,
+    one: Statement,
+    many: Statement,
+}
+
+impl PostgresSession {
+    async fn connect(cluster: &Cluster) -> Result<PostgresSession, PeerError> {
+        let (client, driver) = cluster.connect().await?;
+        let (one, many) = (client.prepare(ONE).await?, client.prepare(MANY).await?);
+        Ok(PostgresSession { client, driver, one, many })
     }
-    Ok(tally)
+}
+
+impl Drop for PostgresSession {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Session for PostgresSession {
+    async fn book(&mut self, purchases: &[Purchase]) -> Result<Vec<Option<i64>>, PeerError> {
+        if let [own] = purchases {
+            let Purchase { origin_id, customer, amount, quantity, store, promo, at } = own;
+            let parameters: [&(dyn ToSql + Sync); 7] = [origin_id, customer, amount, quantity, store, promo, at];
+            return Ok(vec![self.client.query_one(&self.one, &parameters).await?.try_get(0)?]);
+        }
+        let texts = |of: fn(&Purchase) -> &str| purchases.iter().map(of).collect::<Vec<_>>();
+        let (ids, refs) = (texts(|own| &own.origin_id), texts(|own| &own.customer));
+        let (stores, codes) = (texts(|own| &own.store), texts(|own| &own.promo));
+        let amounts: Vec<i64> = purchases.iter().map(|own| own.amount).collect();
+        let quantities: Vec<i64> = purchases.iter().map(|own| own.quantity).collect();
+        let ats: Vec<Timestamp> = purchases.iter().map(|own| own.at).collect();
+        let parameters: [&(dyn ToSql + Sync); 7] = [&ids, &refs, &amounts, &quantities, &stores, &codes, &ats];
+        Ok(self.client.query_one(&self.many, &parameters).await?.try_get(0)?)
+    }
 }
 
 fn is_root() -> bool {
