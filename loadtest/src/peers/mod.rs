@@ -91,6 +91,8 @@ pub(crate) enum PeerError {
     Wrong { system: &'static str, difference: String },
     #[error("starting the threads: {0}")]
     Threads(io::Error),
+    #[error("interrupted")]
+    Interrupted,
     #[error("writing the result: {0}")]
     Print(#[from] io::Error),
 }
@@ -170,7 +172,14 @@ impl Peers {
             .enable_all()
             .build()
             .map_err(PeerError::Threads)?;
-        runtime.block_on(self.compare(&mut io::stdout().lock()))
+        runtime.block_on(async {
+            let mut out = io::stdout().lock();
+            tokio::select! {
+                done = self.compare(&mut out) => done,
+                // What was started is stopped.
+                told = tokio::signal::ctrl_c() => Err(told.err().map_or(PeerError::Interrupted, PeerError::Print)),
+            }
+        })
     }
 
     async fn compare(&self, out: &mut impl Write) -> Result<(), PeerError> {

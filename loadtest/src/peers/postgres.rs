@@ -1,6 +1,6 @@
 //! PostgreSQL as a peer: a cluster of its own on a socket in a temporary directory, with durability as it comes.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -75,10 +75,7 @@ impl Cluster {
     fn create(programs: PathBuf) -> Result<Cluster, PeerError> {
         let dir = TempDir::new().map_err(PeerError::Directory)?;
         if is_root() {
-            let owner = owner_of_programs();
-            chown(dir.path(), owner, None).map_err(PeerError::Directory)?;
-            std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700))
-                .map_err(PeerError::Directory)?;
+            chown(dir.path(), unprivileged_user(), None).map_err(PeerError::Directory)?;
         }
         let cluster = Cluster { programs, dir, is_started: false };
         let data = cluster.data();
@@ -193,8 +190,8 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
-/// Finds the user that the programs are run as in place of root.
-fn owner_of_programs() -> Option<u32> {
+/// Finds the number of [`UNPRIVILEGED`]. Where there is none, `runuser` says so.
+fn unprivileged_user() -> Option<u32> {
     let users = std::fs::read_to_string("/etc/passwd").ok()?;
     let own = users.lines().find_map(|line| line.strip_prefix(UNPRIVILEGED)?.strip_prefix(':'))?;
     own.split(':').nth(1)?.parse().ok()
