@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, RedisError, Script};
+use redis::{AsyncConnectionConfig, Client, RedisError, Script};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -91,7 +91,9 @@ impl Redis {
 
 async fn connect(dir: &Path) -> Result<MultiplexedConnection, RedisError> {
     let url = format!("redis+unix://{}", dir.join("socket").display());
-    Client::open(url)?.get_multiplexed_async_connection().await
+    // The library gives up after half a second: an append-only file that is synced may take longer.
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    Client::open(url)?.get_multiplexed_async_connection_with_config(&config).await
 }
 
 /// Answers once the server has read its file.
