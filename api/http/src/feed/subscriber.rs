@@ -247,11 +247,13 @@ impl Session {
 
     /// Tells the client why it is over, and where to go on.
     async fn say_farewell(&mut self, end: &End) -> Result<(), Error> {
+        if matches!(end, End::Gone) {
+            return Ok(());
+        }
         // What was cut off comes first.
         write_out(&mut self.socket, &mut self.outgoing).await?;
         let (code, reason) = match end {
-            End::Gone => return Ok(()),
-            End::Left => (None, String::new()),
+            End::Gone | End::Left => (None, String::new()),
             End::Stopping => (Some(CloseCode::Away), "the server stops".to_owned()),
             End::TooSlow => {
                 let resume_after = self.reader.position().0;

@@ -197,7 +197,7 @@ impl Sending {
 }
 
 /// Appends what a webhook sends of a record, and returns true if there is anything.
-fn append(webhook: &Webhook, topics: Topics, record: &Arc<WrittenRecord>, events: &mut Events) -> Result<bool, Halt> {
+fn append(webhook: &Webhook, topics: Topics, record: &WrittenRecord, events: &mut Events) -> Result<bool, Halt> {
     let audience = webhook.partner.map_or(Audience::Operators, Audience::Partner);
     if record.record().body.tenant != webhook.tenant {
         return Ok(false);

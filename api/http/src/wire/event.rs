@@ -704,7 +704,7 @@ pub(crate) struct WrittenRecord {
     catalogue: Arc<Catalogue>,
     former: Vec<Arc<Catalogue>>,
     /// Of each event; `None` within of one that says nothing.
-    texts: Vec<OnceLock<Option<Box<str>>>>,
+    texts: Vec<OnceLock<Option<Arc<str>>>>,
 }
 
 impl WrittenRecord {
@@ -728,11 +728,7 @@ impl WrittenRecord {
     /// # Errors
     ///
     /// The writer failed.
-    pub(crate) fn append_to(
-        self: &Arc<Self>,
-        events: &mut Events,
-        asked: (Audience, Topics),
-    ) -> Result<bool, serde_json::Error> {
+    pub(crate) fn append_to(&self, events: &mut Events, asked: (Audience, Topics)) -> Result<bool, serde_json::Error> {
         let (before, Record { seq, body, .. }) = (events.count(), &*self.record);
         for (index, topic, event) in asked_for(body, asked) {
             // There is one for each event.
@@ -741,35 +737,29 @@ impl WrittenRecord {
                 let rules = Rules { catalogue: &self.catalogue, former: &self.former };
                 let written = View::of(*seq, body, rules).write(index, topic, event)?;
                 // Where two write it at once, both write the same.
-                let _ = text.set(written.map(String::into_boxed_str));
+                let _ = text.set(written.map(Arc::from));
             }
-            if let Some(text) = self.text(index) {
+            if let Some(Some(text)) = text.get() {
                 events.bytes += text.len() + 1;
-                events.places.push((Arc::clone(self), index));
+                events.texts.push(Arc::clone(text));
             }
         }
         Ok(before < events.count())
     }
-
-    /// Returns an event that is written and says something.
-    fn text(&self, index: usize) -> Option<&str> {
-        self.texts.get(index)?.get()?.as_deref()
-    }
 }
 
-/// Events that are written, in order. What they say stays with their records until it is put together, once: a hundred subscribers make
-/// copying the most of what the server does.
+/// Events that are written, in order. Their texts are shared until they are put together, once: a hundred subscribers make copying the
+/// most of what the server does.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
-    /// Records, and which of their events.
-    places: Vec<(Arc<WrittenRecord>, usize)>,
-    /// What they say, each with a comma.
+    texts: Vec<Arc<str>>,
+    /// What they come to, each with a comma.
     bytes: usize,
 }
 
 impl Events {
     pub(crate) fn count(&self) -> usize {
-        self.places.len()
+        self.texts.len()
     }
 
     pub(crate) const fn bytes(&self) -> usize {
@@ -777,7 +767,7 @@ impl Events {
     }
 
     fn texts(&self) -> impl Iterator<Item = &str> + Clone {
-        self.places.iter().filter_map(|(record, index)| record.text(*index))
+        self.texts.iter().map(|text| &**text)
     }
 
     /// Returns them as a frame that ends with the record at `seq`.
