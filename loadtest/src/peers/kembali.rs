@@ -1,5 +1,6 @@
 //! Kembali as one of those that are compared: a server started here, on a ledger of its own.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::{Measured, PeerError, START_TIME_MAX, WARM_UP_WAY, Way};
+use super::{Measured, PeerError, START_TIME_MAX, WARM_UP_WAY, Way, all_booked};
 use crate::client::{Address, Client, Key};
 use crate::run::{self, Plan};
 use crate::totals::Totals;
@@ -35,7 +36,8 @@ impl Kembali {
     /// Books the purchases of a recipe on a new ledger, after others to warm it up.
     pub(super) async fn measure(&self, way: Way, warm_up: &Recipe, recipe: &Recipe) -> Result<Measured, PeerError> {
         let dir = TempDir::new().map_err(PeerError::Directory)?;
-        let mut server = self.start(dir.path()).await?;
+        let data = dir.path().join("ledger");
+        let mut server = self.start(&data).await?;
         let key = Key::new(API_KEY, None)?;
         let plan = |way: Way| Plan {
             address: self.address.clone(),
@@ -46,12 +48,14 @@ impl Kembali {
             pace: None,
             window: None,
         };
-        run::run(Workload::new(warm_up.clone()), &plan(WARM_UP_WAY)).await?;
+        let warmed_up = run::run(Workload::new(warm_up.clone()), &plan(WARM_UP_WAY)).await?;
+        all_booked(NAME, warm_up, &warmed_up.tally)?;
         let before = self.totals().await?;
         let outcome = run::run(Workload::new(recipe.clone()), &plan(way)).await?;
-        // Everything that was answered is there after the worst end.
+        all_booked(NAME, recipe, &outcome.tally)?;
+        // Everything that was answered is there after a kill.
         server.kill().await.map_err(|source| self.failed_to_run(source))?;
-        server = self.start(dir.path()).await?;
+        server = self.start(&data).await?;
         let after = self.totals().await?;
         // It is gone before its directory is.
         server.kill().await.map_err(|source| self.failed_to_run(source))?;
@@ -67,22 +71,26 @@ impl Kembali {
 
     /// Starts a server on a ledger, and waits until it has its rules. It ends with what is returned.
     async fn start(&self, dir: &Path) -> Result<Child, PeerError> {
+        let log = dir.with_extension("log");
         let mut serve = self.command();
         serve.arg("serve").arg("--data-dir").arg(dir).args(["--listen", self.address.authority()]);
+        serve.stderr(File::create(&log).map_err(PeerError::Directory)?);
         let mut server = serve.spawn().map_err(|source| self.failed_to_run(source))?;
         let begun = Instant::now();
         loop {
             let mut apply = self.command();
             apply.arg("apply").arg("--yes").arg(&self.rules);
             let applied = apply.stderr(Stdio::piped()).output().await.map_err(|source| self.failed_to_run(source))?;
+            let program = self.program.display().to_string();
+            // Where it has ended, another server may have answered.
+            if server.try_wait().map_err(|source| self.failed_to_run(source))?.is_some() {
+                let said = std::fs::read_to_string(&log).map_err(PeerError::Directory)?.trim().to_owned();
+                return Err(PeerError::Failed { program, said });
+            }
             if applied.status.success() {
                 return Ok(server);
             }
             let said = String::from_utf8_lossy(&applied.stderr).trim().to_owned();
-            let program = self.program.display().to_string();
-            if server.try_wait().map_err(|source| self.failed_to_run(source))?.is_some() {
-                return Err(PeerError::Failed { program, said });
-            }
             if START_TIME_MAX < begun.elapsed() {
                 return Err(PeerError::Slow { program, said });
             }

@@ -87,10 +87,14 @@ pub(crate) enum PeerError {
     Client(#[from] ClientError),
     #[error("reading totals: {0}")]
     Totals(#[from] TotalsError),
+    #[error("{system} booked {booked} of {count} purchases")]
+    Short { system: &'static str, booked: u64, count: u64 },
     #[error("{system} after it was killed and started again: {difference}")]
     Wrong { system: &'static str, difference: String },
     #[error("starting the threads: {0}")]
     Threads(io::Error),
+    #[error("listening for an interrupt: {0}")]
+    Signal(io::Error),
     #[error("interrupted")]
     Interrupted,
     #[error("writing the result: {0}")]
@@ -177,7 +181,7 @@ impl Peers {
             tokio::select! {
                 done = self.compare(&mut out) => done,
                 // What was started is stopped.
-                told = tokio::signal::ctrl_c() => Err(told.err().map_or(PeerError::Interrupted, PeerError::Print)),
+                told = tokio::signal::ctrl_c() => Err(told.err().map_or(PeerError::Interrupted, PeerError::Signal)),
             }
         })
     }
@@ -259,6 +263,14 @@ fn installed(named: Option<&Path>, programs: &[&str], usual: &[PathBuf]) -> Opti
         places.extend_from_slice(usual);
     }
     places.into_iter().find(|dir| programs.iter().all(|name| dir.join(name).is_file()))
+}
+
+/// Checks that a run was a whole one.
+fn all_booked(system: &'static str, recipe: &Recipe, tally: &Tally) -> Result<(), PeerError> {
+    if tally.booked == recipe.count {
+        return Ok(());
+    }
+    Err(PeerError::Short { system, booked: tally.booked, count: recipe.count })
 }
 
 /// Checks that a peer has what it answered: how many purchases, their sum, what balances and what entries come to.

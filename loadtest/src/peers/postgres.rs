@@ -11,7 +11,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 
 use super::session::{self, Session};
-use super::{Measured, PeerError, WARM_UP_WAY, Way, check, installed};
+use super::{Measured, PeerError, WARM_UP_WAY, Way, all_booked, check, installed};
 use crate::workload::{Purchase, Recipe};
 
 pub(super) const NAME: &str = "PostgreSQL";
@@ -47,8 +47,12 @@ impl Postgres {
         driver.abort();
         let connect = async || PostgresSession::connect(&cluster).await;
         let (before, _) = session::book(WARM_UP_WAY, warm_up, connect).await?;
+        let (planner, driver) = cluster.connect().await?;
+        planner.batch_execute("analyze").await?;
+        driver.abort();
         let (tally, elapsed) = session::book(way, recipe, connect).await?;
-        // Everything that was answered is there after the worst end.
+        all_booked(NAME, recipe, &tally)?;
+        // Everything that was answered is there after a kill.
         cluster.stop("immediate")?;
         cluster.start()?;
         let (client, driver) = cluster.connect().await?;
@@ -90,14 +94,15 @@ impl Cluster {
     fn start(&mut self) -> Result<(), PeerError> {
         let (data, log) = (self.data(), self.dir.path().join("log").display().to_string());
         let settings = format!("-k {} {SETTINGS}", self.dir.path().display());
-        self.run("pg_ctl", &["-D", &data, "-w", "-t", "60", "-l", &log, "-o", &settings, "start"])?;
+        // It may be there although this failed.
         self.is_started = true;
-        Ok(())
+        self.run("pg_ctl", &["-D", &data, "-w", "-t", "60", "-l", &log, "-o", &settings, "start"])
     }
 
     fn stop(&mut self, mode: &str) -> Result<(), PeerError> {
+        self.run("pg_ctl", &["-D", &self.data(), "-w", "-m", mode, "stop"])?;
         self.is_started = false;
-        self.run("pg_ctl", &["-D", &self.data(), "-w", "-m", mode, "stop"])
+        Ok(())
     }
 
     /// Runs one of the programs to its end.

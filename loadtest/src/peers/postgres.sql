@@ -2,7 +2,8 @@
 -- and its milestones pay, the wallet changes together with its entry, and all of it is durable when the call returns.
 --
 -- Left out, to the database's favour: gaps between purchases, rules in versions, refusals, house accounts, and the whole decision in the
--- answer: here it is the points alone. A customer's place in the Journey programme is one number, counted over all levels.
+-- answer: here it is the points alone. A customer's place in the Journey programme is one number, counted over all levels. And one thing
+-- is expected of who calls: a purchase's id always comes with the same customer, and one customer's purchases by one connection.
 
 create table promo (
     code text primary key,

@@ -1,5 +1,6 @@
 //! Redis as a peer: a server of its own on a socket in a temporary directory, whose append-only file is synced before each answer.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::session::{self, Session};
-use super::{Measured, PeerError, START_TIME_MAX, WARM_UP_WAY, Way, check, installed};
+use super::{Measured, PeerError, START_TIME_MAX, WARM_UP_WAY, Way, all_booked, check, installed};
 use crate::workload::{Purchase, Recipe};
 
 pub(super) const NAME: &str = "Redis";
@@ -52,12 +53,13 @@ impl Redis {
         let connect = async || RedisSession::connect(dir.path()).await;
         let (before, _) = session::book(WARM_UP_WAY, warm_up, connect).await?;
         let (tally, elapsed) = session::book(way, recipe, connect).await?;
-        // Everything that was answered is there after the worst end.
+        // Everything that was answered is there after a kill.
         let gone = |source| PeerError::Run { program: PROGRAM.to_owned(), source };
         server.kill().await.map_err(gone)?;
         server = self.start(dir.path()).await?;
         let found = totals(dir.path()).await?;
         server.kill().await.map_err(gone)?;
+        all_booked(NAME, recipe, &tally)?;
         let [purchases, amount, balances, entries, loyalty] = found;
         check(NAME, [purchases, amount, balances, entries], (&before, &tally))?;
         Ok(Measured { tally, elapsed, loyalty: i128::from(loyalty) })
@@ -70,7 +72,10 @@ impl Redis {
         // The file is not written anew meanwhile.
         command.args(["--auto-aof-rewrite-percentage", "0"]);
         command.arg("--dir").arg(dir).arg("--unixsocket").arg(dir.join("socket"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        // It writes everything there.
+        let log = dir.join("log");
+        command.stdin(Stdio::null()).stdout(File::create(&log).map_err(PeerError::Directory)?);
+        command.stderr(Stdio::null()).kill_on_drop(true);
         let mut server = command.spawn().map_err(gone)?;
         let begun = Instant::now();
         loop {
@@ -79,6 +84,7 @@ impl Redis {
                 Err(error) => error.to_string(),
             };
             if server.try_wait().map_err(gone)?.is_some() {
+                let said = std::fs::read_to_string(&log).map_err(PeerError::Directory)?.trim().to_owned();
                 return Err(PeerError::Failed { program: PROGRAM.to_owned(), said });
             }
             if START_TIME_MAX < begun.elapsed() {
