@@ -1,6 +1,6 @@
 //! The run: every connection sends its share of the purchases in order, until all are answered or the time is up: by HTTP each request
-//! after the answer of the one before, by WebSocket with so many purchases under way. Without a rate it is a closed loop. With one, each request has its time, and its latency counts from
-//! then: a server that stalls is not asked less.
+//! after the answer of the one before, by WebSocket with so many purchases under way. Without a rate it is a closed loop. With one, each
+//! request has its time, and its latency counts from then: a server that stalls is not asked less.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
