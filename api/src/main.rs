@@ -29,9 +29,9 @@ use crate::send::{Plan, SendError, Source};
 use crate::what_if::{BoundText, Format, Question, WhatIfError, read_bound};
 
 // The allocator of glibc keeps what frames, batches and archiving leave between small blocks: with it the process held
-// several times what it used.
+// several times what it used. mimalloc takes its slow way for what is aligned to 16 bytes, as ids are.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Kembali: a ledger engine for cashback, loyalty and wallets.
 ///
