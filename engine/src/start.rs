@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
 
-use actix::{Actor as _, Addr, Arbiter, System};
+use actix::{Actor as _, Addr, Arbiter, Context, System};
 use kembali_core::ledger::Ledger;
 use kembali_core::{CustomerId, PartnerId, Seq, TenantId};
 use kembali_journal::{
@@ -375,7 +375,7 @@ struct Actors {
     space: Arc<FreeSpace>,
 }
 
-/// Starts the system on a thread of its own, the router on its arbiter, and each shard on one of its own.
+/// Starts the system on a thread of its own, the router on its arbiter, and each of several shards on one of its own.
 fn start_actors(ledger: Ledger, actors: Actors) -> Result<Addr<RouterActor>, StartError> {
     let Actors { shards, clock, on_fault, journal, space } = actors;
     let (address, started) = mpsc::sync_channel(1);
@@ -397,8 +397,13 @@ fn start_actors(ledger: Ledger, actors: Actors) -> Result<Addr<RouterActor>, Sta
             .start();
             let shards = rows.into_iter().map(|rows| {
                 let router = router.clone();
-                let arbiter = Arbiter::new();
-                ShardActor::start_in_arbiter(&arbiter.handle(), move |_| ShardActor { shard: Shard::new(rows), router })
+                let shard = move |_: &mut Context<ShardActor>| ShardActor { shard: Shard::new(rows), router };
+                // With one shard nothing is decided side by side, and two changes of threads a batch cost more than it.
+                if shards.get() == 1 {
+                    ShardActor::create(shard)
+                } else {
+                    ShardActor::start_in_arbiter(&Arbiter::new().handle(), shard)
+                }
             });
             // Once this is answered the router has started, and its mailbox has the room that callers count on.
             let there = router.send(Shards(shards.collect())).await;
