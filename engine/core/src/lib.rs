@@ -60,7 +60,7 @@ pub use identity::{
     AccountId, Alias, AliasKind, CurrencyCode, CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId,
     TenantId, Unit, WalletId,
 };
-pub use maps::{Map, Set};
+pub use maps::{BigMap, Map, Set};
 pub use percent::{ExactShare, PERCENT_PLACES_MAX, Percent, Rate};
 pub use quantity::{AMOUNT_MAX, Amount, Balance, DAY_US, Instant, Seq, Ticket};
 pub use rejection::{CatalogueRejection, Rejection, RejectionCode};

@@ -164,7 +164,7 @@ impl Shard {
     fn preview(&self, terms: &PreviewTerms, from: usize) -> PreviewPiece {
         let PreviewTerms { change, removals, now } = terms;
         let mut preview = Preview::new(change, *now);
-        for row in self.rows.values().skip(from).take(PREVIEW_ROWS_MAX) {
+        for row in self.rows.values(from).take(PREVIEW_ROWS_MAX) {
             if row.tenant == change.before.tenant {
                 preview.look(change, removals, row, *now);
             }
@@ -174,7 +174,7 @@ impl Shard {
 
     fn list(&self, terms: ListTerms, from: usize) -> ListPiece {
         let ListTerms { tenant, after, limit } = terms;
-        let piece = self.rows.values().skip(from).take(PREVIEW_ROWS_MAX);
+        let piece = self.rows.values(from).take(PREVIEW_ROWS_MAX);
         let own = piece.filter(|row| row.tenant == tenant && after.is_none_or(|after| after < row.id));
         let mut customers: Vec<CustomerId> = own.map(|row| row.id).collect();
         customers.sort_unstable();
@@ -232,6 +232,6 @@ impl Shard {
 
     /// Lists the rows.
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.rows.values()
+        self.rows.values(0)
     }
 }

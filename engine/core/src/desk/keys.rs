@@ -2,50 +2,60 @@
 //!
 //! A key is remembered for the life of the ledger, so an entry must be small: 64 bits of the keyed hash and the
 //! position, 17 bytes in a table that is 44 to 88 % full. Two keys may share the 64 bits; the record tells them apart,
-//! so a hit is a candidate and never yet an answer.
+//! so a hit is a candidate and never yet an answer. The table has parts, so that it grows a little at a time.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Fingerprint, PurchaseKey};
+use crate::maps::PARTS;
 use crate::quantity::Seq;
 use crate::rejection::RejectionCode;
 
 /// Finds the record of a booked purchase by the prefix of its key.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct KeyIndex {
-    table: HashTable<(u64, Seq)>,
+    parts: Vec<HashTable<(u64, Seq)>>,
+}
+
+impl Default for KeyIndex {
+    fn default() -> KeyIndex {
+        KeyIndex { parts: (0..PARTS).map(|_| HashTable::new()).collect() }
+    }
 }
 
 impl KeyIndex {
     /// Remembers that the purchase of `key` is booked by the record at `seq`.
     pub fn insert(&mut self, key: PurchaseKey, seq: Seq) {
-        self.table.insert_unique(spread(key.prefix()), (key.prefix(), seq), |entry| spread(entry.0));
+        let hash = spread(key.prefix());
+        self.parts[part(hash)].insert_unique(hash, (key.prefix(), seq), |entry| spread(entry.0));
     }
 
     /// Lists the records that may be of `key`: nearly always none or one.
     pub fn candidates(&self, key: PurchaseKey) -> impl Iterator<Item = Seq> {
         let prefix = key.prefix();
-        self.table.iter_hash(spread(prefix)).filter(move |entry| entry.0 == prefix).map(|entry| entry.1)
+        let hash = spread(prefix);
+        self.parts[part(hash)].iter_hash(hash).filter(move |entry| entry.0 == prefix).map(|entry| entry.1)
     }
 
     /// Forgets everything, and keeps its room.
     pub(crate) fn clear(&mut self) {
-        self.table.clear();
+        self.parts.iter_mut().for_each(HashTable::clear);
     }
 
     /// Returns how many purchases are booked.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.table.len()
+        self.parts.iter().map(HashTable::len).sum()
     }
 
     /// Returns true when no purchase is booked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.parts.iter().all(HashTable::is_empty)
     }
 }
 
@@ -53,6 +63,11 @@ impl KeyIndex {
 /// to where the table looks at neither its bucket nor its tag.
 const fn spread(prefix: u64) -> u64 {
     prefix.rotate_right(24)
+}
+
+/// Returns the part of a hash, by bits of it that no table looks at and that are not the marks of a UUID.
+const fn part(hash: u64) -> usize {
+    (hash >> 44) as usize % PARTS
 }
 
 impl fmt::Debug for KeyIndex {
@@ -68,4 +83,35 @@ pub struct Receipt {
     pub code: RejectionCode,
     /// Of which content.
     pub fingerprint: Fingerprint,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys as they are made of hashes: with the marks of a UUID.
+    fn key(number: u64) -> PurchaseKey {
+        let half = |seed: u64| {
+            let mixed = (number ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            u128::from(mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) as u64
+        };
+        PurchaseKey::from_hash(u128::from(half(1)) << 64 | u128::from(half(2)))
+    }
+
+    #[test]
+    fn every_key_is_found_and_the_parts_are_alike() {
+        let mut index = KeyIndex::default();
+        for number in 0..100_000 {
+            index.insert(key(number), Seq(number));
+        }
+        assert_eq!(index.len(), 100_000);
+        for number in 0..100_000 {
+            assert!(index.candidates(key(number)).any(|seq| seq == Seq(number)), "{number}");
+        }
+        assert_eq!((100_000..200_000).flat_map(|number| index.candidates(key(number))).count(), 0);
+        let (share, parts) = (100_000 / PARTS, index.parts.iter().map(HashTable::len));
+        assert!(parts.clone().all(|part| share / 2 < part && part < 2 * share), "{:?}", parts.collect::<Vec<_>>());
+        index.clear();
+        assert!(index.is_empty());
+    }
 }

@@ -36,7 +36,7 @@ use crate::catalogue::{Catalogue, RuleClock};
 use crate::event::{Event, Record};
 use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
 use crate::invoice::{Invoice, InvoiceState};
-use crate::maps::Map;
+use crate::maps::{BigMap, Map};
 use crate::operation::OperationKey;
 use crate::placement::Removal;
 use crate::quantity::{Instant, Seq};
@@ -54,7 +54,7 @@ pub struct Desk {
     /// The tenants by their slugs.
     slugs: BTreeMap<String, TenantId>,
     /// Every customer.
-    customers: Map<CustomerId, Known>,
+    customers: BigMap<CustomerId, Known>,
     /// Every booked purchase.
     keys: KeyIndex,
     /// The present refusal of every purchase key that has one.
@@ -133,7 +133,7 @@ impl Desk {
             self.evolve_event(record, event);
         }
         if let Some(customer) = body.customer {
-            let known = self.customers.entry(customer).or_insert(Known { tenant: body.tenant, last: Seq::ZERO });
+            let known = self.customers.get_or_insert(customer, Known { tenant: body.tenant, last: Seq::ZERO });
             known.last = record.seq;
         }
     }
