@@ -11,7 +11,7 @@ use kembali_core::Seq;
 use kembali_core::event::Record;
 use kembali_journal::codec::{self, EncodeError};
 use kembali_journal::{
-    AppendError, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAME_RECORDS_MAX, Frame, FrameTooLarge, Journal, ProfileError,
+    AppendError, FRAME_BYTES_MAX, FRAME_RECORDS_MAX, Frame, FrameBuilder, FrameTooLarge, Journal, ProfileError,
     ProfileStore, SealError, TrimError,
 };
 use kembali_machine::Group;
@@ -22,6 +22,9 @@ use crate::free_space::FreeSpace;
 use crate::profile_keys::{self, ProfileChange};
 use crate::shared::Shared;
 use crate::timings::Timings;
+
+/// Bytes that most records have at most: room for them is taken at once.
+const RECORD_BYTES_USUAL: usize = 320;
 
 /// Why the engine stopped.
 #[derive(Debug, thiserror::Error)]
@@ -130,16 +133,7 @@ pub(crate) fn start(
     report: impl Fn(Report) + Send + 'static,
 ) -> std::io::Result<JoinHandle<Ended>> {
     let Stores { journal, profiles, shared, space, syncs } = stores;
-    let mut writer = Writer {
-        journal,
-        profiles,
-        shared,
-        space,
-        syncs,
-        encoded: Vec::new(),
-        archiver: Some(archiver),
-        handed_over: 0,
-    };
+    let mut writer = Writer { journal, profiles, shared, space, syncs, archiver: Some(archiver), handed_over: 0 };
     thread::Builder::new().name("journal".into()).spawn(move || {
         // A crash may have left generations that were sealed and not archived.
         writer.hand_over_sealed();
@@ -183,8 +177,6 @@ struct Writer {
     shared: Arc<Shared>,
     space: Arc<FreeSpace>,
     syncs: Arc<Timings>,
-    /// The buffers of a frame's records, kept for the next one.
-    encoded: Vec<Vec<u8>>,
     /// Gone once the thread was told to end.
     archiver: Option<ArchiveSender>,
     /// The last generation that the archiver was told of.
@@ -203,38 +195,32 @@ impl Writer {
         }
         let mut rest = group.records.as_slice();
         while !rest.is_empty() {
-            let count = self.encode_frame(rest)?;
-            let (now, later) = rest.split_at(count);
-            self.append(now)?;
+            let frame = self.frame_of(rest)?;
+            let (now, later) = rest.split_at(frame.count());
+            self.append(frame, now)?;
             rest = later;
         }
         self.space.look();
         Ok(())
     }
 
-    /// Encodes as many records as one frame holds, and returns how many.
-    fn encode_frame(&mut self, records: &[Arc<Record>]) -> Result<usize, Fault> {
-        let mut bytes = FRAME_HEADER_BYTES;
-        for (index, record) in records.iter().take(FRAME_RECORDS_MAX).enumerate() {
-            if self.encoded.len() <= index {
-                self.encoded.push(Vec::with_capacity(512));
-            }
-            let buffer = &mut self.encoded[index];
-            buffer.clear();
-            codec::encode(&record.body, buffer)?;
-            bytes += buffer.len() + 4;
-            // The first record always goes: if it is too large by itself, building the frame says so.
-            if FRAME_BYTES_MAX < bytes && 0 < index {
-                return Ok(index);
+    /// Writes as many of the records as one frame holds.
+    fn frame_of(&self, records: &[Arc<Record>]) -> Result<Frame, Fault> {
+        let records = &records[..records.len().min(FRAME_RECORDS_MAX)];
+        let mut frame = FrameBuilder::with_capacity(records.len() * RECORD_BYTES_USUAL);
+        for record in records {
+            frame.push(|out| codec::encode(&record.body, out))?;
+            // The first record always stays: if it is too large by itself, finishing the frame says so.
+            if FRAME_BYTES_MAX < frame.byte_count() && 1 < frame.count() {
+                frame.pop();
+                break;
             }
         }
-        Ok(records.len().min(FRAME_RECORDS_MAX))
+        let (position, first) = (self.journal.position(), records.first().map_or(Seq::ZERO, |record| record.seq));
+        Ok(frame.finish(position.epoch, first, position.hash)?)
     }
 
-    fn append(&mut self, records: &[Arc<Record>]) -> Result<(), Fault> {
-        let Some(first) = records.first() else { return Ok(()) };
-        let position = self.journal.position();
-        let frame = Frame::build(position.epoch, first.seq, position.hash, &self.encoded[..records.len()])?;
+    fn append(&mut self, frame: Frame, records: &[Arc<Record>]) -> Result<(), Fault> {
         let start = Instant::now();
         self.journal.append(&frame)?;
         let end = Instant::now();

@@ -16,6 +16,7 @@
 //! | 68 | 4 | zero |
 //! | 72 | body length | for each record: its length as 4 bytes, then its bytes |
 
+use std::convert::Infallible;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -197,9 +198,9 @@ pub enum FrameDamage {
 }
 
 struct Inner {
-    bytes: Arc<[u8]>,
+    bytes: Vec<u8>,
     /// Where each record starts; one more entry holds the end, so a record needs no look at its length field.
-    starts: Box<[u32]>,
+    starts: Vec<u32>,
     hash: FrameHash,
     epoch: u64,
     first_seq: Seq,
@@ -222,51 +223,15 @@ impl Frame {
         previous: FrameHash,
         records: &[impl AsRef<[u8]>],
     ) -> Result<Frame, FrameTooLarge> {
-        let count = records.len();
-        if count == 0 {
-            return Err(FrameTooLarge::NoRecords);
-        }
-        if FRAME_RECORDS_MAX < count {
-            return Err(FrameTooLarge::Records { count });
-        }
-        if first_seq.0 == 0 || first_seq.0.checked_add(count as u64).is_none() {
-            return Err(FrameTooLarge::SeqOutOfRange { first: first_seq.0, count });
-        }
-        let mut total = FRAME_HEADER_BYTES;
-        for (index, record) in records.iter().enumerate() {
-            let bytes = record.as_ref().len();
-            if RECORD_BYTES_MAX < bytes {
-                return Err(FrameTooLarge::Record { index, bytes });
-            }
-            // Cannot overflow: at most 4096 records of at most 1 MiB.
-            total += LENGTH_BYTES + bytes;
-        }
-        if FRAME_BYTES_MAX < total {
-            return Err(FrameTooLarge::Bytes { bytes: total });
-        }
-        let mut bytes = Vec::with_capacity(total);
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&FRAME_VERSION.to_le_bytes());
-        bytes.extend_from_slice(&(FRAME_HEADER_BYTES as u16).to_le_bytes());
-        bytes.extend_from_slice(&epoch.to_le_bytes());
-        bytes.extend_from_slice(&first_seq.0.to_le_bytes());
-        bytes.extend_from_slice(&(count as u32).to_le_bytes());
-        bytes.extend_from_slice(&((total - FRAME_HEADER_BYTES) as u32).to_le_bytes());
-        bytes.extend_from_slice(&previous.0);
-        bytes.extend_from_slice(&[0; FRAME_HEADER_BYTES - CHECKED_BYTES]);
-        let mut starts = Vec::with_capacity(count + 1);
+        let mut frame =
+            FrameBuilder::with_capacity(records.iter().map(|record| record.as_ref().len() + LENGTH_BYTES).sum());
         for record in records {
-            let record = record.as_ref();
-            bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
-            starts.push(bytes.len() as u32);
-            bytes.extend_from_slice(record);
+            let Ok(()) = frame.push(|out| {
+                out.extend_from_slice(record.as_ref());
+                Ok::<_, Infallible>(())
+            });
         }
-        starts.push((total + LENGTH_BYTES) as u32);
-        let checksum = checksum(&bytes);
-        bytes[CHECKED_BYTES..CHECKED_BYTES + 4].copy_from_slice(&checksum.to_le_bytes());
-        let hash = FrameHash::of(&bytes);
-        let bytes = Arc::from(bytes);
-        Ok(Frame(Arc::new(Inner { bytes, starts: starts.into(), hash, epoch, first_seq, previous })))
+        frame.finish(epoch, first_seq, previous)
     }
 
     /// Checks `bytes` and takes them as one frame, neither shorter nor longer.
@@ -274,7 +239,7 @@ impl Frame {
     /// # Errors
     ///
     /// The first thing that is wrong with them.
-    pub fn parse(bytes: impl Into<Arc<[u8]>>) -> Result<Frame, FrameDamage> {
+    pub fn parse(bytes: impl Into<Vec<u8>>) -> Result<Frame, FrameDamage> {
         let bytes = bytes.into();
         let expected = frame_length(&bytes)?;
         let found = bytes.len();
@@ -377,6 +342,107 @@ impl Frame {
     }
 }
 
+/// A frame that is put together: each record is written where it will lie.
+#[derive(Debug)]
+pub struct FrameBuilder {
+    /// The header, still empty, and the records.
+    bytes: Vec<u8>,
+    /// Where each record starts.
+    starts: Vec<u32>,
+}
+
+impl FrameBuilder {
+    /// Begins a frame with room for so many bytes of records.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> FrameBuilder {
+        let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + bytes.min(FRAME_BYTES_MAX));
+        frame.resize(FRAME_HEADER_BYTES, 0);
+        FrameBuilder { bytes: frame, starts: Vec::new() }
+    }
+
+    /// Adds a record, which `write` appends.
+    ///
+    /// # Errors
+    ///
+    /// What `write` says; the frame is then without the record.
+    pub fn push<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; LENGTH_BYTES]);
+        if let Err(error) = write(&mut self.bytes) {
+            self.bytes.truncate(at);
+            return Err(error);
+        }
+        // What is too long for its field is too long for the frame, which `finish` refuses.
+        let length = u32::try_from(self.bytes.len() - at - LENGTH_BYTES).unwrap_or(u32::MAX);
+        self.bytes[at..at + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+        self.starts.push(u32::try_from(at + LENGTH_BYTES).unwrap_or(u32::MAX));
+        Ok(())
+    }
+
+    /// Takes the last record out again.
+    pub fn pop(&mut self) {
+        if let Some(start) = self.starts.pop() {
+            self.bytes.truncate(start as usize - LENGTH_BYTES);
+        }
+    }
+
+    /// Returns how many records it has.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Returns how many bytes it has, the header included.
+    #[must_use]
+    pub fn byte_count(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Makes it the frame that starts at `first_seq` and follows the frame hashed `previous`.
+    ///
+    /// # Errors
+    ///
+    /// When a limit of this file is passed; nothing is truncated.
+    pub fn finish(self, epoch: u64, first_seq: Seq, previous: FrameHash) -> Result<Frame, FrameTooLarge> {
+        let FrameBuilder { mut bytes, mut starts } = self;
+        let (count, total) = (starts.len(), bytes.len());
+        if count == 0 {
+            return Err(FrameTooLarge::NoRecords);
+        }
+        if FRAME_RECORDS_MAX < count {
+            return Err(FrameTooLarge::Records { count });
+        }
+        if first_seq.0 == 0 || first_seq.0.checked_add(count as u64).is_none() {
+            return Err(FrameTooLarge::SeqOutOfRange { first: first_seq.0, count });
+        }
+        for (index, start) in starts.iter().enumerate() {
+            let bytes = u32_at(&bytes, *start as usize - LENGTH_BYTES) as usize;
+            if RECORD_BYTES_MAX < bytes {
+                return Err(FrameTooLarge::Record { index, bytes });
+            }
+        }
+        if FRAME_BYTES_MAX < total {
+            return Err(FrameTooLarge::Bytes { bytes: total });
+        }
+        bytes[0..4].copy_from_slice(&MAGIC);
+        bytes[4..6].copy_from_slice(&FRAME_VERSION.to_le_bytes());
+        bytes[6..8].copy_from_slice(&(FRAME_HEADER_BYTES as u16).to_le_bytes());
+        bytes[8..16].copy_from_slice(&epoch.to_le_bytes());
+        bytes[16..24].copy_from_slice(&first_seq.0.to_le_bytes());
+        bytes[24..28].copy_from_slice(&(count as u32).to_le_bytes());
+        bytes[28..32].copy_from_slice(&((total - FRAME_HEADER_BYTES) as u32).to_le_bytes());
+        bytes[32..CHECKED_BYTES].copy_from_slice(&previous.0);
+        let checksum = checksum(&bytes);
+        bytes[CHECKED_BYTES..CHECKED_BYTES + 4].copy_from_slice(&checksum.to_le_bytes());
+        starts.push((total + LENGTH_BYTES) as u32);
+        // A frame is kept for minutes.
+        bytes.shrink_to_fit();
+        starts.shrink_to_fit();
+        let hash = FrameHash::of(&bytes);
+        Ok(Frame(Arc::new(Inner { bytes, starts, hash, epoch, first_seq, previous })))
+    }
+}
+
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Frame")
@@ -422,7 +488,7 @@ pub(crate) fn frame_length(start: &[u8]) -> Result<usize, FrameDamage> {
     Ok(FRAME_HEADER_BYTES + body as usize)
 }
 
-fn record_starts(bytes: &[u8], count: u32) -> Result<Box<[u32]>, FrameDamage> {
+fn record_starts(bytes: &[u8], count: u32) -> Result<Vec<u32>, FrameDamage> {
     let mut starts = Vec::with_capacity(count as usize + 1);
     let mut at = FRAME_HEADER_BYTES;
     for index in 0..count {
@@ -442,7 +508,7 @@ fn record_starts(bytes: &[u8], count: u32) -> Result<Box<[u32]>, FrameDamage> {
         return Err(FrameDamage::Trailing { left: bytes.len() - at });
     }
     starts.push((at + LENGTH_BYTES) as u32);
-    Ok(starts.into())
+    Ok(starts)
 }
 
 fn checksum(bytes: &[u8]) -> u32 {

@@ -25,7 +25,7 @@ pub use damage::{Flaw, Mended, OpenError, Remedy};
 pub use durable::{GENERATION_BYTES_MAX_DEFAULT, Options, SledJournal};
 pub use files::SyncFault;
 pub use frame::{
-    FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAME_RECORDS_MAX, FRAME_VERSION, Frame, FrameDamage, FrameHash,
+    FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAME_RECORDS_MAX, FRAME_VERSION, Frame, FrameBuilder, FrameDamage, FrameHash,
     FrameTooLarge, RECORD_BYTES_MAX,
 };
 pub use head::LedgerId;
