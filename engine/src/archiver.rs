@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use kembali_core::Seq;
 use kembali_core::event::Record;
 use kembali_journal::{Frame, GenerationInfo, codec};
-use kembali_snapshots::{Archive, Cut, SNAPSHOTS_KEPT, Snapshots};
+use kembali_snapshots::{Archive, Cut, Fold, SNAPSHOTS_KEPT, Snapshot, Snapshots, TakeError};
 use tokio::sync::oneshot;
 
 use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender};
@@ -74,10 +74,7 @@ type Failure = Box<dyn std::error::Error>;
 impl Archiver {
     fn carry_out(&mut self, order: Order) -> Result<(), (Option<u64>, Failure)> {
         match order {
-            Order::Archive(generation) => {
-                let archived = self.archive(&generation).and_then(|()| self.take_snapshot());
-                archived.map(|_| ()).map_err(|error| (Some(generation.number), error))
-            }
+            Order::Archive(generation) => self.archive(&generation).map_err(|error| (Some(generation.number), error)),
             Order::Snapshot(asked) => {
                 let at = self.take_snapshot().map_err(|error| (None, error))?;
                 // Whoever asked may be gone; the snapshot stays.
@@ -87,34 +84,79 @@ impl Archiver {
         }
     }
 
+    /// Archives a generation and takes a snapshot at its end. Its records are decoded once for both.
     fn archive(&mut self, generation: &GenerationInfo) -> Result<(), Failure> {
         let mut archive = Archive::open(&self.archive_dir)?;
-        if archive.last_seq() < generation.last_seq {
-            let frames = self.shared.tail(generation.first_seq, generation.last_seq);
-            archive.add(generation, frames.into_iter().map(Ok::<_, Infallible>))?;
+        if generation.last_seq <= archive.last_seq() {
+            self.show(archive, generation);
+            return self.take_snapshot().map(drop);
         }
+        let frames = self.shared.tail(generation.first_seq, generation.last_seq);
+        let last = frames.last().ok_or("its frames are not in memory any more")?;
+        let cut = Cut { seq: last.last_seq(), hash: last.hash(), archived: last.last_seq() };
+        let newest = self.newest_through(cut);
+        let mut fold = fold_through(&archive, newest.as_ref(), cut)?;
+        let mut folded = Ok(());
+        archive.add_seeing(generation, frames.into_iter().map(Ok::<_, Infallible>), |record| {
+            if let (Some(fold), true) = (&mut fold, folded.is_ok()) {
+                folded = fold.record::<FoldError>(record);
+            }
+        })?;
+        self.show(archive, generation);
+        folded?;
+        self.put(fold)
+    }
+
+    /// Shows an archive that holds a generation, and has that dropped from the journal.
+    fn show(&self, archive: Archive, generation: &GenerationInfo) {
         self.shared.archived(archive);
         // After a fault the journal thread may be gone; the next start drops the generation.
         drop(self.journal.send(Work::Trim(generation.number)));
-        Ok(())
     }
 
     /// Takes a snapshot where the archive ends, unless there is one, and returns where that is.
     fn take_snapshot(&mut self) -> Result<Seq, Failure> {
         let archive = self.shared.archive();
         let cut = Cut { seq: archive.last_seq(), hash: archive.last_hash(), archived: archive.last_seq() };
+        let newest = self.newest_through(cut);
+        let fold = fold_through(&archive, newest.as_ref(), cut)?;
+        self.put(fold)?;
+        Ok(cut.seq)
+    }
+
+    fn newest_through(&self, cut: Cut) -> Option<Snapshot> {
         let newest = self.snapshots.newest_valid_through(cut.seq);
         for error in &newest.bad {
             tracing::warn!("the next snapshot is made of an older one: {error}");
         }
-        let since = newest.snapshot.as_ref().map_or(Seq::ZERO, |snapshot| snapshot.cut().seq);
-        if since < cut.seq {
-            let records = archive.frames(since.next()).flat_map(records_of);
-            self.snapshots.take(newest.snapshot.as_ref(), records, cut)?;
+        newest.snapshot
+    }
+
+    /// Puts a snapshot among the others, if it is a new one, and removes those that are not needed any more.
+    fn put(&mut self, fold: Option<Fold<'_>>) -> Result<(), Failure> {
+        if let Some(fold) = fold {
+            self.snapshots.put::<FoldError>(fold)?;
         }
         self.snapshots.retain(SNAPSHOTS_KEPT)?;
-        Ok(cut.seq)
+        Ok(())
     }
+}
+
+/// Begins a snapshot at `cut`, with all records up to there that the archive holds; `None` where there is one.
+fn fold_through<'a>(
+    archive: &Archive,
+    previous: Option<&'a Snapshot>,
+    cut: Cut,
+) -> Result<Option<Fold<'a>>, TakeError<FoldError>> {
+    let since = previous.map_or(Seq::ZERO, |previous| previous.cut().seq);
+    if cut.seq <= since {
+        return Ok(None);
+    }
+    let mut fold = Fold::start(previous, cut)?;
+    for record in archive.frames(since.next()).flat_map(records_of) {
+        fold.record(&record.map_err(TakeError::Records)?)?;
+    }
+    Ok(Some(fold))
 }
 
 fn records_of(frame: Result<Frame, kembali_snapshots::ReadError>) -> Vec<Result<Record, FoldError>> {

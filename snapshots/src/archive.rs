@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kembali_core::event::Record;
 use kembali_core::totals::Totals;
 use kembali_core::{CustomerId, Seq};
 use kembali_journal::{Frame, FrameHash, GenerationInfo};
@@ -117,6 +118,20 @@ impl Archive {
         generation: &GenerationInfo,
         frames: impl IntoIterator<Item = Result<Frame, E>>,
     ) -> Result<&Segment, AddError<E>> {
+        self.add_seeing(generation, frames, |_| ())
+    }
+
+    /// Archives a sealed generation as [`Archive::add`] does, and shows every record of it to `see` on the way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Archive::add`]. Some of the records have been shown by then.
+    pub fn add_seeing<E: std::error::Error + 'static>(
+        &mut self,
+        generation: &GenerationInfo,
+        frames: impl IntoIterator<Item = Result<Frame, E>>,
+        see: impl FnMut(&Record),
+    ) -> Result<&Segment, AddError<E>> {
         let &GenerationInfo { number, first_seq, last_seq, sealed, .. } = generation;
         if !sealed || last_seq < first_seq {
             return Err(AddError::NotSealed { generation: number });
@@ -134,7 +149,7 @@ impl Archive {
         let expected = Expected { generation: number, first_seq, last_seq, previous: self.last_hash() };
         let path = self.dir.join(segment_name(number));
         let sums = self.sums().map_err(AddError::SumsBefore)?;
-        let segment = segment::write(&path, &self.steps, expected, frames, sums)?;
+        let segment = segment::write(&path, &self.steps, expected, (frames, see), sums)?;
         self.segments.push(segment);
         Ok(&self.segments[self.segments.len() - 1])
     }

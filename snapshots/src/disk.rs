@@ -254,6 +254,7 @@ impl Stored {
 }
 
 /// A stored file that is open.
+#[derive(Debug)]
 pub(crate) struct Reader<'a> {
     stored: &'a Stored,
     file: File,

@@ -22,5 +22,5 @@ pub use archive::{Archive, segment_name};
 pub use damage::{Damage, FileHash, Flaw, IoFault, ReadError, Remedy};
 pub use ledger_digest::ledger_digest;
 pub use segment::{AddError, BookedKey, Segment, SegmentReport};
-pub use snapshot::{Cut, Snapshot, TakeError};
+pub use snapshot::{Cut, Fold, Snapshot, TakeError};
 pub use snapshots::{Newest, SNAPSHOTS_KEPT, Snapshots, snapshot_name};

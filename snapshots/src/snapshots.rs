@@ -7,7 +7,7 @@ use kembali_core::event::Record;
 
 use crate::damage::{Flaw, Found, IoFault, ReadError, Remedy};
 use crate::disk::{Listing, Steps, create_dir, list, remove};
-use crate::snapshot::{self, Cut, Snapshot, TakeError};
+use crate::snapshot::{Cut, Fold, Snapshot, TakeError};
 
 /// How many whole snapshots are kept.
 pub const SNAPSHOTS_KEPT: usize = 2;
@@ -119,8 +119,22 @@ impl Snapshots {
         records: impl IntoIterator<Item = Result<Record, E>>,
         cut: Cut,
     ) -> Result<Snapshot, TakeError<E>> {
+        let mut fold = Fold::start(previous, cut)?;
+        for record in records {
+            fold.record(&record.map_err(TakeError::Records)?)?;
+        }
+        self.put(fold)
+    }
+
+    /// Puts a snapshot that has all of its records among the others, durably, and reads it back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Snapshots::take`].
+    pub fn put<E: std::error::Error>(&mut self, fold: Fold<'_>) -> Result<Snapshot, TakeError<E>> {
+        let cut = fold.cut();
         let path = self.dir.join(snapshot_name(cut.seq));
-        let snapshot = snapshot::take(&path, &self.steps, previous, records, cut)?;
+        let snapshot = fold.write(&path, &self.steps)?;
         let at = self.files.partition_point(|(seq, _)| cut.seq < *seq);
         if self.files.get(at).is_none_or(|(seq, _)| *seq != cut.seq) {
             self.files.insert(at, (cut.seq, path));

@@ -16,8 +16,7 @@ use kembali_core::{CustomerId, Seq, TenantId};
 use kembali_journal::codec::decode_value;
 use kembali_journal::{Frame, FrameHash};
 use serde::de::DeserializeOwned;
-pub use take::TakeError;
-pub(crate) use take::take;
+pub use take::{Fold, TakeError};
 
 use crate::damage::{FileHash, Flaw, Found, ReadError, Remedy};
 use crate::disk::{Reader, Stored};
@@ -109,15 +108,19 @@ impl Snapshot {
     ///
     /// [`ReadError`] when the block that should hold it is damaged.
     pub fn row(&self, customer: CustomerId) -> Result<Option<(Row, Seq)>, ReadError> {
-        self.row_by(&self.stored.reader()?, customer)
+        let Some(at) = self.block_of(customer) else { return Ok(None) };
+        let bytes = self.read_block(&self.stored.reader()?, at)?;
+        self.row_in(at, &bytes, customer)
     }
 
-    fn row_by(&self, reader: &Reader<'_>, customer: CustomerId) -> Result<Option<(Row, Seq)>, ReadError> {
-        let Some(at) = self.index.partition_point(|block| block.first <= customer).checked_sub(1) else {
-            return Ok(None);
-        };
-        let bytes = self.read_block(reader, at)?;
-        let mut fields = Fields::new(&bytes);
+    /// Finds the block that holds a customer's row, if any does.
+    fn block_of(&self, customer: CustomerId) -> Option<usize> {
+        self.index.partition_point(|block| block.first <= customer).checked_sub(1)
+    }
+
+    /// Finds a customer's row in the bytes of a block.
+    fn row_in(&self, at: usize, bytes: &[u8], customer: CustomerId) -> Result<Option<(Row, Seq)>, ReadError> {
+        let mut fields = Fields::new(bytes);
         while 0 < fields.left() {
             let entry = next_row(&mut fields).map_err(|flaw| self.row_damaged(at, flaw))?;
             if entry.customer == customer {

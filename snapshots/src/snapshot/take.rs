@@ -2,6 +2,8 @@
 //!
 //! In memory are the desk, the sums and the rows that those records name; never a second whole state.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 
 use kembali_core::customer::Row;
@@ -20,6 +22,9 @@ use crate::disk::{NewFile, Reader, Steps};
 use crate::layout::Section;
 use crate::ledger_digest::RowsDigest;
 use crate::segment::BookedKey;
+
+/// Bytes of blocks of rows that are kept of the previous snapshot.
+const BLOCKS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Why a snapshot was not taken.
 #[derive(Debug, Error)]
@@ -76,24 +81,10 @@ pub enum TakeError<E: std::error::Error + 'static> {
     ReadBack(ReadError),
 }
 
-/// Takes a snapshot at `cut` and writes it at `path`, durably.
-pub(crate) fn take<E: std::error::Error + 'static>(
-    path: &Path,
-    steps: &Steps,
-    previous: Option<&Snapshot>,
-    records: impl IntoIterator<Item = Result<Record, E>>,
-    cut: Cut,
-) -> Result<Snapshot, TakeError<E>> {
-    let mut fold = Fold::start(previous, cut)?;
-    for record in records {
-        fold.record(&record.map_err(TakeError::Records)?)?;
-    }
-    fold.write(path, steps)
-}
-
-/// The state as far as the records since the previous snapshot touch it.
-struct Fold<'a> {
-    previous: Option<(&'a Snapshot, Reader<'a>)>,
+/// A snapshot that is being taken: the state as far as the records since the previous one touch it.
+#[derive(Debug)]
+pub struct Fold<'a> {
+    previous: Option<Previous<'a>>,
     cut: Cut,
     /// The desk without untouched customers and without archived keys, the sums, and the touched rows.
     ledger: Ledger,
@@ -104,7 +95,12 @@ struct Fold<'a> {
 }
 
 impl<'a> Fold<'a> {
-    fn start<E: std::error::Error>(previous: Option<&'a Snapshot>, cut: Cut) -> Result<Fold<'a>, TakeError<E>> {
+    /// Begins a snapshot at `cut` from the previous one, or from nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`TakeError`] when it would hold no more than the previous one, or that one is damaged.
+    pub fn start<E: std::error::Error>(previous: Option<&'a Snapshot>, cut: Cut) -> Result<Fold<'a>, TakeError<E>> {
         let before = previous.map_or(Seq::ZERO, |previous| previous.cut.seq);
         if cut.seq <= before {
             return Err(TakeError::NothingNew { asked: cut.seq, previous: before });
@@ -125,10 +121,23 @@ impl<'a> Fold<'a> {
         };
         let (reader, ledger, keys) = read().map_err(TakeError::Previous)?;
         let row_count = snapshot.footer.row_count;
-        Ok(Fold { previous: Some((snapshot, reader)), cut, ledger, row_count, keys })
+        let previous = Previous { snapshot, reader, blocks: HashMap::new(), block_bytes: 0 };
+        Ok(Fold { previous: Some(previous), cut, ledger, row_count, keys })
     }
 
-    fn record<E: std::error::Error>(&mut self, record: &Record) -> Result<(), TakeError<E>> {
+    /// Returns where it is taken.
+    #[must_use]
+    pub const fn cut(&self) -> Cut {
+        self.cut
+    }
+
+    /// Takes the next record.
+    ///
+    /// # Errors
+    ///
+    /// [`TakeError`] when it is not the next one, lies behind the cut or contradicts the ones before it, or when the previous
+    /// snapshot is damaged.
+    pub fn record<E: std::error::Error>(&mut self, record: &Record) -> Result<(), TakeError<E>> {
         let expected = self.ledger.desk.last().next();
         if record.seq != expected || self.cut.seq < record.seq {
             return Err(TakeError::NotDense { expected });
@@ -153,7 +162,7 @@ impl<'a> Fold<'a> {
         if self.ledger.rows.contains_key(&customer) {
             return Ok(());
         }
-        let found = self.previous.as_ref().map(|(previous, reader)| previous.row_by(reader, customer));
+        let found = self.previous.as_mut().map(|previous| previous.row(customer));
         match found.transpose()?.flatten() {
             None => self.row_count += 1,
             Some((row, last)) => {
@@ -164,7 +173,8 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    fn write<E: std::error::Error>(self, path: &Path, steps: &Steps) -> Result<Snapshot, TakeError<E>> {
+    /// Writes it at `path`, durably, and reads it back.
+    pub(crate) fn write<E: std::error::Error>(self, path: &Path, steps: &Steps) -> Result<Snapshot, TakeError<E>> {
         let Fold { previous, cut, mut ledger, row_count, keys } = self;
         if ledger.desk.last() != cut.seq {
             return Err(TakeError::NotDense { expected: ledger.desk.last().next() });
@@ -180,7 +190,7 @@ impl<'a> Fold<'a> {
             let row = ledger.rows.remove(&customer).expect("what was touched has a row");
             rows.put_new(row, ledger.desk.last_record_of(customer))
         };
-        let stored = previous.map(|(previous, _)| previous.rows()).transpose().map_err(TakeError::Previous)?;
+        let stored = previous.map(|previous| previous.snapshot.rows()).transpose().map_err(TakeError::Previous)?;
         for stored in stored.into_iter().flatten() {
             let stored = stored.map_err(TakeError::Previous)?;
             while let Some(customer) = touched.next_if(|customer| *customer < stored.row.id) {
@@ -201,6 +211,35 @@ impl<'a> Fold<'a> {
         let read_back = if same { snapshot.check_bytes() } else { Err(not_read_back(&path)) };
         read_back.map_err(TakeError::ReadBack)?;
         Ok(snapshot)
+    }
+}
+
+/// The previous snapshot, and the blocks of rows that were read of it.
+#[derive(Debug)]
+struct Previous<'a> {
+    snapshot: &'a Snapshot,
+    reader: Reader<'a>,
+    blocks: HashMap<usize, Vec<u8>>,
+    block_bytes: usize,
+}
+
+impl Previous<'_> {
+    fn row(&mut self, customer: CustomerId) -> Result<Option<(Row, Seq)>, ReadError> {
+        let Some(at) = self.snapshot.block_of(customer) else { return Ok(None) };
+        if BLOCKS_BYTES_MAX < self.block_bytes {
+            // Whoever buys in any order needs each of them about as soon as any other.
+            self.blocks.clear();
+            self.block_bytes = 0;
+        }
+        let block = match self.blocks.entry(at) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let block = self.snapshot.read_block(&self.reader, at)?;
+                self.block_bytes += block.len();
+                entry.insert(block)
+            }
+        };
+        self.snapshot.row_in(at, block, customer)
     }
 }
 
