@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::{Timestamp, civil};
 use kembali_core::Instant;
+use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -14,17 +16,55 @@ use utoipa::{PartialSchema, ToSchema};
 #[derive(Clone, Copy, Debug)]
 pub struct Rfc3339(pub Instant);
 
-impl fmt::Display for Rfc3339 {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Rfc3339 {
+    fn text(self) -> Result<Text, jiff::Error> {
+        const PRINTER: DateTimePrinter = DateTimePrinter::new();
         let nearest = if self.0.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };
         let instant = Timestamp::from_microsecond(self.0.0).unwrap_or(nearest);
-        if instant.subsec_nanosecond() == 0 { write!(out, "{instant}") } else { write!(out, "{instant:.6}") }
+        let precision = (instant.subsec_nanosecond() != 0).then_some(6);
+        let mut text = Text { bytes: [0; TEXT_BYTES_MAX], length: 0 };
+        PRINTER.precision(precision).print_timestamp(&instant, &mut text)?;
+        Ok(text)
+    }
+}
+
+/// Bytes that an instant has as text at most: `-009999-01-02T01:59:59.123456Z` has 30.
+const TEXT_BYTES_MAX: usize = 32;
+
+/// The text of an instant. Every answer has some, so it needs no memory of its own.
+struct Text {
+    bytes: [u8; TEXT_BYTES_MAX],
+    length: usize,
+}
+
+impl Text {
+    fn as_str(&self) -> &str {
+        // Made of whole strings.
+        str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+impl jiff::fmt::Write for Text {
+    fn write_str(&mut self, piece: &str) -> Result<(), jiff::Error> {
+        let end = self.length + piece.len();
+        let Some(place) = self.bytes.get_mut(self.length..end) else {
+            return Err(jiff::Error::from_args(format_args!("an instant has more than {TEXT_BYTES_MAX} bytes")));
+        };
+        place.copy_from_slice(piece.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.text().map_err(|_| fmt::Error)?.as_str())
     }
 }
 
 impl Serialize for Rfc3339 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.text().map_err(S::Error::custom)?.as_str())
     }
 }
 
