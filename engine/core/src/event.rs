@@ -150,7 +150,7 @@ pub enum Event {
     /// An operation was set aside for a person.
     ReviewOpened(Box<ReviewOpened>),
     /// A review is over.
-    ReviewClosed(ReviewClosed),
+    ReviewClosed(Box<ReviewClosed>),
     /// An operation counts for rules of partners and devices.
     OperationCounted(OperationCounted),
     /// A check of the log is archived.

@@ -141,7 +141,7 @@ impl OperationCommand {
 
 /// Rejects what was set aside: the caller's key leads to the refusal from now on.
 pub(crate) fn reject(customer: CustomerId, review: Seq, opened: &ReviewOpened) -> Vec<Event> {
-    let mut events = Vec::from([Event::ReviewClosed(ReviewClosed { review, released_by: None })]);
+    let mut events = Vec::from([Event::ReviewClosed(Box::new(ReviewClosed { review, released_by: None }))]);
     let ReviewOpened { actor, key, fingerprint, ref operation, .. } = *opened;
     events.extend(key.map(|key| {
         let (customer, rejection) = (Some(customer), OperationRejection::ReviewRejected);

@@ -1,16 +1,18 @@
 //! How a record becomes bytes, and back. A stored shape never changes: a new shape is a new version of its kind.
 //!
-//! | bytes | what |
-//! |---|---|
-//! | 1 | version of this layout, 1 |
-//! | 8 | received at, microseconds since the epoch |
-//! | 4, 4 | tenant, catalogue version |
-//! | 1 | 1 when the record names a customer, else 0 |
-//! | 16, 8 | customer, previous record of the customer; only when it names one |
-//! | 2 | number of events |
-//! | each: 2, 1, 4, n | kind, version, length, bincode of the event's body |
+//! | bytes of layout 2 | of layout 1 | what |
+//! |---|---|---|
+//! | 1 | 1 | version of the layout, 1 or 2 |
+//! | 8 | 8 | received at, microseconds since the epoch |
+//! | short, short | 4, 4 | tenant, catalogue version |
+//! | 1 | 1 | 1 when the record names a customer, else 0 |
+//! | 16, short | 16, 8 | customer, previous record of the customer; only when it names one |
+//! | short | 2 | number of events |
+//! | each: short, 1, short, n | 2, 1, 4, n | kind, version, length, bincode of the event's body |
 //!
-//! All numbers are little-endian. The position is not stored: the frame gives it. Golden files freeze every kind.
+//! A short number takes as many bytes as it needs, as in bincode: up to 250 one byte; else 251, 252 or 253 and two, four or eight bytes.
+//! The numbers of a body are short in layout 2, too. All other numbers are little-endian. Layout 2 is written, both are read. The position
+//! is not stored: the frame gives it. Golden files freeze every kind.
 
 use std::sync::Arc;
 
@@ -42,7 +44,15 @@ use operation_refused_v1::OperationRefusedV1;
 use point_entry_v1::PointEntryV1;
 use point_entry_v2::PointEntryV2;
 
-const LAYOUT_VERSION: u8 = 1;
+/// Every number has its full width.
+const FIXED: u8 = 1;
+/// Numbers are short.
+const SHORT: u8 = 2;
+/// The largest number that is its own byte; what follows it says how many bytes there are.
+const ONE_BYTE_MAX: u8 = 250;
+const TWO_BYTES: u8 = 251;
+const FOUR_BYTES: u8 = 252;
+const EIGHT_BYTES: u8 = 253;
 
 /// The kinds of events, by the number that the journal holds. Numbers are never used again.
 mod kind {
@@ -150,27 +160,53 @@ pub(crate) fn options() -> impl bincode::Options {
         .reject_trailing_bytes()
 }
 
-/// Appends the bytes of a record to `out`.
+/// Reads bodies of layout 2.
+fn short_options() -> impl bincode::Options {
+    bincode::DefaultOptions::new()
+        .with_varint_encoding()
+        .with_little_endian()
+        .with_limit(RECORD_BYTES_MAX as u64)
+        .reject_trailing_bytes()
+}
+
+/// Appends the bytes of a record to `out`, in layout 2.
+///
+/// How long it may be is looked at where the frame is made.
 ///
 /// # Errors
 ///
-/// [`EncodeError`] when the record is too large; `out` then holds a part of it.
+/// When an event cannot be written, or there are too many; `out` then holds a part of it.
 pub fn encode(body: &Body, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let count = u16::try_from(body.events.len()).map_err(|_| EncodeError::TooManyEvents(body.events.len()))?;
-    out.push(LAYOUT_VERSION);
+    out.push(SHORT);
     out.extend_from_slice(&body.received_at.0.to_le_bytes());
-    out.extend_from_slice(&body.tenant.0.to_le_bytes());
-    out.extend_from_slice(&body.catalogue_version.to_le_bytes());
+    put_number(body.tenant.0.into(), out);
+    put_number(body.catalogue_version.into(), out);
     match body.customer {
         None => out.push(0),
         Some(customer) => {
             out.push(1);
             out.extend_from_slice(&customer.0.to_le_bytes());
-            out.extend_from_slice(&body.previous.0.to_le_bytes());
+            put_number(body.previous.0, out);
         }
     }
-    out.extend_from_slice(&count.to_le_bytes());
+    put_number(count.into(), out);
     body.events.iter().try_for_each(|event| encode_event(event, out))
+}
+
+fn put_number(number: u64, out: &mut Vec<u8>) {
+    if let Some(byte) = u8::try_from(number).ok().filter(|byte| *byte <= ONE_BYTE_MAX) {
+        out.push(byte);
+    } else if let Ok(number) = u16::try_from(number) {
+        out.push(TWO_BYTES);
+        out.extend_from_slice(&number.to_le_bytes());
+    } else if let Ok(number) = u32::try_from(number) {
+        out.push(FOUR_BYTES);
+        out.extend_from_slice(&number.to_le_bytes());
+    } else {
+        out.push(EIGHT_BYTES);
+        out.extend_from_slice(&number.to_le_bytes());
+    }
 }
 
 fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
@@ -211,7 +247,7 @@ fn encode_event(event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Event::RiskChecked(body) => put(kind::RISK_CHECKED, body, out),
         Event::OperationReversed(body) => put(kind::OPERATION_REVERSED, body, out),
         Event::ReviewOpened(body) => put(kind::REVIEW_OPENED, &**body, out),
-        Event::ReviewClosed(body) => put(kind::REVIEW_CLOSED, body, out),
+        Event::ReviewClosed(body) => put(kind::REVIEW_CLOSED, &**body, out),
         Event::OperationCounted(body) => put(kind::OPERATION_COUNTED, body, out),
         Event::RiskCheckArchived(body) => put(kind::RISK_CHECK_ARCHIVED, body, out),
         Event::PurchaseBlocked(body) => put(kind::PURCHASE_BLOCKED, body, out),
@@ -226,14 +262,17 @@ fn put(kind: u16, body: &impl Serialize, out: &mut Vec<u8>) -> Result<(), Encode
 }
 
 fn put_version(kind: u16, version: u8, body: &impl Serialize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    out.extend_from_slice(&kind.to_le_bytes());
+    put_number(kind.into(), out);
     out.push(version);
-    let length_at = out.len();
-    out.extend_from_slice(&[0; 4]);
-    options().serialize_into(&mut *out, body).map_err(|source| EncodeError::Event { kind, source })?;
-    // The limit of the options keeps the length far below 4 GiB.
-    let length = (out.len() - length_at - 4) as u32;
-    out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+    let start = out.len();
+    // With a limit the size would be counted first, which costs as much as writing.
+    let options = short_options().with_no_limit();
+    options.serialize_into(&mut *out, body).map_err(|source| EncodeError::Event { kind, source })?;
+    // How many bytes the length needs is known now.
+    let end = out.len();
+    put_number((end - start) as u64, out);
+    let length_bytes = out.len() - end;
+    out[start..].rotate_right(length_bytes);
     Ok(())
 }
 
@@ -254,7 +293,7 @@ pub struct RecordHead {
 ///
 /// [`DecodeError`].
 pub fn decode_head(bytes: &[u8]) -> Result<RecordHead, DecodeError> {
-    let mut input = Input { bytes, at: 0 };
+    let mut input = Input { bytes, at: 0, layout: FIXED };
     let (received_at, tenant, _) = start(&mut input)?;
     let has_customer = input.u8()? != 0;
     Ok(RecordHead { received_at, tenant, has_customer })
@@ -266,16 +305,17 @@ pub fn decode_head(bytes: &[u8]) -> Result<RecordHead, DecodeError> {
 ///
 /// [`DecodeError`].
 pub fn takes_back(tenant: TenantId, bytes: &[u8]) -> Result<bool, DecodeError> {
-    let mut input = Input { bytes, at: 0 };
+    let mut input = Input { bytes, at: 0, layout: FIXED };
     let (_, own, _) = start(&mut input)?;
     // Only what is a customer's is taken back.
     if own != tenant || input.u8()? == 0 {
         return Ok(false);
     }
-    input.take(16 + 8)?;
-    let count = u16::from_le_bytes(input.array()?);
+    input.take(16)?;
+    input.u64()?;
+    let count = input.u16()?;
     for _ in 0..count {
-        let kind = u16::from_le_bytes(input.array()?);
+        let kind = input.u16()?;
         if kind == kind::PURCHASE_REFUNDED || kind == kind::OPERATION_REVERSED {
             return Ok(true);
         }
@@ -288,11 +328,11 @@ pub fn takes_back(tenant: TenantId, bytes: &[u8]) -> Result<bool, DecodeError> {
 
 /// Reads layout, stamp, tenant and version.
 fn start(input: &mut Input<'_>) -> Result<(Instant, TenantId, u32), DecodeError> {
-    let layout = input.u8()?;
-    if layout != LAYOUT_VERSION {
-        return Err(DecodeError::Unknown { what: "the record layout", found: layout.into() });
+    input.layout = input.u8()?;
+    if !matches!(input.layout, FIXED | SHORT) {
+        return Err(DecodeError::Unknown { what: "the record layout", found: input.layout.into() });
     }
-    Ok((Instant(input.u64()? as i64), TenantId(input.u32()?), input.u32()?))
+    Ok((Instant(i64::from_le_bytes(input.array()?)), TenantId(input.u32()?), input.u32()?))
 }
 
 /// Reads the record at `seq`.
@@ -302,16 +342,16 @@ fn start(input: &mut Input<'_>) -> Result<(Instant, TenantId, u32), DecodeError>
 /// [`DecodeError`]. Bytes whose checksum fits and which are no record were written by another program or by a wrong
 /// one.
 pub fn decode(seq: Seq, bytes: &[u8]) -> Result<Record, DecodeError> {
-    let mut input = Input { bytes, at: 0 };
+    let mut input = Input { bytes, at: 0, layout: FIXED };
     let (received_at, tenant, catalogue_version) = start(&mut input)?;
     let (customer, previous) = match input.u8()? {
         0 => (None, Seq::ZERO),
         1 => (Some(CustomerId(u128::from_le_bytes(input.array()?))), Seq(input.u64()?)),
         _ => return Err(DecodeError::OutOfRange("mark of a customer")),
     };
-    let count = u16::from_le_bytes(input.array()?);
-    // Seven bytes at least stand behind each event that is announced.
-    let mut events = Vec::with_capacity(usize::from(count).min(bytes.len() / 7));
+    let count = input.u16()?;
+    // Three bytes at least stand behind each event that is announced.
+    let mut events = Vec::with_capacity(usize::from(count).min(bytes.len() / 3));
     for _ in 0..count {
         events.push(decode_event(&mut input)?);
     }
@@ -325,10 +365,10 @@ pub fn decode(seq: Seq, bytes: &[u8]) -> Result<Record, DecodeError> {
 }
 
 fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
-    let kind = u16::from_le_bytes(input.array()?);
+    let kind = input.u16()?;
     let version = input.u8()?;
     let length = input.u32()? as usize;
-    let body = input.take(length)?;
+    let body = Bytes { layout: input.layout, bytes: input.take(length)? };
     match (kind, version) {
         (kind::CATALOGUE_APPLIED, 1) => {
             let old: CatalogueV1 = get(kind, body)?;
@@ -406,7 +446,7 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
         kind::RISK_CHECKED => Event::RiskChecked(get(kind, body)?),
         kind::OPERATION_REVERSED => Event::OperationReversed(get(kind, body)?),
         kind::REVIEW_OPENED => Event::ReviewOpened(Box::new(get(kind, body)?)),
-        kind::REVIEW_CLOSED => Event::ReviewClosed(get(kind, body)?),
+        kind::REVIEW_CLOSED => Event::ReviewClosed(Box::new(get(kind, body)?)),
         kind::OPERATION_COUNTED => Event::OperationCounted(get(kind, body)?),
         kind::RISK_CHECK_ARCHIVED => Event::RiskCheckArchived(get(kind, body)?),
         kind::PURCHASE_BLOCKED => Event::PurchaseBlocked(get(kind, body)?),
@@ -416,8 +456,17 @@ fn decode_event(input: &mut Input<'_>) -> Result<Event, DecodeError> {
     })
 }
 
-fn get<T: DeserializeOwned>(kind: u16, body: &[u8]) -> Result<T, DecodeError> {
-    options().deserialize(body).map_err(|source| DecodeError::Event { kind, source })
+/// The bytes of an event's body.
+#[derive(Clone, Copy)]
+struct Bytes<'a> {
+    layout: u8,
+    bytes: &'a [u8],
+}
+
+fn get<T: DeserializeOwned>(kind: u16, body: Bytes<'_>) -> Result<T, DecodeError> {
+    let read =
+        if body.layout == FIXED { options().deserialize(body.bytes) } else { short_options().deserialize(body.bytes) };
+    read.map_err(|source| DecodeError::Event { kind, source })
 }
 
 /// Appends the bytes of a value that is stored outside of a record to `out`.
@@ -442,6 +491,7 @@ pub fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, bincode::Err
 struct Input<'a> {
     bytes: &'a [u8],
     at: usize,
+    layout: u8,
 }
 
 impl<'a> Input<'a> {
@@ -463,12 +513,29 @@ impl<'a> Input<'a> {
         Ok(self.array::<1>()?[0])
     }
 
+    fn u16(&mut self) -> Result<u16, DecodeError> {
+        if self.layout == FIXED { Ok(u16::from_le_bytes(self.array()?)) } else { self.short() }
+    }
+
     fn u32(&mut self) -> Result<u32, DecodeError> {
-        Ok(u32::from_le_bytes(self.array()?))
+        if self.layout == FIXED { Ok(u32::from_le_bytes(self.array()?)) } else { self.short() }
     }
 
     fn u64(&mut self) -> Result<u64, DecodeError> {
-        Ok(u64::from_le_bytes(self.array()?))
+        if self.layout == FIXED { Ok(u64::from_le_bytes(self.array()?)) } else { self.short() }
+    }
+
+    /// Reads a short number. It must be as short as it can be: a record has one form.
+    fn short<T: TryFrom<u64>>(&mut self) -> Result<T, DecodeError> {
+        let (number, least) = match self.u8()? {
+            byte @ ..=ONE_BYTE_MAX => (byte.into(), 0),
+            TWO_BYTES => (u16::from_le_bytes(self.array()?).into(), u64::from(ONE_BYTE_MAX) + 1),
+            FOUR_BYTES => (u32::from_le_bytes(self.array()?).into(), 1 << 16),
+            EIGHT_BYTES => (u64::from_le_bytes(self.array()?), 1 << 32),
+            _ => return Err(DecodeError::OutOfRange("short number")),
+        };
+        let number = (least <= number).then_some(number).and_then(|number| T::try_from(number).ok());
+        number.ok_or(DecodeError::OutOfRange("short number"))
     }
 }
 

@@ -121,7 +121,7 @@ fn later(catalogue: &Catalogue) -> Vec<Body> {
         device: None,
         rule: RuleId(7_000),
     };
-    let closed = |released_by| Event::ReviewClosed(ReviewClosed { review: Seq(14), released_by });
+    let closed = |released_by| Event::ReviewClosed(Box::new(ReviewClosed { review: Seq(14), released_by }));
     let mut released = done(by_grocer, operation.clone(), vec![Event::HoldPlaced(hold)]);
     let releaser = Releaser { actor: Actor::Operator, key: Some(OperationKey(8)), fingerprint };
     released.events.insert(0, closed(Some(releaser)));

@@ -98,7 +98,7 @@ fn decide(
             return Ok(Some(body_of(terms, events)));
         }
     };
-    events.extend(closed.map(Event::ReviewClosed));
+    events.extend(closed.map(|closed| Event::ReviewClosed(Box::new(closed))));
     let counted = own.and_then(|own| terms.parties.counts(own)).map(Event::OperationCounted);
     let effects = checked.into_iter().chain(counted).chain(effects);
     Ok(Some(body(terms, command.into_owned(), events, effects)))

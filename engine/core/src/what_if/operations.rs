@@ -41,8 +41,9 @@ impl WhatIf {
                     device = own.device;
                     done = Some((own.actor, own.fingerprint, own.operation));
                 }
-                Event::ReviewClosed(ReviewClosed { review, released_by: Some(by) }) => {
-                    released = Some((by.actor, by.fingerprint, Operation::ReleaseReview { review }));
+                Event::ReviewClosed(own) => {
+                    let ReviewClosed { review, released_by } = *own;
+                    released = released_by.map(|by| (by.actor, by.fingerprint, Operation::ReleaseReview { review }));
                 }
                 Event::CustomerCreated(own) => name = CustomerName::Alias(own.alias),
                 Event::OperationDone(own) => done = Some((own.actor, own.fingerprint, own.operation)),

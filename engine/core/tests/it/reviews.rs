@@ -300,11 +300,11 @@ fn a_replay_refuses_reviews_that_cannot_be_and_a_desk_is_made_of_its_pieces() {
         let mut wrong = last.clone();
         let closed = ReviewClosed { review: Seq(review), released_by: None };
         *wrong.body.events.iter_mut().find(|event| matches!(event, Event::ReviewClosed(_))).unwrap() =
-            Event::ReviewClosed(closed);
+            Event::ReviewClosed(Box::new(closed));
         assert_eq!(replayed.clone().evolve(&wrong), Err(Inconsistency::WrongReview), "{review}");
     }
     let mut double = last.clone();
-    double.body.events.push(Event::ReviewClosed(ReviewClosed { review: Seq(4), released_by: None }));
+    double.body.events.push(Event::ReviewClosed(Box::new(ReviewClosed { review: Seq(4), released_by: None })));
     assert_eq!(replayed.clone().evolve(&double), Err(Inconsistency::WrongReview));
     replayed.evolve(&last).unwrap();
     assert_eq!(whole(&replayed), whole(&world.ledger));

@@ -164,12 +164,10 @@ pub(super) fn effect<'a>(
         Event::HoldClosed(closed) => OwnEffect::HoldClosed(HoldState::closed(closed, names)),
         Event::RiskCheckArchived(own) => OwnEffect::RiskCheckArchived { check: own.check.0 },
         Event::ReviewOpened(_) => OwnEffect::ReviewOpened,
-        Event::ReviewClosed(ReviewClosed { review, released_by: Some(_) }) => {
-            OwnEffect::ReviewReleased { review: review.0 }
-        }
-        Event::ReviewClosed(ReviewClosed { review, released_by: None }) => {
-            OwnEffect::ReviewRejected { review: review.0 }
-        }
+        Event::ReviewClosed(own) => match own.released_by {
+            Some(_) => OwnEffect::ReviewReleased { review: own.review.0 },
+            None => OwnEffect::ReviewRejected { review: own.review.0 },
+        },
         Event::OperationReversed(own) => OwnEffect::OperationReversed(Reversed::of(own, names)),
         Event::WalletEntry(entry) => wallet_entry(entry)?,
         Event::PurchaseRefunded(refunded) => OwnEffect::Refund {
