@@ -16,6 +16,7 @@ use kembali_journal::{Frame, GenerationInfo, codec};
 use kembali_snapshots::{Archive, Cut, Fold, SNAPSHOTS_KEPT, Snapshot, Snapshots, TakeError};
 use tokio::sync::oneshot;
 
+use crate::give_way::give_way;
 use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender};
 use crate::recovery::FoldError;
 use crate::shared::Shared;
@@ -53,6 +54,7 @@ pub(crate) fn start(
     report: impl Fn(Report) + Send + 'static,
 ) -> std::io::Result<JoinHandle<Ended>> {
     let run = move || {
+        give_way();
         let mut ended = Ended::WhenTold;
         for order in orders {
             if let Err((generation, error)) = archiver.carry_out(order) {

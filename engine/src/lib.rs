@@ -12,6 +12,7 @@ mod customers;
 mod digest;
 mod erase;
 mod free_space;
+mod give_way;
 mod handle;
 mod history;
 mod installation;

@@ -139,9 +139,11 @@ impl Shared {
         // The archive comes first: a record is always in one of the two.
         *write(&self.archive) = Arc::new(archive);
         let mut tail = write(&self.tail);
-        while tail.front().is_some_and(|frame| frame.last_seq() <= last) {
-            tail.pop_front();
-        }
+        let archived = tail.partition_point(|frame| frame.last_seq() <= last);
+        let forgotten: Vec<Frame> = tail.drain(..archived).collect();
+        drop(tail);
+        // Nobody waits while the memory of a whole generation is given back.
+        drop(forgotten);
     }
 
     /// Returns the archive as it is now.

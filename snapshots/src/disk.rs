@@ -15,6 +15,9 @@ pub(crate) const NEW_SUFFIX: &str = ".new";
 const READ_BYTES: usize = 256 * 1024;
 /// Bytes that are gathered before they are written.
 const WRITE_BYTES: usize = 64 * 1024;
+/// Bytes that are written before they are synced. A hundred megabytes synced at once hold up whoever syncs a few bytes meanwhile: the
+/// journal, and with it every purchase.
+const UNSYNCED_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The steps of writing, in order; in tests they are noted down, and one of them and all later ones fail, as in a crash.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +70,7 @@ pub(crate) struct NewFile {
     steps: Steps,
     pending: Vec<u8>,
     written: u64,
+    synced: u64,
     hasher: blake3::Hasher,
 }
 
@@ -85,6 +89,7 @@ impl NewFile {
             steps: steps.clone(),
             pending: Vec::with_capacity(WRITE_BYTES),
             written: 0,
+            synced: 0,
             hasher: blake3::Hasher::new(),
         })
     }
@@ -116,6 +121,10 @@ impl NewFile {
             .map_err(IoFault::new("writing", &self.temporary))?;
         self.written += self.pending.len() as u64;
         self.pending.clear();
+        if UNSYNCED_BYTES_MAX <= self.written - self.synced {
+            self.file.sync_data().map_err(IoFault::new("syncing", &self.temporary))?;
+            self.synced = self.written;
+        }
         Ok(())
     }
 

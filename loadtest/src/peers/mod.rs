@@ -30,7 +30,8 @@ const START_TIME_MAX: Duration = Duration::from_secs(60);
 /// Everything that a peer is told follows from it; that of the warm-up is another one.
 const SEED: u64 = 7;
 const WARM_UP_SEED: u64 = 6;
-const WARM_UP: u64 = 20_000;
+/// Purchases that each customer has booked before, on average: whoever is measured knows nearly all of them.
+const WARM_UP_EACH: u64 = 3;
 
 #[derive(Args)]
 pub(crate) struct Peers {
@@ -40,7 +41,7 @@ pub(crate) struct Peers {
     /// Purchases a run, sent in batches; a quarter of them singly
     #[arg(long, default_value_t = 400_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
     count: u64,
-    /// Customers to draw from
+    /// Customers to draw from; each has bought three times before, on average
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     customers: u32,
     /// The exponent of Zipf's law: 0 makes all customers alike, 1 the first one twice as busy as the second
@@ -192,7 +193,7 @@ impl Peers {
         let mut rates: BTreeMap<(usize, &'static str), Vec<u64>> = BTreeMap::new();
         for _ in 0..self.rounds {
             for (place, way) in WAYS.into_iter().enumerate() {
-                let (warm_up, recipe) = (self.recipe(WARM_UP_SEED, WARM_UP), self.recipe(SEED, self.count / way.part));
+                let (warm_up, recipe) = (self.recipe(WARM_UP_SEED, WARM_UP_EACH * u64::from(self.customers)), self.recipe(SEED, self.count / way.part));
                 let mut loyalties = Vec::new();
                 for system in &systems {
                     let name = system.name();
