@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use kembali_core::Seq;
 use kembali_snapshots::Segment;
 
+use crate::give_way::give_way;
 use crate::journal_thread::{Ended, Fault, Report};
 use crate::shared::Shared;
 
@@ -110,11 +111,14 @@ pub(crate) fn start(
     let (ask, asked) = channel();
     let progress = Arc::new(Progress::default());
     let own = Scrub { ask, progress: Arc::clone(&progress) };
-    let run = move || match scrub(&shared, &asked, &progress) {
-        Ok(()) => Ended::WhenTold,
-        Err(message) => {
-            report(Report::Failed(Fault::Damage { message: message.clone() }));
-            Ended::AfterFault(message)
+    let run = move || {
+        give_way();
+        match scrub(&shared, &asked, &progress) {
+            Ok(()) => Ended::WhenTold,
+            Err(message) => {
+                report(Report::Failed(Fault::Damage { message: message.clone() }));
+                Ended::AfterFault(message)
+            }
         }
     };
     Ok((thread::Builder::new().name("scrub".into()).spawn(run)?, own))

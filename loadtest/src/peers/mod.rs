@@ -193,7 +193,10 @@ impl Peers {
         let mut rates: BTreeMap<(usize, &'static str), Vec<u64>> = BTreeMap::new();
         for _ in 0..self.rounds {
             for (place, way) in WAYS.into_iter().enumerate() {
-                let (warm_up, recipe) = (self.recipe(WARM_UP_SEED, WARM_UP_EACH * u64::from(self.customers)), self.recipe(SEED, self.count / way.part));
+                let (warm_up, recipe) = (
+                    self.recipe(WARM_UP_SEED, WARM_UP_EACH * u64::from(self.customers)),
+                    self.recipe(SEED, self.count / way.part),
+                );
                 let mut loyalties = Vec::new();
                 for system in &systems {
                     let name = system.name();
