@@ -6,7 +6,7 @@
 # A new ledger in a temporary directory. CUSTOMERS (1,000,000) draw first three purchases each on average, then MORE (7,000,000) in all;
 # after each part a snapshot is taken, the server is started anew, and its memory is read a while later, when nothing of the start is left.
 # Memory by customer and by purchase solves the two equations. At the end TAIL (1,000,000) purchases are booked behind the snapshot, the
-# server is killed, and starting is timed. PORT may be set.
+# server is killed, and starting is timed until it has its rules. PORT may be set.
 set -eu
 cd "$(dirname "$0")/.."
 . loadtest/server.sh
@@ -24,7 +24,7 @@ book() {
 
 # Reads customers, booked purchases and resident bytes of a server that has just started and does nothing.
 at_rest() {
-    curl -sf -X POST "$KEMBALI_URL/v1/snapshots" -H "Authorization: Bearer $KEMBALI_OPERATOR_TOKEN" >"$work/snapshot"
+    curl -sf --max-time 600 -X POST "$KEMBALI_URL/v1/snapshots" -H "Authorization: Bearer $KEMBALI_OPERATOR_TOKEN" >"$work/snapshot"
     restart
     # What the start let go of is given back by and by, and while something is asked for.
     for _ in $(seq 30); do

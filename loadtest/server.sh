@@ -17,7 +17,7 @@ start() {
     target/release/kembali serve --listen "127.0.0.1:$port" --data-dir "$work/data" 2>"$work/log" &
     server=$!
     until curl -sf "$KEMBALI_URL/readyz" >"$work/ready"; do
-        kill -0 "$server" || { cat "$work/log"; exit 1; }
+        kill -0 "$server" || { cat "$work/log" >&2; exit 1; }
         sleep 0.2
     done
     target/release/kembali apply --yes "${1:-api/demo/journey.toml}" >"$work/applied"

@@ -97,16 +97,23 @@ impl Archiver {
         let last = frames.last().ok_or("its frames are not in memory any more")?;
         let cut = Cut { seq: last.last_seq(), hash: last.hash(), archived: last.last_seq() };
         let newest = self.newest_through(cut);
-        let mut fold = fold_through(&archive, newest.as_ref(), cut)?;
+        let since = newest.as_ref().map_or(Seq::ZERO, |newest| newest.cut().seq);
+        if since != archive.last_seq() {
+            // The generation is not to wait while the snapshot catches up.
+            archive.add(generation, frames.into_iter().map(Ok::<_, Infallible>))?;
+            self.show(archive, generation);
+            return self.take_snapshot().map(drop);
+        }
+        let mut fold = Fold::start::<FoldError>(newest.as_ref(), cut)?;
         let mut folded = Ok(());
         archive.add_seeing(generation, frames.into_iter().map(Ok::<_, Infallible>), |record| {
-            if let (Some(fold), true) = (&mut fold, folded.is_ok()) {
+            if folded.is_ok() {
                 folded = fold.record::<FoldError>(record);
             }
         })?;
         self.show(archive, generation);
         folded?;
-        self.put(fold)
+        self.put(Some(fold))
     }
 
     /// Shows an archive that holds a generation, and has that dropped from the journal.

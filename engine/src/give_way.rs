@@ -1,7 +1,7 @@
 //! How threads that work beside the purchases give way to them.
 
-/// How nice such a thread is. It gets a third of what another thread gets where both want one core: enough to keep up with the journal,
-/// which waits for it in the end. With 0 a purchase in a hundred took 60 to 180 ms while a generation was archived, with 5 it took 8 to 16.
+/// How nice such a thread is. It gets a third of what another thread gets where two want one core; the journal waits for it where it falls
+/// too far behind. With 0 a purchase in a hundred took 60 to 180 ms while a generation was archived, with 5 it took 8 to 16.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 5;
 

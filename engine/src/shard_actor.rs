@@ -11,7 +11,7 @@ use crate::tell::tell;
 #[rtype(result = "()")]
 pub(crate) struct Batch(pub(crate) Vec<Assigned>);
 
-/// Owns the rows of a shard, on an arbiter of its own.
+/// Owns the rows of a shard.
 pub(crate) struct ShardActor {
     pub(crate) shard: Shard,
     pub(crate) router: Addr<RouterActor>,

@@ -18,16 +18,18 @@ use kembali_core::draft::{
 use kembali_core::refund::RefundOf;
 use kembali_core::risk::{RiskAction, RiskCondition};
 use kembali_core::{Amount, Rate, TenantId};
-use kembali_engine::{ApplyRequest, CustomerRef, Operated, OperationRequest, PartnerKey, RefundRequest, verify};
+use kembali_engine::{
+    ApplyRequest, CustomerRef, Engine, Operated, OperationRequest, PartnerKey, RefundRequest, verify,
+};
 
 use crate::as_of::operate;
 use crate::lab::{API_KEY, Lab, book, open_shop, rules, runtime, word};
 use crate::same::input;
 
 /// Every format of a data directory that was ever released.
-const FORMATS: [u32; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
-/// The format that is written now.
-const PRESENT: u32 = 8;
+const FORMATS: [u32; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+/// The first format whose snapshots are still used. That of records is newer.
+const SNAPSHOTS_SINCE: u32 = 8;
 /// So small that the ledger has archive segments and snapshots, and a tail.
 const GENERATION_BYTES: u64 = 64 * 1024;
 const PURCHASES: usize = 700;
@@ -194,7 +196,7 @@ fn r29_golden_ledgers_fold_to_their_golden_digests() {
         let lab = unpacked(&archive);
         let verified = lab.verify();
         // Snapshots are derived from the records: those of an older format are left, and made anew.
-        let is_present = format == PRESENT;
+        let is_present = SNAPSHOTS_SINCE <= format;
         assert!(verified.segments > 0 && is_present == (verified.snapshots > 0), "{verified:?}");
         assert_eq!(verified.would_mend.is_empty(), is_present, "{verified:?}");
         assert_eq!(format!("{}\n", verified.digest), expected, "format {format}");
@@ -214,5 +216,23 @@ fn r29_golden_ledgers_fold_to_their_golden_digests() {
             let verified = verify(lab.path(), scratch.path()).expect("the ledger is whole");
             assert_eq!(format!("{}\n", verified.digest), expected, "format {format}, {shards} shards");
         }
+        go_on(&unpacked(&archive), format);
     }
+}
+
+/// What is written today stands behind what an older program wrote, in one journal, and both are read.
+fn go_on(lab: &Lab, format: u32) {
+    let scratch = || tempfile::tempdir().expect("a temporary folder");
+    let before = verify(lab.path(), scratch().path()).expect("the ledger is whole");
+    for _ in 0..2 {
+        let next = |engine: &Engine| input(engine.partner_of_key(API_KEY).expect("the key is known"));
+        runtime().block_on(async {
+            let engine = lab.start(1);
+            let booked = engine.book(next(&engine)[PURCHASES..PURCHASES + 20].to_vec()).await;
+            assert!(booked.is_ok_and(|all| all.len() == 20), "format {format}");
+            engine.stop().await.expect("it stops well");
+        });
+    }
+    let after = verify(lab.path(), scratch().path()).expect("the ledger is whole");
+    assert!(before.last < after.last && before.purchases < after.purchases, "format {format}: {after:?}");
 }

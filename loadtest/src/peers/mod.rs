@@ -32,6 +32,8 @@ const SEED: u64 = 7;
 const WARM_UP_SEED: u64 = 6;
 /// Purchases that each customer has booked before, on average: whoever is measured knows nearly all of them.
 const WARM_UP_EACH: u64 = 3;
+/// So many at least: the promo is used up by then.
+const WARM_UP_MIN: u64 = 20_000;
 
 #[derive(Args)]
 pub(crate) struct Peers {
@@ -194,7 +196,7 @@ impl Peers {
         for _ in 0..self.rounds {
             for (place, way) in WAYS.into_iter().enumerate() {
                 let (warm_up, recipe) = (
-                    self.recipe(WARM_UP_SEED, WARM_UP_EACH * u64::from(self.customers)),
+                    self.recipe(WARM_UP_SEED, WARM_UP_MIN.max(WARM_UP_EACH * u64::from(self.customers))),
                     self.recipe(SEED, self.count / way.part),
                 );
                 let mut loyalties = Vec::new();

@@ -39,8 +39,7 @@ struct Text {
 
 impl Text {
     fn as_str(&self) -> &str {
-        // Made of whole strings.
-        str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+        str::from_utf8(&self.bytes[..self.length]).expect("it is made of whole strings")
     }
 }
 

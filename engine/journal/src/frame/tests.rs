@@ -4,7 +4,7 @@ use kembali_core::Seq;
 use proptest::prelude::*;
 
 use super::{
-    FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAME_RECORDS_MAX, Frame, FrameDamage, FrameHash, FrameTooLarge,
+    FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAME_RECORDS_MAX, Frame, FrameBuilder, FrameDamage, FrameHash, FrameTooLarge,
     RECORD_BYTES_MAX, checksum,
 };
 
@@ -163,4 +163,30 @@ proptest! {
         prop_assert_eq!((parsed.epoch(), parsed.first_seq(), parsed.previous()), (epoch, Seq(first), FrameHash(previous)));
         prop_assert_eq!(parsed.records().map(<[u8]>::to_vec).collect::<Vec<_>>(), records);
     }
+}
+
+#[test]
+fn a_frame_that_is_put_together_is_the_one_that_is_built_of_its_records() {
+    let records: [&[u8]; 3] = [b"one", b"", b"three"];
+    let mut builder = FrameBuilder::with_capacity(0);
+    let add = |builder: &mut FrameBuilder, bytes: &[u8], is_good: bool| {
+        builder.push(|out| {
+            out.extend_from_slice(bytes);
+            if is_good { Ok(()) } else { Err("no record") }
+        })
+    };
+    for record in records {
+        add(&mut builder, record, true).unwrap();
+        let bytes = builder.byte_count();
+        assert_eq!(add(&mut builder, b"half of", false), Err("no record"));
+        assert_eq!(builder.byte_count(), bytes, "nothing of it is left");
+        add(&mut builder, b"one too many", true).unwrap();
+        builder.pop();
+        assert_eq!(builder.byte_count(), bytes, "nothing of it is left");
+    }
+    assert_eq!(builder.count(), records.len());
+    assert_eq!(builder.finish(3, Seq(40), FrameHash([9; 32])).unwrap(), frame(&records));
+    let mut empty = FrameBuilder::with_capacity(usize::MAX);
+    empty.pop();
+    assert_eq!(empty.finish(1, Seq(1), FrameHash::GENESIS).map(drop), Err(FrameTooLarge::NoRecords));
 }

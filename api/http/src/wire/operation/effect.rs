@@ -8,7 +8,6 @@ use kembali_core::accounts::{Direction, Entry};
 use kembali_core::catalogue::Catalogue;
 use kembali_core::event::{Event, OfferRedeemed};
 use kembali_core::hold::{HoldClosed, HoldEnd};
-use kembali_core::review::ReviewClosed;
 use serde::Serialize;
 use utoipa::ToSchema;
 
