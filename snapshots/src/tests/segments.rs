@@ -78,7 +78,7 @@ fn a_segment_answers_as_its_records_do() {
 
 #[test]
 fn a_segment_of_many_blocks_answers_as_its_records_do() {
-    let archived = Archived::new(2, 6_000, 1);
+    let archived = Archived::new(2, 9_000, 1);
     let segment = Segment::open(&archived.path(1)).unwrap();
     let raw_bytes = segment.verify(&mut Totals::default()).unwrap().raw_bytes;
     assert!(3 * BLOCK_BYTES < raw_bytes as usize, "more than three blocks: {raw_bytes} bytes");
