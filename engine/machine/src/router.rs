@@ -242,6 +242,10 @@ impl<T> Router<T> {
             outcomes: Vec::with_capacity(commands.len()),
             commands: commands.len(),
         });
+        self.desk.look_ahead(commands.iter().filter_map(|command| match command {
+            Command::Purchase(purchase) => Some(&**purchase),
+            _ => None,
+        }));
         self.backlog.extend(commands.into_iter().map(|command| (received_at, command)));
         self.advance();
     }

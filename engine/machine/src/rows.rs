@@ -1,5 +1,7 @@
 //! The rows of a shard, found by customer, and walked through piece by piece in the order in which they came.
 
+use std::hint::black_box;
+
 use kembali_core::customer::Row;
 use kembali_core::{BigMap, CustomerId};
 
@@ -23,6 +25,16 @@ impl Rows {
     pub(crate) fn get_mut(&mut self, customer: &CustomerId) -> Option<&mut Row> {
         let place = *self.places.get(customer)? as usize;
         self.chunks.get_mut(place / CHUNK_ROWS)?.get_mut(place % CHUNK_ROWS)
+    }
+
+    /// Looks at the rows of some customers, and changes nothing: each look waits for memory that is far away, and those of a batch
+    /// wait together.
+    pub(crate) fn look_ahead(&self, customers: impl Iterator<Item = CustomerId>) {
+        let rows: Vec<&Row> = customers.filter_map(|customer| self.get(&customer)).collect();
+        for row in rows {
+            black_box(row.wallets.first().map(|wallet| wallet.balance));
+            black_box(row.standings.first().map(|standing| standing.count));
+        }
     }
 
     /// Adds the row of a new customer.

@@ -137,6 +137,10 @@ impl Shard {
 
     /// Does a batch of work, in order, and answers all of it.
     pub fn work(&mut self, batch: Vec<Assigned>) -> Vec<Answered> {
+        self.rows.look_ahead(batch.iter().filter_map(|assigned| match &assigned.work {
+            Work::Decide(work) => Some(work.0.customer),
+            _ => None,
+        }));
         batch
             .into_iter()
             .map(|Assigned { ticket, work }| {

@@ -21,6 +21,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::hint::black_box;
 use core::ops::Bound;
 
 pub use admit::{Admission, PromoTerms, Terms, admit, apply, refusal, refuse};
@@ -33,6 +34,7 @@ pub use operations::KnownOperation;
 pub use reservations::Reservations;
 
 use crate::catalogue::{Catalogue, RuleClock};
+use crate::command::PurchaseCommand;
 use crate::event::{Event, Record};
 use crate::identity::{CustomerId, CustomerName, Fingerprint, PartnerId, PurchaseKey, RuleId, TenantId};
 use crate::invoice::{Invoice, InvoiceState};
@@ -295,6 +297,17 @@ impl Desk {
     fn tenant_mut(&mut self, id: TenantId) -> &mut TenantDesk {
         let index = (id.0 as usize).wrapping_sub(1);
         self.tenants.get_mut(index).expect("a record names a tenant that an earlier record created")
+    }
+
+    /// Looks up what admitting these purchases will look up, and changes nothing: in a large ledger each look-up waits for
+    /// memory that is far away, and those of a batch wait together.
+    pub fn look_ahead<'a>(&self, purchases: impl Iterator<Item = &'a PurchaseCommand> + Clone) {
+        for purchase in purchases.clone() {
+            black_box(self.keys.candidates(purchase.key).next());
+        }
+        for purchase in purchases {
+            black_box(self.find_customer(purchase.tenant, purchase.customer));
+        }
     }
 
     /// Returns the position of the last record that was folded in.
