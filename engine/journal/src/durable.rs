@@ -57,6 +57,8 @@ pub struct SledJournal {
     /// Oldest first; the last one takes the frames. Never empty.
     pub(crate) generations: Vec<Generation>,
     pub(crate) prepared: Prepared,
+    /// Removes what is left of a generation that was dropped.
+    pub(crate) removal: Option<JoinHandle<io::Result<()>>>,
     pub(crate) position: Position,
     pub(crate) fault: Option<JournalFault>,
     /// Held for its lock, and last, so that the files are closed when it is released.
@@ -131,12 +133,24 @@ impl SledJournal {
     }
 
     fn drop_oldest(&mut self, generation: u64) -> Result<(), JournalFault> {
+        self.wait_for_removal().map_err(|error| JournalFault::new("removing a generation", error))?;
         // The head comes first: a generation that is missing without its word is damage.
         let head = Head { oldest: generation + 1, ..*self.head.newest() };
         self.head.write(head).map_err(|error| JournalFault::new("writing the head", error))?;
-        drop(self.generations.remove(0));
-        retire(&self.dir, generation, &self.options.syncs)
-            .map_err(|error| JournalFault::new("removing a generation", error))
+        let dropped = self.generations.remove(0);
+        let (dir, syncs) = (self.dir.clone(), self.options.syncs.clone());
+        // Closing it and giving back hundreds of megabytes takes longer than a purchase should wait.
+        self.removal = Some(thread::spawn(move || {
+            drop(dropped);
+            retire(&dir, generation, &syncs)
+        }));
+        Ok(())
+    }
+
+    /// Waits until a generation that was dropped is gone. What cannot be removed now is removed by the next start.
+    fn wait_for_removal(&mut self) -> io::Result<()> {
+        let Some(thread) = self.removal.take() else { return Ok(()) };
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that removes a generation panicked")))
     }
 }
 
@@ -246,10 +260,11 @@ impl Journal for SledJournal {
 
 impl Drop for SledJournal {
     fn drop(&mut self) {
-        // A thread that still makes a directory would do it in the hands of the next owner.
+        // A thread that still makes or removes a directory would do it in the hands of the next owner.
         if let Prepared::Running(thread) = std::mem::replace(&mut self.prepared, Prepared::None) {
             drop(join(thread));
         }
+        drop(self.wait_for_removal());
     }
 }
 

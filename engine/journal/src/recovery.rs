@@ -88,6 +88,7 @@ impl SledJournal {
             head,
             generations: current,
             prepared: Prepared::None,
+            removal: None,
             position,
             fault: None,
             _lock: lock,

@@ -414,6 +414,19 @@ fn a_second_owner_of_a_directory_is_refused() {
 }
 
 #[test]
+fn a_generation_that_was_dropped_is_gone_once_the_journal_is_closed() {
+    let dir = scratch();
+    let (mut journal, _) = SledJournal::open(dir.path(), options(2000)).unwrap();
+    fill(&mut journal, 22, 2, 200);
+    journal.trim(1).unwrap();
+    // The first one is waited for.
+    journal.trim(2).unwrap();
+    assert!(["g1", "del-g1"].iter().all(|name| !dir.path().join(name).exists()));
+    drop(journal);
+    assert!(["g2", "del-g2"].iter().all(|name| !dir.path().join(name).exists()));
+}
+
+#[test]
 fn a_generation_that_was_prepared_takes_over_at_the_next_start_whatever_the_bound() {
     for bound in [1000, 100_000] {
         let dir = scratch();
