@@ -7,16 +7,17 @@
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use kembali_core::Seq;
 use kembali_core::event::Record;
 use kembali_journal::{Frame, GenerationInfo, codec};
-use kembali_snapshots::{Archive, Cut, Fold, SNAPSHOTS_KEPT, Snapshot, Snapshots, TakeError};
+use kembali_snapshots::{Archive, Cut, Fold, SNAPSHOTS_KEPT, Snapshot, Snapshots};
 use tokio::sync::oneshot;
 
-use crate::give_way::give_way;
+use crate::give_way::{Pace, give_way};
 use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender};
 use crate::recovery::FoldError;
 use crate::shared::Shared;
@@ -33,10 +34,54 @@ pub(crate) enum Order {
 }
 
 /// A way to the thread.
-pub(crate) type ArchiveSender = SyncSender<Order>;
+pub(crate) struct ArchiveSender {
+    orders: SyncSender<Order>,
+    waiting: Waiting,
+}
 
-pub(crate) fn channel() -> (ArchiveSender, Receiver<Order>) {
-    sync_channel(SEALED_MAX)
+impl ArchiveSender {
+    /// Sends an order; waits when the thread is behind. Returns it when the thread is gone.
+    pub(crate) fn send(&self, order: Order) -> Result<(), SendError<Order>> {
+        self.waiting.begin();
+        self.orders.send(order)
+    }
+}
+
+impl Drop for ArchiveSender {
+    fn drop(&mut self) {
+        // Whoever wants no more of it waits for its end.
+        self.waiting.begin();
+    }
+}
+
+/// The orders that the thread has not begun.
+pub(crate) struct ArchiveQueue {
+    orders: Receiver<Order>,
+    waiting: Waiting,
+}
+
+/// How many wait for the thread to be done with what it is at.
+#[derive(Clone, Default)]
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn begin(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn is_somebody(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+}
+
+pub(crate) fn channel() -> (ArchiveSender, ArchiveQueue) {
+    let (to, orders) = sync_channel(SEALED_MAX);
+    let waiting = Waiting::default();
+    (ArchiveSender { orders: to, waiting: waiting.clone() }, ArchiveQueue { orders, waiting })
 }
 
 /// What the thread works with.
@@ -50,14 +95,16 @@ pub(crate) struct Archiver {
 /// Starts the thread. It ends when the journal thread is gone, or after a failure, which it reports.
 pub(crate) fn start(
     mut archiver: Archiver,
-    orders: Receiver<Order>,
+    queue: ArchiveQueue,
     report: impl Fn(Report) + Send + 'static,
 ) -> std::io::Result<JoinHandle<Ended>> {
     let run = move || {
         give_way();
         let mut ended = Ended::WhenTold;
+        let ArchiveQueue { orders, waiting } = queue;
         for order in orders {
-            if let Err((generation, error)) = archiver.carry_out(order) {
+            waiting.end();
+            if let Err((generation, error)) = archiver.carry_out(order, &waiting) {
                 let message = error.to_string();
                 report(Report::Failed(Fault::Archive { generation, message: message.clone() }));
                 ended = Ended::AfterFault(message);
@@ -74,9 +121,11 @@ pub(crate) fn start(
 type Failure = Box<dyn std::error::Error>;
 
 impl Archiver {
-    fn carry_out(&mut self, order: Order) -> Result<(), (Option<u64>, Failure)> {
+    fn carry_out(&mut self, order: Order, waiting: &Waiting) -> Result<(), (Option<u64>, Failure)> {
         match order {
-            Order::Archive(generation) => self.archive(&generation).map_err(|error| (Some(generation.number), error)),
+            Order::Archive(generation) => {
+                self.archive(&generation, waiting).map_err(|error| (Some(generation.number), error))
+            }
             Order::Snapshot(asked) => {
                 let at = self.take_snapshot().map_err(|error| (None, error))?;
                 // Whoever asked may be gone; the snapshot stays.
@@ -86,8 +135,9 @@ impl Archiver {
         }
     }
 
-    /// Archives a generation and takes a snapshot at its end. Its records are decoded once for both.
-    fn archive(&mut self, generation: &GenerationInfo) -> Result<(), Failure> {
+    /// Archives a generation and takes a snapshot at its end. Its records are decoded once for both. Rests between, as long as nobody
+    /// waits.
+    fn archive(&mut self, generation: &GenerationInfo, waiting: &Waiting) -> Result<(), Failure> {
         let mut archive = Archive::open(&self.archive_dir)?;
         if generation.last_seq <= archive.last_seq() {
             self.show(archive, generation);
@@ -105,15 +155,18 @@ impl Archiver {
             return self.take_snapshot().map(drop);
         }
         let mut fold = Fold::start::<FoldError>(newest.as_ref(), cut)?;
-        let mut folded = Ok(());
+        let (mut folded, mut pace) = (Ok(()), Pace::begin());
         archive.add_seeing(generation, frames.into_iter().map(Ok::<_, Infallible>), |record| {
             if folded.is_ok() {
                 folded = fold.record::<FoldError>(record);
             }
+            pace.rest(waiting.is_somebody());
         })?;
         self.show(archive, generation);
         folded?;
-        self.put(Some(fold))
+        self.snapshots.put::<FoldError>(fold)?;
+        self.snapshots.retain(SNAPSHOTS_KEPT)?;
+        Ok(())
     }
 
     /// Shows an archive that holds a generation, and has that dropped from the journal.
@@ -128,8 +181,11 @@ impl Archiver {
         let archive = self.shared.archive();
         let cut = Cut { seq: archive.last_seq(), hash: archive.last_hash(), archived: archive.last_seq() };
         let newest = self.newest_through(cut);
-        let fold = fold_through(&archive, newest.as_ref(), cut)?;
-        self.put(fold)?;
+        let since = newest.as_ref().map_or(Seq::ZERO, |newest| newest.cut().seq);
+        if since < cut.seq {
+            self.snapshots.take(newest.as_ref(), archive.frames(since.next()).flat_map(records_of), cut)?;
+        }
+        self.snapshots.retain(SNAPSHOTS_KEPT)?;
         Ok(cut.seq)
     }
 
@@ -140,32 +196,6 @@ impl Archiver {
         }
         newest.snapshot
     }
-
-    /// Puts a snapshot among the others, if it is a new one, and removes those that are not needed any more.
-    fn put(&mut self, fold: Option<Fold<'_>>) -> Result<(), Failure> {
-        if let Some(fold) = fold {
-            self.snapshots.put::<FoldError>(fold)?;
-        }
-        self.snapshots.retain(SNAPSHOTS_KEPT)?;
-        Ok(())
-    }
-}
-
-/// Begins a snapshot at `cut`, with all records up to there that the archive holds; `None` where there is one.
-fn fold_through<'a>(
-    archive: &Archive,
-    previous: Option<&'a Snapshot>,
-    cut: Cut,
-) -> Result<Option<Fold<'a>>, TakeError<FoldError>> {
-    let since = previous.map_or(Seq::ZERO, |previous| previous.cut().seq);
-    if cut.seq <= since {
-        return Ok(None);
-    }
-    let mut fold = Fold::start(previous, cut)?;
-    for record in archive.frames(since.next()).flat_map(records_of) {
-        fold.record(&record.map_err(TakeError::Records)?)?;
-    }
-    Ok(Some(fold))
 }
 
 fn records_of(frame: Result<Frame, kembali_snapshots::ReadError>) -> Vec<Result<Record, FoldError>> {
@@ -176,5 +206,24 @@ fn records_of(frame: Result<Frame, kembali_snapshots::ReadError>) -> Vec<Result<
             .zip(frame.records())
             .map(|(seq, bytes)| codec::decode(seq, bytes).map_err(|source| FoldError::Decode { seq, source }))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_sends_an_order_or_closes_waits() {
+        let (sender, queue) = channel();
+        assert!(!queue.waiting.is_somebody());
+        let (asked, _answer) = oneshot::channel();
+        assert!(sender.send(Order::Snapshot(asked)).is_ok());
+        assert!(queue.waiting.is_somebody());
+        drop(queue.orders.recv().expect("it was sent"));
+        queue.waiting.end();
+        assert!(!queue.waiting.is_somebody());
+        drop(sender);
+        assert!(queue.waiting.is_somebody());
     }
 }

@@ -17,7 +17,7 @@ const READ_BYTES: usize = 256 * 1024;
 const WRITE_BYTES: usize = 64 * 1024;
 /// Bytes that are written before they are synced. A hundred megabytes synced at once hold up whoever syncs a few bytes meanwhile: the
 /// journal, and with it every purchase.
-const UNSYNCED_BYTES_MAX: u64 = 1024 * 1024;
+const UNSYNCED_BYTES_MAX: u64 = 256 * 1024;
 
 /// The steps of writing, in order; in tests they are noted down, and one of them and all later ones fail, as in a crash.
 #[derive(Clone, Debug, Default)]
