@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kembali_core::Seq;
 use kembali_core::event::Record;
@@ -79,6 +79,8 @@ fn archiving(generation: Option<u64>) -> String {
 pub(crate) enum Work {
     /// Makes a group durable.
     Commit(Group),
+    /// Waits for so long, and then reports it.
+    Rest(Duration),
     /// Changes the profile store, and tells once that is durable.
     Store(ProfileChange, oneshot::Sender<()>),
     /// Seals what there is, so that it is archived and a snapshot taken; tells where that was.
@@ -105,13 +107,15 @@ pub(crate) enum Ended {
 pub(crate) enum Report {
     /// The group is durable.
     Committed,
+    /// It has rested.
+    Rested,
     /// Something failed. Nothing more will be written.
     Failed(Fault),
 }
 
 /// A way to the thread. A send never waits, so that nobody who owes the thread something can be held up by it.
 ///
-/// What is under way is bounded by who sends: one group of the router, one put of an administrator's and one snapshot at a time, one
+/// What is under way is bounded by who sends: one group or rest of the router, one put of an administrator's and one snapshot at a time, one
 /// order to close, and one trim for each generation that the thread itself handed to the archiver.
 pub(crate) type WorkSender = Sender<Work>;
 
@@ -151,6 +155,11 @@ pub(crate) fn start(
                 Work::Snapshot(asked) => writer.snapshot(asked),
                 Work::Trim(generation) => writer.journal.trim(generation).map_err(Fault::from),
                 Work::Commit(group) => writer.commit(&group).map(|()| report(Report::Committed)),
+                Work::Rest(rest) => {
+                    thread::sleep(rest);
+                    report(Report::Rested);
+                    Ok(())
+                }
                 Work::Store(change, reply) => {
                     writer.profiles.change(&change.put, &change.remove).map_err(Fault::from).map(|()| {
                         // Whoever asked may be gone; what is stored stays.

@@ -17,6 +17,13 @@ use crate::tell::tell;
 /// How often the router looks whether time alone has made something due. Whoever asks sees it at once all the same.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
+/// How long the journal rests for each of many answers that leave together, and at most, before the next group is made up. Whoever got one
+/// may be about to ask again; a sync costs the same for one purchase and for many, and so do the threads that it wakes.
+const REST_PER_ANSWER: Duration = Duration::from_micros(12);
+const REST_MAX: Duration = Duration::from_micros(500);
+/// Fewer answers are no reason to rest.
+const REST_ANSWERS_MIN: usize = 4;
+
 /// Who waits for outcomes.
 pub(crate) struct ReplyTo {
     pub(crate) sender: oneshot::Sender<Vec<Outcome>>,
@@ -65,6 +72,8 @@ pub(crate) struct RouterActor {
     pub(crate) journal: WorkSender,
     pub(crate) space: Arc<FreeSpace>,
     pub(crate) pump_due: bool,
+    /// True while the journal rests: no group is made up.
+    pub(crate) journal_rests: bool,
     /// Who waits for the end; set once nobody can submit any more.
     pub(crate) stopping: Option<oneshot::Sender<()>>,
     pub(crate) on_fault: Option<Box<dyn FnOnce(Fault) + Send>>,
@@ -91,22 +100,34 @@ impl RouterActor {
         }
     }
 
+    /// Lets callers come back with their next purchases before the next group is made up, where many were answered.
+    fn let_journal_rest(&mut self, answers: usize) {
+        if REST_ANSWERS_MIN <= answers && !self.journal_rests {
+            let rest = REST_PER_ANSWER.saturating_mul(u32::try_from(answers).unwrap_or(u32::MAX)).min(REST_MAX);
+            // A thread that is gone is noticed when the next group is sent.
+            self.journal_rests = self.journal.send(Work::Rest(rest)).is_ok();
+        }
+    }
+
     fn pump(&mut self, ctx: &mut Context<Self>) {
         self.sweep();
         for (shard, batch) in self.machine.seal() {
             tell(&self.shards[shard], Batch(batch));
         }
-        if let Some(group) = self.machine.next_group()
+        let replies = self.machine.release();
+        self.let_journal_rest(replies.len());
+        for reply in replies {
+            // The caller may be gone; the fact stays.
+            let _ = reply.to.sender.send(reply.outcomes);
+        }
+        if !self.journal_rests
+            && let Some(group) = self.machine.next_group()
             && self.journal.send(Work::Commit(group)).is_err()
         {
             // The thread ends only after it reported why; the report is on its way here.
             tracing::error!("the journal thread is gone");
             self.stop(ctx, None);
             return;
-        }
-        for reply in self.machine.release() {
-            // The caller may be gone; the fact stays.
-            let _ = reply.to.sender.send(reply.outcomes);
         }
         // A piece of the sweep may be on its way still.
         if self.machine.is_idle()
@@ -175,6 +196,10 @@ impl Handler<JournalReport> for RouterActor {
         match report {
             Report::Committed => {
                 self.machine.confirm();
+                self.pump_soon(ctx);
+            }
+            Report::Rested => {
+                self.journal_rests = false;
                 self.pump_soon(ctx);
             }
             Report::Failed(fault) => self.stop(ctx, Some(fault)),

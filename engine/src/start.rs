@@ -390,6 +390,7 @@ fn start_actors(ledger: Ledger, actors: Actors) -> Result<Addr<RouterActor>, Sta
                 journal,
                 space,
                 pump_due: false,
+                journal_rests: false,
                 stopping: None,
                 on_fault: Some(on_fault),
                 mailbox_messages_max: IN_FLIGHT_UNITS as usize,
