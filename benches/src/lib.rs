@@ -1,4 +1,10 @@
-//! What the benches share: rules, purchases of many customers, records. No measurement is made here.
+//! What the benches share: rules, purchases of many customers, records, and the pieces of a purchase's way. No measurement is made here.
+
+mod pipeline;
+mod stages;
+
+pub use pipeline::Pipeline;
+pub use stages::Stage;
 
 use kembali_core::catalogue::{AtMaximum, Catalogue, Currency, RuleClock, UnknownCustomer, UnknownPromo};
 use kembali_core::command::PurchaseCommand;
@@ -88,9 +94,13 @@ pub fn rules(quota: u64) -> CatalogueDraft {
     }
 }
 
-/// A ledger that holds the rules and nothing else.
+/// The first record of a ledger, which brings the rules.
+///
+/// # Panics
+///
+/// Never: the rules are whole.
 #[must_use]
-pub fn ledger(quota: u64) -> Ledger {
+pub fn first_record(quota: u64) -> Record {
     let numbering = Numbering { tenant: TenantId(1), next_partner: PartnerId(1), currency_is_fixed: false };
     let catalogue: Catalogue = rules(quota).resolve(None, numbering).expect("the rules are whole");
     let body = Body {
@@ -101,8 +111,18 @@ pub fn ledger(quota: u64) -> Ledger {
         previous: Seq::ZERO,
         events: vec![Event::CatalogueApplied(catalogue.into())],
     };
+    Record { seq: Seq(1), body }
+}
+
+/// A ledger that holds the rules and nothing else.
+///
+/// # Panics
+///
+/// Never: the rules are a first record.
+#[must_use]
+pub fn ledger(quota: u64) -> Ledger {
     let mut ledger = Ledger::default();
-    ledger.evolve(&Record { seq: Seq(1), body }).expect("a first record");
+    ledger.evolve(&first_record(quota)).expect("a first record");
     ledger
 }
 

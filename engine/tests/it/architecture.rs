@@ -21,7 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "kembali-fuzz",
         &["kembali-adapters", "kembali-core", "kembali-engine", "kembali-http", "kembali-journal", "kembali-snapshots"],
     ),
-    ("kembali-benches", &["kembali-core", "kembali-journal", "kembali-machine"]),
+    ("kembali-benches", &["kembali-core", "kembali-http", "kembali-journal", "kembali-machine"]),
     ("kembali-loadtest", &[]),
 ];
 

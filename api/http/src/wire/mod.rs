@@ -37,7 +37,7 @@ pub(crate) mod partner;
 pub(crate) mod payment;
 pub(crate) mod preview;
 pub(crate) mod promo;
-pub(crate) mod purchase;
+pub mod purchase;
 pub(crate) mod refund;
 pub(crate) mod report;
 pub mod result;

@@ -103,6 +103,12 @@ struct LineBody<'a> {
     amount: Whole,
 }
 
+/// Reads one purchase, for whoever need not know what is wrong with one that cannot be read.
+#[must_use]
+pub fn read(document: &[u8]) -> Option<(CustomerRef, Purchase)> {
+    parse(document).ok()
+}
+
 /// Reads one purchase.
 ///
 /// # Errors

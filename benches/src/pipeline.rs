@@ -1,0 +1,60 @@
+//! The pipeline without threads: router and one shard by hand, frames into a journal in memory, replies out.
+
+use kembali_core::command::{ApplyCatalogue, Command};
+use kembali_core::ledger::Ledger;
+use kembali_journal::{FrameBuilder, Journal, MemoryDisk, MemoryJournal, Options, codec};
+use kembali_machine::{Router, Shard};
+
+use crate::{START, rules};
+
+/// A ledger that works off commands in the thread of its caller.
+pub struct Pipeline {
+    router: Router<()>,
+    shard: Shard,
+    journal: MemoryJournal,
+}
+
+impl Pipeline {
+    /// Makes a ledger that has the rules, with this quota, and nothing else.
+    ///
+    /// # Panics
+    ///
+    /// If a journal in memory fails.
+    #[must_use]
+    pub fn new(quota: u64) -> Pipeline {
+        let (router, mut rows) = Router::recovered(Ledger::default(), 1, Box::new(|_, _| 0));
+        let shard = Shard::new(rows.remove(0));
+        let (journal, _) = MemoryJournal::open(&MemoryDisk::default(), &Options::default()).expect("a new disk");
+        let mut pipeline = Pipeline { router, shard, journal };
+        let draft = rules(quota);
+        let apply = ApplyCatalogue { actor: None, draft, keys: Vec::new(), expected_version: None, dry_run: false };
+        // The first frame of the journal is the change that brought the rules.
+        pipeline.run(vec![Command::ApplyCatalogue(Box::new(apply))]);
+        pipeline
+    }
+
+    /// Takes commands that arrived together, makes them durable, and returns how many were answered.
+    ///
+    /// # Panics
+    ///
+    /// If a journal in memory fails.
+    pub fn run(&mut self, commands: Vec<Command>) -> usize {
+        self.router.submit(START, commands, ());
+        let batches: Vec<_> = self.router.seal().collect();
+        for (_, batch) in batches {
+            let answers = self.shard.work(batch);
+            self.router.answered(answers);
+        }
+        while let Some(group) = self.router.next_group() {
+            let mut frame = FrameBuilder::with_capacity(320 * group.records.len());
+            for record in &group.records {
+                frame.push(|out| codec::encode(&record.body, out)).expect("a small record");
+            }
+            let position = self.journal.position();
+            let frame = frame.finish(position.epoch, position.seq.next(), position.hash).expect("a small group");
+            self.journal.append(&frame).expect("memory does not fail");
+            self.router.confirm();
+        }
+        self.router.release().iter().map(|reply| reply.outcomes.len()).sum()
+    }
+}
