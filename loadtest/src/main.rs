@@ -4,11 +4,13 @@
 
 mod answer;
 mod client;
+mod gauges;
 mod peers;
 mod random;
 mod report;
 mod run;
 mod schedule;
+mod series;
 mod socket;
 mod subscribers;
 mod tally;
@@ -27,9 +29,10 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use crate::client::{Address, Client, ClientError, Key};
+use crate::gauges::Sampler;
 use crate::peers::{PeerError, Peers};
 use crate::report::Report;
-use crate::run::{Plan, RunError};
+use crate::run::{Plan, RunError, TIME_SECONDS_MAX};
 use crate::schedule::{Arrivals, Pace};
 use crate::subscribers::{SubscribeError, Subscribers, Watching};
 use crate::totals::{Totals, TotalsError};
@@ -131,7 +134,7 @@ struct Generate {
     #[arg(long, default_value_t = 0, value_name = "PER_MILLE", value_parser = clap::value_parser!(u16).range(0..=999))]
     duplicates: u16,
     /// When sending ends, whatever is left
-    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=i64::from(TIME_SECONDS_MAX)))]
     timeout_seconds: u32,
     /// When the first purchase occurred
     #[arg(long, default_value = "2017-07-01T00:00:00Z", value_name = "INSTANT")]
@@ -267,7 +270,7 @@ async fn measure(
         Watching { subscribers: 0, stalled: 0, .. } => None,
         _ => Some(Subscribers::connect(watching, &plan.address, tenant, token).await?),
     };
-    let outcome = run::run(Workload::new(recipe.clone()), plan).await?;
+    let outcome = run::run(Workload::new(recipe.clone()), plan, Some(Sampler::new(&plan.address, token))).await?;
     let delivered = match subscribers {
         Some(subscribers) => Some(subscribers.finish(outcome.tally.booked).await?),
         None => None,

@@ -5,11 +5,13 @@ use std::io::{self, Write};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::gauges::{Gauges, Server};
 use crate::run::{Outcome, Plan};
+use crate::series::LatencyBrief;
 use crate::subscribers::Delivered;
-use crate::tally::Latency;
+use crate::tally::{Latency, microseconds};
 use crate::workload::Recipe;
 
 /// The result, whole numbers only. Its members are written as they are named here.
@@ -50,6 +52,39 @@ pub(crate) struct Report {
     delivered: Option<Delivered>,
     /// What differs between the totals of the server, what subscribers saw, and the answers.
     differences: Vec<String>,
+    /// When the run began, by the clock of the machine that sent.
+    began_at: String,
+    /// Of that machine.
+    cores: usize,
+    /// What the server said that it is; null if it did not say.
+    server: Option<Server>,
+    /// Parts of a million, and the latency that so many of all requests did not exceed, in microseconds.
+    percentiles: Vec<(u64, u64)>,
+    seconds: Vec<SecondShown>,
+    gauges: Sampled,
+}
+
+/// A second of the run. The last one may have been cut short.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SecondShown {
+    /// When it began, counted from the start of the run.
+    pub(crate) second: u32,
+    /// Of the requests that were answered whole in it.
+    pub(crate) purchases: u64,
+    pub(crate) requests: u64,
+    /// Null if no request was answered in it.
+    pub(crate) latency_us: Option<LatencyBrief>,
+    /// What the server said when it began; null if it could not be asked.
+    pub(crate) server: Option<Gauges>,
+}
+
+/// For how many seconds the server was asked for its gauges.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Sampled {
+    pub(crate) sampled: u64,
+    pub(crate) missed: u64,
+    /// Why, and how often.
+    pub(crate) missed_because: BTreeMap<String, u64>,
 }
 
 impl Report {
@@ -66,6 +101,24 @@ impl Report {
             differences.append(&mut delivered.differences);
         }
         let tally = &outcome.tally;
+        let mut gauges = Sampled::default();
+        let samples = outcome.watched.samples(outcome.seconds.len());
+        let seconds = (0..).zip(&outcome.seconds).zip(samples).map(|((second, answered), sample)| {
+            let server = match sample {
+                Ok(sample) => {
+                    gauges.sampled += 1;
+                    Some(sample)
+                }
+                Err(gap) => {
+                    gauges.missed += 1;
+                    *gauges.missed_because.entry(gap.to_string()).or_default() += 1;
+                    None
+                }
+            };
+            let (purchases, requests, latency_us) = (answered.purchases, answered.requests, answered.latency);
+            SecondShown { second, purchases, requests, latency_us, server }
+        });
+        let seconds = seconds.collect();
         let (busy, busy_answered) = outcome.busy;
         Report {
             tenant: tenant.to_owned(),
@@ -98,6 +151,12 @@ impl Report {
             window: plan.window.map(NonZeroU32::get),
             delivered,
             differences,
+            began_at: outcome.began_at.to_string(),
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            server: outcome.watched.server.clone(),
+            percentiles: tally.curve(),
+            seconds,
+            gauges,
         }
     }
 
@@ -132,6 +191,11 @@ impl Report {
         if let Some(delivered) = &self.delivered {
             delivered.write(out)?;
         }
+        let Sampled { sampled, missed, missed_because } = &self.gauges;
+        if *missed != 0 {
+            let reasons: Vec<String> = missed_because.iter().map(|(why, count)| format!("{why} ({count})")).collect();
+            writeln!(out, "gauges missed  {missed:>12} of {} seconds: {}", missed + sampled, reasons.join(", "))?;
+        }
         if self.is_right() {
             return writeln!(out, "the server's totals agree, and its trial balance is zero");
         }
@@ -140,10 +204,6 @@ impl Report {
         }
         Ok(())
     }
-}
-
-fn microseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Divides a count by a time, rounded down; 0 if there was no time.

@@ -11,17 +11,22 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Response, StatusCode};
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use crate::answer::{self, Answer, BadAnswer, Problem};
 use crate::client::{Address, Client, ClientError, Key, Media, refused, retry_after, whole};
+use crate::gauges::{Sampler, Watched};
 use crate::schedule::{Pace, Schedule};
+use crate::series::{Recorder, Second};
 use crate::socket::{Frame, PurchaseSocket, SocketError};
-use crate::tally::{Sent, Tally};
+use crate::tally::{Sent, Tally, microseconds};
 use crate::workload::{Order, Workload, Writer};
 
+/// How many seconds a run may be given.
+pub(crate) const TIME_SECONDS_MAX: u32 = 86_400;
 /// How long the requests under way may take once the time is up.
-const GRACE: Duration = Duration::from_secs(30);
+pub(crate) const GRACE: Duration = Duration::from_secs(30);
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// Bytes that a purchase is expected to take at most.
 const PURCHASE_BYTES: usize = 256;
@@ -46,9 +51,14 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) tally: Tally,
+    pub(crate) began_at: Timestamp,
     pub(crate) elapsed: Duration,
     /// How long every connection had something to send, and what was answered until then.
     pub(crate) busy: (Duration, u64),
+    /// All of the time, second by second.
+    pub(crate) seconds: Vec<Second>,
+    /// What the server said of itself meanwhile.
+    pub(crate) watched: Watched,
 }
 
 /// Why a run has no result.
@@ -83,6 +93,7 @@ struct Shared {
     began: Instant,
     ends: Instant,
     answered: AtomicU64,
+    recorder: Recorder,
     /// Some connection has failed.
     stopped: AtomicBool,
     /// When the first connection had nothing more to send, and what was answered then.
@@ -101,16 +112,25 @@ impl Shared {
         schedule.map(|schedule| self.began.checked_add(schedule.next(purchases)).unwrap_or(self.ends))
     }
 
+    /// Counts a request of so many purchases that is answered now.
+    fn count_request(&self, tally: &mut Tally, began: Instant, purchases: u64) {
+        let now = Instant::now();
+        let latency = now.saturating_duration_since(began);
+        tally.count_request(latency);
+        self.recorder.record(now.saturating_duration_since(self.began), microseconds(latency), purchases);
+        self.answered.fetch_add(purchases, Ordering::Relaxed);
+    }
+
     fn is_over(&self) -> bool {
         self.stopped.load(Ordering::Relaxed) || self.ends <= Instant::now()
     }
 }
 
-/// Sends the purchases of `workload` and waits for all answers.
-pub(crate) async fn run(workload: Workload, plan: &Plan) -> Result<Outcome, RunError> {
+/// Sends the purchases of `workload` and waits for all answers. The sampler, if there is one, asks as long as that takes.
+pub(crate) async fn run(workload: Workload, plan: &Plan, sampler: Option<Sampler>) -> Result<Outcome, RunError> {
     let shares = workload.shares(plan.connections);
     let count = shares.iter().map(|share| share.len() as u64).sum();
-    let began = Instant::now();
+    let (began, began_at) = (Instant::now(), Timestamp::now());
     let shared = Arc::new(Shared {
         workload,
         plan: plan.clone(),
@@ -118,9 +138,11 @@ pub(crate) async fn run(workload: Workload, plan: &Plan) -> Result<Outcome, RunE
         began,
         ends: began + plan.time_max,
         answered: AtomicU64::new(0),
+        recorder: Recorder::new()?,
         stopped: AtomicBool::new(false),
         first_done: OnceLock::new(),
     });
+    let sampling = sampler.map(|sampler| sampler.start(began));
     let mut connections = JoinSet::new();
     for (connection, share) in (0..).zip(shares).filter(|(_, share)| !share.is_empty()) {
         let shared = Arc::clone(&shared);
@@ -152,11 +174,16 @@ pub(crate) async fn run(workload: Workload, plan: &Plan) -> Result<Outcome, RunE
     }
     let elapsed = began.elapsed();
     bar.finish_and_clear();
+    let watched = match sampling {
+        Some(sampling) => sampling.finish().await?,
+        None => Watched::default(),
+    };
     match failed {
         Some(error) => Err(error),
         None => {
             let busy = shared.first_done.get().copied().unwrap_or((elapsed, tally.answered()));
-            Ok(Outcome { tally, elapsed, busy })
+            let seconds = shared.recorder.finish(elapsed);
+            Ok(Outcome { tally, began_at, elapsed, busy, seconds, watched })
         }
     }
 }
@@ -188,8 +215,7 @@ async fn send_share(shared: &Shared, mut schedule: Option<Schedule>, share: &[Or
         let request = request(shared, &mut client, media, body.into(), orders, &mut tally, &mut counter);
         let late = (shared.ends + GRACE).into();
         tokio::time::timeout_at(late, request).await.map_err(|_| RunError::Late)??;
-        tally.count_request(began.elapsed());
-        shared.answered.fetch_add(orders.len() as u64, Ordering::Relaxed);
+        shared.count_request(&mut tally, began, orders.len() as u64);
     }
     shared.first_done.get_or_init(|| (shared.began.elapsed(), shared.answered.load(Ordering::Relaxed)));
     Ok(tally)
@@ -218,8 +244,7 @@ async fn send_frames(
     };
     let see = |order, began: Instant, answer: &Answer<'_>| {
         counter.count(order, answer, &mut tally);
-        tally.count_request(began.elapsed());
-        shared.answered.fetch_add(1, Ordering::Relaxed);
+        shared.count_request(&mut tally, began, 1);
     };
     let exchange = async {
         let socket = PurchaseSocket::connect(&shared.plan.address, &shared.plan.key).await?;

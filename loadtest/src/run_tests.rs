@@ -78,7 +78,7 @@ async fn outcome_at(
         pace: rate.and_then(NonZeroU32::new).map(|rate| Pace { rate, arrivals: Arrivals::Constant }),
         window: None,
     };
-    let outcome = run(workload(count), &plan).await;
+    let outcome = run(workload(count), &plan, None).await;
     server.abort();
     outcome
 }
@@ -108,6 +108,8 @@ async fn at_a_rate_each_request_has_its_time_and_none_is_sent_after_the_end() {
     assert_eq!((cut.tally.answered(), cut.tally.requests), (2, 1));
     let whole = outcome_at(4, 2, vec![answers(0), answers(2)], (Duration::from_secs(20), Some(100))).await.unwrap();
     assert_eq!((whole.tally.answered(), whole.tally.requests), (4, 2));
+    let seconds = whole.seconds.iter().map(|second| (second.purchases, second.requests));
+    assert_eq!(seconds.fold((0, 0), |sum, own| (sum.0 + own.0, sum.1 + own.1)), (4, 2));
 }
 
 #[tokio::test]

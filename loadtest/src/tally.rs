@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::{CreationError, Histogram};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::answer::Answer;
 
@@ -12,6 +12,8 @@ use crate::answer::Answer;
 const LATENCY_US_MAX: u64 = 3_600_000_000;
 /// Significant decimal digits of a latency.
 const LATENCY_DIGITS: u8 = 3;
+/// The whole, in the parts that a curve of percentiles counts in.
+pub(crate) const WHOLE_PARTS: u64 = 1_000_000;
 /// Answers that do not fit their purchase and are shown.
 const MISMATCHES_SHOWN_MAX: usize = 5;
 
@@ -35,7 +37,7 @@ pub(crate) struct Tally {
 }
 
 /// Latencies of requests, in microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Latency {
     pub(crate) p50: u64,
     pub(crate) p90: u64,
@@ -68,7 +70,7 @@ impl Tally {
             retries: 0,
             mismatches: 0,
             mismatches_shown: Vec::new(),
-            latency: Histogram::new_with_bounds(1, LATENCY_US_MAX, LATENCY_DIGITS)?,
+            latency: new_histogram()?,
         })
     }
 
@@ -108,7 +110,7 @@ impl Tally {
     /// Counts a request that was answered.
     pub(crate) fn count_request(&mut self, latency: Duration) {
         self.requests += 1;
-        self.latency.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+        self.latency.saturating_record(microseconds(latency));
     }
 
     /// Adds another tally. Of the mismatches shown, the first stay.
@@ -139,6 +141,39 @@ impl Tally {
         let at = |quantile| self.latency.value_at_quantile(quantile);
         Latency { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: self.latency.max() }
     }
+
+    /// Returns the latency that so many parts of [`WHOLE_PARTS`] of all requests did not exceed, in microseconds, for ever finer parts up to
+    /// the whole: in steps of a tenth, from nine tenths of a hundredth, and so on, as long as a request is beyond. Nothing without requests.
+    pub(crate) fn curve(&self) -> Vec<(u64, u64)> {
+        let requests = self.latency.len();
+        let decades =
+            std::iter::successors(Some(WHOLE_PARTS / 10), |decade| Some(decade / 10).filter(|next| *next != 0));
+        let beyond = decades.flat_map(|decade| (2..=10).rev().map(move |digit| digit * decade));
+        let mut wanted = beyond
+            .filter(|beyond| WHOLE_PARTS <= beyond * requests)
+            .map(|beyond| WHOLE_PARTS - beyond)
+            .chain((requests != 0).then_some(WHOLE_PARTS))
+            .peekable();
+        let mut curve = Vec::new();
+        let mut counted = 0;
+        for step in self.latency.iter_recorded() {
+            counted += step.count_since_last_iteration();
+            while let Some(parts) = wanted.next_if(|parts| parts * requests <= counted * WHOLE_PARTS) {
+                curve.push((parts, step.value_iterated_to()));
+            }
+        }
+        curve
+    }
+}
+
+/// Makes a histogram of latencies, in microseconds.
+pub(crate) fn new_histogram() -> Result<Histogram<u64>, CreationError> {
+    Histogram::new_with_bounds(1, LATENCY_US_MAX, LATENCY_DIGITS)
+}
+
+/// Returns a time in microseconds.
+pub(crate) fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -185,6 +220,15 @@ mod tests {
         one.add(two);
         assert_eq!(one.requests, 1_000);
         assert_eq!(one.latency(), Latency { p50: 500, p90: 900, p99: 990, p999: 999, max: 1_000 });
+        let curve = one.curve();
+        let at = |parts| curve.iter().find(|(own, _)| *own == parts).map(|(_, us)| *us);
+        assert_eq!(
+            [0, 500_000, 900_000, 990_000, 998_000, 1_000_000].map(at),
+            [1, 500, 900, 990, 998, 1_000].map(Some)
+        );
+        assert!(curve.is_sorted(), "{curve:?}");
+        assert_eq!(curve.len(), 29, "three decades in nine steps each, the last request, and the whole: {curve:?}");
+        assert_eq!(Tally::new().unwrap().curve(), []);
         one.count_request(Duration::from_secs(86_400));
         let longest = LATENCY_US_MAX..LATENCY_US_MAX + LATENCY_US_MAX / 500;
         assert!(longest.contains(&one.latency().max), "longer ones count as the longest");

@@ -48,10 +48,10 @@ impl Kembali {
             pace: None,
             window: None,
         };
-        let warmed_up = run::run(Workload::new(warm_up.clone()), &plan(WARM_UP_WAY)).await?;
+        let warmed_up = run::run(Workload::new(warm_up.clone()), &plan(WARM_UP_WAY), None).await?;
         all_booked(NAME, warm_up, &warmed_up.tally)?;
         let before = self.totals().await?;
-        let outcome = run::run(Workload::new(recipe.clone()), &plan(way)).await?;
+        let outcome = run::run(Workload::new(recipe.clone()), &plan(way), None).await?;
         all_booked(NAME, recipe, &outcome.tally)?;
         // Everything that was answered is there after a kill.
         server.kill().await.map_err(|source| self.failed_to_run(source))?;
