@@ -39,6 +39,24 @@ pub(crate) struct Gauges {
     pub(crate) disk_free_bytes: Option<u64>,
 }
 
+impl Gauges {
+    /// Returns the highest of each, but for the free bytes: the fewest.
+    pub(crate) fn highest(self, other: Gauges) -> Gauges {
+        Gauges {
+            in_flight_units: self.in_flight_units.max(other.in_flight_units),
+            tail_records: self.tail_records.max(other.tail_records),
+            durable_seq: self.durable_seq.max(other.durable_seq),
+            archived_seq: self.archived_seq.max(other.archived_seq),
+            archive_segments: self.archive_segments.max(other.archive_segments),
+            measured_s: self.measured_s.max(other.measured_s),
+            syncs: self.syncs.max(other.syncs),
+            sync_p99_us: self.sync_p99_us.max(other.sync_p99_us),
+            decision_p99_us: self.decision_p99_us.max(other.decision_p99_us),
+            disk_free_bytes: self.disk_free_bytes.into_iter().chain(other.disk_free_bytes).min(),
+        }
+    }
+}
+
 /// What the server is, as it said itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Server {

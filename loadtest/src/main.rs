@@ -5,7 +5,9 @@
 mod answer;
 mod client;
 mod gauges;
+mod page;
 mod peers;
+mod plot;
 mod random;
 mod report;
 mod run;
@@ -30,6 +32,7 @@ use jiff::Timestamp;
 
 use crate::client::{Address, Client, ClientError, Key};
 use crate::gauges::Sampler;
+use crate::page::Page;
 use crate::peers::{PeerError, Peers};
 use crate::report::Report;
 use crate::run::{Plan, RunError, TIME_SECONDS_MAX};
@@ -145,8 +148,11 @@ struct Generate {
     /// Writes the result as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Writes the result as a page of HTML with plots, which needs nothing beside itself
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
     /// Writes the purchases as NDJSON instead of sending them
-    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "page"])]
     write: Option<PathBuf>,
 }
 
@@ -251,6 +257,10 @@ impl Generate {
         let report = runtime.block_on(measure(recipe, &plan, watching, (&self.tenant, &token)))?;
         if let Some(path) = &self.json {
             write_json(&report, path).map_err(|source| Failure::Write { path: path.clone(), source })?;
+        }
+        if let Some(path) = &self.page {
+            let page = Page(&report).to_string();
+            std::fs::write(path, page).map_err(|source| Failure::Write { path: path.clone(), source })?;
         }
         report.write(&mut io::stdout().lock()).map_err(Failure::Print)?;
         if report.is_right() { Ok(()) } else { Err(Failure::Wrong) }

@@ -1,0 +1,465 @@
+//! A result as one page of HTML, for whoever was not there: what was measured under which conditions, in figures, plots and tables.
+//!
+//! The page needs nothing beside itself: no script, no font, no network. It shows a [`Report`] and adds no finding of its own.
+
+use std::fmt::{self, Display as _};
+
+use crate::gauges::Gauges;
+use crate::plot::{Axis, Line, POINTS_MAX, Plot, Point, Scale, Text};
+use crate::report::{Report, Sampled, SecondShown};
+use crate::series::LatencyBrief;
+use crate::tally::{Latency, WHOLE_PARTS};
+use crate::zipf::log2;
+
+const STYLE: &str = include_str!("page.css");
+/// The curve of percentiles is drawn from here on.
+const CURVE_PARTS_MIN: u64 = WHOLE_PARTS / 2;
+/// Where the curve of percentiles may have a mark: one of so many requests is beyond, and how that is said.
+const CURVE_MARKS: [(u64, &str); 7] = [
+    (2, "50 %"),
+    (4, "75 %"),
+    (10, "90 %"),
+    (100, "99 %"),
+    (1_000, "99.9 %"),
+    (10_000, "99.99 %"),
+    (100_000, "99.999 %"),
+];
+
+/// A page to be written.
+pub(crate) struct Page<'a>(pub(crate) &'a Report);
+
+/// Seconds put together, so that a plot has at most [`POINTS_MAX`] of them.
+struct Stretch {
+    second: u64,
+    seconds: u64,
+    purchases: u64,
+    requests: u64,
+    /// The highest of each.
+    latency: Option<LatencyBrief>,
+    /// The highest of each, but for the free bytes: the fewest.
+    server: Option<Gauges>,
+}
+
+impl fmt::Display for Page<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        let stretches = stretches(&report.seconds);
+        out.write_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")?;
+        out.write_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")?;
+        let rate = count(report.purchases_per_second);
+        writeln!(
+            out,
+            "<title>Kembali load test: {rate} purchases/s</title>\n<style>\n{STYLE}</style>\n</head>\n<body><main>"
+        )?;
+        writeln!(out, "<h1>Kembali load test</h1>")?;
+        writeln!(out, "<p class=\"lead\">{} Begun {}.</p>", Text(&lead(report)), Text(&report.began_at))?;
+        write_verdict(report, out)?;
+        write_figures(report, out)?;
+        write_conditions(report, out)?;
+        out.write_str("<h2>Over time</h2>\n")?;
+        throughput(report, &stretches).fmt(out)?;
+        latency(report, &stretches).fmt(out)?;
+        out.write_str("<h2>Percentiles of latency</h2>\n")?;
+        curve(report).fmt(out)?;
+        write_server(report, &stretches, out)?;
+        write_tables(report, &stretches, out)?;
+        let version = env!("CARGO_PKG_VERSION");
+        writeln!(out, "<footer>Written by loadtest {version}. Point at a line for its numbers.</footer>")?;
+        out.write_str("</main></body>\n</html>\n")
+    }
+}
+
+/// Says in a sentence or two what was done.
+fn lead(report: &Report) -> String {
+    let (answered, connections) = (count(report.purchases_answered), count(report.connections.into()));
+    let way = match (report.window, report.batch) {
+        (Some(window), _) => format!("by WebSocket, up to {} under way on each", count(window.into())),
+        (None, 1) => "one a request".to_owned(),
+        (None, batch) => format!("{} a request", count(batch.into())),
+    };
+    let pace = match report.rate {
+        Some(rate) => format!(
+            "Sent at {} purchases a second ({} arrivals): latency counts from when a request was due.",
+            count(rate.into()),
+            report.arrivals.as_deref().unwrap_or("constant")
+        ),
+        None => {
+            "A closed loop: each connection sends when its last request is answered, so a server that stalls is asked \
+                 less, and latency leaves out what would have waited."
+                .to_owned()
+        }
+    };
+    format!("{answered} purchases over {connections} connections, {way}. {pace}")
+}
+
+fn write_verdict(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if report.is_right() {
+        out.write_str(
+            "<div class=\"verdict\">The totals agree: what the server counted is what it answered, and its trial balance \
+             is zero.</div>\n",
+        )?;
+    } else {
+        out.write_str(
+            "<div class=\"verdict wrong\">The totals do NOT agree. These figures are worth nothing.\n<ul>\n",
+        )?;
+        for difference in &report.differences {
+            writeln!(out, "<li>{}</li>", Text(difference))?;
+        }
+        out.write_str("</ul></div>\n")?;
+    }
+    let mut warn = |text: String| writeln!(out, "<p class=\"warning\">{}</p>", Text(&text));
+    if report.purchases_answered != report.purchases_planned {
+        let (answered, planned) = (count(report.purchases_answered), count(report.purchases_planned));
+        warn(format!("The time was up before all was sent: {answered} of {planned} purchases were answered."))?;
+    }
+    if report.replayed != 0 {
+        let replayed = count(report.replayed);
+        warn(format!(
+            "{replayed} purchases had been booked before and were answered from the ledger: another workload."
+        ))?;
+    }
+    for (code, refusals) in &report.refused {
+        warn(format!("{} purchases were refused: {code}.", count(*refusals)))?;
+    }
+    Ok(())
+}
+
+fn write_figures(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Latency { p50, p90, p99, p999, max } = report.latency_us;
+    out.write_str("<dl class=\"figures\">\n")?;
+    for (name, value) in [
+        ("purchases/s", count(report.purchases_per_second)),
+        ("all busy, purchases/s", count(report.busy_purchases_per_second)),
+        ("requests/s", count(report.requests_per_second)),
+        ("time", time(report.elapsed_us)),
+        ("latency p50", time(p50)),
+        ("latency p90", time(p90)),
+        ("latency p99", time(p99)),
+        ("latency p99.9", time(p999)),
+        ("latency max", time(max)),
+        ("booked", count(report.booked)),
+        ("refused", count(report.refused.values().sum())),
+        ("retries after 503", count(report.retries)),
+    ] {
+        writeln!(out, "<div><dt>{}</dt><dd>{}</dd></div>", Text(name), Text(&value))?;
+    }
+    out.write_str("</dl>\n")
+}
+
+fn time_axis(report: &Report) -> Axis<'static> {
+    let end = Scale::To(report.elapsed_us.div_ceil(1_000_000));
+    Axis { label: "time since the start, s", scale: end, written: count }
+}
+
+fn line<'a>(
+    name: &'a str,
+    stretches: &[Stretch],
+    value: impl Fn(&Stretch) -> Option<u64>,
+    written: fn(u64) -> String,
+) -> Line<'a> {
+    let points = stretches.iter().map(|own| {
+        let y = value(own)?;
+        Some(Point { x: own.second, y, title: format!("{name}: {} at {} s", written(y), own.second) })
+    });
+    Line { name, is_dashed: false, points: points.collect() }
+}
+
+/// Says how a request counts, and how seconds are put together, if they are.
+fn note(stretches: &[Stretch], how: &str, rest: &str) -> String {
+    match stretches.first() {
+        Some(Stretch { seconds, .. }) if 1 < *seconds => format!("A point stands for {seconds} s: {how}. {rest}"),
+        _ => rest.to_owned(),
+    }
+}
+
+fn throughput<'a>(report: &Report, stretches: &[Stretch]) -> Plot<'a> {
+    // A second that was cut short would look like a fall.
+    let is_whole = |own: &Stretch| (own.second + own.seconds) * 1_000_000 <= report.elapsed_us;
+    let per_second = |own: &Stretch| is_whole(own).then_some(own.purchases / own.seconds);
+    let mut lines = vec![line("answered", stretches, per_second, count)];
+    if let Some(rate) = report.rate.map(u64::from) {
+        let ends_at = report.purchases_planned / rate.max(1);
+        let point = |x| Some(Point { x, y: rate, title: format!("asked for: {} at {x} s", count(rate)) });
+        lines.push(Line { name: "asked for", is_dashed: true, points: vec![point(0), point(ends_at)] });
+    }
+    let rest =
+        "A request counts, with its purchases, when its answer is whole. A last second that was cut short is left out.";
+    Plot {
+        title: "Throughput",
+        note: note(stretches, "the mean", rest),
+        x: time_axis(report),
+        y: Axis { label: "purchases/s", scale: Scale::Linear, written: count },
+        lines,
+    }
+}
+
+fn latency<'a>(report: &Report, stretches: &[Stretch]) -> Plot<'a> {
+    let of = |part: fn(&LatencyBrief) -> u64| move |own: &Stretch| own.latency.as_ref().map(part);
+    Plot {
+        title: "Latency",
+        note: note(
+            stretches,
+            "the highest of each",
+            "Of the requests that were answered in each second; a gap where none was.",
+        ),
+        x: time_axis(report),
+        y: Axis { label: "latency of a request", scale: Scale::Log, written: time },
+        lines: vec![
+            line("p50", stretches, of(|own| own.p50), time),
+            line("p99", stretches, of(|own| own.p99), time),
+            line("max", stretches, of(|own| own.max), time),
+        ],
+    }
+}
+
+/// Plots latency by how few requests are beyond it: each step to the right is a tenth as many. The whole comes a step behind the last part.
+fn curve<'a>(report: &Report) -> Plot<'a> {
+    let beyond = |parts: u64| log2(WHOLE_PARTS) - log2((WHOLE_PARTS - parts).max(1));
+    let shown = report.percentiles.iter().filter(|(parts, _)| CURVE_PARTS_MIN <= *parts);
+    let last = shown.clone().map(|(parts, _)| *parts).filter(|parts| *parts < WHOLE_PARTS).max();
+    let end = beyond(last.unwrap_or(CURVE_PARTS_MIN)) + log2(2);
+    let points = shown.map(|(parts, us)| {
+        let (x, name) =
+            if *parts < WHOLE_PARTS { (beyond(*parts), percentile(*parts)) } else { (end, "max".to_owned()) };
+        Some(Point { x, y: *us, title: format!("{name}: {}", time(*us)) })
+    });
+    let marks =
+        CURVE_MARKS.iter().map(|(one_of, name)| (beyond(WHOLE_PARTS - WHOLE_PARTS / one_of), (*name).to_owned()));
+    let mut marks: Vec<_> = marks.filter(|(at, _)| *at < end).collect();
+    marks.push((end, "max".to_owned()));
+    Plot {
+        title: "How many requests took no longer",
+        note: String::new(),
+        x: Axis { label: "part of all requests", scale: Scale::Marked(marks), written: count },
+        y: Axis { label: "latency of a request", scale: Scale::Log, written: time },
+        lines: vec![Line { name: "latency", is_dashed: false, points: points.collect() }],
+    }
+}
+
+fn write_server(report: &Report, stretches: &[Stretch], out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    out.write_str("<h2>The server meanwhile</h2>\n")?;
+    let Sampled { sampled, missed, missed_because } = &report.gauges;
+    writeln!(
+        out,
+        "<p class=\"note\">What <code>GET /v1/system</code> said, asked once a second. Samples: {}, gaps: {}.</p>",
+        count(*sampled),
+        count(*missed)
+    )?;
+    for (why, times) in missed_because {
+        writeln!(out, "<p class=\"warning\">{} without a sample: {}.</p>", seconds(*times), Text(why))?;
+    }
+    if *sampled == 0 {
+        return Ok(());
+    }
+    let of = |part: fn(&Gauges) -> Option<u64>| move |own: &Stretch| own.server.as_ref().and_then(part);
+    let room = report.server.as_ref().map(|server| format!("There is room for {}.", count(server.in_flight_room)));
+    let highest = |rest: &str| note(stretches, "the highest", rest);
+    let plots = [
+        Plot {
+            title: "Under way",
+            note: highest(&room.unwrap_or_default()),
+            x: time_axis(report),
+            y: Axis { label: "units of room", scale: Scale::Linear, written: count },
+            lines: vec![line("under way", stretches, of(|own| Some(own.in_flight_units)), count)],
+        },
+        Plot {
+            title: "Times within the server",
+            note: highest("p99 of what took place lately, at most the last minute, so it changes slowly."),
+            x: time_axis(report),
+            y: Axis { label: "p99", scale: Scale::Log, written: time },
+            lines: vec![
+                line("writing and syncing a frame of the journal", stretches, of(|own| own.sync_p99_us), time),
+                line("a decision until it is durable", stretches, of(|own| own.decision_p99_us), time),
+            ],
+        },
+        Plot {
+            title: "Journal",
+            note: highest("Records that are durable and not archived yet."),
+            x: time_axis(report),
+            y: Axis { label: "records", scale: Scale::Linear, written: count },
+            lines: vec![line("not archived", stretches, of(|own| Some(own.tail_records)), count)],
+        },
+    ];
+    plots.iter().try_for_each(|plot| plot.fmt(out))?;
+    let free = || report.seconds.iter().filter_map(|own| own.server.as_ref()?.disk_free_bytes);
+    let Some(at_first) = free().next() else { return Ok(()) };
+    let taken = |own: &Stretch| Some(at_first.saturating_sub(own.server.as_ref()?.disk_free_bytes?));
+    Plot {
+        title: "Disk",
+        note: highest("How much less is free than at the start, whoever took it."),
+        x: time_axis(report),
+        y: Axis { label: "taken since the start", scale: Scale::Linear, written: bytes },
+        lines: vec![line("taken", stretches, taken, bytes)],
+    }
+    .fmt(out)
+}
+
+fn write_conditions(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    out.write_str("<h2>Conditions</h2>\n<dl class=\"facts\">\n")?;
+    let server = report.server.as_ref();
+    let or = |value: Option<String>, other: &str| value.unwrap_or_else(|| other.to_owned());
+    for (name, value) in [
+        ("purchases", count(report.purchases_planned)),
+        ("purchases a request", count(report.batch.into())),
+        ("connections", count(report.connections.into())),
+        ("under way on each, by WebSocket", or(report.window.map(|window| count(window.into())), "by HTTP")),
+        ("customers", count(report.customers.into())),
+        ("skew (exponent of Zipf's law)", report.skew.clone()),
+        ("seed", report.seed.to_string()),
+        ("copies of earlier purchases", format!("{} of 1,000", report.duplicates_per_mille)),
+        ("promo", report.promo.clone()),
+        ("tenant", report.tenant.clone()),
+        (
+            "rate",
+            or(report.rate.map(|rate| format!("{} purchases/s", count(rate.into()))), "as answers come (closed loop)"),
+        ),
+        ("arrivals", or(report.arrivals.clone(), "as answers come")),
+        ("purchases occurred", format!("from {}, one each {} ms", report.start, count(report.step_ms.into()))),
+        ("cores of the machine that sent", report.cores.to_string()),
+        ("version of the server", or(server.map(|server| server.version.clone()), "not known")),
+        ("shards of the server", or(server.map(|server| server.shards.to_string()), "not known")),
+    ] {
+        writeln!(out, "<div><dt>{}</dt><dd>{}</dd></div>", Text(name), Text(&value))?;
+    }
+    if let Some(delivered) = &report.delivered {
+        let mut said = Vec::new();
+        delivered.write(&mut said).map_err(|_| fmt::Error)?;
+        let said = String::from_utf8_lossy(&said);
+        writeln!(out, "<div class=\"whole\"><dt>subscribers</dt><dd><pre>{}</pre></dd></div>", Text(said.trim_end()))?;
+    }
+    out.write_str("</dl>\n")
+}
+
+fn write_tables(report: &Report, stretches: &[Stretch], out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    out.write_str(
+        "<h2>Numbers</h2>\n<details><summary>Percentiles of latency, us</summary>\n<div class=\"wide\"><table>\n",
+    )?;
+    out.write_str("<tr><th>part of all requests</th><th>latency, us</th></tr>\n")?;
+    for (parts, us) in &report.percentiles {
+        writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", percentile(*parts), count(*us))?;
+    }
+    out.write_str("</table></div></details>\n")?;
+    let each = stretches.first().map_or(1, |own| own.seconds);
+    let how = if each == 1 {
+        ""
+    } else {
+        "; sums of purchases and requests, of all else the highest, of free bytes the fewest"
+    };
+    writeln!(
+        out,
+        "<details><summary>Each {}{how}</summary>\n<div class=\"wide\"><table>",
+        if each == 1 { "second".to_owned() } else { seconds(each) }
+    )?;
+    out.write_str(
+        "<tr><th>from, s</th><th>purchases</th><th>requests</th><th>p50, us</th><th>p99, us</th><th>max, us</th>",
+    )?;
+    out.write_str(
+        "<th>under way</th><th>not archived</th><th>last durable</th><th>files archived</th><th>syncs lately</th>",
+    )?;
+    out.write_str("<th>sync p99, us</th><th>decision p99, us</th><th>free bytes</th></tr>\n")?;
+    for own in stretches {
+        let latency = |part: fn(&LatencyBrief) -> u64| own.latency.as_ref().map(part);
+        let gauge = |part: fn(&Gauges) -> Option<u64>| own.server.as_ref().and_then(part);
+        write!(out, "<tr><td>{}</td>", count(own.second))?;
+        for value in [
+            Some(own.purchases),
+            Some(own.requests),
+            latency(|own| own.p50),
+            latency(|own| own.p99),
+            latency(|own| own.max),
+            gauge(|own| Some(own.in_flight_units)),
+            gauge(|own| Some(own.tail_records)),
+            gauge(|own| Some(own.durable_seq)),
+            gauge(|own| Some(own.archive_segments)),
+            gauge(|own| Some(own.syncs)),
+            gauge(|own| own.sync_p99_us),
+            gauge(|own| own.decision_p99_us),
+            gauge(|own| own.disk_free_bytes),
+        ] {
+            write!(out, "<td>{}</td>", value.map(count).unwrap_or_default())?;
+        }
+        out.write_str("</tr>\n")?;
+    }
+    out.write_str("</table></div></details>\n")
+}
+
+/// Puts so many seconds together that there are at most [`POINTS_MAX`] stretches of them.
+fn stretches(seconds: &[SecondShown]) -> Vec<Stretch> {
+    let each = seconds.len().div_ceil(POINTS_MAX).max(1);
+    let stretches = seconds.chunks(each).map(|own| Stretch {
+        second: own.first().map_or(0, |first| first.second.into()),
+        seconds: own.len() as u64,
+        purchases: own.iter().map(|own| own.purchases).sum(),
+        requests: own.iter().map(|own| own.requests).sum(),
+        latency: own.iter().filter_map(|own| own.latency_us).reduce(|one, two| LatencyBrief {
+            p50: one.p50.max(two.p50),
+            p99: one.p99.max(two.p99),
+            max: one.max.max(two.max),
+        }),
+        server: own.iter().filter_map(|own| own.server).reduce(Gauges::highest),
+    });
+    stretches.collect()
+}
+
+/// Writes a number with its thousands apart.
+fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.char_indices() {
+        if place != 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Writes a number of seconds.
+fn seconds(number: u64) -> String {
+    if number == 1 { "1 second".to_owned() } else { format!("{} seconds", count(number)) }
+}
+
+/// Writes microseconds in the unit that fits, with three digits that matter.
+fn time(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} us"),
+        1_000..1_000_000 => in_unit(us, 1_000, "ms"),
+        _ => in_unit(us, 1_000_000, "s"),
+    }
+}
+
+/// Writes bytes in the unit that fits, with three digits that matter.
+fn bytes(number: u64) -> String {
+    match number {
+        0..1_000 => format!("{number} B"),
+        1_000..1_000_000 => in_unit(number, 1_000, "kB"),
+        1_000_000..1_000_000_000 => in_unit(number, 1_000_000, "MB"),
+        _ => in_unit(number, 1_000_000_000, "GB"),
+    }
+}
+
+/// Writes a number in a unit that is so many, rounded down.
+fn in_unit(number: u64, unit: u64, name: &str) -> String {
+    let (whole, hundredths) = (number / unit, number % unit / (unit / 100).max(1));
+    let decimals = match whole {
+        0..10 => format!("{hundredths:02}"),
+        10..100 => format!("{}", hundredths / 10),
+        _ => String::new(),
+    };
+    let decimals = decimals.trim_end_matches('0');
+    let point = if decimals.is_empty() { "" } else { "." };
+    format!("{}{point}{decimals} {name}", count(whole))
+}
+
+/// Writes parts of [`WHOLE_PARTS`] in percent.
+fn percentile(parts: u64) -> String {
+    const PERCENT: u64 = WHOLE_PARTS / 100;
+    let decimals = format!("{:04}", parts % PERCENT);
+    let decimals = decimals.trim_end_matches('0');
+    let point = if decimals.is_empty() { "" } else { "." };
+    format!("{}{point}{decimals} %", parts / PERCENT)
+}
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod tests;
