@@ -4,6 +4,7 @@
 
 mod answer;
 mod client;
+mod compare;
 mod gauges;
 mod page;
 mod peers;
@@ -31,6 +32,7 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use crate::client::{Address, Client, ClientError, Key};
+use crate::compare::{Compare, CompareError};
 use crate::gauges::Sampler;
 use crate::page::Page;
 use crate::peers::{PeerError, Peers};
@@ -46,6 +48,12 @@ const EXIT_HELP: &str = "\
 Exit codes:
    0  done, and the server's totals agree with its answers
    1  they do not, or the run failed; the message says what
+   2  the command line is wrong";
+
+const COMPARE_EXIT_HELP: &str = "\
+Exit codes:
+   0  done, however the results differ
+   1  a file cannot be read or is no result, or B is worse than --worse-than allows
    2  the command line is wrong";
 
 /// Load for a running Kembali server, from outside: made-up purchases, figures, and a check of the totals.
@@ -69,6 +77,9 @@ enum Command {
     /// with its entry. Each run has a server of its own, which is started here and killed; what it answered must be there afterwards.
     #[command(after_long_help = EXIT_HELP)]
     Peers(Peers),
+    /// Puts two results beside each other: what changed, and which conditions differ
+    #[command(after_long_help = COMPARE_EXIT_HELP)]
+    Compare(Compare),
 }
 
 #[derive(Args)]
@@ -175,6 +186,8 @@ enum Failure {
     Run(#[from] RunError),
     #[error("{0}")]
     Peers(#[from] PeerError),
+    #[error("{0}")]
+    Compare(#[from] CompareError),
     #[error("subscribing: {0}")]
     Subscribe(#[from] SubscribeError),
     #[error("writing {}: {source}", path.display())]
@@ -189,6 +202,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Generate(generate) => generate.run(),
         Command::Peers(peers) => peers.run().map_err(Failure::from),
+        Command::Compare(compare) => compare.run().map_err(Failure::from),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,8 +14,8 @@ use crate::subscribers::Delivered;
 use crate::tally::{Latency, microseconds};
 use crate::workload::Recipe;
 
-/// The result, whole numbers only. Its members are written as they are named here.
-#[derive(Debug, Serialize)]
+/// The result, whole numbers only. Its members are written as they are named here. Results of earlier versions lack the last ones.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) tenant: String,
     pub(crate) seed: u64,
@@ -53,14 +53,19 @@ pub(crate) struct Report {
     /// What differs between the totals of the server, what subscribers saw, and the answers.
     pub(crate) differences: Vec<String>,
     /// When the run began, by the clock of the machine that sent.
+    #[serde(default)]
     pub(crate) began_at: String,
     /// Of that machine.
+    #[serde(default)]
     pub(crate) cores: usize,
     /// What the server said that it is; null if it did not say.
     pub(crate) server: Option<Server>,
     /// Parts of a million, and the latency that so many of all requests did not exceed, in microseconds.
+    #[serde(default)]
     pub(crate) percentiles: Vec<(u64, u64)>,
+    #[serde(default)]
     pub(crate) seconds: Vec<SecondShown>,
+    #[serde(default)]
     pub(crate) gauges: Sampled,
 }
 
@@ -163,6 +168,17 @@ impl Report {
     /// Returns true if everything that was answered is what the server's totals say.
     pub(crate) fn is_right(&self) -> bool {
         self.differences.is_empty()
+    }
+
+    /// Returns what the server said of itself, oldest first.
+    pub(crate) fn sampled(&self) -> impl Iterator<Item = &Gauges> {
+        self.seconds.iter().filter_map(|own| own.server.as_ref())
+    }
+
+    /// Returns the fewest purchases that were answered in a second which was not cut short; `None` if there was none.
+    pub(crate) fn slowest_second(&self) -> Option<u64> {
+        let is_whole = |own: &&SecondShown| (u64::from(own.second) + 1) * 1_000_000 <= self.elapsed_us;
+        self.seconds.iter().filter(is_whole).map(|own| own.purchases).min()
     }
 
     /// Writes the result for a person.

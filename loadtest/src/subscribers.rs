@@ -62,9 +62,9 @@ pub(crate) enum SubscribeError {
 }
 
 /// What all subscribers were told.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Delivered {
-    subscribers: u32,
+    pub(crate) subscribers: u32,
     /// Of those together that did not stall.
     events: u64,
     bytes: u64,
@@ -72,7 +72,7 @@ pub(crate) struct Delivered {
     pub(crate) events_per_second: u64,
     /// How long after the last answer the last event came.
     behind_us: u64,
-    stalled: u32,
+    pub(crate) stalled: u32,
     /// Stalled ones that were told where to go on.
     stalled_told: u32,
     /// Stalled ones that were cut off.
