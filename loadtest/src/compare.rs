@@ -143,7 +143,7 @@ fn warnings(one: &Report, two: &Report) -> Vec<String> {
 }
 
 /// Lists what must be alike, in words; nothing for what a result does not say, as those of earlier versions.
-fn conditions(own: &Report) -> [(&'static str, Option<String>); 17] {
+fn conditions(own: &Report) -> [(&'static str, Option<String>); 18] {
     let or_none = |value: Option<u32>| Some(value.map_or_else(|| "none".to_owned(), |value| value.to_string()));
     let delivered = own.delivered.as_ref();
     [
@@ -152,6 +152,7 @@ fn conditions(own: &Report) -> [(&'static str, Option<String>); 17] {
         ("customers", Some(own.customers.to_string())),
         ("skew", Some(own.skew.clone())),
         ("rate", or_none(own.rate)),
+        ("rate at the end", or_none(own.ramp_to)),
         ("arrivals", Some(own.arrivals.clone().unwrap_or_else(|| "none".to_owned()))),
         ("window of a WebSocket", or_none(own.window)),
         ("purchases planned", Some(own.purchases_planned.to_string())),

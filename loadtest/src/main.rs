@@ -126,6 +126,9 @@ struct Generate {
     /// Purchases a second; without it, each connection sends its next request once the last one is answered
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     rate: Option<u32>,
+    /// Purchases a second at the end: the rate changes evenly from the first one over the run
+    #[arg(long, requires = "rate", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    ramp_to: Option<u32>,
     /// How requests come at that rate
     #[arg(long, value_enum, default_value_t = Arrivals::Constant, requires = "rate")]
     arrivals: Arrivals,
@@ -258,7 +261,11 @@ impl Generate {
             connections: NonZeroU32::new(self.connections).unwrap_or(NonZeroU32::MIN),
             batch: NonZeroU32::new(if self.socket.is_some() { 1 } else { self.batch }).unwrap_or(NonZeroU32::MIN),
             time_max: Duration::from_secs(u64::from(self.timeout_seconds)),
-            pace: self.rate.and_then(NonZeroU32::new).map(|rate| Pace { rate, arrivals: self.arrivals }),
+            pace: self.rate.and_then(NonZeroU32::new).map(|rate| Pace {
+                rate,
+                ramp_to: self.ramp_to.and_then(NonZeroU32::new),
+                arrivals: self.arrivals,
+            }),
             window: self.socket.and_then(NonZeroU32::new),
         };
         let stall = Duration::from_secs(u64::from(self.stall_seconds));

@@ -79,8 +79,9 @@ fn lead(report: &Report) -> String {
     };
     let pace = match report.rate {
         Some(rate) => format!(
-            "Sent at {} purchases a second ({} arrivals): latency counts from when a request was due.",
+            "Sent at {}{} purchases a second ({} arrivals): latency counts from when a request was due.",
             count(rate.into()),
+            report.ramp_to.map(|last| format!(", changing evenly to {},", count(last.into()))).unwrap_or_default(),
             report.arrivals.as_deref().unwrap_or("constant")
         ),
         None => {
@@ -146,20 +147,34 @@ fn write_figures(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     out.write_str("</dl>\n")
 }
 
+/// Makes an axis of the whole run, in milliseconds and marked in seconds.
 fn time_axis(report: &Report) -> Axis<'static> {
-    let end = Scale::To(report.elapsed_us.div_ceil(1_000_000));
-    Axis { label: "time since the start, s", scale: end, written: count }
+    let end = Scale::To(report.elapsed_us.div_ceil(1_000_000) * 1_000);
+    let written = |ms: u64| match ms % 1_000 {
+        0 => count(ms / 1_000),
+        rest => format!("{}.{}", ms / 1_000, format!("{rest:03}").trim_end_matches('0')),
+    };
+    Axis { label: "time since the start, s", scale: end, written }
 }
 
-fn line<'a>(
-    name: &'a str,
-    stretches: &[Stretch],
-    value: impl Fn(&Stretch) -> Option<u64>,
-    written: fn(u64) -> String,
-) -> Line<'a> {
+type Value = fn(u64) -> String;
+
+/// Draws what came to pass within each stretch, in its middle.
+fn line<'a>(name: &'a str, stretches: &[Stretch], value: impl Fn(&Stretch) -> Option<u64>, written: Value) -> Line<'a> {
     let points = stretches.iter().map(|own| {
-        let y = value(own)?;
-        Some(Point { x: own.second, y, title: format!("{name}: {} at {} s", written(y), own.second) })
+        let (y, end) = (value(own)?, own.second + own.seconds);
+        let title = format!("{name}: {}, {} to {} s", written(y), count(own.second), count(end));
+        Some(Point { x: (own.second + end) * 500, y, title })
+    });
+    Line { name, is_dashed: false, points: points.collect() }
+}
+
+/// Draws what the server said, where a stretch begins.
+fn gauge<'a>(name: &'a str, stretches: &[Stretch], value: impl Fn(&Gauges) -> Option<u64>, written: Value) -> Line<'a> {
+    let points = stretches.iter().map(|own| {
+        let y = value(own.server.as_ref()?)?;
+        let title = format!("{name}: {} at {} s", written(y), count(own.second));
+        Some(Point { x: own.second * 1_000, y, title })
     });
     Line { name, is_dashed: false, points: points.collect() }
 }
@@ -177,10 +192,11 @@ fn throughput<'a>(report: &Report, stretches: &[Stretch]) -> Plot<'a> {
     let is_whole = |own: &Stretch| (own.second + own.seconds) * 1_000_000 <= report.elapsed_us;
     let per_second = |own: &Stretch| is_whole(own).then_some(own.purchases / own.seconds);
     let mut lines = vec![line("answered", stretches, per_second, count)];
-    if let Some(rate) = report.rate.map(u64::from) {
-        let ends_at = report.purchases_planned / rate.max(1);
-        let point = |x| Some(Point { x, y: rate, title: format!("asked for: {} at {x} s", count(rate)) });
-        lines.push(Line { name: "asked for", is_dashed: true, points: vec![point(0), point(ends_at)] });
+    if let Some(rate) = report.rate {
+        let (rate, last) = (u64::from(rate), u64::from(report.ramp_to.unwrap_or(rate)));
+        let ends_at = 2_000 * report.purchases_planned / (rate + last).max(1);
+        let point = |x, y| Some(Point { x, y, title: format!("asked for: {}", count(y)) });
+        lines.push(Line { name: "asked for", is_dashed: true, points: vec![point(0, rate), point(ends_at, last)] });
     }
     let rest =
         "A request counts, with its purchases, when its answer is whole. A last second that was cut short is left out.";
@@ -251,7 +267,6 @@ fn write_server(report: &Report, stretches: &[Stretch], out: &mut fmt::Formatter
     if *sampled == 0 {
         return Ok(());
     }
-    let of = |part: fn(&Gauges) -> Option<u64>| move |own: &Stretch| own.server.as_ref().and_then(part);
     let room = report.server.as_ref().map(|server| format!("There is room for {}.", count(server.in_flight_room)));
     let highest = |rest: &str| note(stretches, "the highest", rest);
     let plots = [
@@ -260,7 +275,7 @@ fn write_server(report: &Report, stretches: &[Stretch], out: &mut fmt::Formatter
             note: highest(&room.unwrap_or_default()),
             x: time_axis(report),
             y: Axis { label: "units of room", scale: Scale::Linear, written: count },
-            lines: vec![line("under way", stretches, of(|own| Some(own.in_flight_units)), count)],
+            lines: vec![gauge("under way", stretches, |own| Some(own.in_flight_units), count)],
         },
         Plot {
             title: "Times within the server",
@@ -268,8 +283,8 @@ fn write_server(report: &Report, stretches: &[Stretch], out: &mut fmt::Formatter
             x: time_axis(report),
             y: Axis { label: "p99", scale: Scale::Log, written: time },
             lines: vec![
-                line("writing and syncing a frame of the journal", stretches, of(|own| own.sync_p99_us), time),
-                line("a decision until it is durable", stretches, of(|own| own.decision_p99_us), time),
+                gauge("writing and syncing a frame of the journal", stretches, |own| own.sync_p99_us, time),
+                gauge("a decision until it is durable", stretches, |own| own.decision_p99_us, time),
             ],
         },
         Plot {
@@ -277,19 +292,19 @@ fn write_server(report: &Report, stretches: &[Stretch], out: &mut fmt::Formatter
             note: highest("Records that are durable and not archived yet."),
             x: time_axis(report),
             y: Axis { label: "records", scale: Scale::Linear, written: count },
-            lines: vec![line("not archived", stretches, of(|own| Some(own.tail_records)), count)],
+            lines: vec![gauge("not archived", stretches, |own| Some(own.tail_records), count)],
         },
     ];
     plots.iter().try_for_each(|plot| plot.fmt(out))?;
-    let free = || report.seconds.iter().filter_map(|own| own.server.as_ref()?.disk_free_bytes);
+    let free = || report.sampled().filter_map(|own| own.disk_free_bytes);
     let Some(at_first) = free().next() else { return Ok(()) };
-    let taken = |own: &Stretch| Some(at_first.saturating_sub(own.server.as_ref()?.disk_free_bytes?));
+    let taken = |own: &Gauges| Some(at_first.saturating_sub(own.disk_free_bytes?));
     Plot {
         title: "Disk",
         note: highest("How much less is free than at the start, whoever took it."),
         x: time_axis(report),
         y: Axis { label: "taken since the start", scale: Scale::Linear, written: bytes },
-        lines: vec![line("taken", stretches, taken, bytes)],
+        lines: vec![gauge("taken", stretches, taken, bytes)],
     }
     .fmt(out)
 }
@@ -313,6 +328,7 @@ fn write_conditions(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Resul
             "rate",
             or(report.rate.map(|rate| format!("{} purchases/s", count(rate.into()))), "as answers come (closed loop)"),
         ),
+        ("rate at the end", or(report.ramp_to.map(|rate| format!("{} purchases/s", count(rate.into()))), "the same")),
         ("arrivals", or(report.arrivals.clone(), "as answers come")),
         ("purchases occurred", format!("from {}, one each {} ms", report.start, count(report.step_ms.into()))),
         ("cores of the machine that sent", report.cores.to_string()),

@@ -56,6 +56,7 @@ fn report(seconds: u32) -> Report {
         amount: "1".to_owned(),
         point_total: "1".to_owned(),
         rate: Some(1_000),
+        ramp_to: None,
         arrivals: Some("poisson".to_owned()),
         window: None,
         delivered: None,
@@ -92,7 +93,8 @@ fn a_page_shows_plots_with_their_units_and_what_was_measured() {
         ">latency of a request</text>",
         ">99 %</text>",
         ">max</text>",
-        "<title>p99: 12.3 ms at 3 s</title>",
+        "<title>p99: 12.3 ms, 3 to 4 s</title>",
+        "<title>under way: 3 at 3 s</title>",
         "<title>90 %: 1 ms</title>",
         "<tr><td>99 %</td><td>12,345</td></tr>",
         "The totals agree",
@@ -112,6 +114,16 @@ fn a_page_needs_nothing_beside_itself_and_inserts_text_as_text() {
         assert!(!text.contains(foreign), "{foreign}");
     }
     assert!(text.contains("&lt;b&gt;&amp;&quot;PROMO&#39;"));
+}
+
+#[test]
+fn a_page_shows_the_rate_that_was_asked_for_as_it_changes() {
+    let mut report = report(5);
+    report.ramp_to = Some(4_000);
+    let text = page(&report);
+    for expected in ["<title>asked for: 1,000</title>", "<title>asked for: 4,000</title>", "evenly to 4,000,"] {
+        assert!(text.contains(expected), "no {expected}");
+    }
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub(crate) struct Report {
     pub(crate) point_total: String,
     /// Purchases a second that were to be sent; null without a limit.
     pub(crate) rate: Option<u32>,
+    /// Those at the end, to which the rate changed evenly; null if it did not.
+    pub(crate) ramp_to: Option<u32>,
     pub(crate) arrivals: Option<String>,
     /// Purchases under way on each connection, one a frame by WebSocket; null by HTTP.
     pub(crate) window: Option<u32>,
@@ -152,6 +154,7 @@ impl Report {
             amount: tally.amount.to_string(),
             point_total: tally.points.to_string(),
             rate: plan.pace.map(|pace| pace.rate.get()),
+            ramp_to: plan.pace.and_then(|pace| pace.ramp_to).map(NonZeroU32::get),
             arrivals: plan.pace.map(|pace| pace.arrivals.name().to_owned()),
             window: plan.window.map(NonZeroU32::get),
             delivered,

@@ -75,7 +75,7 @@ async fn outcome_at(
         connections: NonZeroU32::MIN,
         batch: NonZeroU32::new(batch).unwrap(),
         time_max,
-        pace: rate.and_then(NonZeroU32::new).map(|rate| Pace { rate, arrivals: Arrivals::Constant }),
+        pace: rate.and_then(NonZeroU32::new).map(|rate| Pace { rate, ramp_to: None, arrivals: Arrivals::Constant }),
         window: None,
     };
     let outcome = run(workload(count), &plan, None).await;

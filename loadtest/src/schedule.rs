@@ -33,8 +33,10 @@ impl Arrivals {
 /// How often requests come, of all connections together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    /// Purchases a second.
+    /// Purchases a second, at the start.
     pub(crate) rate: NonZeroU32,
+    /// Purchases a second at the end, to which the rate changes evenly over the run; without, it stays.
+    pub(crate) ramp_to: Option<NonZeroU32>,
     pub(crate) arrivals: Arrivals,
 }
 
@@ -66,10 +68,43 @@ impl Schedule {
             Arrivals::Constant => self.at - gap,
             Arrivals::Poisson => self.at,
         };
-        let per_second = self.share as u128 * u128::from(self.pace.rate.get());
-        let nanos = (due * u128::from(self.count) * 1_000_000_000 / per_second) >> LOG_BITS;
+        let nanos = match self.pace.ramp_to {
+            None => self.nanos(due, self.pace.rate),
+            Some(ramp_to) => {
+                let share = (self.share as u128) << LOG_BITS;
+                // What comes behind the last one by chance comes at the last rate.
+                self.nanos_of_ramp(due.min(share), ramp_to) + self.nanos(due.saturating_sub(share), ramp_to)
+            }
+        };
         // 585 years are longer than the command line lets a run take.
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// Returns how long so many purchases, in units of 2^-32, take at a rate.
+    fn nanos(&self, due: u128, rate: NonZeroU32) -> u128 {
+        let per_second = self.share as u128 * u128::from(rate.get());
+        (due * u128::from(self.count) * 1_000_000_000 / per_second) >> LOG_BITS
+    }
+
+    /// Returns how long so many of the purchases, in units of 2^-32, take while the rate changes.
+    ///
+    /// If r is the first rate, R the last one, and N the count, then n of them are due after the time t with
+    /// n = r t + (R^2 - r^2) t^2 / 4N. The rate is v = sqrt(r^2 + (R^2 - r^2) n / N) then, and t = 2n / (r + v).
+    fn nanos_of_ramp(&self, due: u128, ramp_to: NonZeroU32) -> u128 {
+        // Binary digits of n / N, and half as many of a rate. The share is below 2^27, so nothing exceeds 118 bits.
+        const PART_BITS: u32 = 40;
+        const RATE_BITS: u32 = PART_BITS / 2;
+        let share = self.share as u128;
+        let square = |rate: NonZeroU32| u128::from(rate.get()).pow(2);
+        let (first, last) = (square(self.pace.rate), square(ramp_to));
+        let part = (due << (PART_BITS - LOG_BITS)) / share;
+        let rate_square = if first <= last {
+            (first << PART_BITS) + (last - first) * part
+        } else {
+            (first << PART_BITS) - (first - last) * part
+        };
+        let rates = (u128::from(self.pace.rate.get()) << RATE_BITS) + rate_square.isqrt();
+        ((2_000_000_000 * due * u128::from(self.count)) >> (LOG_BITS - RATE_BITS)) / (share * rates)
     }
 
     /// Says how far a purchase is behind the one before, in units of 2^-32 of the mean: drawn from the exponential distribution, if they
@@ -94,7 +129,7 @@ mod tests {
 
     fn times(arrivals: Arrivals, connection: u64, requests: usize) -> Vec<Duration> {
         // A quarter of the purchases at 1,000 a second: 250 a second.
-        let pace = Pace { rate: NonZeroU32::new(1_000).unwrap(), arrivals };
+        let pace = Pace { rate: NonZeroU32::new(1_000).unwrap(), ramp_to: None, arrivals };
         let mut schedule = Schedule::new(pace, 7, connection, (10_000, 40_000));
         (0..requests).map(|_| schedule.next(10)).collect()
     }
@@ -103,6 +138,44 @@ mod tests {
     fn constant_requests_are_equally_far_apart() {
         let millis: Vec<u128> = times(Arrivals::Constant, 0, 4).iter().map(Duration::as_millis).collect();
         assert_eq!(millis, [0, 40, 80, 120]);
+    }
+
+    /// Lists when each of 2,000 purchases is due, and 100 more, while the rate changes.
+    fn ramp((first, last): (u32, u32), arrivals: Arrivals) -> Vec<Duration> {
+        let rate = |rate| NonZeroU32::new(rate).unwrap();
+        let pace = Pace { rate: rate(first), ramp_to: Some(rate(last)), arrivals };
+        let mut schedule = Schedule::new(pace, 7, 0, (2_000, 2_000));
+        (0..2_100).map(|_| schedule.next(1)).collect()
+    }
+
+    #[test]
+    fn a_ramp_changes_the_rate_evenly() {
+        let micros = |rates, number: usize| ramp(rates, Arrivals::Constant)[number].as_micros();
+        // From 100 to 300 a second over 10 seconds: 100 t + 10 t^2 of them within t seconds.
+        assert_eq!([0, 110, 750, 1_710].map(|number| micros((100, 300), number)), [0, 1_000_000, 5_000_000, 9_000_000]);
+        assert_eq!(
+            [0, 290, 1_250, 1_890].map(|number| micros((300, 100), number)),
+            [0, 1_000_000, 5_000_000, 9_000_000]
+        );
+        // Behind the end it stays: the 30th after 2,000 comes a tenth of a second later.
+        assert_eq!([2_000, 2_030].map(|number| micros((100, 300), number)), [10_000_000, 10_100_000]);
+        assert_eq!([0, 200, 2_000].map(|number| micros((200, 200), number)), [0, 1_000_000, 10_000_000]);
+    }
+
+    #[test]
+    fn a_ramp_of_any_rates_never_goes_back() {
+        for rates in [(1, 10_000_000), (10_000_000, 1), (1, 2), (1, 1), (10_000_000, 10_000_000)] {
+            for arrivals in [Arrivals::Constant, Arrivals::Poisson] {
+                assert!(ramp(rates, arrivals).is_sorted(), "{rates:?} {arrivals:?}");
+            }
+        }
+        // The most purchases that one connection may have, at the highest rates.
+        let rate = NonZeroU32::new(10_000_000).unwrap();
+        let pace = Pace { rate, ramp_to: Some(NonZeroU32::MIN), arrivals: Arrivals::Constant };
+        let mut schedule = Schedule::new(pace, 7, 0, (100_000_000, 100_000_000));
+        let _ = schedule.next(100_000_000);
+        // Twice as many by the sum of both rates.
+        assert_eq!(schedule.next(1).as_secs(), 19);
     }
 
     #[test]
