@@ -7,6 +7,7 @@ mod client;
 mod compare;
 mod gauges;
 mod generate;
+mod knee;
 mod options;
 mod page;
 mod peers;
@@ -32,6 +33,7 @@ use clap::{Parser, Subcommand};
 use crate::client::ClientError;
 use crate::compare::{Compare, CompareError};
 use crate::generate::Generate;
+use crate::knee::Knee;
 use crate::peers::{PeerError, Peers};
 use crate::run::RunError;
 use crate::subscribers::SubscribeError;
@@ -41,6 +43,12 @@ const EXIT_HELP: &str = "\
 Exit codes:
    0  done, and the server's totals agree with its answers
    1  they do not, or the run failed; the message says what
+   2  the command line is wrong";
+
+const KNEE_EXIT_HELP: &str = "\
+Exit codes:
+   0  done, whichever rates held
+   1  totals did not agree, a seed was sent before, or a step failed; the message says what
    2  the command line is wrong";
 
 const COMPARE_EXIT_HELP: &str = "\
@@ -64,6 +72,12 @@ enum Command {
     /// Nothing else may book for the tenant meanwhile: what its totals rise by is compared with the answers.
     #[command(after_long_help = EXIT_HELP)]
     Generate(Box<Generate>),
+    /// Finds the highest rate that a server holds: steps at rising rates, until requests take too long or answers fall behind
+    ///
+    /// Each step sends other purchases, of the seeds from --seed on. Nothing else may book for the tenant meanwhile: the totals are checked
+    /// after each step. It takes at most --steps-max times twice --seconds, and the time for the answers under way.
+    #[command(after_long_help = KNEE_EXIT_HELP)]
+    Knee(Box<Knee>),
     /// Compares Kembali with PostgreSQL and Redis: the same purchases into each, in turns, on this machine
     ///
     /// All do the same work, durable when it is answered: each purchase booked once, a promo's quota, a tier and its milestones, a wallet
@@ -102,6 +116,8 @@ enum Failure {
     Write { path: PathBuf, source: io::Error },
     #[error("writing the result: {0}")]
     Print(io::Error),
+    #[error("purchases of seed {seed} had been booked before; say a --seed from which on none was sent")]
+    Repeated { seed: u64 },
     #[error("what the server counted, or told its subscribers, differs from its answers")]
     Wrong,
 }
@@ -109,6 +125,7 @@ enum Failure {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Generate(generate) => generate.run(),
+        Command::Knee(knee) => knee.run(),
         Command::Peers(peers) => peers.run().map_err(Failure::from),
         Command::Compare(compare) => compare.run().map_err(Failure::from),
     };
