@@ -21,7 +21,7 @@ const PLOT_HEIGHT: u64 = HEIGHT - TOP - BOTTOM;
 const X_STEPS_MAX: u64 = 10;
 const Y_STEPS_MAX: u64 = 5;
 /// With more of them a logarithmic axis is marked at powers of ten alone.
-const LOG_MARKS_MAX: usize = 9;
+const LOG_MARKS_MAX: usize = 10;
 
 /// Text that stands in HTML or SVG, in an attribute too.
 pub(crate) struct Text<'a>(pub(crate) &'a str);
