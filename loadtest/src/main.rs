@@ -1,6 +1,7 @@
 //! The `loadtest` program: makes purchases up, sends them to a running server, measures, and checks the totals.
 //!
-//! It shares no code with the server. [`generate`] is the command to read first; [`workload`] says what is sent, [`run`] how, [`totals`] and [`subscribers`] what must come of it.
+//! It shares no code with the server. [`generate`] is the command to read first; [`workload`] says what is sent, [`run`] how, [`totals`] and
+//! [`subscribers`] what must come of it.
 
 mod answer;
 mod client;
