@@ -4,7 +4,7 @@
 //! by `catalogue_draft`, a file by `catalogue_toml`); parts of it in `change`. Out of it: [`result`] of a purchase,
 //! [`event`] and `message` of the stream; `costs`, `customer`, `explanation`, `history`, `liability`, `promo`, `report`, `statement`,
 //! `rules` (made by `catalogue_view`) of reads; `change`, `preview` and `api_key` of changes; `what_if`; `snapshot`. The
-//! values in both: `number`, `instant`. Each type derives its schema for
+//! values in both: `number`, `instant`; results are written by `json`. Each type derives its schema for
 //! [`crate::openapi`].
 
 pub(crate) mod api_key;
@@ -28,6 +28,7 @@ pub(crate) mod history;
 pub(crate) mod hold;
 pub mod instant;
 pub(crate) mod invoice;
+mod json;
 pub(crate) mod liability;
 pub(crate) mod message;
 pub(crate) mod number;

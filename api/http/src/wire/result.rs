@@ -20,6 +20,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::instant::{Rfc3339, UuidText};
+use super::json;
 use super::refund::{RefundState, is_same_level};
 
 /// A record was to be shown as what it is not, or a value cannot be written.
@@ -401,7 +402,7 @@ impl<'a> From<&'a Arc<Catalogue>> for Rules<'a> {
 /// [`RenderError`].
 pub fn render<'a>(out: &mut Vec<u8>, seq: Seq, body: &'a Body, rules: impl Into<Rules<'a>>) -> Result<(), RenderError> {
     let result = result_of(Some(seq), body, rules.into()).ok_or(RenderError::NoPurchase)?;
-    Ok(serde_json::to_writer(out, &result)?)
+    Ok(json::write(out, &result)?)
 }
 
 /// Writes the result of a purchase that would be booked, or was and is only tried again: no id, no position, and the
@@ -412,7 +413,7 @@ pub fn render<'a>(out: &mut Vec<u8>, seq: Seq, body: &'a Body, rules: impl Into<
 /// [`RenderError`].
 pub fn render_dry_run<'a>(out: &mut Vec<u8>, body: &'a Body, rules: impl Into<Rules<'a>>) -> Result<(), RenderError> {
     let result = result_of(None, body, rules.into()).ok_or(RenderError::NoPurchase)?;
-    Ok(serde_json::to_writer(out, &result)?)
+    Ok(json::write(out, &result)?)
 }
 
 /// A purchase of which something was refunded: its result, and what was refunded.
