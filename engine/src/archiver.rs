@@ -2,10 +2,10 @@
 //!
 //! It takes the frames from memory, so it never reads the journal while that is written. A generation is dropped from
 //! the journal only after its segment is durable and was read back. A snapshot is made of the one before it and the
-//! records since, never of what a shard has in memory: taking it stops nobody, and checks the records once more.
+//! records since, never of what a shard has in memory: taking it stops nobody, and checks the records once more. It rests between small
+//! pieces of all that, for as long as nobody waits for it.
 
 use std::convert::Infallible;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use kembali_core::Seq;
 use kembali_core::event::Record;
 use kembali_journal::{Frame, GenerationInfo, codec};
-use kembali_snapshots::{Archive, Cut, Fold, SNAPSHOTS_KEPT, Snapshot, Snapshots};
+use kembali_snapshots::{Archive, Cut, Fold, SNAPSHOTS_KEPT, Snapshot, Snapshots, between_pieces};
 use tokio::sync::oneshot;
 
 use crate::give_way::{Pace, give_way};
@@ -86,7 +86,6 @@ pub(crate) fn channel() -> (ArchiveSender, ArchiveQueue) {
 
 /// What the thread works with.
 pub(crate) struct Archiver {
-    pub(crate) archive_dir: PathBuf,
     pub(crate) snapshots: Snapshots,
     pub(crate) shared: Arc<Shared>,
     pub(crate) journal: WorkSender,
@@ -102,6 +101,8 @@ pub(crate) fn start(
         give_way();
         let mut ended = Ended::WhenTold;
         let ArchiveQueue { orders, waiting } = queue;
+        let (mut pace, others) = (Pace::begin(), waiting.clone());
+        between_pieces(move || pace.rest(others.is_somebody()));
         for order in orders {
             waiting.end();
             if let Err((generation, error)) = archiver.carry_out(order, &waiting) {
@@ -123,11 +124,12 @@ type Failure = Box<dyn std::error::Error>;
 impl Archiver {
     fn carry_out(&mut self, order: Order, waiting: &Waiting) -> Result<(), (Option<u64>, Failure)> {
         match order {
-            Order::Archive(generation) => {
-                self.archive(&generation, waiting).map_err(|error| (Some(generation.number), error))
-            }
+            Order::Archive(generation) => self.archive(&generation).map_err(|error| (Some(generation.number), error)),
             Order::Snapshot(asked) => {
-                let at = self.take_snapshot().map_err(|error| (None, error))?;
+                waiting.begin();
+                let taken = self.take_snapshot();
+                waiting.end();
+                let at = taken.map_err(|error| (None, error))?;
                 // Whoever asked may be gone; the snapshot stays.
                 let _ = asked.send(at);
                 Ok(())
@@ -135,10 +137,9 @@ impl Archiver {
         }
     }
 
-    /// Archives a generation and takes a snapshot at its end. Its records are decoded once for both. Rests between, as long as nobody
-    /// waits.
-    fn archive(&mut self, generation: &GenerationInfo, waiting: &Waiting) -> Result<(), Failure> {
-        let mut archive = Archive::open(&self.archive_dir)?;
+    /// Archives a generation and takes a snapshot at its end. Its records are decoded once for both.
+    fn archive(&mut self, generation: &GenerationInfo) -> Result<(), Failure> {
+        let mut archive = self.shared.archive().another();
         if generation.last_seq <= archive.last_seq() {
             self.show(archive, generation);
             return self.take_snapshot().map(drop);
@@ -155,12 +156,11 @@ impl Archiver {
             return self.take_snapshot().map(drop);
         }
         let mut fold = Fold::start::<FoldError>(newest.as_ref(), cut)?;
-        let (mut folded, mut pace) = (Ok(()), Pace::begin());
+        let mut folded = Ok(());
         archive.add_seeing(generation, frames.into_iter().map(Ok::<_, Infallible>), |record| {
             if folded.is_ok() {
                 folded = fold.record::<FoldError>(record);
             }
-            pace.rest(waiting.is_somebody());
         })?;
         self.show(archive, generation);
         folded?;

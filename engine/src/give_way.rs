@@ -17,13 +17,13 @@ pub(crate) fn give_way() {
 }
 
 /// How long such a thread works before it rests: no longer than a purchase may wait for a core.
-const WORK: Duration = Duration::from_micros(200);
+const WORK: Duration = Duration::from_micros(100);
 /// How many times as long it rests.
-const RESTS_PER_WORK: u32 = 3;
+const RESTS_PER_WORK: u32 = 7;
 /// The longest rest: a thread that others kept from working did not work all that time.
 const REST_MAX: Duration = Duration::from_millis(5);
 
-/// Lets a thread work a quarter of the time, in small pieces, for as long as nobody waits for it.
+/// Lets a thread work an eighth of the time, in small pieces, for as long as nobody waits for it.
 pub(crate) struct Pace {
     begun: Instant,
 }

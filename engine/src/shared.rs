@@ -86,6 +86,9 @@ impl Rules {
     }
 }
 
+/// Frames of the tail that are looked at while whoever shows the next one has to wait.
+const FRAMES_AT_ONCE: usize = 1_024;
+
 /// Says that the archive could not be read at `seq`.
 pub(crate) fn read_error(seq: Seq, error: kembali_snapshots::ReadError) -> ReadError {
     match error {
@@ -138,12 +141,17 @@ impl Shared {
         let last = archive.last_seq();
         // The archive comes first: a record is always in one of the two.
         *write(&self.archive) = Arc::new(archive);
-        let mut tail = write(&self.tail);
-        let archived = tail.partition_point(|frame| frame.last_seq() <= last);
-        let forgotten: Vec<Frame> = tail.drain(..archived).collect();
-        drop(tail);
-        // Nobody waits while the memory of a whole generation is given back.
-        drop(forgotten);
+        loop {
+            let mut tail = write(&self.tail);
+            let archived = tail.partition_point(|frame| frame.last_seq() <= last);
+            let forgotten: Vec<Frame> = tail.drain(..archived.min(FRAMES_AT_ONCE)).collect();
+            drop(tail);
+            if forgotten.is_empty() {
+                return;
+            }
+            // Nobody waits while their memory is given back.
+            drop(forgotten);
+        }
     }
 
     /// Returns the archive as it is now.
@@ -153,9 +161,18 @@ impl Shared {
 
     /// Copies the frames of the tail from `first` to `last`; the frames themselves are shared.
     pub(crate) fn tail(&self, first: Seq, last: Seq) -> Vec<Frame> {
-        let tail = read(&self.tail);
-        let fits = |frame: &&Frame| first <= frame.first_seq() && frame.last_seq() <= last;
-        tail.iter().filter(fits).cloned().collect()
+        let mut frames: Vec<Frame> = Vec::new();
+        loop {
+            let next = frames.last().map_or(first, |frame| frame.last_seq().next());
+            let tail = read(&self.tail);
+            let from = tail.partition_point(|frame| frame.first_seq() < next);
+            let before = frames.len();
+            let wanted = tail.range(from..).take(FRAMES_AT_ONCE).take_while(|frame| frame.last_seq() <= last);
+            frames.extend(wanted.cloned());
+            if frames.len() == before {
+                return frames;
+            }
+        }
     }
 
     /// Shows what an API key is now that this is durable, and what its requests are signed with.

@@ -203,8 +203,7 @@ impl Engine {
         mut journal: Box<dyn Journal>,
         mut mended: Vec<String>,
     ) -> Result<(Engine, StartReport), StartError> {
-        let archive_dir = config.data_dir.join(ARCHIVE_DIR);
-        let archive = Archive::open(&archive_dir).map_err(FoldError::from)?;
+        let archive = Archive::open(&config.data_dir.join(ARCHIVE_DIR)).map_err(FoldError::from)?;
         let (mut profiles, profiles_mended) =
             ProfileStore::open(&config.data_dir, key.ledger(), &SyncFault::default())?;
         key.keep()?;
@@ -304,11 +303,11 @@ impl Engine {
             space: Arc::clone(&space),
         };
         let router = start_actors(ledger, actors)?;
-        // One report a group, and one group at a time.
+        // One report a group and one a rest, and one of these at a time.
         let report_to = |router: Addr<RouterActor>| move |report| tell(&router, JournalReport(report));
         let (sealed, to_archive) = archiver::channel();
         let report_archived = report_to(router.clone());
-        let archiver = Archiver { archive_dir, snapshots, shared: Arc::clone(&shared), journal: to_journal.clone() };
+        let archiver = Archiver { snapshots, shared: Arc::clone(&shared), journal: to_journal.clone() };
         let archiver = archiver::start(archiver, to_archive, report_archived)
             .map_err(|source| StartError::Thread { thread: "archiver", source })?;
         let report_written = report_to(router.clone());
@@ -390,6 +389,7 @@ fn start_actors(ledger: Ledger, actors: Actors) -> Result<Addr<RouterActor>, Sta
                 journal,
                 space,
                 pump_due: false,
+                answers_leave: false,
                 journal_rests: false,
                 stopping: None,
                 on_fault: Some(on_fault),

@@ -33,7 +33,7 @@ pub fn segment_name(generation: u64) -> String {
 pub struct Archive {
     dir: PathBuf,
     /// In order, dense, chained.
-    segments: Vec<Segment>,
+    segments: Vec<Arc<Segment>>,
     removed: Vec<PathBuf>,
     blocks: Mutex<BlockCache>,
     steps: Steps,
@@ -72,8 +72,15 @@ impl Archive {
         Ok(Archive::of(dir, segments, leftovers, steps))
     }
 
-    fn of(dir: &Path, segments: Vec<Segment>, removed: Vec<PathBuf>, steps: Steps) -> Archive {
+    fn of(dir: &Path, segments: Vec<Arc<Segment>>, removed: Vec<PathBuf>, steps: Steps) -> Archive {
         Archive { dir: dir.to_path_buf(), segments, removed, blocks: Mutex::default(), steps }
+    }
+
+    /// Returns another archive of the same segments, to which more can be added while this one is read. No file is opened: what that
+    /// takes grows with the archive.
+    #[must_use]
+    pub fn another(&self) -> Archive {
+        Archive::of(&self.dir, self.segments.clone(), Vec::new(), self.steps.clone())
     }
 
     /// Lists the half-written files that opening removed; each is worth a line in the log.
@@ -84,26 +91,26 @@ impl Archive {
 
     /// Returns the segments in order.
     #[must_use]
-    pub fn segments(&self) -> &[Segment] {
+    pub fn segments(&self) -> &[Arc<Segment>] {
         &self.segments
     }
 
     /// Returns the last record that is archived, [`Seq::ZERO`] when none is.
     #[must_use]
     pub fn last_seq(&self) -> Seq {
-        self.segments.last().map_or(Seq::ZERO, Segment::last_seq)
+        self.segments.last().map_or(Seq::ZERO, |last| last.last_seq())
     }
 
     /// Returns the hash of the last frame that is archived, [`FrameHash::GENESIS`] when none is.
     #[must_use]
     pub fn last_hash(&self) -> FrameHash {
-        self.segments.last().map_or(FrameHash::GENESIS, Segment::last_hash)
+        self.segments.last().map_or(FrameHash::GENESIS, |last| last.last_hash())
     }
 
     /// Returns the generation that is archived last, if any is.
     #[must_use]
     pub fn last_generation(&self) -> Option<u64> {
-        self.segments.last().map(Segment::generation)
+        self.segments.last().map(|last| last.generation())
     }
 
     /// Archives a sealed generation, durably, and reads it back before it returns.
@@ -150,7 +157,7 @@ impl Archive {
         let path = self.dir.join(segment_name(number));
         let sums = self.sums().map_err(AddError::SumsBefore)?;
         let segment = segment::write(&path, &self.steps, expected, (frames, see), sums)?;
-        self.segments.push(segment);
+        self.segments.push(Arc::new(segment));
         Ok(&self.segments[self.segments.len() - 1])
     }
 
@@ -175,7 +182,7 @@ impl Archive {
     /// Returns the sums of all archived records: those at the end of the last segment, or counted anew where these are of
     /// an older version.
     fn sums(&self) -> Result<Totals, ReadError> {
-        match self.segments.last().map(Segment::sums) {
+        match self.segments.last().map(|last| last.sums()) {
             None => return Ok(Totals::default()),
             Some(Err(error)) if error.is_older_version() => (),
             Some(sums) => return sums,
@@ -221,7 +228,7 @@ impl Archive {
         let mut failed = false;
         let segments = self.segments.iter().skip_while(move |segment| segment.last_seq() < from);
         segments
-            .flat_map(Segment::frames)
+            .flat_map(|segment| segment.frames())
             .skip_while(move |read| read.as_ref().is_ok_and(|frame| frame.last_seq() < from))
             .take_while(move |read| !std::mem::replace(&mut failed, read.is_err()))
     }
@@ -265,12 +272,12 @@ impl Archive {
             None if first != end => Flaw::NotDense { expected: end, found: first },
             None if frame.previous() == self.last_hash() => return Ok(()),
             None => {
-                let start = self.segments.last().map_or(Seq::ZERO, Segment::first_seq);
+                let start = self.segments.last().map_or(Seq::ZERO, |last| last.first_seq());
                 let (last, expected, found) = (self.last_seq(), frame.previous(), self.last_hash());
                 Flaw::Chain { first: start, last, expected, found }
             }
         };
-        let file = self.segments.last().map_or(self.dir.as_path(), Segment::path);
+        let file = self.segments.last().map_or(self.dir.as_path(), |last| last.path());
         Err(Found::of(first.min(end), what).in_file(file, Remedy::RestoreBoth))
     }
 
@@ -295,21 +302,21 @@ impl Archive {
 }
 
 /// Opens the segments of a directory, and lists what a crash left half-written there.
-fn open_segments(dir: &Path) -> Result<(Vec<Segment>, Vec<PathBuf>), ReadError> {
+fn open_segments(dir: &Path) -> Result<(Vec<Arc<Segment>>, Vec<PathBuf>), ReadError> {
     let Listing { files, leftovers, strays } = list(dir, PREFIX, DIGITS, ENDING)?;
     if let Some(stray) = strays.first() {
         let found = Found::whole(Flaw::OutOfRange("name of the file"));
         return Err(found.in_file(stray, Remedy::RestoreSegment));
     }
-    let mut segments: Vec<Segment> = Vec::with_capacity(files.len());
+    let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(files.len());
     for (number, path) in files {
         let segment = Segment::open(&path)?;
         if segment.generation() != number {
             let what = Flaw::Name { name: number, inside: segment.generation() };
             return Err(Found::of(segment.first_seq(), what).in_file(&path, Remedy::RestoreSegment));
         }
-        follow(dir, segments.last(), &segment)?;
-        segments.push(segment);
+        follow(dir, segments.last().map(Arc::as_ref), &segment)?;
+        segments.push(Arc::new(segment));
     }
     Ok((segments, leftovers))
 }

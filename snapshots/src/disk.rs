@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::damage::{FileHash, Found, IoFault, ReadError, Remedy};
+use crate::pause::pause;
 
 /// What a file is called until it is whole.
 pub(crate) const NEW_SUFFIX: &str = ".new";
@@ -125,6 +126,7 @@ impl NewFile {
             self.file.sync_data().map_err(IoFault::new("syncing", &self.temporary))?;
             self.synced = self.written;
         }
+        pause();
         Ok(())
     }
 
@@ -293,6 +295,7 @@ impl Reader<'_> {
             self.fill(at, part)?;
             see(part);
             at += count as u64;
+            pause();
         }
         Ok(())
     }

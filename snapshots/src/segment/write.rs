@@ -15,6 +15,7 @@ use super::{BookedKey, Segment, sums};
 use crate::damage::{IoFault, ReadError};
 use crate::disk::{NewFile, Steps};
 use crate::layout::Section;
+use crate::pause::pause;
 
 /// The level at which zstd compresses. Its default writes a tenth less and takes twice the time, while purchases are booked.
 const LEVEL: i32 = 1;
@@ -153,6 +154,7 @@ pub(crate) fn write<E: std::error::Error + 'static>(
             tables.see(&record);
             sums.evolve(&record);
             see(&record);
+            pause();
         }
         blocks.put(&frame)?;
         (next, hash) = (frame.last_seq().next(), frame.hash());

@@ -21,6 +21,7 @@ use crate::damage::{Flaw, Found, IoFault, ReadError, Remedy};
 use crate::disk::{NewFile, Reader, Steps};
 use crate::layout::Section;
 use crate::ledger_digest::RowsDigest;
+use crate::pause::pause;
 use crate::segment::BookedKey;
 
 /// Bytes of blocks of rows that are kept of the previous snapshot.
@@ -282,6 +283,7 @@ impl RowRun {
             block.rows += 1;
         }
         self.digest.row(&row);
+        pause();
         if BLOCK_BYTES <= self.block.len() + ROW_HEAD_BYTES { self.close() } else { Ok(()) }
     }
 

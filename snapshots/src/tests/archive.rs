@@ -7,7 +7,7 @@ use kembali_core::{CustomerId, Seq};
 use kembali_journal::{Frame, FrameHash};
 
 use super::segments::{customers_of, keys_of};
-use super::support::{Archived, Chance, copy_dir, frame, names};
+use super::support::{Archived, Chance, copy_dir, frame, generation, names, whole};
 use crate::archive::Archive;
 use crate::segment_name;
 
@@ -36,6 +36,27 @@ fn an_archive_answers_as_its_records_do() {
     assert_eq!(archive.last_record_of(CustomerId(5)).unwrap(), None);
     let reports = archive.verify().unwrap();
     assert_eq!(reports.iter().map(|report| report.records).sum::<u64>(), records.len() as u64);
+}
+
+#[test]
+fn another_archive_of_the_same_segments_grows_alone_and_opens_no_file() {
+    let archived = Archived::new(14, 200, 3);
+    let dir = tempfile::tempdir().unwrap();
+    let mut one = Archive::open(dir.path()).unwrap();
+    let add = |archive: &mut Archive, number: u64| {
+        let part = &archived.parts[number as usize - 1];
+        archive.add(&generation(number, part), whole(part)).unwrap();
+    };
+    add(&mut one, 1);
+    add(&mut one, 2);
+    let gone = dir.path().join(segment_name(1));
+    fs::rename(&gone, dir.path().join("elsewhere")).unwrap();
+    let mut two = one.another();
+    add(&mut two, 3);
+    fs::rename(dir.path().join("elsewhere"), &gone).unwrap();
+    assert_eq!((one.segments().len(), two.segments().len()), (2, 3));
+    assert_eq!(two.frames(Seq(1)).map(Result::unwrap).collect::<Vec<_>>(), archived.frames());
+    assert_eq!(Archive::open(dir.path()).unwrap().last_hash(), two.last_hash());
 }
 
 #[test]
