@@ -19,8 +19,9 @@ fn machine(criterion: &mut Criterion) {
                     (Pipeline::new(quota), commands.chunks(batch).map(<[Command]>::to_vec).collect::<Vec<_>>())
                 },
                 |(mut pipeline, batches)| {
-                    let answered: usize = batches.into_iter().map(|commands| pipeline.run(commands)).sum();
-                    assert_eq!(answered as u64, PURCHASES);
+                    for commands in batches {
+                        pipeline.run(commands);
+                    }
                     pipeline
                 },
                 BatchSize::LargeInput,

@@ -3,9 +3,9 @@
 use kembali_core::command::{ApplyCatalogue, Command};
 use kembali_core::ledger::Ledger;
 use kembali_journal::{FrameBuilder, Journal, MemoryDisk, MemoryJournal, Options, codec};
-use kembali_machine::{Router, Shard};
+use kembali_machine::{Outcome, Router, Shard};
 
-use crate::{START, rules};
+use crate::{RECEIVED, rules};
 
 /// A ledger that works off commands in the thread of its caller.
 pub struct Pipeline {
@@ -33,13 +33,13 @@ impl Pipeline {
         pipeline
     }
 
-    /// Takes commands that arrived together, makes them durable, and returns how many were answered.
+    /// Takes commands that arrived together, makes them durable, and returns what became of them.
     ///
     /// # Panics
     ///
     /// If a journal in memory fails.
-    pub fn run(&mut self, commands: Vec<Command>) -> usize {
-        self.router.submit(START, commands, ());
+    pub fn run(&mut self, commands: Vec<Command>) -> Vec<Outcome> {
+        self.router.submit(RECEIVED, commands, ());
         let batches: Vec<_> = self.router.seal().collect();
         for (_, batch) in batches {
             let answers = self.shard.work(batch);
@@ -55,6 +55,6 @@ impl Pipeline {
             self.journal.append(&frame).expect("memory does not fail");
             self.router.confirm();
         }
-        self.router.release().iter().map(|reply| reply.outcomes.len()).sum()
+        self.router.release().into_iter().flat_map(|reply| reply.outcomes).collect()
     }
 }

@@ -115,8 +115,9 @@ pub(crate) enum Report {
 
 /// A way to the thread. A send never waits, so that nobody who owes the thread something can be held up by it.
 ///
-/// What is under way is bounded by who sends: one group or rest of the router, one put of an administrator's and one snapshot at a time, one
-/// order to close, and one trim for each generation that the thread itself handed to the archiver.
+/// What is under way is bounded by who sends: one group or rest of the router, one put of an administrator's and one
+/// snapshot at a time, one order to close, and one trim for each generation that the thread itself handed to the
+/// archiver.
 pub(crate) type WorkSender = Sender<Work>;
 
 /// What the thread writes to, and where it shows that.

@@ -17,8 +17,9 @@ use crate::tell::tell;
 /// How often the router looks whether time alone has made something due. Whoever asks sees it at once all the same.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// How long the journal rests for each of many answers that leave together, and at most, before the next group is made up. Whoever got one
-/// may be about to ask again; a sync costs the same for one purchase and for many, and so do the threads that it wakes.
+/// How long the journal rests for each of many answers that leave together, and at most, before the next group is made
+/// up. Whoever got one may be about to ask again; a sync costs the same for one purchase and for many, and so do the
+/// threads that it wakes.
 const REST_PER_ANSWER: Duration = Duration::from_micros(12);
 const REST_MAX: Duration = Duration::from_micros(500);
 /// Fewer answers are no reason to rest.
@@ -72,6 +73,8 @@ pub(crate) struct RouterActor {
     pub(crate) journal: WorkSender,
     pub(crate) space: Arc<FreeSpace>,
     pub(crate) pump_due: bool,
+    /// True from when the journal has made a group durable until its answers have left.
+    pub(crate) answers_leave: bool,
     /// True while the journal rests: no group is made up.
     pub(crate) journal_rests: bool,
     /// Who waits for the end; set once nobody can submit any more.
@@ -100,9 +103,9 @@ impl RouterActor {
         }
     }
 
-    /// Lets callers come back with their next purchases before the next group is made up, where many were answered.
+    /// Lets callers come back with their next purchases before the next group is made up, where a group has brought many answers.
     fn let_journal_rest(&mut self, answers: usize) {
-        if REST_ANSWERS_MIN <= answers && !self.journal_rests {
+        if std::mem::take(&mut self.answers_leave) && REST_ANSWERS_MIN <= answers {
             let rest = REST_PER_ANSWER.saturating_mul(u32::try_from(answers).unwrap_or(u32::MAX)).min(REST_MAX);
             // A thread that is gone is noticed when the next group is sent.
             self.journal_rests = self.journal.send(Work::Rest(rest)).is_ok();
@@ -196,6 +199,7 @@ impl Handler<JournalReport> for RouterActor {
         match report {
             Report::Committed => {
                 self.machine.confirm();
+                self.answers_leave = true;
                 self.pump_soon(ctx);
             }
             Report::Rested => {

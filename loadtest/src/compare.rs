@@ -22,7 +22,7 @@ pub(crate) struct Compare {
     /// Another one, seen from the first
     #[arg(value_name = "B")]
     two: PathBuf,
-    /// Fails if B's purchases a second are fewer, or its p99 longer, by more than so many percent, or if its totals did not agree
+    /// Fails if B's purchases a second are fewer, or its p99 longer, by more than so many percent, or if the totals of either did not agree
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=10_000))]
     worse_than: Option<u32>,
 }
@@ -181,7 +181,7 @@ fn worsenings(one: &Report, two: &Report, percent: u32) -> Vec<String> {
     if times(p99, 100 + percent) < hundredfold(p99_now) {
         found.push(format!("p99 rose by more than {percent} %: {}", Change { one: p99, two: p99_now }));
     }
-    if !two.is_right() {
+    if !one.is_right() || !two.is_right() {
         found.push("the totals did not agree".to_owned());
     }
     found

@@ -154,11 +154,16 @@ impl Sampler {
                 watched.samples.push(Err(Gap::Late));
                 continue;
             }
-            let sample = self.sample().await.map(|system| {
+            let asked = tokio::select! {
+                biased;
+                // Nobody waits for an answer that no second of the run needs any more.
+                _ = &mut stopped => break,
+                asked = self.sample() => asked,
+            };
+            watched.samples.push(asked.map(|system| {
                 watched.server.get_or_insert_with(|| system.server());
                 system.gauges()
-            });
-            watched.samples.push(sample);
+            }));
         }
         watched
     }
@@ -281,6 +286,8 @@ mod tests {
                 let mut request = [0; 1_024];
                 let _ = stream.read(&mut request).await.unwrap();
                 stream.write_all(answer.as_bytes()).await.unwrap();
+                // Whoever cannot use an answer hangs up.
+                assert_eq!(stream.read(&mut request).await.unwrap(), 0);
             }
         });
         let sampling = Sampler::new(&address, "token").start(Instant::now());

@@ -101,6 +101,8 @@ impl Generate {
         let watching = Watching { subscribers: self.subscribers, stalled: self.stalled, stall };
         let runtime = self.way.runtime()?;
         let report = runtime.block_on(measure(recipe, &plan, watching, (&self.target.tenant, &token)))?;
+        // First of all: a file that cannot be written must not take the result of a long run with it.
+        report.write(&mut io::stdout().lock()).map_err(Failure::Print)?;
         if let Some(path) = &self.json {
             write_json(&report, path)?;
         }
@@ -108,7 +110,6 @@ impl Generate {
             let page = Page(&report).to_string();
             std::fs::write(path, page).map_err(|source| Failure::Write { path: path.clone(), source })?;
         }
-        report.write(&mut io::stdout().lock()).map_err(Failure::Print)?;
         if report.is_right() { Ok(()) } else { Err(Failure::Wrong) }
     }
 }

@@ -52,7 +52,7 @@ pub(crate) struct Knee {
     #[arg(long, value_name = "RATE", conflicts_with = "rise", value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
     rise_by: Option<u32>,
     /// How requests come at a rate
-    #[arg(long, value_enum, default_value_t = Arrivals::Constant)]
+    #[arg(long, value_enum, default_value_t = Arrivals::Poisson)]
     arrivals: Arrivals,
     /// How long a step sends; one that is behind ends after twice as long
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(SECONDS_MAX)))]
@@ -209,10 +209,13 @@ impl Knee {
         let (asked, reached) = ("asked/s", "reached/s");
         writeln!(out, "{:>4} {asked:>10} {reached:>10} {:>10} {:>10} {:>10}  (us)", "step", "p50", "p99", "max")
             .map_err(Failure::Print)?;
+        // What is cold is no knee: the first step is not judged.
+        self.step(search.first, 0).await?;
         let mut steps = Vec::new();
         while let Some(rate) = search.next() {
-            let report = self.step(rate, steps.len() as u64).await?;
-            let (number, reached, latency) = (steps.len() + 1, report.purchases_per_second, report.latency_us);
+            let number = steps.len() + 1;
+            let report = self.step(rate, number as u64).await?;
+            let (reached, latency) = (report.answered_per_second_of(self.seconds), report.latency_us);
             let verdict = Verdict::of((rate, p99_us_max), (reached, latency.p99));
             let words = verdict.in_words();
             writeln!(

@@ -168,6 +168,12 @@ impl Report {
         }
     }
 
+    /// Returns how many purchases were answered a second, of so many seconds at least: the last requests of a schedule go out before its end.
+    pub(crate) fn answered_per_second_of(&self, seconds: u32) -> u64 {
+        let elapsed = Duration::from_micros(self.elapsed_us).max(Duration::from_secs(seconds.into()));
+        per_second(self.purchases_answered, elapsed)
+    }
+
     /// Returns true if everything that was answered is what the server's totals say.
     pub(crate) fn is_right(&self) -> bool {
         self.differences.is_empty()

@@ -2,6 +2,7 @@
 //!
 //! What is to be counted is what [`measured`] does; `instructions.sh` tells callgrind so.
 
+use std::any::Any;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -13,7 +14,7 @@ fn main() -> ExitCode {
         && let Some(stage) = Stage::ALL.into_iter().find(|stage| stage.name() == name.as_str())
         && let Ok(count) = count.parse()
     {
-        measured(stage.prepare(count));
+        drop(measured(stage.prepare(count)));
         return ExitCode::SUCCESS;
     }
     let names = Stage::ALL.map(Stage::name).join(", ");
@@ -24,6 +25,6 @@ fn main() -> ExitCode {
 
 /// Has a name of its own in the program, so that counting can begin and end with it.
 #[inline(never)]
-fn measured(run: Box<dyn FnOnce()>) {
-    run();
+fn measured(run: Box<dyn FnOnce() -> Box<dyn Any>>) -> Box<dyn Any> {
+    run()
 }

@@ -117,8 +117,13 @@ impl SledJournal {
         self.prepared = Prepared::Running(thread::spawn(move || create_and_open(&dir, number, &syncs)));
     }
 
-    /// Prepares the next generation in time, and seals a full one as soon as the next is there.
+    /// Prepares the next generation in time, and seals a full one as soon as the next is there. Learns what became of one that was dropped.
     fn look_ahead(&mut self) {
+        if self.removal.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Err(error) = self.wait_for_removal()
+        {
+            self.fault = Some(JournalFault::new("removing a generation", error));
+        }
         if self.options.generation_bytes_max / 2 <= self.current_info().extent().payload_bytes {
             self.prepare();
         }

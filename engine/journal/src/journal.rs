@@ -209,10 +209,10 @@ pub trait Journal: Send {
     /// A failed write or sync poisons the journal.
     fn seal(&mut self) -> Result<(), SealError>;
 
-    /// Drops the oldest generation, which must be sealed.
+    /// Drops the oldest generation, which must be sealed. What it takes on the disk may be given back later.
     ///
     /// # Errors
     ///
-    /// When it is not the oldest or not sealed, nothing changes. A failed write or sync poisons the journal.
+    /// When it is not the oldest or not sealed, nothing changes. A failed write or sync poisons the journal, if need be at a later append.
     fn trim(&mut self, generation: u64) -> Result<(), TrimError>;
 }

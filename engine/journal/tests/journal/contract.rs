@@ -98,9 +98,10 @@ impl Lab for SledLab {
 
 const WIDE: u64 = 1 << 30;
 
-/// What was put right, without the next generation that a kill caught half-made.
+/// What was put right, without generations that a kill caught half-made or half-removed.
 fn lost(report: &OpenReport) -> Vec<Mended> {
-    report.mended.iter().filter(|mended| !matches!(mended, Mended::Leftover { .. })).cloned().collect()
+    let is_of_a_kill = |mended: &&Mended| matches!(mended, Mended::Leftover { .. } | Mended::Trim { .. });
+    report.mended.iter().filter(|mended| !is_of_a_kill(mended)).cloned().collect()
 }
 
 fn starts_empty<L: Lab>() {
