@@ -97,13 +97,16 @@ impl Beside for Mail {
     }
 
     fn work(self: Arc<Self>, background: Background, stop: Stop) -> Work {
+        // What happened before there was mail is not mailed about. Looked at now: nobody is served yet, so nothing has happened since.
+        let after = background.native().engine().durable();
         Box::pin(async move {
             if let TransportUrl::Folder(folder) = &self.config.transport {
                 tracing::info!("mail goes into the folder {}, and to nobody", folder.display());
             }
             let tenants = self.config.tenants.clone();
-            let work =
-                tenants.into_iter().map(|tenant| run(Arc::clone(&self), background.clone(), tenant, stop.clone()));
+            let work = tenants
+                .into_iter()
+                .map(|tenant| run(Arc::clone(&self), background.clone(), (tenant, after), stop.clone()));
             let work: Vec<_> = work.map(tokio::spawn).collect();
             for tenant in work {
                 if let Err(error) = tenant.await {
@@ -114,14 +117,13 @@ impl Beside for Mail {
     }
 }
 
-/// Sends the mail of one tenant until it is told to stop.
-async fn run(mail: Arc<Mail>, background: Background, tenant: String, mut stop: Stop) {
+/// Sends the mail of one tenant until it is told to stop: of what happened after a position, if nothing is kept of it.
+async fn run(mail: Arc<Mail>, background: Background, (tenant, after): (String, Seq), mut stop: Stop) {
     let engine = background.native().engine().clone();
     if let Ok(None) = engine.catalogue(&tenant, None).await {
         tracing::warn!(tenant, "there is no such tenant yet: its customers get no mail until there is");
     }
-    // What happened before there was mail is not mailed about.
-    let start = Start { after: engine.durable(), since: kembali_core::Instant(i64::MIN) };
+    let start = Start { after, since: kembali_core::Instant(i64::MIN) };
     let name = outbox_name(&tenant);
     let mailing = Arc::new(Mailing { mail, background: background.clone(), tenant, name, start });
     background.native().outboxes().run(mailing, engine, stop.told()).await;
