@@ -1,6 +1,7 @@
 //! `loadtest knee`: the highest rate at which a server still answers in time, found by steps in an open loop.
 //!
-//! The rate rises step by step until one is not held, and then what lies between is halved. Each step sends other purchases, and the totals
+//! The rate rises step by step until one is not held, and then what lies between is halved. Requests come at equal distances: of those that come
+//! by themselves a step has too few to end when it should. Each step sends other purchases, and the totals
 //! are checked after each. A server that slows down only after minutes is not found out by steps of seconds. Read [`Search`] first.
 
 use std::io::{self, Write};
@@ -51,9 +52,6 @@ pub(crate) struct Knee {
     /// By how many purchases a second it rises instead
     #[arg(long, value_name = "RATE", conflicts_with = "rise", value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
     rise_by: Option<u32>,
-    /// How requests come at a rate
-    #[arg(long, value_enum, default_value_t = Arrivals::Poisson)]
-    arrivals: Arrivals,
     /// How long a step sends; one that is behind ends after twice as long
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(SECONDS_MAX)))]
     seconds: u32,
@@ -243,7 +241,7 @@ impl Knee {
     async fn step(&self, rate: u32, number: u64) -> Result<Report, Failure> {
         let seed = self.making.seed.wrapping_add(number);
         let recipe = self.making.recipe(seed, u64::from(rate) * u64::from(self.seconds), 0)?;
-        let pace = NonZeroU32::new(rate).map(|rate| Pace { rate, ramp_to: None, arrivals: self.arrivals });
+        let pace = NonZeroU32::new(rate).map(|rate| Pace { rate, ramp_to: None, arrivals: Arrivals::Constant });
         let plan = self.way.plan(&self.target, &self.api_key, pace, 2 * Duration::from_secs(self.seconds.into()))?;
         let nobody = Watching { subscribers: 0, stalled: 0, stall: Duration::ZERO };
         let report = measure(recipe, &plan, nobody, (&self.target.tenant, &self.operator_token)).await?;
