@@ -1,4 +1,4 @@
-//! JSON for what is written most, the results of purchases: the same bytes as `serde_json` writes, for half of the work.
+//! JSON for what is written most, the results of purchases: the same bytes as `serde_json` writes, for less work.
 //!
 //! `serde_json` looks at each byte of each member's name for what must be escaped. Names of members are those of our own types, so they are
 //! copied; texts are looked at as a whole, and one that needs escapes goes to `serde_json`. What results do not have, such as maps and
