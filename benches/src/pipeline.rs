@@ -53,7 +53,7 @@ impl Pipeline {
             let position = self.journal.position();
             let frame = frame.finish(position.epoch, position.seq.next(), position.hash).expect("a small group");
             self.journal.append(&frame).expect("memory does not fail");
-            self.router.confirm();
+            self.router.confirm(self.journal.position().seq);
         }
         self.router.release().into_iter().flat_map(|reply| reply.outcomes).collect()
     }

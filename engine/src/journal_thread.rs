@@ -1,11 +1,12 @@
 //! The one thread that writes: profiles first, then the frame, then everybody may know.
 //!
-//! A group is one frame, or more when it is too large for one. After any failure nothing more is written or answered.
+//! Groups that come while a frame is written wait, and go into the next one together. A frame that would be too large becomes several.
+//! After any failure nothing more is written or answered.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kembali_core::Seq;
 use kembali_core::event::Record;
@@ -14,7 +15,7 @@ use kembali_journal::{
     AppendError, FRAME_BYTES_MAX, FRAME_RECORDS_MAX, Frame, FrameBuilder, FrameTooLarge, Journal, ProfileError,
     ProfileStore, SealError, TrimError,
 };
-use kembali_machine::Group;
+use kembali_machine::{GROUP_RECORDS_MAX, Group};
 use tokio::sync::oneshot;
 
 use crate::archiver::{ArchiveSender, Order};
@@ -79,8 +80,6 @@ fn archiving(generation: Option<u64>) -> String {
 pub(crate) enum Work {
     /// Makes a group durable.
     Commit(Group),
-    /// Waits for so long, and then reports it.
-    Rest(Duration),
     /// Changes the profile store, and tells once that is durable.
     Store(ProfileChange, oneshot::Sender<()>),
     /// Seals what there is, so that it is archived and a snapshot taken; tells where that was.
@@ -105,17 +104,15 @@ pub(crate) enum Ended {
 
 /// What the thread reports.
 pub(crate) enum Report {
-    /// The group is durable.
+    /// More is durable, and shown.
     Committed,
-    /// It has rested.
-    Rested,
     /// Something failed. Nothing more will be written.
     Failed(Fault),
 }
 
 /// A way to the thread. A send never waits, so that nobody who owes the thread something can be held up by it.
 ///
-/// What is under way is bounded by who sends: one group or rest of the router, one put of an administrator's and one
+/// What is under way is bounded by who sends: what the router has admitted, one put of an administrator's and one
 /// snapshot at a time, one order to close, and one trim for each generation that the thread itself handed to the
 /// archiver.
 pub(crate) type WorkSender = Sender<Work>;
@@ -133,7 +130,7 @@ pub(crate) struct Stores {
 /// Starts the thread. It ends when every sender is gone or something has failed.
 pub(crate) fn start(
     stores: Stores,
-    work: Receiver<Work>,
+    queue: Receiver<Work>,
     archiver: ArchiveSender,
     report: impl Fn(Report) + Send + 'static,
 ) -> std::io::Result<JoinHandle<Ended>> {
@@ -143,7 +140,8 @@ pub(crate) fn start(
         // A crash may have left generations that were sealed and not archived.
         writer.hand_over_sealed();
         let mut archiver_ended = false;
-        for work in work {
+        let mut next = None;
+        while let Some(work) = next.take().or_else(|| queue.recv().ok()) {
             let done = match work {
                 Work::Close => {
                     writer.archiver = None;
@@ -155,11 +153,9 @@ pub(crate) fn start(
                 }
                 Work::Snapshot(asked) => writer.snapshot(asked),
                 Work::Trim(generation) => writer.journal.trim(generation).map_err(Fault::from),
-                Work::Commit(group) => writer.commit(&group).map(|()| report(Report::Committed)),
-                Work::Rest(rest) => {
-                    thread::sleep(rest);
-                    report(Report::Rested);
-                    Ok(())
+                Work::Commit(mut group) => {
+                    next = gather(&mut group, &queue);
+                    writer.commit(&group).map(|()| report(Report::Committed))
                 }
                 Work::Store(change, reply) => {
                     writer.profiles.change(&change.put, &change.remove).map_err(Fault::from).map(|()| {
@@ -179,6 +175,19 @@ pub(crate) fn start(
         }
         Ended::WhenTold
     })
+}
+
+/// Adds the groups that have come meanwhile, and returns the work that comes after them.
+fn gather(group: &mut Group, queue: &Receiver<Work>) -> Option<Work> {
+    loop {
+        match queue.try_recv().ok()? {
+            Work::Commit(more) if group.records.len() + more.records.len() <= GROUP_RECORDS_MAX => {
+                group.records.extend(more.records);
+                group.profiles.extend(more.profiles);
+            }
+            other => return Some(other),
+        }
+    }
 }
 
 struct Writer {
@@ -266,5 +275,48 @@ impl Writer {
             // It ends only after it reported why; the report stops the engine.
             tracing::error!("the archiver is gone");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use kembali_core::event::Body;
+    use kembali_core::{Instant, TenantId};
+
+    use super::*;
+
+    fn group(seqs: std::ops::Range<u64>) -> Group {
+        let body = |_| Body {
+            received_at: Instant(0),
+            tenant: TenantId(1),
+            catalogue_version: 1,
+            customer: None,
+            previous: Seq::ZERO,
+            events: Vec::new(),
+        };
+        let records = seqs.map(|seq| Arc::new(Record { seq: Seq(seq), body: body(seq) })).collect();
+        Group { records, profiles: Vec::new() }
+    }
+
+    #[test]
+    fn groups_are_gathered_in_their_order_until_other_work_comes_or_a_group_is_full() {
+        let (to, queue) = channel();
+        let most = GROUP_RECORDS_MAX as u64;
+        for work in [Work::Commit(group(3..5)), Work::Commit(group(5..6)), Work::Trim(1), Work::Commit(group(6..7))] {
+            assert!(to.send(work).is_ok());
+        }
+        let mut gathered = group(1..3);
+        assert!(matches!(gather(&mut gathered, &queue), Some(Work::Trim(1))));
+        let seqs: Vec<u64> = gathered.records.iter().map(|record| record.seq.0).collect();
+        assert_eq!(seqs, [1, 2, 3, 4, 5]);
+
+        assert!(to.send(Work::Commit(group(7..most + 7))).is_ok());
+        let mut gathered = group(5..6);
+        let next = gather(&mut gathered, &queue);
+        assert!(matches!(next, Some(Work::Commit(next)) if next.records.len() == GROUP_RECORDS_MAX));
+        assert_eq!(gathered.records.len(), 2);
+        assert!(gather(&mut gathered, &queue).is_none());
     }
 }

@@ -5,25 +5,18 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, System};
 use kembali_core::command::Command;
-use kembali_machine::{Answered, Outcome, Router};
+use kembali_machine::{Answered, Outcome, Reply, Router};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::clock_guard::ClockGuard;
 use crate::free_space::FreeSpace;
 use crate::journal_thread::{Fault, Report, Work, WorkSender};
 use crate::shard_actor::{Batch, ShardActor};
+use crate::shared::Shared;
 use crate::tell::tell;
 
 /// How often the router looks whether time alone has made something due. Whoever asks sees it at once all the same.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-
-/// How long the journal rests for each of many answers that leave together, and at most, before the next group is made
-/// up. Whoever got one may be about to ask again; a sync costs the same for one purchase and for many, and so do the
-/// threads that it wakes.
-const REST_PER_ANSWER: Duration = Duration::from_micros(12);
-const REST_MAX: Duration = Duration::from_micros(500);
-/// Fewer answers are no reason to rest.
-const REST_ANSWERS_MIN: usize = 4;
 
 /// Who waits for outcomes.
 pub(crate) struct ReplyTo {
@@ -73,10 +66,7 @@ pub(crate) struct RouterActor {
     pub(crate) journal: WorkSender,
     pub(crate) space: Arc<FreeSpace>,
     pub(crate) pump_due: bool,
-    /// True from when the journal has made a group durable until its answers have left.
-    pub(crate) answers_leave: bool,
-    /// True while the journal rests: no group is made up.
-    pub(crate) journal_rests: bool,
+    pub(crate) shared: Arc<Shared>,
     /// Who waits for the end; set once nobody can submit any more.
     pub(crate) stopping: Option<oneshot::Sender<()>>,
     pub(crate) on_fault: Option<Box<dyn FnOnce(Fault) + Send>>,
@@ -103,35 +93,30 @@ impl RouterActor {
         }
     }
 
-    /// Lets callers come back with their next purchases before the next group is made up, where a group has brought many answers.
-    fn let_journal_rest(&mut self, answers: usize) {
-        if std::mem::take(&mut self.answers_leave) && REST_ANSWERS_MIN <= answers {
-            let rest = REST_PER_ANSWER.saturating_mul(u32::try_from(answers).unwrap_or(u32::MAX)).min(REST_MAX);
-            // A thread that is gone is noticed when the next group is sent.
-            self.journal_rests = self.journal.send(Work::Rest(rest)).is_ok();
+    /// Learns what is durable by now, and answers who waited for it.
+    fn catch_up(&mut self) {
+        let durable = self.shared.durable();
+        if self.machine.durable() < durable {
+            self.machine.confirm(durable);
+            answer(self.machine.release());
         }
     }
 
     fn pump(&mut self, ctx: &mut Context<Self>) {
+        self.catch_up();
         self.sweep();
         for (shard, batch) in self.machine.seal() {
             tell(&self.shards[shard], Batch(batch));
         }
-        let replies = self.machine.release();
-        self.let_journal_rest(replies.len());
-        for reply in replies {
-            // The caller may be gone; the fact stays.
-            let _ = reply.to.sender.send(reply.outcomes);
+        while let Some(group) = self.machine.next_group() {
+            if self.journal.send(Work::Commit(group)).is_err() {
+                // The thread ends only after it reported why; the report is on its way here.
+                tracing::error!("the journal thread is gone");
+                self.stop(ctx, None);
+                return;
+            }
         }
-        if !self.journal_rests
-            && let Some(group) = self.machine.next_group()
-            && self.journal.send(Work::Commit(group)).is_err()
-        {
-            // The thread ends only after it reported why; the report is on its way here.
-            tracing::error!("the journal thread is gone");
-            self.stop(ctx, None);
-            return;
-        }
+        answer(self.machine.release());
         // A piece of the sweep may be on its way still.
         if self.machine.is_idle()
             && let Some(done) = self.stopping.take()
@@ -148,6 +133,13 @@ impl RouterActor {
             on_fault(fault);
         }
         System::current().stop_with_code(1);
+    }
+}
+
+fn answer(replies: Vec<Reply<ReplyTo>>) {
+    for reply in replies {
+        // The caller may be gone; the fact stays.
+        let _ = reply.to.sender.send(reply.outcomes);
     }
 }
 
@@ -178,6 +170,7 @@ impl Handler<Submit> for RouterActor {
         if reply.sender.is_closed() {
             return;
         }
+        self.catch_up();
         self.machine.submit(self.clock.now(), commands, reply);
         self.pump_soon(ctx);
     }
@@ -197,15 +190,7 @@ impl Handler<JournalReport> for RouterActor {
 
     fn handle(&mut self, JournalReport(report): JournalReport, ctx: &mut Self::Context) {
         match report {
-            Report::Committed => {
-                self.machine.confirm();
-                self.answers_leave = true;
-                self.pump_soon(ctx);
-            }
-            Report::Rested => {
-                self.journal_rests = false;
-                self.pump_soon(ctx);
-            }
+            Report::Committed => self.pump_soon(ctx),
             Report::Failed(fault) => self.stop(ctx, Some(fault)),
         }
     }

@@ -301,9 +301,10 @@ impl Engine {
             on_fault: config.on_fault,
             journal: work,
             space: Arc::clone(&space),
+            shared: Arc::clone(&shared),
         };
         let router = start_actors(ledger, actors)?;
-        // One report a group and one a rest, and one of these at a time.
+        // One report a frame, and one from each thread that fails.
         let report_to = |router: Addr<RouterActor>| move |report| tell(&router, JournalReport(report));
         let (sealed, to_archive) = archiver::channel();
         let report_archived = report_to(router.clone());
@@ -372,11 +373,12 @@ struct Actors {
     on_fault: Box<dyn FnOnce(Fault) + Send>,
     journal: journal_thread::WorkSender,
     space: Arc<FreeSpace>,
+    shared: Arc<Shared>,
 }
 
 /// Starts the system on a thread of its own, the router on its arbiter, and each of several shards on one of its own.
 fn start_actors(ledger: Ledger, actors: Actors) -> Result<Addr<RouterActor>, StartError> {
-    let Actors { shards, clock, on_fault, journal, space } = actors;
+    let Actors { shards, clock, on_fault, journal, space, shared } = actors;
     let (address, started) = mpsc::sync_channel(1);
     let run = move || {
         let system = System::new();
@@ -389,8 +391,7 @@ fn start_actors(ledger: Ledger, actors: Actors) -> Result<Addr<RouterActor>, Sta
                 journal,
                 space,
                 pump_due: false,
-                answers_leave: false,
-                journal_rests: false,
+                shared,
                 stopping: None,
                 on_fault: Some(on_fault),
                 mailbox_messages_max: IN_FLIGHT_UNITS as usize,

@@ -175,7 +175,7 @@ pub struct Router<T> {
     merged: VecDeque<Arc<Record>>,
     profiles: Vec<NewProfile>,
     /// With the journal, not yet durable.
-    in_flight: Vec<Arc<Record>>,
+    in_flight: VecDeque<Arc<Record>>,
     /// The last durable position.
     durable: Seq,
     /// Outcomes in the order of their tickets, each with the position that must be durable before it leaves.
@@ -208,7 +208,7 @@ impl<T> Router<T> {
             outgoing: (0..shards).map(|_| Vec::new()).collect(),
             merged: VecDeque::new(),
             profiles: Vec::new(),
-            in_flight: Vec::new(),
+            in_flight: VecDeque::new(),
             durable,
             held: VecDeque::new(),
             sweep,
@@ -323,31 +323,32 @@ impl<T> Router<T> {
         self.advance();
     }
 
-    /// Hands out the next group for the journal, or `None` while one is there or nothing waits.
+    /// Hands out the next group for the journal, or `None` when nothing was decided since the last one.
     pub fn next_group(&mut self) -> Option<Group> {
-        if !self.in_flight.is_empty() || self.merged.is_empty() {
+        if self.merged.is_empty() {
             return None;
         }
         let count = self.merged.len().min(GROUP_RECORDS_MAX);
-        self.in_flight.extend(self.merged.drain(..count));
+        let records: Vec<Arc<Record>> = self.merged.drain(..count).collect();
+        self.in_flight.extend(records.iter().cloned());
         // All of the texts go with the first group: early is harmless, late is not.
-        Some(Group { records: self.in_flight.clone(), profiles: std::mem::take(&mut self.profiles) })
+        Some(Group { records, profiles: std::mem::take(&mut self.profiles) })
     }
 
-    /// The journal made the group durable.
+    /// The journal has made every record through `last` durable.
     ///
     /// # Panics
     ///
-    /// If no group is with the journal.
-    pub fn confirm(&mut self) {
-        let last = self.in_flight.last().expect("a group is confirmed that was never handed out").seq;
-        for record in self.in_flight.drain(..) {
+    /// If `last` is not with the journal.
+    pub fn confirm(&mut self, last: Seq) {
+        while let Some(record) = self.in_flight.pop_front_if(|record| record.seq <= last) {
             self.totals.evolve(&record);
             if let [Event::CatalogueApplied(rules), ..] = record.body.events.as_slice() {
                 self.durable_rules.insert(rules.tenant, Arc::clone(rules));
             }
+            self.durable = record.seq;
         }
-        self.durable = last;
+        assert_eq!(self.durable, last, "a record is confirmed that was not handed out");
     }
 
     /// Lets go what may leave: submissions whose every outcome rests on durable records.

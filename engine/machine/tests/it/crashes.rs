@@ -52,7 +52,7 @@ fn last_unit(seed: u64, claims: usize, units: usize) {
         match chance.below(400) {
             0..40 if crashes.last().is_some_and(|crash| *crash <= answered) => {
                 crashes.pop();
-                let kept = chance.below(1 + rig.group.as_ref().map_or(0, |group| group.records.len()));
+                let kept = chance.below(1 + rig.under_way());
                 rig = rig.crash(kept);
                 open.extend(std::mem::take(&mut waiting).into_values().flatten());
             }
@@ -162,7 +162,7 @@ fn stop_everywhere(texts: &[&str], first: usize, quota: u64, check: impl Fn(&Rig
                     micro_step(&mut rig, step);
                 }
             }
-            if rig.group.as_ref().map_or(0, |group| group.records.len()) < kept {
+            if rig.under_way() < kept {
                 continue;
             }
             stops += 1;

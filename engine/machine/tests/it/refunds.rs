@@ -143,7 +143,7 @@ fn storm(seed: u64) {
         match chance.below(100) {
             0..4 if 0 < crashes => {
                 crashes -= 1;
-                let kept = chance.below(1 + rig.group.as_ref().map_or(0, |group| group.records.len()));
+                let kept = chance.below(1 + rig.under_way());
                 rig = rig.crash(kept);
                 open.extend(std::mem::take(&mut waiting).into_values().flatten());
             }
@@ -224,7 +224,7 @@ fn r10_r11_a_refund_stopped_at_every_step_and_sent_again() {
                     _ => drop(rig.router.release()),
                 }
             }
-            if rig.group.as_ref().map_or(0, |group| group.records.len()) < kept {
+            if rig.under_way() < kept {
                 continue;
             }
             stops += 1;

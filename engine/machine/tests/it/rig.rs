@@ -254,7 +254,7 @@ pub(crate) struct Rig {
     pub(crate) inboxes: Vec<VecDeque<Vec<Assigned>>>,
     pub(crate) outboxes: Vec<VecDeque<Vec<Answered>>>,
     /// With the disk, not yet durable.
-    pub(crate) group: Option<Group>,
+    pub(crate) groups: VecDeque<Group>,
     /// What is durable.
     pub(crate) disk: Vec<Arc<Record>>,
     /// Customers whose text is in the profile store.
@@ -273,7 +273,7 @@ impl Rig {
             shards: rows.into_iter().map(Shard::new).collect(),
             inboxes: (0..shards).map(|_| VecDeque::new()).collect(),
             outboxes: (0..shards).map(|_| VecDeque::new()).collect(),
-            group: None,
+            groups: VecDeque::new(),
             disk,
             profiles: HashSet::new(),
             now: Instant(1_000),
@@ -289,10 +289,10 @@ impl Rig {
         rig
     }
 
-    /// Loses everything but the disk and the first `kept` records of the group that is on its way there.
+    /// Loses everything but the disk and the first `kept` records of those that are on their way there.
     pub(crate) fn crash(mut self, kept: usize) -> Rig {
-        let group = self.group.take().map(|group| group.records).unwrap_or_default();
-        self.disk.extend(group.into_iter().take(kept));
+        let under_way = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.records);
+        self.disk.extend(under_way.take(kept));
         let shards = self.shards.len();
         Rig { now: self.now, profiles: self.profiles, is_swept: self.is_swept, ..Rig::recover(self.disk, shards) }
     }
@@ -326,10 +326,14 @@ impl Rig {
         true
     }
 
+    /// Returns how many records are on their way to the disk.
+    pub(crate) fn under_way(&self) -> usize {
+        self.groups.iter().map(|group| group.records.len()).sum()
+    }
+
     pub(crate) fn take_group(&mut self) -> bool {
         let Some(group) = self.router.next_group() else { return false };
-        assert!(self.group.is_none(), "a second group while one is with the disk");
-        let first = self.disk.len() as u64 + 1;
+        let first = (self.disk.len() + self.under_way()) as u64 + 1;
         let positions: Vec<u64> = group.records.iter().map(|record| record.seq.0).collect();
         assert_eq!(positions, (first..first + positions.len() as u64).collect::<Vec<_>>(), "a group is dense");
         self.profiles.extend(group.profiles.iter().map(|profile| profile.customer));
@@ -338,14 +342,14 @@ impl Rig {
             let known = record.body.customer.is_some_and(|customer| self.profiles.contains(&customer));
             assert!(!creates || known, "record {} creates a customer without a text", record.seq.0);
         }
-        self.group = Some(group);
+        self.groups.push_back(group);
         true
     }
 
     pub(crate) fn confirm(&mut self) -> bool {
-        let Some(group) = self.group.take() else { return false };
+        let Some(group) = self.groups.pop_front() else { return false };
         self.disk.extend(group.records);
-        self.router.confirm();
+        self.router.confirm(kembali_core::Seq(self.disk.len() as u64));
         true
     }
 
@@ -359,7 +363,7 @@ impl Rig {
             while self.work(shard) || self.answer(shard) {}
         }
         self.take_group();
-        self.confirm();
+        while self.confirm() {}
         self.router.release()
     }
 

@@ -54,7 +54,7 @@ fn step(mut rig: Rig, text: &str) -> (Rig, String) {
         "group" => match rig.take_group() {
             false => "nothing".into(),
             true => {
-                let records = &rig.group.as_ref().unwrap().records;
+                let records = &rig.groups.back().unwrap().records;
                 format!("{} to {}", records[0].seq.0, records[records.len() - 1].seq.0)
             }
         },
@@ -216,7 +216,7 @@ fn the_now_of_a_read_is_its_own_stamp() {
 }
 
 #[test]
-fn a_group_forms_while_another_is_in_flight() {
+fn a_group_follows_while_another_is_in_flight() {
     check(
         1,
         9,
@@ -230,10 +230,10 @@ fn a_group_forms_while_another_is_in_flight() {
          seal -> 1 to 0
          work
          answer
+         group -> 3 to 4
          group -> nothing
          confirm
          release -> 1: booked 2 new
-         group -> 3 to 4
          release -> nothing
          confirm
          release -> 2: booked 3 milestone 5 balance 5 | 3: refused amount_not_positive",
@@ -619,7 +619,7 @@ fn profiles_go_before_the_records_that_name_them() {
         while rig.work(shard) || rig.answer(shard) {}
     }
     assert!(rig.take_group());
-    let group = rig.group.as_ref().unwrap();
+    let group = rig.groups.back().unwrap();
     let names: Vec<&str> = group.profiles.iter().map(|profile| &*profile.text).collect();
     assert_eq!((names, group.records.len()), (vec!["A", "C"], 4));
     let ids: Vec<_> = group.profiles.iter().map(|profile| Some(profile.customer)).collect();
@@ -656,7 +656,7 @@ fn open_tickets_and_groups_are_bounded() {
     assert!(rig.work(0) && rig.answer(0));
     let mut groups = Vec::new();
     while rig.take_group() {
-        groups.push(rig.group.as_ref().unwrap().records.len());
+        groups.push(rig.groups.back().unwrap().records.len());
         rig.confirm();
     }
     assert_eq!(groups, [GROUP_RECORDS_MAX, OPEN_TICKETS_MAX - GROUP_RECORDS_MAX, 10]);
@@ -668,9 +668,9 @@ fn open_tickets_and_groups_are_bounded() {
 }
 
 #[test]
-#[should_panic(expected = "never handed out")]
-fn a_group_that_was_not_handed_out_cannot_be_confirmed() {
-    Rig::new(1, 9).router.confirm();
+#[should_panic(expected = "not handed out")]
+fn what_was_not_handed_out_cannot_be_confirmed() {
+    Rig::new(1, 9).router.confirm(Seq(99));
 }
 
 #[test]
@@ -742,7 +742,7 @@ fn names_of_wallets_go_before_their_records() {
     rig.seal();
     while rig.work(0) || rig.answer(0) {}
     assert!(rig.take_group());
-    let profiles = &rig.group.as_ref().unwrap().profiles;
+    let profiles = &rig.groups.back().unwrap().profiles;
     let kinds: Vec<ProfileText> = profiles.iter().map(|profile| profile.what).collect();
     assert_eq!(kinds, [ProfileText::WalletName(kembali_core::WalletId(1))]);
 }

@@ -274,7 +274,7 @@ fn a_crash_in_the_middle_of_a_sweep_loses_and_repeats_nothing() {
                     _ => drop(rig.confirm()),
                 }
             }
-            if rig.group.as_ref().map_or(0, |group| group.records.len()) < kept {
+            if rig.under_way() < kept {
                 continue;
             }
             stops += 1;
