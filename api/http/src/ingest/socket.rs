@@ -15,6 +15,7 @@ use std::pin::pin;
 
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use futures_util::future::{Either, select};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
@@ -137,7 +138,7 @@ async fn serve(
     stopping: &mut watch::Receiver<bool>,
 ) -> End {
     let ready = IngestReady { op: "ready", window: WINDOW_BYTES };
-    if let Err(end) = write(sink, [ready.to_text()], limits).await {
+    if let Err(end) = write(sink, [ready.to_text().into()], limits).await {
         return end;
     }
     let mut is_stopping = false;
@@ -163,7 +164,7 @@ async fn serve(
         };
         match answers {
             Ok(Some(answers)) => {
-                if let Err(end) = write(sink, texts(&answers), limits).await {
+                if let Err(end) = write(sink, texts(answers), limits).await {
                     return end;
                 }
             }
@@ -175,35 +176,31 @@ async fn serve(
 }
 
 /// Puts the answers of a chunk into one text for each frame of the client.
-fn texts(answers: &Answers<Vec<Shape>>) -> Vec<String> {
-    let mut start = 0;
-    let mut lines = answers.ends.iter().map(|end| {
-        let line = answers.lines.get(start..end.saturating_sub(1)).unwrap_or_default();
-        start = *end;
-        String::from_utf8_lossy(line)
-    });
-    let mut texts = Vec::with_capacity(answers.shape.len());
-    for shape in &answers.shape {
-        texts.push(match shape {
-            Shape::One => lines.next().unwrap_or_default().into_owned(),
+fn texts(answers: Answers<Vec<Shape>>) -> impl Iterator<Item = Utf8Bytes> {
+    let Answers { shape, lines, ends } = answers;
+    let (all, mut start) = (Bytes::from(lines), 0);
+    let mut lines = ends.into_iter().map(move |end| all.slice(std::mem::replace(&mut start, end)..end - 1));
+    shape.into_iter().map(move |shape| {
+        let text = match shape {
+            Shape::One => lines.next().unwrap_or_default(),
             Shape::Array(count) => {
-                let own: Vec<_> = lines.by_ref().take(*count).collect();
-                format!("[{}]", own.join(","))
+                let own: Vec<Bytes> = lines.by_ref().take(count).collect();
+                [b"[", own.join(&b',').as_slice(), b"]"].concat().into()
             }
-        });
-    }
-    texts
+        };
+        Utf8Bytes::try_from(text).expect("answers are JSON")
+    })
 }
 
 /// Writes all of them, and waits until the socket has taken them.
 async fn write(
     sink: &mut SplitSink<Socket, Message>,
-    texts: impl IntoIterator<Item = String>,
+    texts: impl IntoIterator<Item = Utf8Bytes>,
     limits: Limits,
 ) -> Result<(), End> {
     let all = async {
         for text in texts {
-            sink.feed(Message::text(text)).await?;
+            sink.feed(Message::Text(text)).await?;
         }
         sink.flush().await
     };
