@@ -102,7 +102,7 @@ impl RouterActor {
         }
     }
 
-    fn pump(&mut self, ctx: &mut Context<Self>) {
+    fn pump(&mut self) {
         self.catch_up();
         self.sweep();
         for (shard, batch) in self.machine.seal() {
@@ -110,9 +110,9 @@ impl RouterActor {
         }
         while let Some(group) = self.machine.next_group() {
             if self.journal.send(Work::Commit(group)).is_err() {
-                // The thread ends only after it reported why; the report is on its way here.
+                // The thread ends only after it reported why; the report is on its way here, and stops everything.
                 tracing::error!("the journal thread is gone");
-                self.stop(ctx, None);
+                drop(self.machine.poison());
                 return;
             }
         }
@@ -127,9 +127,9 @@ impl RouterActor {
     }
 
     /// Answers nothing more: every waiting caller sees its channel close.
-    fn stop(&mut self, _: &mut Context<Self>, fault: Option<Fault>) {
+    fn stop(&mut self, fault: Fault) {
         drop(self.machine.poison());
-        if let (Some(fault), Some(on_fault)) = (fault, self.on_fault.take()) {
+        if let Some(on_fault) = self.on_fault.take() {
             on_fault(fault);
         }
         System::current().stop_with_code(1);
@@ -191,7 +191,7 @@ impl Handler<JournalReport> for RouterActor {
     fn handle(&mut self, JournalReport(report): JournalReport, ctx: &mut Self::Context) {
         match report {
             Report::Committed => self.pump_soon(ctx),
-            Report::Failed(fault) => self.stop(ctx, Some(fault)),
+            Report::Failed(fault) => self.stop(fault),
         }
     }
 }
@@ -208,8 +208,8 @@ impl Handler<Stop> for RouterActor {
 impl Handler<Pump> for RouterActor {
     type Result = ();
 
-    fn handle(&mut self, _: Pump, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Pump, _: &mut Self::Context) {
         self.pump_due = false;
-        self.pump(ctx);
+        self.pump();
     }
 }

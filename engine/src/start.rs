@@ -304,7 +304,7 @@ impl Engine {
             shared: Arc::clone(&shared),
         };
         let router = start_actors(ledger, actors)?;
-        // One report a frame, and one from each thread that fails.
+        // One report of what was written together, and one from each thread that fails.
         let report_to = |router: Addr<RouterActor>| move |report| tell(&router, JournalReport(report));
         let (sealed, to_archive) = archiver::channel();
         let report_archived = report_to(router.clone());

@@ -185,7 +185,16 @@ fn texts(answers: Answers<Vec<Shape>>) -> impl Iterator<Item = Utf8Bytes> {
             Shape::One => lines.next().unwrap_or_default(),
             Shape::Array(count) => {
                 let own: Vec<Bytes> = lines.by_ref().take(count).collect();
-                [b"[", own.join(&b',').as_slice(), b"]"].concat().into()
+                let mut array = Vec::with_capacity(2 + own.iter().map(|line| line.len() + 1).sum::<usize>());
+                array.push(b'[');
+                for (at, line) in own.iter().enumerate() {
+                    if 0 < at {
+                        array.push(b',');
+                    }
+                    array.extend_from_slice(line);
+                }
+                array.push(b']');
+                array.into()
             }
         };
         Utf8Bytes::try_from(text).expect("answers are JSON")

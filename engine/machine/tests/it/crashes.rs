@@ -67,7 +67,8 @@ fn last_unit(seed: u64, claims: usize, units: usize) {
             160..240 => drop(rig.work(shard)),
             240..320 => drop(rig.answer(shard)),
             320..345 => drop(rig.take_group()),
-            345..370 => drop(rig.confirm()),
+            345..358 => drop(rig.confirm()),
+            358..370 => rig.confirm_records(chance.below(1 + rig.under_way())),
             _ => {
                 for reply in rig.router.release() {
                     for (claim, outcome) in waiting.remove(&reply.to).unwrap().into_iter().zip(reply.outcomes) {

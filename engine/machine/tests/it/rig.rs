@@ -353,6 +353,20 @@ impl Rig {
         true
     }
 
+    /// Confirms so many of the records that are on their way, whatever groups they belong to.
+    pub(crate) fn confirm_records(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(group) = self.groups.front_mut() else { break };
+            self.disk.push(group.records.remove(0));
+            if group.records.is_empty() {
+                self.groups.pop_front();
+            }
+        }
+        if 0 < count {
+            self.router.confirm(kembali_core::Seq(self.disk.len() as u64));
+        }
+    }
+
     /// Does whatever there is to do, once through.
     pub(crate) fn round(&mut self) -> Vec<Reply<u32>> {
         if self.is_swept {
