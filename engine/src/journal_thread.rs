@@ -106,7 +106,7 @@ pub(crate) enum Ended {
 pub(crate) enum Report {
     /// More is durable, and shown.
     Committed,
-    /// Something failed. Nothing more will be written.
+    /// Something failed. Nothing more will be answered.
     Failed(Fault),
 }
 
