@@ -40,10 +40,11 @@ impl Pipeline {
     /// If a journal in memory fails.
     pub fn run(&mut self, commands: Vec<Command>) -> Vec<Outcome> {
         self.router.submit(RECEIVED, commands, ());
-        let batches: Vec<_> = self.router.seal().collect();
-        for (_, batch) in batches {
-            let answers = self.shard.work(batch);
-            self.router.answered(answers);
+        // So many are open at a time; the shard's answers make room for more.
+        loop {
+            let sealed = self.router.seal().next();
+            let Some((_, batch)) = sealed else { break };
+            self.router.answered(self.shard.work(batch));
         }
         while let Some(group) = self.router.next_group() {
             let mut frame = FrameBuilder::with_capacity(320 * group.records.len());

@@ -94,7 +94,9 @@ impl Stage {
                 before.into_iter().for_each(|commands| drop(pipeline.run(commands)));
                 Box::new(move || {
                     for commands in measured {
-                        assert!(pipeline.run(commands).iter().all(is_booked));
+                        let count = commands.len();
+                        let outcomes = pipeline.run(commands);
+                        assert!(outcomes.len() == count && outcomes.iter().all(is_booked));
                     }
                     Box::new(pipeline)
                 })

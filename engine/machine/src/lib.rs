@@ -15,3 +15,7 @@ pub use shard::{
     Answer, Answered, Assigned, ListPiece, ListTerms, PREVIEW_ROWS_MAX, PreviewPiece, PreviewTerms, Shard, Work,
 };
 pub use sweep::{SWEEP_CHANGED_MAX, SWEEP_ROWS_MAX, SweepTerms, Swept};
+
+/// Commands for which memory is looked at before the first of them is decided: what lies far away is waited for together, and is still
+/// near when it is needed.
+const LOOK_AHEAD_MAX: usize = 64;

@@ -30,12 +30,14 @@ mod transfers;
 
 use operations::KeptOperation;
 
+use crate::LOOK_AHEAD_MAX;
 use crate::outcome::{CustomerView, InvoiceView, Outcome, PreviewView, PromoUse, TotalsView};
 use crate::shard::{Answer, Answered, Assigned, ListTerms, PreviewTerms, Work};
 use crate::sweep::{Sweep, SweepTerms, Swept};
 
-/// Tickets that may be open at once: admitted, not yet merged.
-pub const OPEN_TICKETS_MAX: usize = 8_192;
+/// Tickets that may be open at once: admitted, not yet merged. Few enough for what belongs to them to stay in the processor's own memory
+/// from admission to merging, and for whoever comes meanwhile to be heard soon.
+pub const OPEN_TICKETS_MAX: usize = 256;
 /// Records that one group may have.
 pub const GROUP_RECORDS_MAX: usize = 4_096;
 
@@ -165,6 +167,8 @@ pub struct Router<T> {
     durable_rules: BTreeMap<TenantId, Arc<Catalogue>>,
     shard_of: ShardOf,
     backlog: VecDeque<(Instant, Command)>,
+    /// How many of the backlog, from the front, were looked ahead at.
+    looked_ahead: usize,
     submissions: VecDeque<Submission<T>>,
     slots: VecDeque<Slot>,
     /// The ticket of the first slot.
@@ -201,6 +205,7 @@ impl<T> Router<T> {
             durable_rules,
             shard_of,
             backlog: VecDeque::new(),
+            looked_ahead: 0,
             submissions: VecDeque::new(),
             slots: VecDeque::new(),
             first_ticket: 1,
@@ -242,10 +247,6 @@ impl<T> Router<T> {
             outcomes: Vec::with_capacity(commands.len()),
             commands: commands.len(),
         });
-        self.desk.look_ahead(commands.iter().filter_map(|command| match command {
-            Command::Purchase(purchase) => Some(&**purchase),
-            _ => None,
-        }));
         self.backlog.extend(commands.into_iter().map(|command| (received_at, command)));
         self.advance();
     }
@@ -373,6 +374,7 @@ impl<T> Router<T> {
     pub fn poison(&mut self) -> Vec<T> {
         self.is_poisoned = true;
         self.backlog.clear();
+        self.looked_ahead = 0;
         self.merged.clear();
         self.held.clear();
         self.submissions.drain(..).map(|submission| submission.reply).collect()
@@ -418,6 +420,9 @@ impl<T> Router<T> {
         if self.is_transferring || OPEN_TICKETS_MAX <= self.slots.len() {
             return false;
         }
+        if self.looked_ahead == 0 {
+            self.look_ahead();
+        }
         let Some((received_at, command)) = self.backlog.front() else { return false };
         let stamp = self.stamp.max(*received_at);
         let admission = match command {
@@ -435,6 +440,7 @@ impl<T> Router<T> {
         };
         self.stamp = stamp;
         let Some((_, command)) = self.backlog.pop_front() else { return false };
+        self.looked_ahead -= 1;
         let ticket = Ticket(self.first_ticket + self.slots.len() as u64);
         let content = match (command, admission) {
             (Command::Purchase(purchase), Some(Admitted::Purchase(admission))) => {
@@ -481,6 +487,15 @@ impl<T> Router<T> {
         };
         self.slots.push_back(Slot { received_at: stamp, content });
         true
+    }
+
+    fn look_ahead(&mut self) {
+        self.looked_ahead = self.backlog.len().min(LOOK_AHEAD_MAX);
+        let next = self.backlog.iter().take(self.looked_ahead);
+        self.desk.look_ahead(next.filter_map(|(_, command)| match command {
+            Command::Purchase(purchase) => Some(&**purchase),
+            _ => None,
+        }));
     }
 
     fn purchase_content(

@@ -14,6 +14,7 @@ use kembali_core::preview::{Preview, RuleChange};
 use kembali_core::transfer::{self, TransferTerms};
 use kembali_core::{CustomerId, Instant, Rejection, TenantId, Ticket};
 
+use crate::LOOK_AHEAD_MAX;
 use crate::rows::Rows;
 use crate::sweep::{SweepTerms, Swept};
 
@@ -137,32 +138,37 @@ impl Shard {
 
     /// Does a batch of work, in order, and answers all of it.
     pub fn work(&mut self, batch: Vec<Assigned>) -> Vec<Answered> {
-        self.rows.look_ahead(batch.iter().filter_map(|assigned| match &assigned.work {
-            Work::Decide(work) => Some(work.0.customer),
-            _ => None,
-        }));
-        batch
-            .into_iter()
-            .map(|Assigned { ticket, work }| {
-                let answer = match work {
-                    Work::Decide(work) => self.decide(&work.0, work.1),
-                    Work::Propose(work) => match decide(self.rows.get(&work.0.customer), &work.0, work.1) {
-                        Decision::Decided(body) => Answer::Proposed(body),
-                        Decision::Refused(rejection, command) => Answer::Refused(rejection, command),
-                    },
-                    Work::Operate(work) => self.operate(&work.0, work.1),
-                    Work::Transfer(terms, dry_run) => self.transfer(&terms, dry_run),
-                    Work::Read(tenant, customer) => {
-                        let row = self.rows.get(&customer).filter(|row| row.tenant == tenant);
-                        Answer::Row(row.cloned().map(Box::new))
-                    }
-                    Work::Sweep(terms, from) => Answer::Swept(terms.sweep(&mut self.rows, from)),
-                    Work::Preview(terms, from) => Answer::Preview(Box::new(self.preview(&terms, from))),
-                    Work::List(terms, from) => Answer::Listed(self.list(terms, from)),
-                };
-                Answered { ticket, answer }
-            })
-            .collect()
+        let mut answers = Vec::with_capacity(batch.len());
+        let mut batch = batch.into_iter();
+        while !batch.as_slice().is_empty() {
+            let next = batch.as_slice().iter().take(LOOK_AHEAD_MAX);
+            self.rows.look_ahead(next.filter_map(|assigned| match &assigned.work {
+                Work::Decide(work) => Some(work.0.customer),
+                _ => None,
+            }));
+            answers.extend(batch.by_ref().take(LOOK_AHEAD_MAX).map(|assigned| self.answer(assigned)));
+        }
+        answers
+    }
+
+    fn answer(&mut self, Assigned { ticket, work }: Assigned) -> Answered {
+        let answer = match work {
+            Work::Decide(work) => self.decide(&work.0, work.1),
+            Work::Propose(work) => match decide(self.rows.get(&work.0.customer), &work.0, work.1) {
+                Decision::Decided(body) => Answer::Proposed(body),
+                Decision::Refused(rejection, command) => Answer::Refused(rejection, command),
+            },
+            Work::Operate(work) => self.operate(&work.0, work.1),
+            Work::Transfer(terms, dry_run) => self.transfer(&terms, dry_run),
+            Work::Read(tenant, customer) => {
+                let row = self.rows.get(&customer).filter(|row| row.tenant == tenant);
+                Answer::Row(row.cloned().map(Box::new))
+            }
+            Work::Sweep(terms, from) => Answer::Swept(terms.sweep(&mut self.rows, from)),
+            Work::Preview(terms, from) => Answer::Preview(Box::new(self.preview(&terms, from))),
+            Work::List(terms, from) => Answer::Listed(self.list(terms, from)),
+        };
+        Answered { ticket, answer }
     }
 
     fn preview(&self, terms: &PreviewTerms, from: usize) -> PreviewPiece {
@@ -193,9 +199,13 @@ impl Shard {
 
     fn decide(&mut self, terms: &Terms, command: Box<PurchaseCommand>) -> Answer {
         // Look, do not create: a refused command must leave no trace.
-        match decide(self.rows.get(&terms.customer), terms, command) {
+        let row = self.rows.get_mut(&terms.customer);
+        match decide(row.as_deref(), terms, command) {
             Decision::Decided(body) => {
-                self.evolve(terms.customer, &body);
+                match row {
+                    Some(row) => row.evolve(&body),
+                    None => self.create(&body),
+                }
                 Answer::Decided(body)
             }
             Decision::Refused(rejection, command) => Answer::Refused(rejection, command),
@@ -227,11 +237,16 @@ impl Shard {
     }
 
     fn evolve(&mut self, customer: CustomerId, body: &Body) {
-        if let Some(row) = Row::created_by(body) {
-            self.rows.insert(row);
+        match self.rows.get_mut(&customer) {
+            Some(row) => row.evolve(body),
+            None => self.create(body),
         }
-        let row = self.rows.get_mut(&customer).expect("what is decided for a customer has a row");
+    }
+
+    fn create(&mut self, body: &Body) {
+        let mut row = Row::created_by(body).expect("what is decided for a customer has a row, or makes one");
         row.evolve(body);
+        self.rows.insert(row);
     }
 
     /// Lists the rows.
