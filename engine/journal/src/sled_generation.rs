@@ -1,7 +1,7 @@
 //! One generation: frames as dense chunks in one sled directory. Knows nothing of the head or of other generations.
 //!
 //! The key is the chunk number, big-endian, from 0; the value is at most 4096 bytes of a frame. A frame starts on a
-//! chunk of its own and fills all but its last one. One frame is one batch.
+//! chunk of its own and fills all but its last one. A frame is stored as one batch, or as one entry where it has one chunk.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -118,13 +118,17 @@ impl Generation {
         }
     }
 
-    /// Stores `frame` as one batch and returns once it is durable.
+    /// Stores `frame`, whole or not at all, and returns once it is durable.
     pub(crate) fn append(&mut self, frame: &Frame) -> io::Result<()> {
-        let mut batch = sled::Batch::default();
-        for (number, chunk) in (self.extent.chunks..).zip(frame.bytes().chunks(VALUE_BYTES_MAX)) {
-            batch.insert(&number.to_be_bytes(), chunk);
+        if frame.bytes().len() <= VALUE_BYTES_MAX {
+            self.dir.commit_one(&self.extent.chunks.to_be_bytes(), frame.bytes())?;
+        } else {
+            let mut batch = sled::Batch::default();
+            for (number, chunk) in (self.extent.chunks..).zip(frame.bytes().chunks(VALUE_BYTES_MAX)) {
+                batch.insert(&number.to_be_bytes(), chunk);
+            }
+            self.dir.commit(batch)?;
         }
-        self.dir.commit(batch)?;
         self.extent.add(frame);
         Ok(())
     }
