@@ -312,7 +312,7 @@ fn takes(body: &Body, wallet: WalletId, unit: Unit, amount: Amount) -> bool {
 /// Checks that holds are placed in turn, within what is available, and that those are closed that are open, and paid that
 /// are settled.
 fn check_holds(row: Option<&Row>, body: &Body) -> Result<(), Inconsistency> {
-    let mut open: Vec<Hold> = row.map_or(Vec::new(), |row| row.holds.clone());
+    let mut open: Vec<Hold> = row.map_or(Vec::new(), |row| row.holds.to_vec());
     let mut placed = row.map_or(0, |row| row.holds_placed);
     for event in &body.events {
         match event {

@@ -67,7 +67,7 @@ pub(crate) fn reverse(row: &Row, rules: &Catalogue, original: &Record) -> Result
         invoice: done.pays_invoice().map(Into::into),
     };
     let mut reversed = Vec::from([Event::OperationReversed(own)]);
-    let mut accounts: Vec<PointAccount> = row.points.clone();
+    let mut accounts: Vec<PointAccount> = row.points.to_vec();
     for event in events {
         match event {
             Event::WalletEntry(entry) => reversed.push(Event::WalletEntry(other_side(row, rules, entry)?)),

@@ -49,7 +49,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 ];
 
 /// What the rules may use beside each other.
-const CORE_LIBRARIES: &[&str] = &["foldhash", "hashbrown", "rust_decimal", "serde"];
+const CORE_LIBRARIES: &[&str] = &["foldhash", "hashbrown", "rust_decimal", "serde", "smallvec", "thin-vec"];
 
 fn metadata() -> Metadata {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");

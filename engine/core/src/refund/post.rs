@@ -64,7 +64,7 @@ impl Posting {
             RewardKind::Points { kind, points } => Some((kind, own.reward, points)),
             RewardKind::WalletCredit { .. } => None,
         });
-        let mut accounts: Vec<PointAccount> = row.points.clone();
+        let mut accounts: Vec<PointAccount> = row.points.to_vec();
         for (kind, source, points) in cashback.chain(rewards) {
             let known = accounts.iter().position(|own| own.kind == kind);
             let at_place = known.unwrap_or_else(|| {

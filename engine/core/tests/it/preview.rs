@@ -15,6 +15,8 @@ use kembali_core::preview::{EXAMPLES_MAX, Preview, RuleChange, Stopped, TierMove
 use kembali_core::threshold::{self, SpendStanding};
 use kembali_core::{AMOUNT_MAX, Alias, AliasKind, CustomerId, DAY_US, Instant, Rate, RuleId, TenantId};
 use proptest::prelude::*;
+use smallvec::{SmallVec, smallvec};
+use thin_vec::{ThinVec, thin_vec};
 
 use crate::support::{World, amount, jakarta, kezbek};
 
@@ -39,16 +41,16 @@ fn row(id: u128) -> Row {
         catalogue_version: 1,
         alias: Alias { kind: AliasKind::Ref, hash: id },
         purchases: 0,
-        wallets: Vec::new(),
-        standings: Vec::new(),
-        spends: Vec::new(),
-        points: Vec::new(),
-        campaigns: Vec::new(),
-        refunds: Vec::new(),
+        wallets: SmallVec::new(),
+        standings: SmallVec::new(),
+        spends: ThinVec::new(),
+        points: ThinVec::new(),
+        campaigns: ThinVec::new(),
+        refunds: ThinVec::new(),
         holds_placed: 0,
-        holds: Vec::new(),
-        risk: Vec::new(),
-        reversed: Vec::new(),
+        holds: ThinVec::new(),
+        risk: ThinVec::new(),
+        reversed: ThinVec::new(),
         is_erased: false,
     }
 }
@@ -75,7 +77,7 @@ fn bounds(bounds: &[(u32, i64)]) -> Threshold {
 
 fn spent(level: u32, spent: i64) -> Row {
     let standing = SpendStanding { program: PROGRAM, level: RuleId(level), spent: amount(spent) };
-    Row { spends: vec![standing], ..row(7) }
+    Row { spends: thin_vec![standing], ..row(7) }
 }
 
 /// Levels 10, 20, 30 and 40 at 0, 500, 1,500 and 4,000.
@@ -131,7 +133,7 @@ fn journey(counts: [u32; 3], days: (u32, u32)) -> Journey {
 fn counted(level: u32, count: u32, days_ago: i64, now: Instant) -> Row {
     let last_at = Instant(now.0 - days_ago * DAY_US);
     let standing = Standing { program: PROGRAM, level: RuleId(level), count, last_at };
-    Row { standings: vec![standing], ..row(7) }
+    Row { standings: smallvec![standing], ..row(7) }
 }
 
 #[test]
@@ -348,7 +350,7 @@ fn points_that_expired_are_held_by_nobody() {
     let change = change(before.clone(), Catalogue { cashback_rules: Vec::new(), ..before });
     let lot = |expires, points| Lot { expires, source: RuleId(10), matures: Maturity::AT_ONCE, points: amount(points) };
     let lots = vec![lot(Expiry::of(Instant(0), Some(3)), 5), lot(Expiry::NEVER, 7)];
-    let row = Row { points: vec![PointAccount { kind: RuleId(1), lots }], ..row(1) };
+    let row = Row { points: thin_vec![PointAccount { kind: RuleId(1), lots }], ..row(1) };
     for (now, points) in [(3 * DAY_US - 1, 12), (3 * DAY_US, 7)] {
         let mut preview = Preview::new(&change, Instant(now));
         preview.look(&change, &[], &row, Instant(now));
