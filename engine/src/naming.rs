@@ -3,6 +3,8 @@
 //! Without the key nobody can tell which customer or purchase an id in the journal belongs to, nor choose text whose
 //! hashes collide. The canonical form that a fingerprint hashes is frozen: a change is a new version.
 
+use std::borrow::Cow;
+
 use kembali_core::accounts::Direction;
 use kembali_core::operation::{Actor, Operation, OperationKey, TierMove};
 use kembali_core::purchase::{Line, Purchase};
@@ -55,8 +57,8 @@ impl Naming {
     pub(crate) fn customer(&self, tenant: TenantId, customer: &CustomerRef) -> CustomerName {
         let (kind, mark, text) = match customer {
             CustomerRef::Id(id) => return CustomerName::Id(*id),
-            CustomerRef::Email(email) => (AliasKind::Email, 1, email.to_lowercase()),
-            CustomerRef::Ref(reference) => (AliasKind::Ref, 2, reference.clone()),
+            CustomerRef::Email(email) => (AliasKind::Email, 1, Cow::Owned(email.to_lowercase())),
+            CustomerRef::Ref(reference) => (AliasKind::Ref, 2, Cow::Borrowed(reference.as_str())),
         };
         let mut hasher = blake3::Hasher::new_keyed(&self.alias_key);
         hasher.update(&tenant.0.to_le_bytes()).update(&[mark]).update(text.as_bytes());

@@ -232,31 +232,28 @@ impl<S: Source> Pipeline<S> {
         let mut bookings = bookings.iter();
         let mut out = Vec::with_capacity(1024 * places.len());
         let mut ends = Vec::with_capacity(places.len());
-        let mut result = Vec::with_capacity(1024);
         for place in places {
+            let start = out.len();
             let problem = match place {
-                Place::Problem(problem) => Err(problem),
+                Place::Problem(problem) => Some(problem),
                 Place::Booking => {
-                    result.clear();
-                    match answer(&self.engine, &mut result, bookings.next().ok_or(Fault::TooFewAnswers)?, false)? {
-                        Answer::Problem(problem) => Err(problem),
-                        Answer::Result { replayed, .. } => Ok(replayed),
+                    let booking = bookings.next().ok_or(Fault::TooFewAnswers)?;
+                    let is_repeat = matches!(booking, Booking::Replayed { .. });
+                    out.extend_from_slice(br#"{"status":201,"replayed":"#);
+                    out.extend_from_slice(if is_repeat { b"true" } else { b"false" });
+                    out.extend_from_slice(br#","result":"#);
+                    match answer(&self.engine, &mut out, booking, false)? {
+                        Answer::Problem(problem) => Some(problem),
+                        Answer::Result { .. } => None,
                     }
                 }
             };
-            match problem {
-                Ok(replayed) => {
-                    out.extend_from_slice(br#"{"status":201,"replayed":"#);
-                    out.extend_from_slice(if replayed { b"true" } else { b"false" });
-                    out.extend_from_slice(br#","result":"#);
-                    out.extend_from_slice(&result);
-                }
-                Err(problem) => {
-                    out.extend_from_slice(format!(r#"{{"status":{},"replayed":"#, problem.code.status).as_bytes());
-                    out.extend_from_slice(if problem.replayed == Some(true) { b"true" } else { b"false" });
-                    out.extend_from_slice(br#","problem":"#);
-                    serde_json::to_writer(&mut out, &problem.with_id(&self.request_id))?;
-                }
+            if let Some(problem) = problem {
+                out.truncate(start);
+                out.extend_from_slice(format!(r#"{{"status":{},"replayed":"#, problem.code.status).as_bytes());
+                out.extend_from_slice(if problem.replayed == Some(true) { b"true" } else { b"false" });
+                out.extend_from_slice(br#","problem":"#);
+                serde_json::to_writer(&mut out, &problem.with_id(&self.request_id))?;
             }
             out.extend_from_slice(b"}\n");
             ends.push(out.len());

@@ -46,6 +46,7 @@ impl<'a> Writer<'a> {
 }
 
 impl Open<'_> {
+    #[inline(always)]
     fn comma(&mut self) {
         if !std::mem::replace(&mut self.is_empty, false) {
             self.out.push(b',');
@@ -57,6 +58,7 @@ impl Open<'_> {
         value.serialize(Writer(self.out))
     }
 
+    #[inline(always)]
     fn member(&mut self, name: &'static str, value: &(impl Serialize + ?Sized)) -> Result<(), serde_json::Error> {
         self.comma();
         debug_assert!(is_plain(name), "a member's name needs no escapes");
@@ -274,6 +276,7 @@ impl SerializeStruct for Open<'_> {
     type Ok = ();
     type Error = serde_json::Error;
 
+    #[inline(always)]
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Self::Error> {
         self.member(name, value)
     }
@@ -287,6 +290,7 @@ impl SerializeStructVariant for Open<'_> {
     type Ok = ();
     type Error = serde_json::Error;
 
+    #[inline(always)]
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Self::Error> {
         self.member(name, value)
     }
