@@ -60,25 +60,25 @@ impl Naming {
             CustomerRef::Email(email) => (AliasKind::Email, 1, Cow::Owned(email.to_lowercase())),
             CustomerRef::Ref(reference) => (AliasKind::Ref, 2, Cow::Borrowed(reference.as_str())),
         };
-        let mut hasher = blake3::Hasher::new_keyed(&self.alias_key);
-        hasher.update(&tenant.0.to_le_bytes()).update(&[mark]).update(text.as_bytes());
-        CustomerName::Alias(Alias { kind, hash: first_half(&hasher) })
+        let mut canonical = Vec::with_capacity(5 + text.len());
+        canonical.extend_from_slice(&tenant.0.to_le_bytes());
+        canonical.push(mark);
+        canonical.extend_from_slice(text.as_bytes());
+        CustomerName::Alias(Alias { kind, hash: keyed(&self.alias_key, &canonical) })
     }
 
     /// Names a purchase.
     #[must_use]
     pub(crate) fn purchase(&self, partner: PartnerId, origin_id: &str) -> PurchaseKey {
-        let mut hasher = blake3::Hasher::new_keyed(&self.purchase_key);
-        hasher.update(&partner.0.to_le_bytes()).update(origin_id.as_bytes());
-        PurchaseKey::from_hash(first_half(&hasher))
+        let canonical = [&partner.0.to_le_bytes(), origin_id.as_bytes()].concat();
+        PurchaseKey::from_hash(keyed(&self.purchase_key, &canonical))
     }
 
     /// Names a refund: each purchase has a space of its own.
     #[must_use]
     pub(crate) fn refund(&self, purchase: PurchaseKey, refund_id: &str) -> PurchaseKey {
-        let mut hasher = blake3::Hasher::new_keyed(&self.refund_key);
-        hasher.update(&purchase.0.to_le_bytes()).update(refund_id.as_bytes());
-        PurchaseKey::from_hash(first_half(&hasher))
+        let canonical = [&purchase.0.to_le_bytes(), refund_id.as_bytes()].concat();
+        PurchaseKey::from_hash(keyed(&self.refund_key, &canonical))
     }
 
     /// Hashes an API key for the profile store.
@@ -90,9 +90,8 @@ impl Naming {
     /// Hashes a username for the profile store; letter case does not count.
     #[must_use]
     pub(crate) fn username(&self, tenant: TenantId, username: &str) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.username_key);
-        hasher.update(&tenant.0.to_le_bytes()).update(username.to_lowercase().as_bytes());
-        *hasher.finalize().as_bytes()
+        let canonical = [&tenant.0.to_le_bytes(), username.to_lowercase().as_bytes()].concat();
+        *blake3::keyed_hash(&self.username_key, &canonical).as_bytes()
     }
 
     /// Names an idempotency key: each caller of each tenant has a space of its own.
@@ -114,15 +113,13 @@ impl Naming {
             Actor::Server => canonical.push(3),
         }
         canonical.extend_from_slice(text.as_bytes());
-        OperationKey(first_half(blake3::Hasher::new_keyed(&self.operation_key).update(&canonical)))
+        OperationKey(keyed(&self.operation_key, &canonical))
     }
 
     /// Names a device.
     #[must_use]
     pub(crate) fn device(&self, tenant: TenantId, text: &str) -> DeviceId {
-        let mut hasher = blake3::Hasher::new_keyed(&self.device_key);
-        hasher.update(&tenant.0.to_le_bytes()).update(text.as_bytes());
-        DeviceId(first_half(&hasher))
+        DeviceId(keyed(&self.device_key, &[&tenant.0.to_le_bytes(), text.as_bytes()].concat()))
     }
 
     /// Hashes what an operation asks, and of whom: equal requests, however they were written, have one fingerprint.
@@ -142,7 +139,7 @@ impl Naming {
         if device.is_some() {
             push_option(device, &mut canonical);
         }
-        let hash = first_half(blake3::Hasher::new_keyed(&self.operation_fingerprint_key).update(&canonical));
+        let hash = keyed(&self.operation_fingerprint_key, &canonical);
         Fingerprint { version: OPERATION_FINGERPRINT_VERSION, hash }
     }
 
@@ -152,7 +149,7 @@ impl Naming {
         // Stands where a customer would, and is the mark of none.
         let mut canonical = Vec::from([u8::MAX]);
         push_operation(operation, &mut canonical);
-        let hash = first_half(blake3::Hasher::new_keyed(&self.operation_fingerprint_key).update(&canonical));
+        let hash = keyed(&self.operation_fingerprint_key, &canonical);
         Fingerprint { version: OPERATION_FINGERPRINT_VERSION, hash }
     }
 
@@ -172,9 +169,7 @@ impl Naming {
             push_text(tag, &mut canonical);
         }
         push_lines(&purchase.lines, &mut canonical);
-        let mut hasher = blake3::Hasher::new_keyed(&self.fingerprint_key);
-        hasher.update(&canonical);
-        Fingerprint { version: FINGERPRINT_VERSION, hash: first_half(&hasher) }
+        Fingerprint { version: FINGERPRINT_VERSION, hash: keyed(&self.fingerprint_key, &canonical) }
     }
 }
 
@@ -373,8 +368,9 @@ fn push_text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn first_half(hasher: &blake3::Hasher) -> u128 {
-    let hash = hasher.finalize();
+/// Returns the first half of a keyed hash.
+fn keyed(key: &[u8; 32], canonical: &[u8]) -> u128 {
+    let hash = blake3::keyed_hash(key, canonical);
     let mut half = [0; 16];
     half.copy_from_slice(&hash.as_bytes()[..16]);
     u128::from_le_bytes(half)

@@ -39,8 +39,8 @@ pub(super) trait Source: Send {
     /// Waits for what comes next and returns all that has arrived, up to a limit; `None` at the end. Dropping the future loses nothing.
     fn next(&mut self) -> impl Future<Output = Result<Option<Self::Chunk>, Self::Fault>> + Send;
 
-    /// Reads what is in a chunk.
-    fn read(chunk: &Self::Chunk) -> (Self::Shape, Vec<Parsed>);
+    /// Reads what is in a chunk, one purchase after the other.
+    fn read(chunk: &Self::Chunk, take: impl FnMut(Parsed)) -> Self::Shape;
 }
 
 /// Why purchases are taken no more.
@@ -205,9 +205,8 @@ impl<S: Source> Pipeline<S> {
     }
 
     fn read(&self, chunk: &S::Chunk) -> (S::Shape, Vec<Place>, Vec<PurchaseRequest>) {
-        let (shape, parsed) = S::read(chunk);
-        let (mut places, mut requests) = (Vec::with_capacity(parsed.len()), Vec::with_capacity(parsed.len()));
-        for parsed in parsed {
+        let (mut places, mut requests) = (Vec::new(), Vec::new());
+        let shape = S::read(chunk, |parsed| {
             places.push(match parsed {
                 Ok((customer, purchase)) => {
                     requests.push(PurchaseRequest { caller: self.caller, customer, purchase, dry_run: false });
@@ -215,7 +214,7 @@ impl<S: Source> Pipeline<S> {
                 }
                 Err(problem) => Place::Problem(problem),
             });
-        }
+        });
         (shape, places, requests)
     }
 

@@ -285,32 +285,32 @@ impl Source for Frames {
         }
     }
 
-    fn read(chunk: &Vec<Utf8Bytes>) -> (Vec<Shape>, Vec<Parsed>) {
-        let (mut shapes, mut parsed) = (Vec::with_capacity(chunk.len()), Vec::new());
+    fn read(chunk: &Vec<Utf8Bytes>, mut take: impl FnMut(Parsed)) -> Vec<Shape> {
+        let mut shapes = Vec::with_capacity(chunk.len());
         for text in chunk {
             if !text.trim_start().starts_with('[') {
                 shapes.push(Shape::One);
-                parsed.push(parse(text.as_bytes()));
+                take(parse(text.as_bytes()));
                 continue;
             }
             match serde_json::from_str::<Vec<&RawValue>>(text) {
                 Ok(purchases) if purchases.len() <= FRAME_PURCHASES_MAX => {
                     shapes.push(Shape::Array(purchases.len()));
-                    parsed.extend(purchases.iter().map(|purchase| parse(purchase.get().as_bytes())));
+                    purchases.iter().map(|purchase| parse(purchase.get().as_bytes())).for_each(&mut take);
                 }
                 Ok(_) => {
                     shapes.push(Shape::One);
                     let problem = Problem::new(&codes::BODY_TOO_LARGE)
                         .detail(format!("A frame holds at most {FRAME_PURCHASES_MAX} purchases."));
-                    parsed.push(Err(Box::new(problem)));
+                    take(Err(Box::new(problem)));
                 }
                 Err(error) => {
                     shapes.push(Shape::One);
-                    parsed.push(Err(Box::new(Problem::new(&codes::MALFORMED_JSON).detail(error.to_string()))));
+                    take(Err(Box::new(Problem::new(&codes::MALFORMED_JSON).detail(error.to_string()))));
                 }
             }
         }
-        (shapes, parsed)
+        shapes
     }
 }
 

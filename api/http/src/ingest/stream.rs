@@ -25,9 +25,9 @@ impl Source for ChunkReader {
         self.next()
     }
 
-    fn read(chunk: &Chunk) -> ((), Vec<Parsed>) {
+    fn read(chunk: &Chunk, take: impl FnMut(Parsed)) {
         let too_large = || Err(Box::new(Problem::new(&codes::LINE_TOO_LARGE)));
-        ((), chunk.lines().map(|line| line.map_or_else(too_large, parse)).collect())
+        chunk.lines().map(|line| line.map_or_else(too_large, parse)).for_each(take);
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::fmt::temporal::DateTimePrinter;
 use jiff::{Timestamp, civil};
-use kembali_core::Instant;
+use kembali_core::{DAY_US, Instant};
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
@@ -17,7 +17,34 @@ use utoipa::{PartialSchema, ToSchema};
 pub struct Rfc3339(pub Instant);
 
 impl Rfc3339 {
+    /// Every answer has several instants, and nearly all are of years with four digits: these are written by hand.
     fn text(self) -> Result<Text, jiff::Error> {
+        let days = self.0.0.div_euclid(DAY_US) - DAY_ZERO;
+        let Some(days) = u32::try_from(days).ok().filter(|days| *days < DAYS_OF_FOUR_DIGITS) else {
+            return self.printed();
+        };
+        let (year, month, day) = civil(days);
+        let time = self.0.0.rem_euclid(DAY_US);
+        let (seconds, fraction) = ((time / 1_000_000) as u32, (time % 1_000_000) as u32);
+        let mut bytes = *b"0000-00-00T00:00:00.000000Z\0\0\0\0\0";
+        put(&mut bytes, 0, year / 100);
+        put(&mut bytes, 2, year % 100);
+        put(&mut bytes, 5, month);
+        put(&mut bytes, 8, day);
+        put(&mut bytes, 11, seconds / 3_600);
+        put(&mut bytes, 14, seconds / 60 % 60);
+        put(&mut bytes, 17, seconds % 60);
+        if fraction == 0 {
+            bytes[19] = b'Z';
+            return Ok(Text { bytes, length: 20 });
+        }
+        put(&mut bytes, 20, fraction / 10_000);
+        put(&mut bytes, 22, fraction / 100 % 100);
+        put(&mut bytes, 24, fraction % 100);
+        Ok(Text { bytes, length: 27 })
+    }
+
+    fn printed(self) -> Result<Text, jiff::Error> {
         const PRINTER: DateTimePrinter = DateTimePrinter::new();
         let nearest = if self.0.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };
         let instant = Timestamp::from_microsecond(self.0.0).unwrap_or(nearest);
@@ -26,6 +53,28 @@ impl Rfc3339 {
         PRINTER.precision(precision).print_timestamp(&instant, &mut text)?;
         Ok(text)
     }
+}
+
+/// The first of March of the year 0, counted from 1970-01-01.
+const DAY_ZERO: i64 = -719_468;
+/// Days from there on to the end of the year 9999, but for the last two: the calendar library's instants end within one of them.
+const DAYS_OF_FOUR_DIGITS: u32 = 3_652_425 - 60 - 2;
+
+/// Returns year, month and day of a day that is counted from the first of March of the year 0, in the Gregorian calendar. With years that
+/// begin in March, the day of February that comes and goes is the last of one.
+const fn civil(days: u32) -> (u32, u32, u32) {
+    let (age, day_of_age) = (days / 146_097, days % 146_097);
+    let year_of_age = (day_of_age - day_of_age / 1_460 + day_of_age / 36_524 - day_of_age / 146_096) / 365;
+    let day_of_year = day_of_age - (365 * year_of_age + year_of_age / 4 - year_of_age / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (400 * age + year_of_age + next_year, month, day)
+}
+
+/// Writes a number of two digits.
+const fn put(bytes: &mut [u8; TEXT_BYTES_MAX], at: usize, pair: u32) {
+    (bytes[at], bytes[at + 1]) = (b'0' + (pair / 10) as u8, b'0' + (pair % 10) as u8);
 }
 
 /// Bytes that an instant has as text at most: `-009999-01-02T01:59:59.123456Z` has 30.
@@ -197,6 +246,22 @@ pub(crate) fn parse_uuid(text: &str) -> Option<u128> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_day_is_written_as_by_the_calendar_library() {
+        let day = |text: &str| parse_rfc3339(text).unwrap().0 / DAY_US;
+        let (first, last) = (day("0000-01-01T00:00:00Z") - 400, day("9999-12-31T00:00:00Z") + 400);
+        for number in first..=last {
+            // Another time and fraction each day, none at all on some.
+            let time = number.wrapping_mul(7_919_317_471).rem_euclid(DAY_US);
+            let time = if number % 3 == 0 { time - time % 1_000_000 } else { time };
+            let instant = Rfc3339(Instant(DAY_US * number + time));
+            assert_eq!(instant.text().unwrap().as_str(), instant.printed().unwrap().as_str(), "{number}");
+        }
+        for instant in [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX].map(|at| Rfc3339(Instant(at))) {
+            assert_eq!(instant.text().unwrap().as_str(), instant.printed().unwrap().as_str());
+        }
+    }
 
     #[test]
     fn reads_rfc3339_and_nothing_else() {
