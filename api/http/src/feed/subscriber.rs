@@ -21,7 +21,7 @@ use super::{Subscription, is_too_far, told};
 use crate::app::App;
 use crate::codes;
 use crate::config::Limits;
-use crate::websocket::{Socket, Text, close, opened, write_out};
+use crate::websocket::{Bounds, Socket, Text, close, opened, write_out};
 use crate::wire::message::{ClientMessage, ControlMessage};
 
 /// Bytes that a message of a client may have.
@@ -51,7 +51,8 @@ impl Subscriber {
     /// Serves until the client leaves, falls behind, or the server stops.
     pub(crate) async fn run(self, stopping: watch::Receiver<bool>) {
         let Subscriber { reader, durable, limits, subscription, upgrade, _place } = self;
-        let Some(socket) = opened(upgrade, INCOMING_BYTES_MAX, OUTGOING_BYTES_MAX).await else { return };
+        let bounds = Bounds { incoming_max: INCOMING_BYTES_MAX, outgoing_max: OUTGOING_BYTES_MAX, gathered_max: 0 };
+        let Some(socket) = opened(upgrade, bounds).await else { return };
         let session = Session {
             socket,
             outgoing: None,

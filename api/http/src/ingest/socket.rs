@@ -39,7 +39,7 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::request_id::RequestId;
 use crate::routes::Endpoint;
-use crate::websocket::{Socket, Switch, accept, close, opened};
+use crate::websocket::{Bounds, Socket, Switch, accept, close, opened};
 use crate::wire::message::IngestReady;
 use crate::wire::purchase::parse;
 
@@ -52,6 +52,8 @@ const CHUNK_BYTES: usize = 256 * 1024;
 const WINDOW_BYTES: usize = 4 * CHUNK_BYTES;
 /// Bytes of answers that wait for the socket at most: of a frame with a thousand purchases, each of which may have many effects.
 const OUTGOING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of answers that are written to the socket together: an answer each would be a call of the system each.
+const GATHERED_BYTES_MAX: usize = 64 * 1024;
 
 /// Checks a request for the socket and accepts the upgrade; the connection finds the session in `switch`.
 pub(crate) fn open(
@@ -82,7 +84,9 @@ async fn run(
     request_id: RequestId,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let Some(socket) = opened(upgrade, BODY_BYTES_MAX, OUTGOING_BYTES_MAX).await else { return };
+    let bounds =
+        Bounds { incoming_max: BODY_BYTES_MAX, outgoing_max: OUTGOING_BYTES_MAX, gathered_max: GATHERED_BYTES_MAX };
+    let Some(socket) = opened(upgrade, bounds).await else { return };
     let (mut sink, stream) = socket.split();
     let mut pipeline =
         Pipeline::new(app, caller, request_id, Frames { stream, chunk: Vec::new(), bytes: 0, purchases: 0, end: None });

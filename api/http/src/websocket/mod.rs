@@ -39,17 +39,26 @@ impl Switch {
     }
 }
 
+/// What a WebSocket may hold, in bytes.
+pub(crate) struct Bounds {
+    /// Of a message of the client.
+    pub(crate) incoming_max: usize,
+    /// Of what waits for the connection.
+    pub(crate) outgoing_max: usize,
+    /// Of messages that are gathered before they are written without a flush; with 0 a message is on its way at once, or its writer waits.
+    pub(crate) gathered_max: usize,
+}
+
 /// Waits until the connection is a WebSocket; `None` where it is gone.
-///
-/// Nothing is buffered but what is being written: a message is on its way, or its writer waits.
-pub(crate) async fn opened(upgrade: OnUpgrade, incoming_bytes_max: usize, outgoing_bytes_max: usize) -> Option<Socket> {
+pub(crate) async fn opened(upgrade: OnUpgrade, bounds: Bounds) -> Option<Socket> {
+    let Bounds { incoming_max, outgoing_max, gathered_max } = bounds;
     let upgraded = upgrade.await.inspect_err(|error| tracing::debug!(%error, "an upgrade failed")).ok()?;
     let config = WebSocketConfig::default()
-        .read_buffer_size(incoming_bytes_max.min(64 * 1024))
-        .write_buffer_size(0)
-        .max_write_buffer_size(outgoing_bytes_max)
-        .max_message_size(Some(incoming_bytes_max))
-        .max_frame_size(Some(incoming_bytes_max));
+        .read_buffer_size(incoming_max.min(64 * 1024))
+        .write_buffer_size(gathered_max)
+        .max_write_buffer_size(outgoing_max)
+        .max_message_size(Some(incoming_max))
+        .max_frame_size(Some(incoming_max));
     Some(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await)
 }
 
