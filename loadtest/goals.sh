@@ -4,7 +4,8 @@
 #     cargo build --release -p kembali-api -p kembali-loadtest && loadtest/goals.sh
 #
 # Each run is a new ledger in a temporary directory, warmed up with 300,000 purchases of the 100,000 customers, so that nearly all of them
-# are known; which way comes first changes from round to round. Batches come over 4 connections, and in the way "batch-100-wide" over 16.
+# are known; which way comes first changes from round to round. Batches come over 4 connections, and in the ways that end in "-wide" over
+# more: 64 with batches of 100, 16 with batches of 1,000.
 # Their promo is used up by then, but in the way "quota", which is batches of 1,000 on a promo that grants every purchase.
 # PORT, ROUNDS, COUNT (purchases a run in batches; a third of it singly), SKEW and THREADS may be set. Of each run: purchases a second;
 # latencies of requests (of purchases, by WebSocket) in microseconds; of the server: processor time a purchase in nanoseconds, bytes
@@ -26,8 +27,9 @@ measure() {
     case $way in
     single) set -- --batch 1 --connections 64 && purchases=$((count / 3)) ;;
     batch-100) set -- --batch 100 ;;
-    batch-100-wide) set -- --batch 100 --connections 16 ;;
+    batch-100-wide) set -- --batch 100 --connections 64 ;;
     batch-1000) set -- --batch 1000 ;;
+    batch-1000-wide) set -- --batch 1000 --connections 16 ;;
     quota) set -- --batch 1000 && rules=$work/quota.toml ;;
     socket) set -- --socket 1000 ;;
     esac
@@ -53,15 +55,15 @@ measure() {
 echo 'way purchases/s p50 p99 p99.9 max cpu_ns written syncs peak_kib'
 for round in $(seq "$rounds"); do
     case $((round % 2)) in
-    0) set -- socket quota batch-1000 batch-100-wide batch-100 single ;;
-    1) set -- single batch-100 batch-100-wide batch-1000 quota socket ;;
+    0) set -- socket quota batch-1000-wide batch-1000 batch-100-wide batch-100 single ;;
+    1) set -- single batch-100 batch-100-wide batch-1000 batch-1000-wide quota socket ;;
     esac
     for way in "$@"; do
         measure "$way"
     done
 done
 echo "medians of $rounds, and the least and the most purchases a second:"
-for way in single batch-100 batch-100-wide batch-1000 quota socket; do
+for way in single batch-100 batch-100-wide batch-1000 batch-1000-wide quota socket; do
     printf '%s' "$way"
     for column in 2 3 4 5 6 7 8 9 10; do
         awk -v way="$way" -v column="$column" '$1 == way { print $column }' "$work/figures" | sort -n |
