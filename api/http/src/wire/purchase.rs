@@ -197,7 +197,7 @@ pub(super) fn check_origin_id(origin_id: &str) -> Result<(), Box<Problem>> {
 /// Returns true for text of a fitting length without control characters.
 pub(crate) fn has_chars(text: &str, range: std::ops::RangeInclusive<usize>) -> bool {
     // Nearly every text is plain ASCII, of which many bytes are looked at at once.
-    if text.bytes().fold(true, |plain, byte| plain & (0x20 <= byte) & (byte < 0x7f)) {
+    if text.bytes().fold(true, |plain, byte| plain & (0x20..0x7f).contains(&byte)) {
         return range.contains(&text.len());
     }
     // A character has 1 to 4 bytes: no need to count those of a text that is far too long.
