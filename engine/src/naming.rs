@@ -378,8 +378,9 @@ fn keyed(key: &[u8; 32], canonical: &[u8]) -> u128 {
 
 #[cfg(test)]
 mod tests {
+    use kembali_core::operation::{Actor, Operation};
     use kembali_core::purchase::{Line, Purchase};
-    use kembali_core::{Instant, PartnerId, TenantId};
+    use kembali_core::{Instant, PartnerId, PurchaseKey, TenantId};
 
     use super::Naming;
     use crate::request::CustomerRef;
@@ -411,14 +412,31 @@ mod tests {
             format!("{customer:x?}"),
             format!("{:x}", naming.purchase(PartnerId(1), "31198570044").0),
             format!("{:x?}", naming.fingerprint(customer, &purchase())),
+            format!("{:x?}", naming.customer(TenantId(1), &CustomerRef::Email("Ann@X.id".into()))),
+            format!("{:x}", naming.refund(PurchaseKey::from_hash(1), "R-1").0),
+            format!("{:x}", naming.device(TenantId(1), "till-4").0),
+            format!("{:x?}", naming.username(TenantId(1), "Ann")),
+            format!("{:x}", naming.operation(TenantId(1), Actor::Partner(PartnerId(1)), "op-1").0),
+            format!(
+                "{:x?}",
+                naming.operation_fingerprint(customer, &Operation::OpenWallet, Some("Trip"), Some("till-4"))
+            ),
+            format!("{:x?}", naming.desk_fingerprint(&Operation::CancelInvoice { number: "KB-1".into() })),
         ];
         assert_eq!(shown, GOLDEN);
     }
 
-    const GOLDEN: [&str; 3] = [
+    const GOLDEN: [&str; 10] = [
         "Alias(Alias { kind: Ref, hash: cad642c4668c2a61db8be4e3256a74e0 })",
         "30b70fc4f69981869f96a1d0548b7041",
         "Fingerprint { version: 1, hash: db964caf35ad157a4e0607b5872adf5f }",
+        "Alias(Alias { kind: Email, hash: 239a1d0711dca3bfc8170bc6277bf1eb })",
+        "fff0829f0a1e825eaeab6f463fbfaeb1",
+        "87830d85ec348fd288cc6e96264ecdf5",
+        "[8e, 38, 54, ec, a1, e7, b, e5, fe, e9, 41, 8b, e4, 1e, fd, a3, 8a, de, ff, f4, 36, 74, a2, ee, cb, 69, 73, 2b, 5c, da, b3, 9a]",
+        "f8cc168990d7ee7d481d4ec16c8c277f",
+        "Fingerprint { version: 1, hash: fe2821f4f9d6bf7e13763e23f5a56028 }",
+        "Fingerprint { version: 1, hash: 7bc5c2616cf82656bc3b9c6e47a189ef }",
     ];
 
     #[test]

@@ -36,7 +36,7 @@ use crate::shard::{Answer, Answered, Assigned, ListTerms, PreviewTerms, Work};
 use crate::sweep::{Sweep, SweepTerms, Swept};
 
 /// Tickets that may be open at once: admitted, not yet merged. Few enough for what belongs to them to stay in the processor's own memory
-/// from admission to merging, and for whoever comes meanwhile to be heard soon.
+/// from admission to merging. With more than 64 shards there may be four for each, or a round of the sweep would leave no room.
 pub const OPEN_TICKETS_MAX: usize = 256;
 /// Records that one group may have.
 pub const GROUP_RECORDS_MAX: usize = 4_096;
@@ -417,7 +417,7 @@ impl<T> Router<T> {
     /// Admits the first command of the backlog. Returns false when it must wait: then everything behind it waits too,
     /// because a customer's commands keep the order of their arrival.
     fn admit_next(&mut self) -> bool {
-        if self.is_transferring || OPEN_TICKETS_MAX <= self.slots.len() {
+        if self.is_transferring || OPEN_TICKETS_MAX.max(4 * self.outgoing.len()) <= self.slots.len() {
             return false;
         }
         if self.looked_ahead == 0 {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kembali_core::command::PurchaseCommand;
 use kembali_core::customer::{Decision, OperationDecision, Row, decide, operate};
 use kembali_core::desk::{OperationTerms, Terms};
-use kembali_core::event::Body;
+use kembali_core::event::{Body, Event};
 use kembali_core::operation::{OperationCommand, OperationRejection};
 use kembali_core::placement::Removal;
 use kembali_core::preview::{Preview, RuleChange};
@@ -203,7 +203,7 @@ impl Shard {
         match decide(row.as_deref(), terms, command) {
             Decision::Decided(body) => {
                 match row {
-                    Some(row) => row.evolve(&body),
+                    Some(row) => evolve(row, &body),
                     None => self.create(&body),
                 }
                 Answer::Decided(body)
@@ -238,7 +238,7 @@ impl Shard {
 
     fn evolve(&mut self, customer: CustomerId, body: &Body) {
         match self.rows.get_mut(&customer) {
-            Some(row) => row.evolve(body),
+            Some(row) => evolve(row, body),
             None => self.create(body),
         }
     }
@@ -253,4 +253,11 @@ impl Shard {
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
         self.rows.values(0)
     }
+}
+
+/// Folds what is decided into the row of a customer who is there.
+fn evolve(row: &mut Row, body: &Body) {
+    let creates = body.events.iter().any(|event| matches!(event, Event::CustomerCreated(_)));
+    assert!(!creates, "a customer is created twice");
+    row.evolve(body);
 }

@@ -243,7 +243,10 @@ impl<S: Source> Pipeline<S> {
                     out.extend_from_slice(br#","result":"#);
                     match answer(&self.engine, &mut out, booking, false)? {
                         Answer::Problem(problem) => Some(problem),
-                        Answer::Result { .. } => None,
+                        Answer::Result { replayed, .. } => {
+                            debug_assert_eq!(replayed, is_repeat);
+                            None
+                        }
                     }
                 }
             };

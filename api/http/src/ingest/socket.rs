@@ -41,7 +41,7 @@ use crate::request_id::RequestId;
 use crate::routes::Endpoint;
 use crate::websocket::{Bounds, Socket, Switch, accept, close, opened};
 use crate::wire::message::IngestReady;
-use crate::wire::purchase::parse;
+use crate::wire::purchase::parse_text;
 
 /// Purchases that a frame may hold, and after which a chunk takes no further frame: a few bytes of an array may stand for a thousand
 /// answers.
@@ -294,13 +294,13 @@ impl Source for Frames {
         for text in chunk {
             if !text.trim_start().starts_with('[') {
                 shapes.push(Shape::One);
-                take(parse(text.as_bytes()));
+                take(parse_text(text));
                 continue;
             }
             match serde_json::from_str::<Vec<&RawValue>>(text) {
                 Ok(purchases) if purchases.len() <= FRAME_PURCHASES_MAX => {
                     shapes.push(Shape::Array(purchases.len()));
-                    purchases.iter().map(|purchase| parse(purchase.get().as_bytes())).for_each(&mut take);
+                    purchases.iter().map(|purchase| parse_text(purchase.get())).for_each(&mut take);
                 }
                 Ok(_) => {
                     shapes.push(Shape::One);

@@ -43,7 +43,7 @@ impl Switch {
 pub(crate) struct Bounds {
     /// Of a message of the client.
     pub(crate) incoming_max: usize,
-    /// Of what waits for the connection.
+    /// Of what waits for the connection, beside what is gathered.
     pub(crate) outgoing_max: usize,
     /// Of messages that are gathered before they are written without a flush; with 0 a message is on its way at once, or its writer waits.
     pub(crate) gathered_max: usize,
@@ -56,7 +56,7 @@ pub(crate) async fn opened(upgrade: OnUpgrade, bounds: Bounds) -> Option<Socket>
     let config = WebSocketConfig::default()
         .read_buffer_size(incoming_max.min(64 * 1024))
         .write_buffer_size(gathered_max)
-        .max_write_buffer_size(outgoing_max)
+        .max_write_buffer_size(outgoing_max + gathered_max)
         .max_message_size(Some(incoming_max))
         .max_frame_size(Some(incoming_max));
     Some(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await)

@@ -115,13 +115,27 @@ pub fn read(document: &[u8]) -> Option<(CustomerRef, Purchase)> {
 ///
 /// A problem of status 400 that names the place.
 pub(crate) fn parse(document: &[u8]) -> Result<(CustomerRef, Purchase), Box<Problem>> {
-    // Text that is known to be text is not looked at again, string by string.
-    let read = match str::from_utf8(document) {
-        Ok(text) => serde_json::from_str(text),
-        Err(_) => serde_json::from_slice(document),
-    };
-    let Object(body): Object<PurchaseBody<'_>> =
-        read.map_err(|error| Box::new(fault::find(document, fault::PURCHASE, &error)))?;
+    match str::from_utf8(document) {
+        Ok(text) => parse_text(text),
+        // It cannot be read: this says where.
+        Err(_) => checked(document, serde_json::from_slice(document)),
+    }
+}
+
+/// As [`parse`], of what is known to be text: it is not looked at again, string by string.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub(crate) fn parse_text(document: &str) -> Result<(CustomerRef, Purchase), Box<Problem>> {
+    checked(document.as_bytes(), serde_json::from_str(document))
+}
+
+fn checked(
+    document: &[u8],
+    read: Result<Object<PurchaseBody<'_>>, serde_json::Error>,
+) -> Result<(CustomerRef, Purchase), Box<Problem>> {
+    let Object(body) = read.map_err(|error| Box::new(fault::find(document, fault::PURCHASE, &error)))?;
     let occurred_at = instant(body.occurred_at.as_ref(), "/occurred_at")?;
     let promo_code = text(body.promo_code, "/promo_code")?;
     let store = text(body.store, "/store")?;
@@ -196,12 +210,15 @@ pub(super) fn check_origin_id(origin_id: &str) -> Result<(), Box<Problem>> {
 
 /// Returns true for text of a fitting length without control characters.
 pub(crate) fn has_chars(text: &str, range: std::ops::RangeInclusive<usize>) -> bool {
-    // Nearly every text is plain ASCII, of which many bytes are looked at at once.
+    // A character has 1 to 4 bytes: nothing more is looked at of a text that is far too long.
+    if 4 * range.end() < text.len() {
+        return false;
+    }
+    // Nearly every text is plain ASCII, of which many bytes are looked at together.
     if text.bytes().fold(true, |plain, byte| plain & (0x20..0x7f).contains(&byte)) {
         return range.contains(&text.len());
     }
-    // A character has 1 to 4 bytes: no need to count those of a text that is far too long.
-    text.len() <= 4 * range.end() && range.contains(&text.chars().count()) && !text.chars().any(char::is_control)
+    range.contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 fn customer(body: CustomerBody<'_>) -> Result<CustomerRef, Box<Problem>> {

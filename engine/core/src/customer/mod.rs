@@ -67,6 +67,9 @@ pub struct Row {
     pub is_erased: bool,
 }
 
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Row>() == 3 * 64, "a row is three lines of memory");
+
 impl Row {
     /// Makes the row of a customer whom a record creates, before that record is folded in.
     ///

@@ -155,6 +155,9 @@ struct Tally {
     before_first_mark: u64,
     frame_under_way: u64,
     kept_past_head: u64,
+    /// Frames that were read back, by how they are stored.
+    of_one_chunk: u64,
+    of_more: u64,
     outcomes: BTreeMap<String, u64>,
 }
 
@@ -281,6 +284,11 @@ fn check_image(image: &Path, mark: Mark, tally: &mut Tally) {
         panic!("image {} after {mark:?} does not open: {error:?}", tally.images - 1);
     });
     let end = check_records(&journal, mark);
+    for frame in journal.frames(journal.first_seq()).unwrap() {
+        // One entry of the store, or a batch of several.
+        let count = if frame.unwrap().bytes().len() <= 4_096 { &mut tally.of_one_chunk } else { &mut tally.of_more };
+        *count += 1;
+    }
     tally.frame_under_way += u64::from(mark.acknowledged < end);
     for mended in &report.mended {
         let text = format!("{mended:?}");
@@ -342,5 +350,6 @@ fn r21_power_cut_keeps_what_was_acknowledged() {
     }
     println!("{acknowledged} acknowledgements with both syncs in order; {tally:#?}");
     assert!(500 <= tally.images);
+    assert!(0 < tally.of_one_chunk && 0 < tally.of_more);
     assert!(0 < tally.before_first_mark && 0 < tally.frame_under_way && 0 < tally.kept_past_head);
 }
