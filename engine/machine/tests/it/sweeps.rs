@@ -160,6 +160,19 @@ fn ingest_and_sweep_do_not_wait_for_each_other() {
     assert_eq!(rig.disk.len(), 1 + 50 + 1 + many, "who bought first was placed by that");
 }
 
+#[test]
+fn a_round_of_the_sweep_leaves_room_with_as_many_shards_as_tickets() {
+    let mut rig = rig(OPEN_TICKETS_MAX);
+    fill(&mut rig, 2);
+    rig.submit(1, vec![any_command("tiers AB abc")]);
+    rig.router.sweep(rig.now);
+    rig.submit(2, vec![any_command("row 00000A")]);
+    let sealed: usize = rig.seal().iter().map(|(_, count)| count).sum();
+    assert_eq!(sealed, OPEN_TICKETS_MAX + 1);
+    rest(&mut rig);
+    assert_eq!(left_behind(&rig.disk), 0);
+}
+
 /// A purchase of a customer whom the sweep has not reached places the customer in its own record, and a look shows it.
 #[test]
 fn whoever_comes_before_the_sweep_is_placed() {
