@@ -5,7 +5,8 @@
 #
 # A new ledger in a temporary directory with HISTORY (10,000,000) purchases of 100,000 customers, in batches; then RATE (12,500) purchases a
 # second for SECONDS_LONG (300), each a request, over 64 connections, coming by themselves (Poisson), counted from when each was to be sent.
-# Of each minute: p50, p99, p99.9 and the longest, in microseconds; then memory at most, in KiB. PORT may be set.
+# Of all: p50, p99, p99.9 and the longest, in microseconds; then of each minute: the median of its seconds' p50 and of their p99, the highest
+# p99 of a second, and the longest; then how many segments and snapshots there are, and memory at most, in KiB. PORT may be set, and PAGE, a file for a page with plots of the run.
 set -eu
 cd "$(dirname "$0")/.."
 . loadtest/server.sh
@@ -18,14 +19,12 @@ send() {
 
 start
 send --seed 1 --count "$history" --batch 1000
-echo "minute purchases/s p50 p99 p99.9 max"
-minute=0
-while [ $((minute * 60)) -lt "$seconds" ]; do
-    left=$((seconds - minute * 60))
-    part=$((left < 60 ? left : 60))
-    minute=$((minute + 1))
-    send --seed $((minute + 1)) --count $((rate * part)) --batch 1 --connections 64 --rate "$rate" --arrivals poisson
-    jq -r --arg minute "$minute" '.latency_us as $l |
-        [$minute, .purchases_per_second, $l.p50, $l.p99, $l.p999, $l.max] | join(" ")' "$work/run.json"
-done
+send --seed 2 --count $((rate * seconds)) --batch 1 --connections 64 --rate "$rate" --arrivals poisson ${PAGE:+--page "$PAGE"}
+echo "purchases/s p50 p99 p99.9 max"
+jq -r '.latency_us as $l | [.purchases_per_second, $l.p50, $l.p99, $l.p999, $l.max] | join(" ")' "$work/run.json"
+echo "minute purchases p50 p99 highest_p99 max"
+jq -r 'def median: sort | .[length / 2 | floor];
+    [.seconds[] | select(.latency_us)] | group_by(.second / 60 | floor)[] |
+    [(.[0].second / 60 | floor) + 1, (map(.purchases) | add)] + (map(.latency_us) |
+        [(map(.p50) | median), (map(.p99) | median), (map(.p99) | max), (map(.max) | max)]) | join(" ")' "$work/run.json"
 echo "segments and snapshots: $(ls "$work/data/archive" | wc -l) $(ls "$work/data/snapshots" | wc -l); memory at most: $(awk '$1 == "VmHWM:" { print $2 }' "/proc/$server/status") KiB"

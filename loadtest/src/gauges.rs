@@ -37,6 +37,8 @@ pub(crate) struct Gauges {
     pub(crate) decision_p99_us: Option<u64>,
     /// Of the disk of the ledger, where it says.
     pub(crate) disk_free_bytes: Option<u64>,
+    /// Of the server, where it says.
+    pub(crate) memory_bytes: Option<u64>,
 }
 
 impl Gauges {
@@ -53,6 +55,7 @@ impl Gauges {
             sync_p99_us: self.sync_p99_us.max(other.sync_p99_us),
             decision_p99_us: self.decision_p99_us.max(other.decision_p99_us),
             disk_free_bytes: self.disk_free_bytes.into_iter().chain(other.disk_free_bytes).min(),
+            memory_bytes: self.memory_bytes.max(other.memory_bytes),
         }
     }
 }
@@ -210,6 +213,7 @@ struct System {
     tail: Tail,
     archive: Archive,
     disk: Option<Disk>,
+    memory: Option<Memory>,
     as_of: u64,
 }
 
@@ -242,6 +246,11 @@ struct Disk {
     free_bytes: u64,
 }
 
+#[derive(Deserialize)]
+struct Memory {
+    resident_bytes: u64,
+}
+
 impl System {
     fn server(&self) -> Server {
         Server { version: self.version.clone(), shards: self.shards, in_flight_room: self.in_flight.room }
@@ -259,6 +268,7 @@ impl System {
             sync_p99_us: self.syncs.p99_us,
             decision_p99_us: self.decisions.p99_us,
             disk_free_bytes: self.disk.as_ref().map(|disk| disk.free_bytes),
+            memory_bytes: self.memory.as_ref().map(|memory| memory.resident_bytes),
         }
     }
 }
@@ -274,7 +284,7 @@ mod tests {
         "decisions":{"seconds":10,"count":9,"p50_us":1,"p99_us":2,"max_us":3},
         "syncs":{"seconds":10,"count":0,"p50_us":null,"p99_us":null,"max_us":null},
         "in_flight":{"used":4,"room":8192},"shards":2,"tail":{"records":7},"archive":{"segments":1,"last_seq":5},
-        "disk":{"free_bytes":1024,"free_bytes_min":0},"subscribers":0,"verification":null,"as_of":12}"#;
+        "disk":{"free_bytes":1024,"free_bytes_min":0},"memory":{"resident_bytes":4096},"subscribers":0,"verification":null,"as_of":12}"#;
 
     /// Samples a server that gives one of these answers to each connection, until all are given.
     async fn watched(answers: &'static [&'static str]) -> Watched {
@@ -310,6 +320,7 @@ mod tests {
             sync_p99_us: None,
             decision_p99_us: Some(2),
             disk_free_bytes: Some(1_024),
+            memory_bytes: Some(4_096),
         };
         assert_eq!(system.gauges(), expected);
     }

@@ -296,6 +296,16 @@ fn write_server(report: &Report, stretches: &[Stretch], out: &mut fmt::Formatter
         },
     ];
     plots.iter().try_for_each(|plot| plot.fmt(out))?;
+    if report.sampled().any(|own| own.memory_bytes.is_some()) {
+        Plot {
+            title: "Memory",
+            note: highest("What the server takes of the machine's memory."),
+            x: time_axis(report),
+            y: Axis { label: "resident", scale: Scale::Linear, written: bytes },
+            lines: vec![gauge("resident", stretches, |own| own.memory_bytes, bytes)],
+        }
+        .fmt(out)?;
+    }
     let free = || report.sampled().filter_map(|own| own.disk_free_bytes);
     let Some(at_first) = free().next() else { return Ok(()) };
     let taken = |own: &Gauges| Some(at_first.saturating_sub(own.disk_free_bytes?));

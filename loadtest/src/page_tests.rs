@@ -17,6 +17,7 @@ fn gauges(in_flight_units: u64) -> Gauges {
         sync_p99_us: Some(1_500),
         decision_p99_us: None,
         disk_free_bytes: Some(900_000_000_000 - in_flight_units * 1_000_000),
+        memory_bytes: Some(500_000_000 + in_flight_units * 1_000_000),
     }
 }
 
@@ -81,10 +82,10 @@ fn count_of(text: &str, part: &str) -> usize {
 #[test]
 fn a_page_shows_plots_with_their_units_and_what_was_measured() {
     let text = page(&report(5));
-    assert_eq!(count_of(&text, "<figure>"), 7, "throughput, latency, percentiles, and four of the server");
+    assert_eq!(count_of(&text, "<figure>"), 8, "throughput, latency, percentiles, and five of the server");
     // Rates and what was asked for; three latencies that pause in the third second, which leaves four pieces of two; the curve; of the
-    // server five lines, whose first pieces are single points, and no decisions.
-    assert_eq!(count_of(&text, "<polyline"), 2 + 3 * 2 + 1 + 4);
+    // server six lines, whose first pieces are single points, and no decisions.
+    assert_eq!(count_of(&text, "<polyline"), 2 + 3 * 2 + 1 + 5);
     for expected in [
         "<title>Kembali load test: 1,000 purchases/s</title>",
         "prefers-color-scheme: dark",
@@ -95,6 +96,7 @@ fn a_page_shows_plots_with_their_units_and_what_was_measured() {
         ">max</text>",
         "<title>p99: 12.3 ms, 3 to 4 s</title>",
         "<title>under way: 3 at 3 s</title>",
+        "<title>resident: 503 MB at 3 s</title>",
         "<title>90 %: 1 ms</title>",
         "<tr><td>99 %</td><td>12,345</td></tr>",
         "The totals agree",

@@ -37,6 +37,10 @@ pub(crate) struct System {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) disk: Option<Disk>,
+    /// The memory of the server; not there where the system does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) memory: Option<Memory>,
     /// Subscribers of the event stream, of all tenants.
     pub(crate) subscribers: usize,
     /// The check of the archive that was asked for last; null where none was since the start.
@@ -121,6 +125,13 @@ pub(crate) struct Disk {
     pub(crate) free_bytes: u64,
     /// With fewer the ledger is read-only; 0 where nobody looks.
     pub(crate) free_bytes_min: u64,
+}
+
+/// The memory of the server.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Memory {
+    /// Bytes of it that are in the machine's memory.
+    pub(crate) resident_bytes: u64,
 }
 
 /// A check of every byte of the archive. Damage stops the server, which says what is damaged and what to do.

@@ -25,6 +25,10 @@ async fn it_tells_what_was_measured_and_what_is_where() {
     // What was answered may not have given its room back yet.
     assert!(seen["in_flight"]["used"].as_u64() < seen["in_flight"]["room"].as_u64(), "{seen}");
     assert_eq!(seen["archive"]["segments"], json!(0));
+    if cfg!(target_os = "linux") {
+        let resident = seen["memory"]["resident_bytes"].as_u64().unwrap();
+        assert!((1 << 20..1 << 36).contains(&resident), "{seen}");
+    }
     harness.free_bytes.store(1, std::sync::atomic::Ordering::SeqCst);
     // The guard looks after each group.
     assert_eq!(harness.post(&purchase("P-5", 1_000, 1, 5)).await.status, 201);
