@@ -130,6 +130,8 @@ fn what_happens_comes_signed_and_as_the_stream_has_it() {
     // Again, by hand: of what was made, and of nothing that it does not send.
     let replay = |seq: u64| ask(&server, "POST", &format!("/{id}/deliveries/{seq}/replay"), &Value::Null);
     assert_eq!(replay(booked[0]), (202, json!({ "replayed": 1 })));
+    // Two customers' are made beside each other.
+    receiver.wait_for(|requests| requests.len() == booked.len() + 1);
     // Also of what was there before the webhook was.
     assert_eq!(replay(before[0]).0, 202);
     let requests = receiver.wait_for(|requests| requests.len() == booked.len() + 2);
