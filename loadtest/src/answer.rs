@@ -4,12 +4,18 @@
 //! The usual answer is searched for its three numbers; any other is read as JSON.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 
 /// How the answer of a purchase that is booked now begins, in a stream.
 const BOOKED: &[u8] = br#"{"status":201,"replayed":false,"result":{"#;
+
+// A finder is made of what it looks for once, and not for each answer.
+static ORIGIN_ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""origin_id":""#));
+static AMOUNT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""amount":"#));
+static POINT_TOTAL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""point_total":"#));
 
 /// What became of a purchase.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,20 +95,20 @@ pub(crate) fn of_result(body: &[u8], replayed: bool) -> Result<Answer<'_>, BadAn
 
 /// Finds the members of a result. A quote within a text is escaped, so what is found here is never within one.
 fn search(result: &[u8]) -> Option<Booked<'_>> {
-    let rest = after(result, br#""origin_id":""#)?;
+    let rest = after(result, &ORIGIN_ID)?;
     let (origin_id, rest) = rest.split_at_checked(memchr::memchr(b'"', rest)?)?;
     if origin_id.contains(&b'\\') {
         return None;
     }
-    let rest = after(rest, br#""amount":"#)?;
+    let rest = after(rest, &AMOUNT)?;
     let amount = number(rest)?;
-    let point_total = number(after(rest, br#""point_total":"#)?)?;
+    let point_total = number(after(rest, &POINT_TOTAL)?)?;
     let origin_id = Cow::Borrowed(std::str::from_utf8(origin_id).ok()?);
     Some(Booked { origin_id, amount, point_total })
 }
 
-fn after<'a>(bytes: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    bytes.get(memmem::find(bytes, key)? + key.len()..)
+fn after<'a>(bytes: &'a [u8], key: &Finder<'_>) -> Option<&'a [u8]> {
+    bytes.get(key.find(bytes)? + key.needle().len()..)
 }
 
 /// Reads a number up to what ends a member.
