@@ -264,15 +264,21 @@ fn put(kind: u16, body: &impl Serialize, out: &mut Vec<u8>) -> Result<(), Encode
 fn put_version(kind: u16, version: u8, body: &impl Serialize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     put_number(kind.into(), out);
     out.push(version);
-    let start = out.len();
+    // Nearly every body is so short that its length is one byte.
+    let at = out.len();
+    out.push(0);
     // With a limit the size would be counted first, which costs as much as writing.
     let options = short_options().with_no_limit();
     options.serialize_into(&mut *out, body).map_err(|source| EncodeError::Event { kind, source })?;
-    // How many bytes the length needs is known now.
-    let end = out.len();
+    let (start, end) = (at + 1, out.len());
     put_number((end - start) as u64, out);
     let length_bytes = out.len() - end;
-    out[start..].rotate_right(length_bytes);
+    if length_bytes == 1 {
+        out.swap_remove(at);
+    } else {
+        out[start..].rotate_right(length_bytes);
+        out.remove(at);
+    }
     Ok(())
 }
 
