@@ -40,8 +40,8 @@ pub(crate) struct Scan {
     pub(crate) number: u64,
     pub(crate) extent: Extent,
     pub(crate) frames: u64,
-    /// The last chunk there is, torn frame included.
-    last_chunk: Option<u64>,
+    /// The last key there is, of a torn frame or a spare included.
+    last_key: Option<u64>,
     /// The last whole frame: where it starts, and its hash.
     last_frame: Option<(u64, FrameHash)>,
     /// Where a torn frame starts.
@@ -270,7 +270,7 @@ fn walk_copy(original: &Path, copy: &Path, number: u64, walker: &mut Walker) -> 
     // What is mended in a copy is mended again, and reported, in the original.
     let generation = Generation::open(copy.to_path_buf(), number, Purpose::Copy, &mut Vec::new(), &syncs)
         .map_err(|error| store_error(error, Some(number), original, Some(walker.next_seq())))?;
-    let mut scan = Scan { number, extent: Extent::EMPTY, frames: 0, last_chunk: None, last_frame: None, torn: None };
+    let mut scan = Scan { number, extent: Extent::EMPTY, frames: 0, last_key: None, last_frame: None, torn: None };
     for read in generation.frames() {
         match read {
             Ok(located) => {
@@ -286,7 +286,7 @@ fn walk_copy(original: &Path, copy: &Path, number: u64, walker: &mut Walker) -> 
             Err(Broken::Io(error)) => return Err(io_at("reading", copy)(error)),
         }
     }
-    scan.last_chunk = generation.last_chunk().map_err(io_at("reading", copy))?;
+    scan.last_key = generation.last_key().map_err(io_at("reading", copy))?;
     Ok(scan)
 }
 
@@ -321,7 +321,7 @@ fn open_original(
 }
 
 fn reads_like(generation: &Generation, scan: &Scan) -> io::Result<bool> {
-    if generation.last_chunk()? != scan.last_chunk {
+    if generation.last_key()? != scan.last_key {
         return Ok(false);
     }
     let Some((chunk, hash)) = scan.last_frame else { return Ok(true) };

@@ -104,14 +104,17 @@ impl SledDir {
     /// Stores `batch` whole and returns once it is durable. It must be the only batch since the last sync.
     pub(crate) fn commit(&self, batch: sled::Batch) -> io::Result<()> {
         self.db.apply_batch(batch).map_err(io_error)?;
-        self.db.flush().map_err(io_error)?;
-        self.syncs.data(&self.file)
+        self.sync()
     }
 
     /// Stores one entry and returns once it is durable. As [`SledDir::commit`], for less: sled writes a batch in two pieces, each of which it
     /// waits for.
     pub(crate) fn commit_one(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
         self.db.insert(key, value).map_err(io_error)?;
+        self.sync()
+    }
+
+    fn sync(&self) -> io::Result<()> {
         self.db.flush().map_err(io_error)?;
         self.syncs.data(&self.file)
     }

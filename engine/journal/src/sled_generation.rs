@@ -2,6 +2,10 @@
 //!
 //! The key is the chunk number, big-endian, from 0; the value is at most 4096 bytes of a frame. A frame starts on a
 //! chunk of its own and fills all but its last one. A frame is stored as one batch, or as one entry where it has one chunk.
+//!
+//! After the last frame there may be spares: keys of chunks to come, each with the value [`SPARE`]. They are made ahead because sled splits
+//! a leaf of more than 16 keys and writes both halves anew: that costs little while the values are spares, and a chunk that is stored in
+//! the place of a spare splits nothing. A spare promises nothing, so it matters to nobody whether a crash has left it.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -14,6 +18,12 @@ use crate::files::SyncFault;
 use crate::frame::{Frame, FrameDamage, frame_length};
 use crate::journal::GenerationInfo;
 use crate::sled_dir::{Purpose, SledDir, StoreError, VALUE_BYTES_MAX, io_error};
+
+/// The value of a key whose chunk is still to come. No frame begins with it.
+const SPARE: &[u8] = b"-";
+
+/// How many spares are kept: more than a leaf of sled's has keys, so that none that holds chunks is split.
+const SPARES_MIN: u64 = 32;
 
 /// Returns the directory name of generation `number`.
 pub(crate) fn directory_name(number: u64) -> String {
@@ -44,6 +54,8 @@ pub(crate) struct Generation {
     path: PathBuf,
     dir: SledDir,
     extent: Extent,
+    /// Count of keys, spares included.
+    keys: u64,
 }
 
 /// How far a generation reaches.
@@ -87,7 +99,10 @@ impl Generation {
         syncs: &SyncFault,
     ) -> Result<Generation, StoreError> {
         let dir = SledDir::open(&path, purpose, mended, syncs)?;
-        Ok(Generation { number, path, dir, extent: Extent::EMPTY })
+        let mut generation = Generation { number, path, dir, extent: Extent::EMPTY, keys: 0 };
+        let last = generation.last_key().map_err(|error| StoreError::Io("reading", error))?;
+        generation.keys = last.map_or(0, |last| last.saturating_add(1));
+        Ok(generation)
     }
 
     /// Takes over what a walk over all frames has found.
@@ -120,6 +135,7 @@ impl Generation {
 
     /// Stores `frame`, whole or not at all, and returns once it is durable.
     pub(crate) fn append(&mut self, frame: &Frame) -> io::Result<()> {
+        self.make_spares(chunk_count(frame))?;
         if frame.bytes().len() <= VALUE_BYTES_MAX {
             self.dir.commit_one(&self.extent.chunks.to_be_bytes(), frame.bytes())?;
         } else {
@@ -133,15 +149,30 @@ impl Generation {
         Ok(())
     }
 
-    /// Removes every chunk from number `chunk` on as one batch, durably; returns how many there were.
+    /// Sees to it that `chunks` chunks and as many again find spares. They are durable with whatever is committed next.
+    fn make_spares(&mut self, chunks: u64) -> io::Result<()> {
+        let needed = self.extent.chunks + 2 * chunks + SPARES_MIN;
+        if self.keys < needed {
+            // In their order: so the leaves are left with eight keys each, and their chunks need not be written together again.
+            for number in self.keys..needed + SPARES_MIN {
+                self.dir.tree().insert(number.to_be_bytes(), SPARE).map_err(io_error)?;
+            }
+            self.keys = needed + SPARES_MIN;
+        }
+        Ok(())
+    }
+
+    /// Removes every key from number `chunk` on as one batch, durably; returns how many chunks there were.
     pub(crate) fn cut(&mut self, chunk: u64) -> io::Result<u64> {
         let mut batch = sled::Batch::default();
         let mut count = 0;
         for entry in self.dir.tree().range(key_range(chunk)) {
-            batch.remove(entry.map_err(io_error)?.0);
-            count += 1;
+            let (key, value) = entry.map_err(io_error)?;
+            batch.remove(key);
+            count += u64::from(value != SPARE);
         }
         self.dir.commit(batch)?;
+        self.keys = chunk;
         Ok(count)
     }
 
@@ -156,8 +187,8 @@ impl Generation {
         GenerationFrames { entries, next_chunk: chunk, ended: false }.next()
     }
 
-    /// Returns the number of the last chunk, or `None` when there is none that a journal would write.
-    pub(crate) fn last_chunk(&self) -> io::Result<Option<u64>> {
+    /// Returns the number of the last key, or `None` when there is none that a journal would write.
+    pub(crate) fn last_key(&self) -> io::Result<Option<u64>> {
         let last = self.dir.tree().last().map_err(io_error)?;
         Ok(last.and_then(|(key, _)| Some(u64::from_be_bytes(key.as_ref().try_into().ok()?))))
     }
@@ -187,9 +218,13 @@ impl Iterator for GenerationFrames {
             return None;
         }
         let chunk = self.next_chunk;
-        let read = match self.next_value() {
+        let read = match self.next_entry() {
             Ok(None) => None,
-            Ok(Some(value)) => Some(self.frame_from(&value).map(|frame| Located { frame, chunk })),
+            Ok(Some((_, value))) if value == SPARE => self.only_spares_follow().err().map(Err),
+            Ok(Some(entry)) => {
+                let first = self.next_chunk_of(entry);
+                Some(first.and_then(|value| self.frame_from(&value)).map(|frame| Located { frame, chunk }))
+            }
             Err(error) => Some(Err(error)),
         };
         self.ended = !matches!(read, Some(Ok(_)));
@@ -222,30 +257,49 @@ impl GenerationFrames {
         Frame::parse(bytes).map_err(damaged)
     }
 
+    /// Reads on from a spare: there must be nothing else, but there may be gaps.
+    fn only_spares_follow(&mut self) -> Result<(), Broken> {
+        while let Some((found, value)) = self.next_entry()? {
+            if value != SPARE {
+                let expected = self.next_chunk;
+                return Err(Broken::At { chunk: expected, flaw: Flaw::ChunkMissing { expected, found } });
+            }
+        }
+        Ok(())
+    }
+
     fn next_value(&mut self) -> Result<Option<sled::IVec>, Broken> {
+        self.next_entry()?.map(|entry| self.next_chunk_of(entry)).transpose()
+    }
+
+    /// Returns the value of an entry that must be the next chunk.
+    fn next_chunk_of(&mut self, (found, value): (u64, sled::IVec)) -> Result<sled::IVec, Broken> {
         let expected = self.next_chunk;
-        let Some(entry) = self.entries.next() else { return Ok(None) };
-        let (key, value) = entry.map_err(|error| match error {
-            sled::Error::Io(error) if error.raw_os_error().is_some() => Broken::Io(error),
-            error => Broken::At { chunk: expected, flaw: Flaw::StoreRefused { said: error.to_string() } },
-        })?;
-        let shape = || Flaw::ChunkShape { entry: expected, key: key.len(), value: value.len() };
-        let Ok(number) = <[u8; 8]>::try_from(key.as_ref()) else {
-            return Err(Broken::At { chunk: expected, flaw: shape() });
-        };
-        let found = u64::from_be_bytes(number);
         if found != expected {
             return Err(Broken::At { chunk: expected, flaw: Flaw::ChunkMissing { expected, found } });
-        }
-        if VALUE_BYTES_MAX < value.len() {
-            return Err(Broken::At { chunk: expected, flaw: shape() });
         }
         if value.is_empty() {
             let damage = FrameDamage::Short { expected: 1, found: 0 };
             return Err(Broken::At { chunk: expected, flaw: Flaw::Frame { chunk: expected, damage } });
         }
         self.next_chunk += 1;
-        Ok(Some(value))
+        Ok(value)
+    }
+
+    fn next_entry(&mut self) -> Result<Option<(u64, sled::IVec)>, Broken> {
+        let chunk = self.next_chunk;
+        let Some(entry) = self.entries.next() else { return Ok(None) };
+        let (key, value) = entry.map_err(|error| match error {
+            sled::Error::Io(error) if error.raw_os_error().is_some() => Broken::Io(error),
+            error => Broken::At { chunk, flaw: Flaw::StoreRefused { said: error.to_string() } },
+        })?;
+        match <[u8; 8]>::try_from(key.as_ref()) {
+            Ok(number) if value.len() <= VALUE_BYTES_MAX => Ok(Some((u64::from_be_bytes(number), value))),
+            _ => {
+                let flaw = Flaw::ChunkShape { entry: chunk, key: key.len(), value: value.len() };
+                Err(Broken::At { chunk, flaw })
+            }
+        }
     }
 }
 

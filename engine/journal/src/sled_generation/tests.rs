@@ -159,6 +159,58 @@ fn an_entry_that_no_journal_writes_is_never_cut() {
 }
 
 #[test]
+fn spares_that_a_crash_has_lost_are_not_missed() {
+    for lost in [4, 5, 20, 100] {
+        let (dir, mut frames, last) = journal(&[vec![9; 20]], true);
+        frames.push(last);
+        with_generation(dir.path(), 1, |generation| {
+            assert!(40 < generation.keys, "{} keys", generation.keys);
+            let mut batch = sled::Batch::default();
+            (4..generation.keys)
+                .filter(|key| *key == lost || lost == 100)
+                .for_each(|key| batch.remove(&key.to_be_bytes()));
+            generation.dir().commit(batch).unwrap();
+        });
+        let (mut journal, report) = open(dir.path()).unwrap();
+        assert_eq!(report.mended, []);
+        frames.extend((0..100).map(|n| append(&mut journal, &[vec![n; 5_000]])));
+        assert_eq!(read_all(&journal), frames);
+        drop(journal);
+        let (journal, report) = open(dir.path()).unwrap();
+        assert_eq!((report.mended, read_all(&journal)), (vec![], frames));
+    }
+}
+
+#[test]
+fn a_spare_in_the_place_of_an_acknowledged_chunk_is_damage() {
+    for (at, expected) in
+        [(2, Flaw::ChunkMissing { expected: 2, found: 3 }), (3, Flaw::Shorter { expected: Seq(7), found: Seq(6) })]
+    {
+        let (dir, _, _) = journal(&[vec![9; 20]], true);
+        with_generation(dir.path(), 1, |generation| {
+            generation.dir().commit_one(&u64::to_be_bytes(at), super::SPARE).unwrap();
+        });
+        assert_eq!(damage(open(dir.path()).unwrap_err()).1, expected);
+    }
+}
+
+#[test]
+fn chunks_are_written_once_because_spares_were_split_before() {
+    let dir = scratch();
+    let (mut journal, _) = open(dir.path()).unwrap();
+    for n in 0..3_000 {
+        append(&mut journal, &[vec![n as u8; 3_000]]);
+    }
+    drop(journal);
+    let bytes = with_generation(dir.path(), 1, |generation| {
+        assert_eq!(generation.frames().count(), 3_000);
+        generation.dir().tree().iter().values().map(|value| value.unwrap().len() as u64).sum::<u64>()
+    });
+    let stored = std::fs::metadata(dir.path().join("g1/db")).unwrap().len();
+    assert!(stored < bytes * 5 / 4, "{stored} bytes hold {bytes}");
+}
+
+#[test]
 fn r41_edited_record_with_a_mended_checksum_is_named() {
     let dir = scratch();
     let (mut journal, _) = open(dir.path()).unwrap();
