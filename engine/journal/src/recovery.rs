@@ -40,8 +40,6 @@ pub(crate) struct Scan {
     pub(crate) number: u64,
     pub(crate) extent: Extent,
     pub(crate) frames: u64,
-    /// The last key there is, of a torn frame or a spare included.
-    last_key: Option<u64>,
     /// The last whole frame: where it starts, and its hash.
     last_frame: Option<(u64, FrameHash)>,
     /// Where a torn frame starts.
@@ -270,7 +268,7 @@ fn walk_copy(original: &Path, copy: &Path, number: u64, walker: &mut Walker) -> 
     // What is mended in a copy is mended again, and reported, in the original.
     let generation = Generation::open(copy.to_path_buf(), number, Purpose::Copy, &mut Vec::new(), &syncs)
         .map_err(|error| store_error(error, Some(number), original, Some(walker.next_seq())))?;
-    let mut scan = Scan { number, extent: Extent::EMPTY, frames: 0, last_key: None, last_frame: None, torn: None };
+    let mut scan = Scan { number, extent: Extent::EMPTY, frames: 0, last_frame: None, torn: None };
     for read in generation.frames() {
         match read {
             Ok(located) => {
@@ -286,7 +284,6 @@ fn walk_copy(original: &Path, copy: &Path, number: u64, walker: &mut Walker) -> 
             Err(Broken::Io(error)) => return Err(io_at("reading", copy)(error)),
         }
     }
-    scan.last_key = generation.last_key().map_err(io_at("reading", copy))?;
     Ok(scan)
 }
 
@@ -320,15 +317,21 @@ fn open_original(
     Ok(generation)
 }
 
+/// Tells whether the generation ends with the same frame as the copy that was walked over, and with what that had behind it.
 fn reads_like(generation: &Generation, scan: &Scan) -> io::Result<bool> {
-    if generation.last_key()? != scan.last_key {
-        return Ok(false);
+    let mut frames = generation.frames_from(scan.last_frame.map_or(0, |(chunk, _)| chunk));
+    if let Some((_, hash)) = scan.last_frame {
+        match frames.next() {
+            Some(Ok(located)) if located.frame.hash() == hash => (),
+            Some(Err(Broken::Io(error))) => return Err(error),
+            _ => return Ok(false),
+        }
     }
-    let Some((chunk, hash)) = scan.last_frame else { return Ok(true) };
-    match generation.last_frame(chunk) {
-        Some(Ok(located)) => Ok(located.frame.hash() == hash),
+    match frames.next() {
+        None => Ok(scan.torn.is_none()),
+        Some(Ok(_)) => Ok(false),
+        Some(Err(Broken::At { chunk, .. })) => Ok(scan.torn == Some(chunk)),
         Some(Err(Broken::Io(error))) => Err(error),
-        Some(Err(Broken::At { .. })) | None => Ok(false),
     }
 }
 

@@ -101,7 +101,7 @@ impl SledDir {
         Ok(SledDir { db, file, syncs: syncs.clone() })
     }
 
-    /// Stores `batch` whole and returns once it is durable. It must be the only batch since the last sync.
+    /// Stores `batch` whole and returns once it is durable. It must be the only change since the last sync.
     pub(crate) fn commit(&self, batch: sled::Batch) -> io::Result<()> {
         self.db.apply_batch(batch).map_err(io_error)?;
         self.sync()
@@ -114,7 +114,8 @@ impl SledDir {
         self.sync()
     }
 
-    fn sync(&self) -> io::Result<()> {
+    /// Returns once all that was stored is durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
         self.db.flush().map_err(io_error)?;
         self.syncs.data(&self.file)
     }

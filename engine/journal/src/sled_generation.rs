@@ -22,8 +22,11 @@ use crate::sled_dir::{Purpose, SledDir, StoreError, VALUE_BYTES_MAX, io_error};
 /// The value of a key whose chunk is still to come. No frame begins with it.
 const SPARE: &[u8] = b"-";
 
-/// How many spares are kept: more than a leaf of sled's has keys, so that none that holds chunks is split.
+/// How many spares there are at least behind a frame: more than a leaf of sled's has keys, so that none that holds chunks is split.
 const SPARES_MIN: u64 = 32;
+
+/// How many spares are made between two syncs at most: few enough that sled begins no second segment meanwhile.
+const SPARES_AT_ONCE: u64 = 256;
 
 /// Returns the directory name of generation `number`.
 pub(crate) fn directory_name(number: u64) -> String {
@@ -56,6 +59,8 @@ pub(crate) struct Generation {
     extent: Extent,
     /// Count of keys, spares included.
     keys: u64,
+    /// False where an earlier build has begun the generation: its leaves are full of chunks.
+    has_spares: bool,
 }
 
 /// How far a generation reaches.
@@ -99,10 +104,11 @@ impl Generation {
         syncs: &SyncFault,
     ) -> Result<Generation, StoreError> {
         let dir = SledDir::open(&path, purpose, mended, syncs)?;
-        let mut generation = Generation { number, path, dir, extent: Extent::EMPTY, keys: 0 };
-        let last = generation.last_key().map_err(|error| StoreError::Io("reading", error))?;
-        generation.keys = last.map_or(0, |last| last.saturating_add(1));
-        Ok(generation)
+        let last = dir.tree().last().map_err(|error| StoreError::Io("reading", io_error(error)))?;
+        let has_spares = last.as_ref().is_none_or(|(_, value)| value == SPARE);
+        // A key that no journal writes is found by the walk over all frames.
+        let keys = last.and_then(|(key, _)| number_of(&key)).map_or(0, |last| last.saturating_add(1));
+        Ok(Generation { number, path, dir, extent: Extent::EMPTY, keys, has_spares })
     }
 
     /// Takes over what a walk over all frames has found.
@@ -149,30 +155,37 @@ impl Generation {
         Ok(())
     }
 
-    /// Sees to it that `chunks` chunks and as many again find spares. They are durable with whatever is committed next.
+    /// Sees to it that the next `chunks` chunks find spares, and returns once they are durable: between two syncs there are spares or one
+    /// frame, never both, because a segment that sled begins names what it takes for durable before it.
     fn make_spares(&mut self, chunks: u64) -> io::Result<()> {
-        let needed = self.extent.chunks + 2 * chunks + SPARES_MIN;
-        if self.keys < needed {
-            // In their order: so the leaves are left with eight keys each, and their chunks need not be written together again.
-            for number in self.keys..needed + SPARES_MIN {
+        let needed = self.extent.chunks + chunks + SPARES_MIN;
+        if !self.has_spares || needed <= self.keys {
+            return Ok(());
+        }
+        while self.keys < needed + SPARES_AT_ONCE {
+            let end = (self.keys + SPARES_AT_ONCE).min(needed + SPARES_AT_ONCE);
+            // In their order: so each leaf is left with nine keys, and with their chunks it has as many pieces as sled leaves apart.
+            for number in self.keys..end {
                 self.dir.tree().insert(number.to_be_bytes(), SPARE).map_err(io_error)?;
             }
-            self.keys = needed + SPARES_MIN;
+            self.dir.sync()?;
+            self.keys = end;
         }
         Ok(())
     }
 
-    /// Removes every key from number `chunk` on as one batch, durably; returns how many chunks there were.
+    /// Takes out every chunk from number `chunk` on as one batch, durably; returns how many there were.
     pub(crate) fn cut(&mut self, chunk: u64) -> io::Result<u64> {
         let mut batch = sled::Batch::default();
         let mut count = 0;
         for entry in self.dir.tree().range(key_range(chunk)) {
             let (key, value) = entry.map_err(io_error)?;
-            batch.remove(key);
-            count += u64::from(value != SPARE);
+            if value != SPARE {
+                batch.insert(key, SPARE);
+                count += 1;
+            }
         }
         self.dir.commit(batch)?;
-        self.keys = chunk;
         Ok(count)
     }
 
@@ -181,22 +194,19 @@ impl Generation {
         GenerationFrames { entries: self.dir.tree().iter(), next_chunk: 0, ended: false }
     }
 
-    /// Reads the one frame that starts at `chunk` and takes all chunks after it.
-    pub(crate) fn last_frame(&self, chunk: u64) -> Option<Result<Located, Broken>> {
-        let entries = self.dir.tree().range(key_range(chunk));
-        GenerationFrames { entries, next_chunk: chunk, ended: false }.next()
-    }
-
-    /// Returns the number of the last key, or `None` when there is none that a journal would write.
-    pub(crate) fn last_key(&self) -> io::Result<Option<u64>> {
-        let last = self.dir.tree().last().map_err(io_error)?;
-        Ok(last.and_then(|(key, _)| Some(u64::from_be_bytes(key.as_ref().try_into().ok()?))))
+    /// Reads the frames in order, from the one on that starts at `chunk`.
+    pub(crate) fn frames_from(&self, chunk: u64) -> GenerationFrames {
+        GenerationFrames { entries: self.dir.tree().range(key_range(chunk)), next_chunk: chunk, ended: false }
     }
 
     #[cfg(test)]
     pub(crate) fn dir(&self) -> &SledDir {
         &self.dir
     }
+}
+
+fn number_of(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.try_into().ok()?))
 }
 
 fn key_range(chunk: u64) -> RangeInclusive<[u8; 8]> {
@@ -293,8 +303,8 @@ impl GenerationFrames {
             sled::Error::Io(error) if error.raw_os_error().is_some() => Broken::Io(error),
             error => Broken::At { chunk, flaw: Flaw::StoreRefused { said: error.to_string() } },
         })?;
-        match <[u8; 8]>::try_from(key.as_ref()) {
-            Ok(number) if value.len() <= VALUE_BYTES_MAX => Ok(Some((u64::from_be_bytes(number), value))),
+        match number_of(&key) {
+            Some(number) if value.len() <= VALUE_BYTES_MAX => Ok(Some((number, value))),
             _ => {
                 let flaw = Flaw::ChunkShape { entry: chunk, key: key.len(), value: value.len() };
                 Err(Broken::At { chunk, flaw })

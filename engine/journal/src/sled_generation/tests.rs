@@ -160,24 +160,81 @@ fn an_entry_that_no_journal_writes_is_never_cut() {
 
 #[test]
 fn spares_that_a_crash_has_lost_are_not_missed() {
-    for lost in [4, 5, 20, 100] {
+    for is_lost in [|key| key == 4, |key| key == 5, |key| key == 200, |_| true] {
         let (dir, mut frames, last) = journal(&[vec![9; 20]], true);
         frames.push(last);
         with_generation(dir.path(), 1, |generation| {
-            assert!(40 < generation.keys, "{} keys", generation.keys);
+            assert!(200 < generation.keys, "{} keys", generation.keys);
             let mut batch = sled::Batch::default();
-            (4..generation.keys)
-                .filter(|key| *key == lost || lost == 100)
-                .for_each(|key| batch.remove(&key.to_be_bytes()));
+            (4..generation.keys).filter(|key| is_lost(*key)).for_each(|key: u64| batch.remove(&key.to_be_bytes()));
             generation.dir().commit(batch).unwrap();
         });
         let (mut journal, report) = open(dir.path()).unwrap();
         assert_eq!(report.mended, []);
-        frames.extend((0..100).map(|n| append(&mut journal, &[vec![n; 5_000]])));
+        frames.extend((0..200).map(|n| append(&mut journal, &[vec![n; 5_000]])));
         assert_eq!(read_all(&journal), frames);
         drop(journal);
         let (journal, report) = open(dir.path()).unwrap();
         assert_eq!((report.mended, read_all(&journal)), (vec![], frames));
+    }
+}
+
+#[test]
+fn a_last_chunk_that_looks_like_a_spare_is_a_chunk() {
+    let dir = scratch();
+    let (mut journal, _) = open(dir.path()).unwrap();
+    // Header, length, record: the record's last byte is alone in the second chunk.
+    let frame = append(&mut journal, &[[vec![1; VALUE_BYTES_MAX - 72 - 4], b"-".to_vec()].concat()]);
+    assert_eq!(frame.bytes().chunks(VALUE_BYTES_MAX).nth(1), Some(super::SPARE));
+    let next = append(&mut journal, &[vec![2]]);
+    drop(journal);
+    let (journal, report) = open(dir.path()).unwrap();
+    assert_eq!((report.mended, read_all(&journal)), (vec![], vec![frame, next]));
+}
+
+#[test]
+fn r23_frame_with_spares_in_the_place_of_chunks_is_cut_after_the_head() {
+    let (dir, frames, last) = journal(&[vec![9; 20_000]], false);
+    for lost in 0..5 {
+        let image = scratch();
+        copy_tree(dir.path(), &image.path().join("j")).unwrap();
+        let dir = image.path().join("j");
+        with_generation(&dir, 1, |generation| {
+            generation.dir().commit_one(&u64::to_be_bytes(3 + lost), super::SPARE).unwrap()
+        });
+        let (mut journal, report) = open(&dir).unwrap();
+        assert_eq!(report.mended, [Mended::TornTail { generation: 1, chunks: 4 }]);
+        assert_eq!(read_all(&journal), frames);
+        let next = append(&mut journal, &[vec![7; 30_000]]);
+        drop(journal);
+        let (journal, report) = open(&dir).unwrap();
+        assert_eq!((report.mended, read_all(&journal)), (vec![], [frames.clone(), vec![next]].concat()));
+    }
+    assert_eq!(read_all(&open(dir.path()).unwrap().0).last(), Some(&last));
+}
+
+#[test]
+fn a_generation_of_an_earlier_build_is_written_on_without_spares() {
+    let (dir, mut frames, last) = journal(&[vec![9; 20]], false);
+    frames.push(last);
+    let (mut journal, _) = open(dir.path()).unwrap();
+    frames.extend((0..100).map(|n| append(&mut journal, &[vec![n; 5_000]])));
+    drop(journal);
+    with_generation(dir.path(), 1, |generation| assert_eq!((generation.keys, generation.has_spares), (4 + 200, false)));
+    assert_eq!(read_all(&open(dir.path()).unwrap().0), frames);
+}
+
+#[test]
+fn a_key_at_the_end_of_all_numbers_harms_nobody() {
+    let cut = [Mended::TornTail { generation: 1, chunks: 1 }];
+    for (value, mended) in [(super::SPARE, &cut[..0]), (b"x", &cut)] {
+        let (dir, _, _) = journal(&[vec![9; 20]], true);
+        with_generation(dir.path(), 1, |generation| generation.dir().commit_one(&[0xff; 8], value).unwrap());
+        let (mut journal, report) = open(dir.path()).unwrap();
+        assert_eq!(report.mended, mended);
+        append(&mut journal, &[vec![1; 9_000]]);
+        drop(journal);
+        assert_eq!(read_all(&open(dir.path()).unwrap().0).len(), 5);
     }
 }
 

@@ -9,6 +9,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use kembali_core::Seq;
 use kembali_journal::{Frame, Journal, Mended, SledJournal};
@@ -17,12 +18,15 @@ use super::support::{Chance, copy_tree, depth, files, options, scratch, seed};
 use disk::Disk;
 use trace::Entry;
 
-const BOUND: u64 = 60_000;
 const DIR_VARIABLE: &str = "KEMBALI_TRACE_DIR";
 const MARKS_VARIABLE: &str = "KEMBALI_TRACE_MARKS";
+/// Says which frames the writer writes; none for the small ones.
+const LARGE_VARIABLE: &str = "KEMBALI_TRACE_LARGE";
 /// Makes the writer end as a killed process does: a frame is written and neither synced nor acknowledged.
 const KILL_VARIABLE: &str = "KEMBALI_TRACE_KILL";
 const ROUNDS: u64 = 3;
+/// A process that is being started has the locks of all journals that are open here, until it is another program.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 const FRAMES_A_ROUND: u64 = 14;
 
 /// What the writer says has happened: the last acknowledged record, its generation, and the first record it may have
@@ -47,27 +51,49 @@ impl Mark {
     }
 }
 
-/// The bytes of record `seq`: short or long, some of many chunks.
-fn record(seq: u64) -> Vec<u8> {
-    let mut chance = Chance::new(seq + 1000);
-    let bytes = match chance.below(10) {
-        0 => 9000 + chance.below(3000),
-        1 => 0,
-        _ => 10 + chance.below(1500),
-    };
-    (0..bytes).map(|_| chance.next() as u8).collect()
+/// Which frames are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Frames {
+    /// Of one chunk, or of a few.
+    Small,
+    /// Some that sled puts into several of its segments of 512 KiB.
+    Large,
 }
 
-fn append_next(journal: &mut SledJournal) {
-    journal.append(&next_frame(journal)).unwrap();
-}
+impl Frames {
+    /// How many bytes a generation has.
+    fn bound(self) -> u64 {
+        match self {
+            Frames::Small => 60_000,
+            Frames::Large => 4_000_000,
+        }
+    }
 
-fn next_frame(journal: &SledJournal) -> Frame {
-    let position = journal.position();
-    let first = position.seq.next();
-    let count = 1 + Chance::new(first.0).below(6);
-    let records: Vec<Vec<u8>> = (first.0..first.0 + count).map(record).collect();
-    Frame::build(position.epoch, first, position.hash, &records).unwrap()
+    /// The bytes of record `seq`: short or long, some of many chunks.
+    fn record(self, seq: u64) -> Vec<u8> {
+        let mut chance = Chance::new(seq + 1000);
+        let bytes = match (self, chance.below(10)) {
+            (Frames::Small, 0) => 9000 + chance.below(3000),
+            (Frames::Large, 0..4) => 200_000 + chance.below(400_000),
+            (_, 9) => 0,
+            _ => 10 + chance.below(1500),
+        };
+        (0..bytes).map(|_| chance.next() as u8).collect()
+    }
+
+    fn append_next(self, journal: &mut SledJournal) -> usize {
+        let frame = self.next(journal);
+        journal.append(&frame).unwrap();
+        frame.bytes().len()
+    }
+
+    fn next(self, journal: &SledJournal) -> Frame {
+        let position = journal.position();
+        let first = position.seq.next();
+        let count = 1 + Chance::new(first.0).below(6);
+        let records: Vec<Vec<u8>> = (first.0..first.0 + count).map(|seq| self.record(seq)).collect();
+        Frame::build(position.epoch, first, position.hash, &records).unwrap()
+    }
 }
 
 /// Not a test: the process under the recorder, started by the test below. Does nothing without its environment.
@@ -75,6 +101,7 @@ fn next_frame(journal: &SledJournal) -> Frame {
 #[ignore = "the writer that r21 starts"]
 fn writer() {
     let (Ok(dir), Ok(marks)) = (std::env::var(DIR_VARIABLE), std::env::var(MARKS_VARIABLE)) else { return };
+    let frames = if std::env::var(LARGE_VARIABLE).is_ok() { Frames::Large } else { Frames::Small };
     let mut marks = OpenOptions::new().append(true).open(marks).unwrap();
     let mut mark = |journal: &SledJournal, first: Seq, is_frame: u64| {
         let generation =
@@ -84,12 +111,12 @@ fn writer() {
         marks.write_all(&mark.encode()).unwrap();
     };
     for round in 0..ROUNDS {
-        let options = options(BOUND);
+        let options = options(frames.bound());
         let syncs = options.syncs.clone();
         let (mut journal, _) = SledJournal::open(&dir, options).unwrap();
         mark(&journal, journal.first_seq(), 0);
         for _ in 0..FRAMES_A_ROUND {
-            append_next(&mut journal);
+            frames.append_next(&mut journal);
             mark(&journal, journal.first_seq(), 1);
             let generations = journal.generations();
             if 2 < generations.len() {
@@ -99,7 +126,7 @@ fn writer() {
         }
         if round == 0 && std::env::var(KILL_VARIABLE).is_ok() {
             syncs.fail_after(1);
-            journal.append(&next_frame(&journal)).unwrap_err();
+            journal.append(&frames.next(&journal)).unwrap_err();
             std::process::exit(0);
         }
     }
@@ -121,7 +148,7 @@ fn build_shim(into: &Path) -> Option<PathBuf> {
 }
 
 /// Runs the writer on `dir` twice, the first time killed, and returns the trace of both.
-fn record_writer(shim: &Path, dir: &Path, work: &Path) -> Vec<u8> {
+fn record_writer(shim: &Path, dir: &Path, work: &Path, frames: Frames) -> Vec<u8> {
     let (trace, marks) = (work.join("trace"), work.join("marks"));
     let _absent = fs::remove_file(&trace);
     fs::write(&marks, b"").unwrap();
@@ -131,6 +158,9 @@ fn record_writer(shim: &Path, dir: &Path, work: &Path) -> Vec<u8> {
         writer.args(["--ignored", "--exact", "power_cut::writer", "--nocapture"]);
         writer.env("LD_PRELOAD", shim).env(DIR_VARIABLE, dir).env(MARKS_VARIABLE, &marks);
         writer.env("KEMBALI_TRACE_FILE", &trace);
+        if frames == Frames::Large {
+            writer.env(LARGE_VARIABLE, "1");
+        }
         if is_killed {
             writer.env(KILL_VARIABLE, "1");
         }
@@ -146,6 +176,7 @@ struct Run {
     entries: Vec<Entry>,
     base: PathBuf,
     before: Mark,
+    frames: Frames,
 }
 
 /// What the cuts have shown.
@@ -158,17 +189,19 @@ struct Tally {
     /// Frames that were read back, by how they are stored.
     of_one_chunk: u64,
     of_more: u64,
+    /// Bytes of the largest one.
+    largest: usize,
     outcomes: BTreeMap<String, u64>,
 }
 
 impl Run {
-    fn record(shim: &Path, base: &Path, work: &Path, before: Mark) -> Run {
+    fn record(shim: &Path, base: &Path, work: &Path, before: Mark, frames: Frames) -> Run {
         fs::create_dir_all(work).unwrap();
         let live = work.join("live");
         copy_tree(base, &live);
-        let trace = record_writer(shim, &live, work);
+        let trace = record_writer(shim, &live, work, frames);
         let entries = trace::parse(&trace);
-        let run = Run { trace, entries, base: base.to_path_buf(), before };
+        let run = Run { trace, entries, base: base.to_path_buf(), before, frames };
         run.check_model(&live);
         run
     }
@@ -268,7 +301,7 @@ impl Run {
                 let pristine = work.join("pristine");
                 let _absent = fs::remove_dir_all(&pristine);
                 copy_tree(&image, &pristine);
-                check_image(&image, mark, tally);
+                check_image(&image, mark, self.frames, tally);
                 fs::remove_dir_all(&image).unwrap();
                 kept = (pristine, mark);
             }
@@ -278,16 +311,18 @@ impl Run {
 }
 
 /// Opens the image and checks that it holds what was acknowledged; writes on, and opens it again.
-fn check_image(image: &Path, mark: Mark, tally: &mut Tally) {
-    let opened = SledJournal::open(image, options(BOUND));
+fn check_image(image: &Path, mark: Mark, frames: Frames, tally: &mut Tally) {
+    let opened = SledJournal::open(image, options(frames.bound()));
     let (mut journal, report) = opened.unwrap_or_else(|error| {
         panic!("image {} after {mark:?} does not open: {error:?}", tally.images - 1);
     });
-    let end = check_records(&journal, mark);
+    let end = check_records(&journal, mark, frames);
     for frame in journal.frames(journal.first_seq()).unwrap() {
         // One entry of the store, or a batch of several.
-        let count = if frame.unwrap().bytes().len() <= 4_096 { &mut tally.of_one_chunk } else { &mut tally.of_more };
+        let bytes = frame.unwrap().bytes().len();
+        let count = if bytes <= 4_096 { &mut tally.of_one_chunk } else { &mut tally.of_more };
         *count += 1;
+        tally.largest = tally.largest.max(bytes);
     }
     tally.frame_under_way += u64::from(mark.acknowledged < end);
     for mended in &report.mended {
@@ -299,16 +334,16 @@ fn check_image(image: &Path, mark: Mark, tally: &mut Tally) {
             "{text}"
         );
     }
-    append_next(&mut journal);
+    frames.append_next(&mut journal);
     let written = Mark { acknowledged: journal.position().seq.0, first: journal.first_seq().0, ..mark };
     drop(journal);
-    let (journal, report) = SledJournal::open(image, options(BOUND)).unwrap();
+    let (journal, report) = SledJournal::open(image, options(frames.bound())).unwrap();
     assert_eq!(report.mended, []);
-    assert_eq!(check_records(&journal, written), written.acknowledged);
+    assert_eq!(check_records(&journal, written, frames), written.acknowledged);
 }
 
 /// Checks that the records are dense, right, and all there; returns the last one.
-fn check_records(journal: &SledJournal, mark: Mark) -> u64 {
+fn check_records(journal: &SledJournal, mark: Mark, frames: Frames) -> u64 {
     let first = journal.first_seq();
     assert!(first.0 <= mark.first.max(1), "starts at {} where {} must be there", first.0, mark.first);
     let mut next = first.0;
@@ -316,7 +351,7 @@ fn check_records(journal: &SledJournal, mark: Mark) -> u64 {
         let frame = frame.unwrap();
         assert_eq!(frame.first_seq().0, next);
         for bytes in frame.records() {
-            assert!(bytes == record(next), "record {next} is another one");
+            assert!(bytes == frames.record(next), "record {next} is another one");
             next += 1;
         }
     }
@@ -325,31 +360,46 @@ fn check_records(journal: &SledJournal, mark: Mark) -> u64 {
     next - 1
 }
 
-#[test]
-fn r21_power_cut_keeps_what_was_acknowledged() {
+/// Cuts the power of runs on an empty directory, and of runs that start on what was left; `None` without a compiler.
+fn cut_runs(name: &str, frames: Frames, first_cuts: u64, later_cuts: u64) -> Option<Tally> {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let work = scratch();
     let Some(shim) = build_shim(work.path()) else {
-        println!("r21 SKIPPED: no C compiler `cc` for the recorder");
-        return;
+        println!("{name} SKIPPED: no C compiler `cc` for the recorder");
+        return None;
     };
-    let mut chance = Chance::new(seed("r21_power_cut_keeps_what_was_acknowledged"));
+    let mut chance = Chance::new(seed(name));
     let mut tally = Tally::default();
     let empty = work.path().join("empty");
     fs::create_dir(&empty).unwrap();
-    let first = Run::record(&shim, &empty, &work.path().join("first"), Mark::default());
+    let first = Run::record(&shim, &empty, &work.path().join("first"), Mark::default(), frames);
     let mut acknowledged = first.check_syncs();
-    first.cut(260 * depth(), &mut chance, work.path(), &mut tally);
+    first.cut(first_cuts * depth(), &mut chance, work.path(), &mut tally);
     // Cuts of cuts: the writer starts on an image, so recovery itself is cut as well.
     for n in 0..5 {
         let base = work.path().join(format!("base-{n}"));
         let (image, mark) = first.cut(1, &mut chance, work.path(), &mut tally);
         copy_tree(&image, &base);
-        let run = Run::record(&shim, &base, &work.path().join(format!("run-{n}")), mark);
+        let run = Run::record(&shim, &base, &work.path().join(format!("run-{n}")), mark, frames);
         acknowledged += run.check_syncs();
-        run.cut(50 * depth(), &mut chance, work.path(), &mut tally);
+        run.cut(later_cuts * depth(), &mut chance, work.path(), &mut tally);
     }
     println!("{acknowledged} acknowledgements with both syncs in order; {tally:#?}");
+    Some(tally)
+}
+
+#[test]
+fn r21_power_cut_keeps_what_was_acknowledged() {
+    let name = "r21_power_cut_keeps_what_was_acknowledged";
+    let Some(tally) = cut_runs(name, Frames::Small, 260, 50) else { return };
     assert!(500 <= tally.images);
     assert!(0 < tally.of_one_chunk && 0 < tally.of_more);
     assert!(0 < tally.before_first_mark && 0 < tally.frame_under_way && 0 < tally.kept_past_head);
+}
+
+#[test]
+fn r21_power_cut_in_frames_of_several_segments() {
+    let Some(tally) = cut_runs("r21_power_cut_in_frames_of_several_segments", Frames::Large, 24, 4) else { return };
+    assert!(1_100_000 < tally.largest, "no frame takes three segments");
+    assert!(0 < tally.frame_under_way);
 }
