@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::program::{INSTALLATION_KEY, Server, run_well, sample_lines, with_environment};
 
-/// So small that about half of the sample fits.
-const DISK_MIB: u32 = 5;
+/// So small that half to two thirds of the sample fit.
+const DISK_MIB: u32 = 3;
 
 /// Starts a server, without the guard of the disk, whose data directory is a small disk in memory; what it leaves there
 /// is copied to `left` once it has ended. `None` where the system does not let us make such a disk.
