@@ -11,10 +11,16 @@ use serde::Deserialize;
 
 /// How the answer of a purchase that is booked now begins, in a stream.
 const BOOKED: &[u8] = br#"{"status":201,"replayed":false,"result":{"#;
+/// How the answer of a purchase that is booked begins in a stream, and no result.
+const STREAMED: &[u8] = br#"{"status":201,"#;
 
 // A finder is made of what it looks for once, and not for each answer.
 static ORIGIN_ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""origin_id":""#));
+static CUSTOMER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#","customer":""#));
+static BALANCES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""balances":[{"wallet":0,"#));
+static BALANCE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""balance":"#));
 static AMOUNT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""amount":"#));
+static RESULT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#","result":"#));
 static POINT_TOTAL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""point_total":"#));
 
 /// What became of a purchase.
@@ -27,7 +33,7 @@ pub(crate) enum Answer<'a> {
 }
 
 /// The part of a result that is checked.
-#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub(crate) struct Booked<'a> {
     #[serde(borrow)]
     pub(crate) origin_id: Cow<'a, str>,
@@ -93,6 +99,33 @@ pub(crate) fn of_result(body: &[u8], replayed: bool) -> Result<Answer<'_>, BadAn
     Ok(Answer::Booked { replayed, result })
 }
 
+/// Returns what is the same in all answers for a purchase, of the bytes of one: the result, without what a stream puts around it.
+pub(crate) fn result_of(bytes: &[u8]) -> &[u8] {
+    let in_stream = bytes.starts_with(STREAMED).then(|| after(bytes, &RESULT)?.strip_suffix(b"}"));
+    in_stream.flatten().unwrap_or(bytes)
+}
+
+/// Whose purchase it was.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Holder<'a> {
+    /// The id of the customer.
+    pub(crate) customer: &'a str,
+    /// Of the customer's first wallet, after the purchase.
+    pub(crate) balance: i64,
+}
+
+/// Finds whose purchase it was that was booked; nothing where the purchase moved no money.
+pub(crate) fn holder_of(bytes: &[u8]) -> Option<Holder<'_>> {
+    let rest = after(bytes, &CUSTOMER)?;
+    let customer = std::str::from_utf8(rest.get(..memchr::memchr(b'"', rest)?)?).ok()?;
+    Some(Holder { customer, balance: balance_of(rest)? })
+}
+
+/// Finds the balance of the first wallet, after a purchase or a refund.
+pub(crate) fn balance_of(bytes: &[u8]) -> Option<i64> {
+    number(after(after(bytes, &BALANCES)?, &BALANCE)?)
+}
+
 /// Finds the members of a result. A quote within a text is escaped, so what is found here is never within one.
 fn search(result: &[u8]) -> Option<Booked<'_>> {
     let rest = after(result, &ORIGIN_ID)?;
@@ -147,6 +180,30 @@ mod tests {
         }
         let refused = br#"{"status":422,"replayed":false,"problem":{"type":"x","code":"promo_unknown","detail":"d"}}"#;
         assert_eq!(of_line(refused).unwrap(), Answer::Refused { code: "promo_unknown".into() });
+    }
+
+    #[test]
+    fn the_result_is_what_all_answers_of_a_purchase_have_in_common() {
+        let line = |replayed: bool| format!(r#"{{"status":201,"replayed":{replayed},"result":{RESULT}}}"#);
+        for answer in [RESULT.to_owned(), line(false), line(true)] {
+            assert_eq!(result_of(answer.as_bytes()), RESULT.as_bytes(), "{answer}");
+        }
+        let refused = br#"{"status":422,"replayed":false,"problem":{"code":"promo_unknown"}}"#;
+        assert_eq!(result_of(refused), refused);
+    }
+
+    #[test]
+    fn the_holder_is_found_where_money_was_moved() {
+        let moved = RESULT.replace(
+            r#""declined":[]"#,
+            r#""declined":[],"balances":[{"wallet":0,"currency":"IDR","balance":-38000}]"#,
+        );
+        assert_eq!(holder_of(moved.as_bytes()), Some(Holder { customer: "0198", balance: -38_000 }));
+        assert_eq!(holder_of(RESULT.as_bytes()), None);
+        assert_eq!(
+            balance_of(br#"{"seq":5,"balances":[{"wallet":0,"currency":"IDR","balance":7}],"points":[]}"#),
+            Some(7)
+        );
     }
 
     #[test]

@@ -25,6 +25,7 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 const RETRY_AFTER_MAX: u64 = 30;
 
 const PURCHASES: &str = "/v1/purchases";
+const REFUNDS: &str = "/v1/refunds";
 
 type Body = Full<Bytes>;
 
@@ -187,6 +188,13 @@ impl Client {
         serde_json::from_slice(&whole(response).await?).map_err(ClientError::Report)
     }
 
+    /// Asks whether the server takes requests: it refuses for as long as it does not.
+    pub(crate) async fn is_ready(&mut self) -> Result<(), ClientError> {
+        let request = self.request(Method::GET, "/readyz").body(Body::default())?;
+        let response = self.exchange(request).await?;
+        if response.status().is_success() { Ok(()) } else { Err(refused(response).await) }
+    }
+
     /// Sends purchases and returns the head of the answer as soon as it is there.
     pub(crate) async fn purchases(
         &mut self,
@@ -202,6 +210,39 @@ impl Client {
         let mut request = request.body(Body::new(body.clone()))?;
         key.open((&Method::POST, PURCHASES), &body, request.headers_mut())?;
         self.exchange(request).await
+    }
+
+    /// Refunds a purchase, again while the server is overloaded, which is counted.
+    pub(crate) async fn refund(&mut self, key: &Key, body: Bytes, retries: &mut u64) -> Result<Bytes, ClientError> {
+        self.ask(key, (Method::POST, REFUNDS), &body, retries).await
+    }
+
+    /// Reads a customer, again while the server is overloaded, which is counted.
+    pub(crate) async fn customer(&mut self, key: &Key, id: &str, retries: &mut u64) -> Result<Bytes, ClientError> {
+        self.ask(key, (Method::GET, &format!("/v1/customers/{id}")), &Bytes::new(), retries).await
+    }
+
+    /// Sends a request until the server is not overloaded, and returns the answer of one that succeeded.
+    async fn ask(
+        &mut self,
+        key: &Key,
+        (method, path): (Method, &str),
+        body: &Bytes,
+        retries: &mut u64,
+    ) -> Result<Bytes, ClientError> {
+        loop {
+            let request = self.request(method.clone(), path).header(CONTENT_TYPE, "application/json");
+            let mut request = request.body(Body::new(body.clone()))?;
+            key.open((&method, path), body, request.headers_mut())?;
+            let response = self.exchange(request).await?;
+            if response.status().is_success() {
+                return whole(response).await;
+            }
+            let Some(pause) = retry_after(&response) else { return Err(refused(response).await) };
+            *retries += 1;
+            drop(whole(response).await?);
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// Gives the connection up: what is under way on it is not read to its end.

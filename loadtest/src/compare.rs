@@ -98,7 +98,7 @@ fn write_comparison(one: &Report, two: &Report, out: &mut impl Write) -> io::Res
 
 type Figure = (&'static str, fn(&Report) -> Option<u64>);
 
-const FIGURES: [Figure; 17] = [
+const FIGURES: [Figure; 19] = [
     ("purchases/s", |own| Some(own.purchases_per_second)),
     ("  all busy", |own| Some(own.busy_purchases_per_second)),
     ("  in the slowest whole second", Report::slowest_second),
@@ -113,6 +113,8 @@ const FIGURES: [Figure; 17] = [
     ("booked before", |own| Some(own.replayed)),
     ("refused", |own| Some(own.refused.values().sum())),
     ("retries", |own| Some(own.retries)),
+    ("p99 of a read, us", |own| own.reads.map(|reads| reads.latency_us.p99)),
+    ("p99 of a refund, us", |own| own.refunds.map(|refunds| refunds.latency_us.p99)),
     ("events/s of subscribers", |own| own.delivered.as_ref().map(|own| own.events_per_second)),
     ("server: p99 of a sync at most, us", |own| own.sampled().filter_map(|own| own.sync_p99_us).max()),
     ("server: units under way at most", |own| own.sampled().map(|own| own.in_flight_units).max()),
@@ -143,7 +145,7 @@ fn warnings(one: &Report, two: &Report) -> Vec<String> {
 }
 
 /// Lists what must be alike, in words; nothing for what a result does not say, as those of earlier versions.
-fn conditions(own: &Report) -> [(&'static str, Option<String>); 18] {
+fn conditions(own: &Report) -> [(&'static str, Option<String>); 21] {
     let or_none = |value: Option<u32>| Some(value.map_or_else(|| "none".to_owned(), |value| value.to_string()));
     let delivered = own.delivered.as_ref();
     [
@@ -157,6 +159,9 @@ fn conditions(own: &Report) -> [(&'static str, Option<String>); 18] {
         ("window of a WebSocket", or_none(own.window)),
         ("purchases planned", Some(own.purchases_planned.to_string())),
         ("duplicates per mille", Some(own.duplicates_per_mille.to_string())),
+        ("lines", Some(own.lines.to_string())),
+        ("reads per mille", Some(own.reads_per_mille.to_string())),
+        ("refunds per mille", Some(own.refunds_per_mille.to_string())),
         ("promo", Some(own.promo.clone())),
         ("tenant", Some(own.tenant.clone())),
         ("start", Some(own.start.clone())),

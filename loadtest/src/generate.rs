@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::Failure;
 use crate::client::Client;
 use crate::gauges::Sampler;
+use crate::mix::Mix;
 use crate::options::{Making, Target, Way};
 use crate::page::Page;
 use crate::report::Report;
@@ -41,6 +42,12 @@ pub(crate) struct Generate {
     duplicates: u16,
     #[command(flatten)]
     way: Way,
+    /// How many of a thousand purchases are followed by a read of their customer, whose balance is checked
+    #[arg(long, default_value_t = 0, value_name = "PER_MILLE", conflicts_with = "socket", value_parser = clap::value_parser!(u16).range(0..=1_000))]
+    reads: u16,
+    /// How many of a thousand purchases are refunded as soon as they are answered
+    #[arg(long, default_value_t = 0, value_name = "PER_MILLE", conflicts_with = "socket", value_parser = clap::value_parser!(u16).range(0..=1_000))]
+    refunds: u16,
     /// Purchases a second; without it, each connection sends its next request once the last one is answered
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     rate: Option<u32>,
@@ -96,7 +103,9 @@ impl Generate {
             ramp_to: self.ramp_to.and_then(NonZeroU32::new),
             arrivals: self.arrivals,
         });
-        let plan = self.way.plan(&self.target, &api_key, pace, Duration::from_secs(self.timeout_seconds.into()))?;
+        let mix = Mix { reads: self.reads.into(), refunds: self.refunds.into() };
+        let time_max = Duration::from_secs(self.timeout_seconds.into());
+        let plan = self.way.plan(&self.target, &api_key, pace, (time_max, mix))?;
         let stall = Duration::from_secs(u64::from(self.stall_seconds));
         let watching = Watching { subscribers: self.subscribers, stalled: self.stalled, stall };
         let runtime = self.way.runtime()?;

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::generate::{measure, write_json};
+use crate::mix::Mix;
 use crate::options::{Making, Target, Way};
 use crate::report::Report;
 use crate::schedule::{Arrivals, Pace};
@@ -242,7 +243,8 @@ impl Knee {
         let seed = self.making.seed.wrapping_add(number);
         let recipe = self.making.recipe(seed, u64::from(rate) * u64::from(self.seconds), 0)?;
         let pace = NonZeroU32::new(rate).map(|rate| Pace { rate, ramp_to: None, arrivals: Arrivals::Constant });
-        let plan = self.way.plan(&self.target, &self.api_key, pace, 2 * Duration::from_secs(self.seconds.into()))?;
+        let time_max = 2 * Duration::from_secs(self.seconds.into());
+        let plan = self.way.plan(&self.target, &self.api_key, pace, (time_max, Mix::default()))?;
         let nobody = Watching { subscribers: 0, stalled: 0, stall: Duration::ZERO };
         let report = measure(recipe, &plan, nobody, (&self.target.tenant, &self.operator_token)).await?;
         if !report.is_right() {

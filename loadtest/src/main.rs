@@ -9,15 +9,18 @@ mod compare;
 mod gauges;
 mod generate;
 mod knee;
+mod mix;
 mod options;
 mod page;
 mod peers;
 mod plot;
 mod random;
+mod recover;
 mod report;
 mod run;
 mod schedule;
 mod series;
+mod server;
 mod socket;
 mod subscribers;
 mod tally;
@@ -36,6 +39,7 @@ use crate::compare::{Compare, CompareError};
 use crate::generate::Generate;
 use crate::knee::Knee;
 use crate::peers::{PeerError, Peers};
+use crate::recover::{Recover, RecoverError};
 use crate::run::RunError;
 use crate::subscribers::SubscribeError;
 use crate::totals::TotalsError;
@@ -50,6 +54,12 @@ const KNEE_EXIT_HELP: &str = "\
 Exit codes:
    0  done, whichever rates held
    1  totals did not agree, a seed was sent before, or a step failed; the message says what
+   2  the command line is wrong";
+
+const RECOVER_EXIT_HELP: &str = "\
+Exit codes:
+   0  nothing is lost, nothing booked twice, no answer changed
+   1  something is, and the ledger is kept; or the run failed; the message says what
    2  the command line is wrong";
 
 const COMPARE_EXIT_HELP: &str = "\
@@ -85,6 +95,12 @@ enum Command {
     /// with its entry. Each run has a server of its own, which is started here and killed; what it answered must be there afterwards.
     #[command(after_long_help = EXIT_HELP)]
     Peers(Peers),
+    /// Kills a server while purchases are sent, again and again, and checks that everything it answered is there
+    ///
+    /// The server and its ledger are its own, in a temporary directory. Who was not answered sends the same purchases again once the server
+    /// is back; what was answered before must be answered the same. A kill is the end of a process, not of the power.
+    #[command(after_long_help = RECOVER_EXIT_HELP)]
+    Recover(Recover),
     /// Puts two results beside each other: what changed, and which conditions differ
     #[command(after_long_help = COMPARE_EXIT_HELP)]
     Compare(Compare),
@@ -110,6 +126,8 @@ enum Failure {
     #[error("{0}")]
     Peers(#[from] PeerError),
     #[error("{0}")]
+    Recover(#[from] RecoverError),
+    #[error("{0}")]
     Compare(#[from] CompareError),
     #[error("subscribing: {0}")]
     Subscribe(#[from] SubscribeError),
@@ -119,6 +137,8 @@ enum Failure {
     Print(io::Error),
     #[error("purchases of seed {seed} had been booked before; say a --seed from which on none was sent")]
     Repeated { seed: u64 },
+    #[error("what was answered before a kill is not what there is after it; the ledger is kept in {}", kept.display())]
+    Lost { kept: PathBuf },
     #[error("what the server counted, or told its subscribers, differs from its answers")]
     Wrong,
 }
@@ -128,6 +148,7 @@ fn main() -> ExitCode {
         Command::Generate(generate) => generate.run(),
         Command::Knee(knee) => knee.run(),
         Command::Peers(peers) => peers.run().map_err(Failure::from),
+        Command::Recover(recover) => recover.run(),
         Command::Compare(compare) => compare.run().map_err(Failure::from),
     };
     match done {

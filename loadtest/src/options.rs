@@ -1,6 +1,7 @@
 //! What the commands that send have in common on the command line, and what they make of it.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,11 +9,16 @@ use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
 use crate::Failure;
-use crate::client::{Address, Key};
+use crate::client::{Address, ClientError, Key};
+use crate::mix::Mix;
 use crate::run::{Plan, RunError};
 use crate::schedule::Pace;
+use crate::server::Program;
 use crate::workload::Recipe;
 use crate::zipf::{CUSTOMERS_MAX, Skew};
+
+/// Lines that a purchase may be given.
+const LINES_MAX: i64 = 100;
 
 /// Where purchases go.
 #[derive(Args)]
@@ -43,6 +49,31 @@ impl Target {
     }
 }
 
+/// A server that is started here, for a run of its own.
+#[derive(Args)]
+pub(crate) struct OwnServer {
+    /// The server of Kembali
+    #[arg(long, value_name = "FILE", default_value = "target/release/kembali")]
+    kembali: PathBuf,
+    /// The rules for it, which have to know the tenant and the key of these
+    #[arg(long, value_name = "FILE", default_value = "api/demo/journey.toml")]
+    pub(crate) rules: PathBuf,
+    /// The port of this machine that it is to listen on
+    #[arg(long, default_value_t = 18_191)]
+    port: u16,
+}
+
+impl OwnServer {
+    /// Returns how it is started.
+    ///
+    /// # Errors
+    ///
+    /// Never with a port.
+    pub(crate) fn program(&self) -> Result<Program, ClientError> {
+        Program::new(self.kembali.clone(), self.port)
+    }
+}
+
 /// What purchases are made by, beside their number.
 #[derive(Args)]
 pub(crate) struct Making {
@@ -61,6 +92,9 @@ pub(crate) struct Making {
     /// When the first purchase occurred
     #[arg(long, default_value = "2017-07-01T00:00:00Z", value_name = "INSTANT")]
     pub(crate) start: Timestamp,
+    /// Lines of every purchase
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=LINES_MAX))]
+    pub(crate) lines: u32,
     /// How many milliseconds later each purchase occurred than the one before
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=86_400_000))]
     pub(crate) step_millis: u32,
@@ -87,6 +121,7 @@ impl Making {
             customers: NonZeroU32::new(self.customers).unwrap_or(NonZeroU32::MIN),
             skew: self.skew,
             duplicates,
+            lines: self.lines,
             promo: self.promo.clone(),
             start: self.start,
             step_ms: self.step_millis,
@@ -112,7 +147,7 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// Returns how they are sent to a server, by this key, and for how long at most.
+    /// Returns how they are sent to a server, by this key, for how long at most, and what there is beside them.
     ///
     /// # Errors
     ///
@@ -122,7 +157,7 @@ impl Way {
         target: &Target,
         api_key: &str,
         pace: Option<Pace>,
-        time_max: Duration,
+        (time_max, mix): (Duration, Mix),
     ) -> Result<Plan, Failure> {
         Ok(Plan {
             address: target.address()?,
@@ -132,6 +167,7 @@ impl Way {
             time_max,
             pace,
             window: self.socket.and_then(NonZeroU32::new),
+            mix,
         })
     }
 

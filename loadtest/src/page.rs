@@ -8,7 +8,7 @@ use crate::gauges::Gauges;
 use crate::plot::{Axis, Line, POINTS_MAX, Plot, Point, Scale, Text};
 use crate::report::{Report, Sampled, SecondShown};
 use crate::series::LatencyBrief;
-use crate::tally::{Latency, WHOLE_PARTS};
+use crate::tally::{Latency, Timed, WHOLE_PARTS};
 use crate::zipf::log2;
 
 const STYLE: &str = include_str!("page.css");
@@ -319,6 +319,12 @@ fn write_server(report: &Report, stretches: &[Stretch], out: &mut fmt::Formatter
     .fmt(out)
 }
 
+/// Says how many requests of a kind there were, and how long they took.
+fn timed(own: Timed) -> String {
+    let Timed { requests, latency_us } = own;
+    format!("{}: {} and {}", count(requests), time(latency_us.p50), time(latency_us.p99))
+}
+
 fn write_conditions(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     out.write_str("<h2>Conditions</h2>\n<dl class=\"facts\">\n")?;
     let server = report.server.as_ref();
@@ -332,6 +338,11 @@ fn write_conditions(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Resul
         ("skew (exponent of Zipf's law)", report.skew.clone()),
         ("seed", report.seed.to_string()),
         ("copies of earlier purchases", format!("{} of 1,000", report.duplicates_per_mille)),
+        ("lines of a purchase", count(report.lines.into())),
+        ("purchases followed by a read", format!("{} of 1,000", report.reads_per_mille)),
+        ("purchases refunded", format!("{} of 1,000", report.refunds_per_mille)),
+        ("reads, p50 and p99", or(report.reads.map(timed), "none")),
+        ("refunds, p50 and p99", or(report.refunds.map(timed), "none")),
         ("promo", report.promo.clone()),
         ("tenant", report.tenant.clone()),
         (

@@ -11,7 +11,7 @@ use crate::gauges::{Gauges, Server};
 use crate::run::{Outcome, Plan};
 use crate::series::LatencyBrief;
 use crate::subscribers::Delivered;
-use crate::tally::{Latency, microseconds};
+use crate::tally::{Latency, Timed, microseconds};
 use crate::workload::Recipe;
 
 /// The result, whole numbers only. Its members are written as they are named here. Results of earlier versions lack the last ones.
@@ -50,6 +50,16 @@ pub(crate) struct Report {
     pub(crate) arrivals: Option<String>,
     /// Purchases under way on each connection, one a frame by WebSocket; null by HTTP.
     pub(crate) window: Option<u32>,
+    /// Lines of every purchase, and of a thousand purchases those that were followed by a read, and refunded.
+    #[serde(default)]
+    pub(crate) lines: u32,
+    #[serde(default)]
+    pub(crate) reads_per_mille: u64,
+    #[serde(default)]
+    pub(crate) refunds_per_mille: u64,
+    /// Requests beside purchases; null without any.
+    pub(crate) reads: Option<Timed>,
+    pub(crate) refunds: Option<Timed>,
     /// What subscribers of the event stream saw.
     pub(crate) delivered: Option<Delivered>,
     /// What differs between the totals of the server, what subscribers saw, and the answers.
@@ -157,6 +167,11 @@ impl Report {
             ramp_to: plan.pace.and_then(|pace| pace.ramp_to).map(NonZeroU32::get),
             arrivals: plan.pace.map(|pace| pace.arrivals.name().to_owned()),
             window: plan.window.map(NonZeroU32::get),
+            lines: recipe.lines,
+            reads_per_mille: plan.mix.reads,
+            refunds_per_mille: plan.mix.refunds,
+            reads: tally.reads.sum(),
+            refunds: tally.refunds.sum(),
             delivered,
             differences,
             began_at: format!("{:.0}", outcome.began_at),
@@ -213,6 +228,10 @@ impl Report {
         writeln!(out, "retries        {:>12}", self.retries)?;
         writeln!(out, "amount booked  {:>12}", self.amount)?;
         writeln!(out, "points booked  {:>12}", self.point_total)?;
+        for (name, timed) in [("reads", self.reads), ("refunds", self.refunds)] {
+            let Some(Timed { requests, latency_us: Latency { p50, p90, p99, p999, max } }) = timed else { continue };
+            writeln!(out, "{name:<15}{requests:>12}, us: p50 {p50}  p90 {p90}  p99 {p99}  p99.9 {p999}  max {max}")?;
+        }
         if let Some(delivered) = &self.delivered {
             delivered.write(out)?;
         }

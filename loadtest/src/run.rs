@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::answer::{self, Answer, BadAnswer, Problem};
 use crate::client::{Address, Client, ClientError, Key, Media, refused, retry_after, whole};
 use crate::gauges::{Sampler, Watched};
+use crate::mix::{Beside, BesideError, Mix};
 use crate::schedule::{Pace, Schedule};
 use crate::series::{Recorder, Second};
 use crate::socket::{Frame, PurchaseSocket, SocketError};
@@ -29,7 +30,7 @@ pub(crate) const TIME_SECONDS_MAX: u32 = 86_400;
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// Bytes that a purchase is expected to take at most.
-const PURCHASE_BYTES: usize = 256;
+pub(crate) const PURCHASE_BYTES: usize = 256;
 const REPLAYED_HEADER: &str = "idempotency-replayed";
 
 /// How purchases are sent.
@@ -45,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) pace: Option<Pace>,
     /// Sends by WebSocket, one purchase a frame, with so many under way on each connection.
     pub(crate) window: Option<NonZeroU32>,
+    /// What there is beside purchases.
+    pub(crate) mix: Mix,
 }
 
 /// What came of a run.
@@ -70,6 +73,8 @@ pub(crate) enum RunError {
     Socket(#[from] SocketError),
     #[error(transparent)]
     Answer(#[from] BadAnswer),
+    #[error("beside purchases: {0}")]
+    Beside(#[from] BesideError),
     #[error("the server answered {answers} of {purchases} purchases of a request")]
     Short { answers: usize, purchases: usize },
     #[error("the server answered more than the {purchases} purchases of a request")]
@@ -194,6 +199,7 @@ async fn send_share(shared: &Shared, mut schedule: Option<Schedule>, share: &[Or
     let mut tally = Tally::new()?;
     let mut writer = Writer::new(&shared.workload);
     let mut counter = Counter::new(&shared.workload);
+    let mut beside = Beside::new(&shared.workload, shared.plan.mix);
     for orders in share.chunks(batch) {
         if shared.is_over() {
             break;
@@ -212,10 +218,17 @@ async fn send_share(shared: &Shared, mut schedule: Option<Schedule>, share: &[Or
             }
         }
         let began = due.unwrap_or_else(Instant::now);
-        let request = request(shared, &mut client, media, body.into(), orders, &mut tally, &mut counter);
+        beside.choose(orders);
+        let see = |order, answer: &Answer<'_>, bytes: &[u8]| {
+            beside.see(order, answer, bytes);
+            counter.count(order, answer, &mut tally);
+        };
+        let request = request(&mut client, &shared.plan.key, (media, body.into()), orders, see);
         let late = (shared.ends + GRACE).into();
-        tokio::time::timeout_at(late, request).await.map_err(|_| RunError::Late)??;
+        tally.retries += tokio::time::timeout_at(late, request).await.map_err(|_| RunError::Late)??;
         shared.count_request(&mut tally, began, orders.len() as u64);
+        let finish = beside.finish(&mut client, &shared.plan.key, &mut tally);
+        tokio::time::timeout_at(late, finish).await.map_err(|_| RunError::Late)??;
     }
     shared.first_done.get_or_init(|| (shared.began.elapsed(), shared.answered.load(Ordering::Relaxed)));
     Ok(tally)
@@ -256,37 +269,39 @@ async fn send_frames(
 }
 
 /// Compares answers with what was sent.
-struct Counter<'a> {
+pub(crate) struct Counter<'a> {
     workload: &'a Workload,
     origin_id: Vec<u8>,
 }
 
 impl Counter<'_> {
-    fn new(workload: &Workload) -> Counter<'_> {
+    /// Makes one for the purchases of `workload`.
+    pub(crate) fn new(workload: &Workload) -> Counter<'_> {
         Counter { workload, origin_id: Vec::new() }
     }
 
-    fn count(&mut self, order: Order, answer: &Answer<'_>, tally: &mut Tally) {
+    /// Counts the answer of a purchase.
+    pub(crate) fn count(&mut self, order: Order, answer: &Answer<'_>, tally: &mut Tally) {
         self.origin_id.clear();
         self.workload.write_origin_id(order, &mut self.origin_id);
         tally.count(Sent { origin_id: &self.origin_id, amount: self.workload.amount(order) }, answer);
     }
 }
 
-/// Sends a request, again while the server is overloaded, and counts its answers.
-async fn request(
-    shared: &Shared,
+/// Sends a request, again while the server is overloaded, and shows each answer with the bytes that it was read from: the line of a stream,
+/// or the whole body. Returns how often it was sent again.
+pub(crate) async fn request(
     client: &mut Client,
-    media: Media,
-    body: Bytes,
+    key: &Key,
+    (media, body): (Media, Bytes),
     orders: &[Order],
-    tally: &mut Tally,
-    counter: &mut Counter<'_>,
-) -> Result<(), RunError> {
+    mut see: impl FnMut(Order, &Answer<'_>, &[u8]),
+) -> Result<u64, RunError> {
+    let mut retries = 0;
     let response = loop {
-        let response = client.purchases(&shared.plan.key, media, body.clone()).await?;
+        let response = client.purchases(key, media, body.clone()).await?;
         let Some(pause) = retry_after(&response) else { break response };
-        tally.retries += 1;
+        retries += 1;
         match media {
             Media::Json => drop(whole(response).await?),
             // The server may have refused without reading the stream, so the connection cannot be used again.
@@ -301,37 +316,35 @@ async fn request(
             match status {
                 StatusCode::CREATED => {
                     let body = whole(response).await?;
-                    counter.count(*order, &answer::of_result(&body, replayed)?, tally);
+                    see(*order, &answer::of_result(&body, replayed)?, &body);
                 }
                 // A purchase that cannot be booked; anything else is wrong with the run.
                 StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
                     let body = whole(response).await?;
                     let problem: Problem<'_> = serde_json::from_slice(&body).map_err(BadAnswer::Json)?;
-                    counter.count(*order, &Answer::Refused { code: problem.code }, tally);
+                    see(*order, &Answer::Refused { code: problem.code }, &body);
                 }
                 _ => return Err(refused(response).await.into()),
             }
-            Ok(())
         }
-        _ if response.status() == StatusCode::OK => {
-            read_lines(response, orders, |order, answer| counter.count(order, answer, tally)).await
-        }
-        _ => Err(refused(response).await.into()),
+        _ if response.status() == StatusCode::OK => read_lines(response, orders, see).await?,
+        _ => return Err(refused(response).await.into()),
     }
+    Ok(retries)
 }
 
 /// Reads the answers of a stream, one a line, in the order of its purchases.
 async fn read_lines(
     response: Response<Incoming>,
     orders: &[Order],
-    mut see: impl FnMut(Order, &Answer<'_>),
+    mut see: impl FnMut(Order, &Answer<'_>, &[u8]),
 ) -> Result<(), RunError> {
     let purchases = orders.len();
     let mut body = response.into_body();
     let mut left = orders.iter();
     let mut take = |line: &[u8]| -> Result<(), RunError> {
         let order = left.next().ok_or(RunError::Long { purchases })?;
-        see(*order, &answer::of_line(line)?);
+        see(*order, &answer::of_line(line)?, line);
         Ok(())
     };
     // The beginning of a line whose end has not come.

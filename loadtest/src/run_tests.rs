@@ -16,6 +16,7 @@ fn workload(count: u64) -> Workload {
         customers: NonZeroU32::MIN,
         skew: "0".parse().unwrap(),
         duplicates: 0,
+        lines: 0,
         promo: "P".to_owned(),
         start: "2017-07-01T00:00:00Z".parse().unwrap(),
         step_ms: 1,
@@ -42,15 +43,16 @@ fn response(status: &str, body: &str) -> String {
 
 /// Sends `count` purchases to a server that gives `responses`, one a request, over as many connections as are made.
 async fn outcome(count: u64, batch: u32, responses: Vec<String>) -> Result<Outcome, RunError> {
-    outcome_at(count, batch, responses, (Duration::from_secs(20), None)).await
+    outcome_at(count, batch, responses, (Duration::from_secs(20), None), Mix::default()).await
 }
 
-/// The same within some time, and at so many purchases a second.
+/// The same within some time, at so many purchases a second, with more beside them.
 async fn outcome_at(
     count: u64,
     batch: u32,
     responses: Vec<String>,
     (time_max, rate): (Duration, Option<u32>),
+    mix: Mix,
 ) -> Result<Outcome, RunError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = Address::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
@@ -77,6 +79,7 @@ async fn outcome_at(
         time_max,
         pace: rate.and_then(NonZeroU32::new).map(|rate| Pace { rate, ramp_to: None, arrivals: Arrivals::Constant }),
         window: None,
+        mix,
     };
     let outcome = run(workload(count), &plan, None).await;
     server.abort();
@@ -104,9 +107,13 @@ async fn read_request(stream: &mut tokio::net::TcpStream) -> bool {
 async fn at_a_rate_each_request_has_its_time_and_none_is_sent_after_the_end() {
     let answers = |from: u32| response("200 OK", &(from..from + 2).map(|number| line(number, 5)).collect::<String>());
     // The second request is due after two seconds.
-    let cut = outcome_at(4, 2, vec![answers(0), answers(2)], (Duration::from_secs(1), Some(1))).await.unwrap();
+    let cut = outcome_at(4, 2, vec![answers(0), answers(2)], (Duration::from_secs(1), Some(1)), Mix::default())
+        .await
+        .unwrap();
     assert_eq!((cut.tally.answered(), cut.tally.requests), (2, 1));
-    let whole = outcome_at(4, 2, vec![answers(0), answers(2)], (Duration::from_secs(20), Some(100))).await.unwrap();
+    let whole = outcome_at(4, 2, vec![answers(0), answers(2)], (Duration::from_secs(20), Some(100)), Mix::default())
+        .await
+        .unwrap();
     assert_eq!((whole.tally.answered(), whole.tally.requests), (4, 2));
     let seconds = whole.seconds.iter().map(|second| (second.purchases, second.requests));
     assert_eq!(seconds.fold((0, 0), |sum, own| (sum.0 + own.0, sum.1 + own.1)), (4, 2));
@@ -128,6 +135,28 @@ async fn refusals_and_repeats_of_single_purchases_are_counted() {
     let repeated = response("201 Created", &result(1, 3)).replacen("\r\n", "\r\nIdempotency-Replayed: true\r\n", 1);
     let tally = outcome(2, 1, vec![refused, repeated]).await.unwrap().tally;
     assert_eq!((tally.booked, tally.replayed, tally.refused["promo_unknown"], tally.points), (0, 1, 1, 0));
+}
+
+#[tokio::test]
+async fn what_is_beside_a_purchase_is_asked_once_it_is_answered_and_the_balance_is_checked() {
+    let moved = result(0, 3).replacen('}', r#","customer":"0198","balances":[{"wallet":0,"balance":3}]}"#, 1);
+    let booked = response("201 Created", &moved);
+    let refunded = response("200 OK", r#"{"seq":3,"balances":[{"wallet":0,"currency":"IDR","balance":-1}]}"#);
+    let customer = |balance: i64| response("200 OK", &format!(r#"{{"id":"0198","balance":{balance}}}"#));
+    let all = Mix { reads: 1_000, refunds: 1_000 };
+    let run = |responses, mix| outcome_at(1, 1, responses, (Duration::from_secs(20), None), mix);
+    let counted = |tally: &Tally| {
+        let count = |times: &crate::tally::Times| times.sum().map(|own| own.requests);
+        (count(&tally.reads), count(&tally.refunds), tally.mismatches)
+    };
+    let right = run(vec![booked.clone(), OVERLOADED.to_owned(), refunded, customer(-1)], all).await.unwrap().tally;
+    assert_eq!((counted(&right), right.retries, right.requests), ((Some(1), Some(1), 0), 1, 1));
+    let stale = run(vec![booked.clone(), customer(2)], Mix { reads: 1_000, refunds: 0 }).await.unwrap().tally;
+    assert_eq!(counted(&stale), (Some(1), None, 1));
+    assert_eq!(stale.mismatches_shown, ["customer 0198 was read with 2, the last answer told 3"]);
+    // What was booked before is not refunded again, and what it told then is no balance of now.
+    let before = booked.replacen("\r\n", "\r\nIdempotency-Replayed: true\r\n", 1);
+    assert_eq!(counted(&run(vec![before], all).await.unwrap().tally), (None, None, 0));
 }
 
 #[tokio::test]

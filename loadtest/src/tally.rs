@@ -33,6 +33,9 @@ pub(crate) struct Tally {
     /// Answers that name another purchase or another amount than was sent.
     pub(crate) mismatches: u64,
     pub(crate) mismatches_shown: Vec<String>,
+    /// Of reads and refunds beside the purchases.
+    pub(crate) reads: Times,
+    pub(crate) refunds: Times,
     latency: Histogram<u64>,
 }
 
@@ -44,6 +47,53 @@ pub(crate) struct Latency {
     pub(crate) p99: u64,
     pub(crate) p999: u64,
     pub(crate) max: u64,
+}
+
+impl Latency {
+    fn of(latencies: &Histogram<u64>) -> Latency {
+        let at = |quantile| latencies.value_at_quantile(quantile);
+        Latency { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: latencies.max() }
+    }
+}
+
+/// How long requests of one kind took. Takes memory only once there is one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Times(Option<Histogram<u64>>);
+
+/// How many requests of one kind there were, and how long they took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Timed {
+    pub(crate) requests: u64,
+    pub(crate) latency_us: Latency,
+}
+
+impl Times {
+    /// Counts a request.
+    ///
+    /// # Errors
+    ///
+    /// Never with the limits of this file.
+    pub(crate) fn record(&mut self, latency: Duration) -> Result<(), CreationError> {
+        let times = match &mut self.0 {
+            Some(times) => times,
+            none => none.insert(new_histogram()?),
+        };
+        times.saturating_record(microseconds(latency));
+        Ok(())
+    }
+
+    fn add(&mut self, other: Times) {
+        match (&mut self.0, other.0) {
+            // Both have the same bounds, so this cannot fail.
+            (Some(own), Some(other)) => *own += other,
+            (own, other) => *own = own.take().or(other),
+        }
+    }
+
+    /// Sums them up; nothing if there was none.
+    pub(crate) fn sum(&self) -> Option<Timed> {
+        self.0.as_ref().map(|own| Timed { requests: own.len(), latency_us: Latency::of(own) })
+    }
 }
 
 /// A purchase as it was sent.
@@ -70,6 +120,8 @@ impl Tally {
             retries: 0,
             mismatches: 0,
             mismatches_shown: Vec::new(),
+            reads: Times::default(),
+            refunds: Times::default(),
             latency: new_histogram()?,
         })
     }
@@ -89,14 +141,10 @@ impl Tally {
             }
         };
         if result.origin_id.as_bytes() != sent.origin_id || i128::from(result.amount) != i128::from(sent.amount) {
-            self.mismatches += 1;
-            if self.mismatches_shown.len() < MISMATCHES_SHOWN_MAX {
+            self.mismatch(|| {
                 let origin_id = String::from_utf8_lossy(sent.origin_id);
-                self.mismatches_shown.push(format!(
-                    "{origin_id} of {} was answered as {} of {}",
-                    sent.amount, result.origin_id, result.amount
-                ));
-            }
+                format!("{origin_id} of {} was answered as {} of {}", sent.amount, result.origin_id, result.amount)
+            });
         }
         if replayed {
             self.replayed += 1;
@@ -104,6 +152,14 @@ impl Tally {
             self.booked += 1;
             self.amount += i128::from(sent.amount);
             self.points += i128::from(result.point_total);
+        }
+    }
+
+    /// Counts an answer that does not fit what was sent, or told before.
+    pub(crate) fn mismatch(&mut self, shown: impl FnOnce() -> String) {
+        self.mismatches += 1;
+        if self.mismatches_shown.len() < MISMATCHES_SHOWN_MAX {
+            self.mismatches_shown.push(shown());
         }
     }
 
@@ -127,6 +183,8 @@ impl Tally {
         self.mismatches += other.mismatches;
         self.mismatches_shown.extend(other.mismatches_shown);
         self.mismatches_shown.truncate(MISMATCHES_SHOWN_MAX);
+        self.reads.add(other.reads);
+        self.refunds.add(other.refunds);
         // Both have the same bounds, so this cannot fail.
         self.latency += other.latency;
     }
@@ -138,8 +196,7 @@ impl Tally {
 
     /// Sums up the latencies.
     pub(crate) fn latency(&self) -> Latency {
-        let at = |quantile| self.latency.value_at_quantile(quantile);
-        Latency { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: self.latency.max() }
+        Latency::of(&self.latency)
     }
 
     /// Returns the latency that so many parts of [`WHOLE_PARTS`] of all requests did not exceed, in microseconds, for ever finer parts up to
@@ -217,7 +274,10 @@ mod tests {
             one.count_request(Duration::from_micros(us));
             two.count_request(Duration::from_micros(500 + us));
         }
+        two.reads.record(Duration::from_micros(7)).unwrap();
         one.add(two);
+        assert_eq!(one.reads.sum().map(|reads| (reads.requests, reads.latency_us.max)), Some((1, 7)));
+        assert_eq!(one.refunds.sum(), None);
         assert_eq!(one.requests, 1_000);
         assert_eq!(one.latency(), Latency { p50: 500, p90: 900, p99: 990, p999: 999, max: 1_000 });
         let curve = one.curve();

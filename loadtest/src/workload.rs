@@ -19,10 +19,13 @@ const _: () = assert!(COUNT_MAX <= u32::MAX as u64);
 const REPEAT_WITHIN: u64 = 1_000;
 /// Makes the sequence that details are drawn from another than the one that customers are.
 const DETAILS: u64 = 0x6b65_6d62_616c_6921;
+/// The same for the products of lines.
+const LINES: u64 = 0x6c69_6e65_7321_2121;
 const AMOUNT_MIN: u64 = 10_000;
 const AMOUNT_MAX: u64 = 2_000_000;
 const AMOUNT_STEP: u64 = 100;
 const STORES: u64 = 300;
+const PRODUCTS: u64 = 20_000;
 const DAY_MS: i64 = 86_400_000;
 
 /// What the purchases are made by.
@@ -34,6 +37,8 @@ pub(crate) struct Recipe {
     pub(crate) skew: Skew,
     /// How many of a thousand purchases are sent a second time.
     pub(crate) duplicates: u64,
+    /// Lines of every purchase.
+    pub(crate) lines: u32,
     pub(crate) promo: String,
     /// When the first purchase occurred.
     pub(crate) start: Timestamp,
@@ -193,8 +198,27 @@ impl<'a> Writer<'a> {
         write_number(out, details.amount, 1);
         out.extend_from_slice(br#","promo_code":""#);
         out.extend_from_slice(self.workload.recipe.promo.as_bytes());
-        out.extend_from_slice(br#""}"#);
+        out.push(b'"');
+        self.write_lines(order, &details, out);
+        out.push(b'}');
         details.amount
+    }
+
+    /// Writes lines of one piece each, which come to the amount; the last one takes what cannot be divided.
+    fn write_lines(&self, order: Order, details: &Details, out: &mut Vec<u8>) {
+        let lines = u64::from(self.workload.recipe.lines);
+        let Some(each) = details.amount.checked_div(lines) else { return };
+        let mut draws = Draws::new(self.workload.recipe.seed ^ LINES, u64::from(order.number));
+        for line in 1..=lines {
+            let before: &[u8] =
+                if line == 1 { br#","lines":[{"product":"product-"# } else { br#",{"product":"product-"# };
+            out.extend_from_slice(before);
+            write_number(out, 1 + draws.below(PRODUCTS), 5);
+            out.extend_from_slice(br#"","quantity":1,"amount":"#);
+            write_number(out, if line == lines { details.amount - each * (lines - 1) } else { each }, 1);
+            out.push(b'}');
+        }
+        out.push(b']');
     }
 
     fn write_instant(&mut self, order: Order, out: &mut Vec<u8>) {
@@ -250,6 +274,7 @@ mod tests {
             customers: NonZeroU32::new(1_000).unwrap(),
             skew: "1.0".parse().unwrap(),
             duplicates,
+            lines: 0,
             promo: "JOURNEY2017".to_owned(),
             start: "2017-07-01T00:00:00Z".parse().unwrap(),
             step_ms: 100,
@@ -310,6 +335,19 @@ mod tests {
             assert!((10_000..=2_000_000).contains(&purchase["amount"].as_u64().unwrap()), "{line}");
             assert!((1..=3).contains(&purchase["quantity"].as_u64().unwrap()), "{line}");
             assert!((160..=220).contains(&line.len()), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_come_to_the_amount() {
+        let mut with_lines = recipe(500, 0);
+        with_lines.lines = 7;
+        for (line, bare) in lines(with_lines).iter().zip(lines(recipe(500, 0))) {
+            let mut purchase: serde_json::Value = serde_json::from_str(line).unwrap();
+            let own = purchase.as_object_mut().unwrap().remove("lines").unwrap();
+            let amounts: Vec<u64> = own.as_array().unwrap().iter().map(|own| own["amount"].as_u64().unwrap()).collect();
+            assert_eq!((amounts.len(), amounts.iter().sum()), (7, purchase["amount"].as_u64().unwrap()), "{line}");
+            assert_eq!(purchase, serde_json::from_str::<serde_json::Value>(&bare).unwrap());
         }
     }
 

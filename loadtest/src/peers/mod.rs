@@ -18,15 +18,15 @@ use self::kembali::Kembali;
 use self::postgres::Postgres;
 use self::redis::Redis;
 use crate::client::ClientError;
+use crate::options::OwnServer;
 use crate::report::per_second;
 use crate::run::RunError;
+use crate::server::{START_TIME_MAX, ServerError};
 use crate::tally::Tally;
 use crate::totals::TotalsError;
 use crate::workload::Recipe;
 use crate::zipf::Skew;
 
-/// How long a server may take to start.
-const START_TIME_MAX: Duration = Duration::from_secs(60);
 /// Everything that a peer is told follows from it; that of the warm-up is another one.
 const SEED: u64 = 7;
 const WARM_UP_SEED: u64 = 6;
@@ -52,15 +52,8 @@ pub(crate) struct Peers {
     /// Threads of this program
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: u16,
-    /// The server of Kembali
-    #[arg(long, value_name = "FILE", default_value = "target/release/kembali")]
-    kembali: PathBuf,
-    /// The rules for it: those that the peers have too
-    #[arg(long, value_name = "FILE", default_value = "api/demo/journey.toml")]
-    rules: PathBuf,
-    /// The port of this machine that it is to listen on
-    #[arg(long, default_value_t = 18_191)]
-    port: u16,
+    #[command(flatten)]
+    server: OwnServer,
     /// Where PostgreSQL's initdb and pg_ctl are; without it, PATH and the places of Debian's packages are looked through
     #[arg(long, value_name = "DIRECTORY")]
     postgres: Option<PathBuf>,
@@ -88,6 +81,8 @@ pub(crate) enum PeerError {
     Send(#[from] RunError),
     #[error("{0}")]
     Client(#[from] ClientError),
+    #[error("{0}")]
+    Server(#[from] ServerError),
     #[error("reading totals: {0}")]
     Totals(#[from] TotalsError),
     #[error("{system} booked {booked} of {count} purchases")]
@@ -232,7 +227,7 @@ impl Peers {
 
     /// Finds what is there to be compared, and says what is not.
     fn systems(&self, out: &mut impl Write) -> Result<Vec<System>, PeerError> {
-        let kembali = Kembali::new(self.kembali.clone(), self.rules.clone(), self.port)?;
+        let kembali = Kembali::new(self.server.program()?, self.server.rules.clone());
         let mut systems = vec![System::Kembali(kembali)];
         match Postgres::find(self.postgres.as_deref()) {
             Some(postgres) => systems.push(System::Postgres(postgres)),
@@ -252,6 +247,7 @@ impl Peers {
             customers: NonZeroU32::new(self.customers).unwrap_or(NonZeroU32::MIN),
             skew: self.skew,
             duplicates: 0,
+            lines: 0,
             promo: "JOURNEY2017".to_owned(),
             start: "2017-07-01T00:00:00Z".parse().unwrap_or_default(),
             step_ms: 100,
