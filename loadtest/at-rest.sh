@@ -6,7 +6,7 @@
 # A new ledger in a temporary directory. CUSTOMERS (1,000,000) draw first three purchases each on average, then MORE (7,000,000) in all;
 # after each part a snapshot is taken, the server is started anew, and its memory is read a while later, when nothing of the start is left.
 # Memory by customer and by purchase solves the two equations. At the end TAIL (1,000,000) purchases are booked behind the snapshot, the
-# server is killed, and starting is timed until it has its rules. PORT may be set.
+# server is killed, and starting is timed until it is ready. PORT may be set.
 set -eu
 cd "$(dirname "$0")/.."
 . loadtest/server.sh
@@ -25,7 +25,7 @@ book() {
 # Reads customers, booked purchases and resident bytes of a server that has just started and does nothing.
 at_rest() {
     curl -sf --max-time 600 -X POST "$KEMBALI_URL/v1/snapshots" -H "Authorization: Bearer $KEMBALI_OPERATOR_TOKEN" >"$work/snapshot"
-    restart
+    restart_after_kill
     # What the start let go of is given back by and by, and while something is asked for.
     for _ in $(seq 30); do
         get /v1/system >"$work/system"
@@ -34,12 +34,6 @@ at_rest() {
     get "/v1/reports/summary?tenant=journey" >"$work/summary"
     jq -r '[.customers, .accepted] | join(" ")' "$work/summary" >"$work/counts"
     echo "$(cat "$work/counts") $(($(awk '$1 == "VmRSS:" { print $2 }' "/proc/$server/status") * 1024))"
-}
-
-restart() {
-    kill -9 "$server"
-    wait "$server" 2>"$work/killed" || true
-    start
 }
 
 start
@@ -65,8 +59,6 @@ wait "$server" || true
 export KEMBALI_GENERATION_BYTES=8000000000
 start
 book 3 "$tail"
-kill -9 "$server"
-wait "$server" 2>"$work/killed" || true
 begun=$(date +%s%N)
-start
+restart_after_kill
 echo "start with $(cut -d ' ' -f 1 "$work/second") customers and $tail purchases behind the snapshot: $((($(date +%s%N) - begun) / 1000000)) ms"

@@ -6,7 +6,8 @@
 # Each run is a new ledger in a temporary directory, warmed up with 300,000 purchases of the 100,000 customers, so that nearly all of them
 # are known; which way comes first changes from round to round. Batches come over 4 connections, and in the ways that end in "-wide" over
 # more: 64 with batches of 100, 16 with batches of 1,000.
-# Their promo is used up by then, but in the way "quota", which is batches of 1,000 on a promo that grants every purchase.
+# Their promo is used up by then, but in the way "quota", which is batches of 1,000 on a promo that grants every purchase. After each run the
+# server is killed and started again, and all purchases of the run are sent once more: each has to have been booked before.
 # PORT, ROUNDS, COUNT (purchases a run in batches; a third of it singly), SKEW and THREADS may be set. Of each run: purchases a second;
 # latencies of requests (of purchases, by WebSocket) in microseconds; of the server: processor time a purchase in nanoseconds, bytes
 # written to disk a purchase, syncs of the journal in the run (- where it took longer than the server looks back), and memory at most in KiB. The last lines are the medians, the least and the most
@@ -49,6 +50,12 @@ measure() {
     jq -r --arg way "$way" --arg rest "$cpu $written $syncs $peak" '.latency_us as $l |
         [$way, .purchases_per_second, $l.p50, $l.p99, $l.p999, $l.max, $rest] | join(" ")' "$work/run.json" |
         tee -a "$work/figures"
+    # Everything that was answered is there after a kill: sent again, each purchase was booked before, and none is booked now.
+    restart_after_kill
+    target/release/loadtest generate --seed 2 --count "$purchases" --skew "$skew" --connections 16 --json "$work/again.json" >"$work/again" ||
+        { cat "$work/again"; exit 1; }
+    jq -e --argjson count "$purchases" '.replayed == $count and .booked == 0' "$work/again.json" >"$work/same" ||
+        { echo "after the kill, purchases that were answered are not there:" && cat "$work/again"; exit 1; }
     stop
 }
 

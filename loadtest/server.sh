@@ -1,6 +1,6 @@
 # Servers for the scripts of this folder, each with a ledger of its own; for `.`, in the top folder. PORT may be set.
 #
-# Gives `start` and `stop`, and $work, a temporary directory that is gone at the end. $server is the process that runs.
+# Gives `start`, `stop` and `restart_after_kill`, and $work, a temporary directory that is gone at the end. $server is the process that runs.
 port=${PORT:-8080}
 export KEMBALI_URL="http://127.0.0.1:$port" KEMBALI_OPERATOR_TOKEN=loadtest-operator-token
 work=$(mktemp -d)
@@ -12,13 +12,25 @@ stop() {
 }
 trap 'stop; rm -r "$work"' EXIT
 
-# Starts a server with the rules of a file, or those of the Journey programme.
-start() {
+# Starts a server on the ledger that there is.
+serve() {
     target/release/kembali serve --listen "127.0.0.1:$port" --data-dir "$work/data" 2>"$work/log" &
     server=$!
     until curl -sf "$KEMBALI_URL/readyz" >"$work/ready"; do
         kill -0 "$server" || { cat "$work/log" >&2; exit 1; }
         sleep 0.2
     done
+}
+
+# Starts a server on a new ledger, with the rules of a file or those of the Journey programme.
+start() {
+    serve
     target/release/kembali apply --yes "${1:-api/demo/journey.toml}" >"$work/applied"
+}
+
+# Kills the server at once, and starts another one on its ledger.
+restart_after_kill() {
+    kill -KILL "$server"
+    wait "$server" 2>"$work/killed" || true
+    serve
 }
