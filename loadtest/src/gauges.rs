@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::client::{Address, Client, ClientError};
@@ -127,6 +127,7 @@ pub(crate) struct Sampler {
 /// A sampler at work. It ends when this is dropped.
 pub(crate) struct Sampling {
     stop: oneshot::Sender<()>,
+    last: watch::Receiver<Option<Gauges>>,
     task: JoinHandle<Watched>,
 }
 
@@ -139,10 +140,16 @@ impl Sampler {
     /// Asks at each second after `began`, at once for the first time.
     pub(crate) fn start(self, began: Instant) -> Sampling {
         let (stop, stopped) = oneshot::channel();
-        Sampling { stop, task: tokio::spawn(self.watch(began, stopped)) }
+        let (told, last) = watch::channel(None);
+        Sampling { stop, last, task: tokio::spawn(self.watch(began, stopped, told)) }
     }
 
-    async fn watch(mut self, began: Instant, mut stopped: oneshot::Receiver<()>) -> Watched {
+    async fn watch(
+        mut self,
+        began: Instant,
+        mut stopped: oneshot::Receiver<()>,
+        told: watch::Sender<Option<Gauges>>,
+    ) -> Watched {
         let mut watched = Watched::default();
         while watched.samples.len() < SECONDS_MAX {
             let passed = watched.samples.len() as u64;
@@ -165,7 +172,9 @@ impl Sampler {
             };
             watched.samples.push(asked.map(|system| {
                 watched.server.get_or_insert_with(|| system.server());
-                system.gauges()
+                let gauges = system.gauges();
+                told.send_replace(Some(gauges));
+                gauges
             }));
         }
         watched
@@ -190,6 +199,11 @@ impl Sampler {
 }
 
 impl Sampling {
+    /// Returns what the server said last; nothing before it first did.
+    pub(crate) fn last(&self) -> Option<Gauges> {
+        *self.last.borrow()
+    }
+
     /// Asks no more, and returns what was sampled.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod compare;
 mod gauges;
 mod generate;
 mod knee;
+mod live;
 mod mix;
 mod options;
 mod page;
@@ -25,6 +26,7 @@ mod socket;
 mod subscribers;
 mod tally;
 mod totals;
+mod units;
 mod workload;
 mod zipf;
 

@@ -9,6 +9,7 @@ use crate::plot::{Axis, Line, POINTS_MAX, Plot, Point, Scale, Text};
 use crate::report::{Report, Sampled, SecondShown};
 use crate::series::LatencyBrief;
 use crate::tally::{Latency, Timed, WHOLE_PARTS};
+use crate::units::{bytes, count, seconds, time};
 use crate::zipf::log2;
 
 const STYLE: &str = include_str!("page.css");
@@ -436,56 +437,6 @@ fn stretches(seconds: &[SecondShown]) -> Vec<Stretch> {
         server: own.iter().filter_map(|own| own.server).reduce(Gauges::highest),
     });
     stretches.collect()
-}
-
-/// Writes a number with its thousands apart.
-fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.char_indices() {
-        if place != 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Writes a number of seconds.
-fn seconds(number: u64) -> String {
-    if number == 1 { "1 second".to_owned() } else { format!("{} seconds", count(number)) }
-}
-
-/// Writes microseconds in the unit that fits, with three digits that matter.
-fn time(us: u64) -> String {
-    match us {
-        0..1_000 => format!("{us} us"),
-        1_000..1_000_000 => in_unit(us, 1_000, "ms"),
-        _ => in_unit(us, 1_000_000, "s"),
-    }
-}
-
-/// Writes bytes in the unit that fits, with three digits that matter.
-fn bytes(number: u64) -> String {
-    match number {
-        0..1_000 => format!("{number} B"),
-        1_000..1_000_000 => in_unit(number, 1_000, "kB"),
-        1_000_000..1_000_000_000 => in_unit(number, 1_000_000, "MB"),
-        _ => in_unit(number, 1_000_000_000, "GB"),
-    }
-}
-
-/// Writes a number in a unit that is so many, rounded down.
-fn in_unit(number: u64, unit: u64, name: &str) -> String {
-    let (whole, hundredths) = (number / unit, number % unit / (unit / 100).max(1));
-    let decimals = match whole {
-        0..10 => format!("{hundredths:02}"),
-        10..100 => format!("{}", hundredths / 10),
-        _ => String::new(),
-    };
-    let decimals = decimals.trim_end_matches('0');
-    let point = if decimals.is_empty() { "" } else { "." };
-    format!("{}{point}{decimals} {name}", count(whole))
 }
 
 /// Writes parts of [`WHOLE_PARTS`] in percent.

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Response, StatusCode};
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use crate::answer::{self, Answer, BadAnswer, Problem};
 use crate::client::{Address, Client, ClientError, Key, Media, refused, retry_after, whole};
-use crate::gauges::{Sampler, Watched};
+use crate::gauges::{Sampler, Sampling, Watched};
+use crate::live::Live;
 use crate::mix::{Beside, BesideError, Mix};
 use crate::schedule::{Pace, Schedule};
 use crate::series::{Recorder, Second};
@@ -163,8 +163,7 @@ pub(crate) async fn run(workload: Workload, plan: &Plan, sampler: Option<Sampler
             result
         });
     }
-    let style = ProgressStyle::with_template("{bar:32} {percent:>3}%  {human_pos} purchases  {per_sec}  left: {eta}")?;
-    let bar = ProgressBar::new(count).with_style(style);
+    let live = Live::begin(count)?;
     let mut tally = Tally::new()?;
     let mut failed = None;
     loop {
@@ -174,11 +173,15 @@ pub(crate) async fn run(workload: Workload, plan: &Plan, sampler: Option<Sampler
                 Ok(own) => tally.add(own),
                 Err(error) => failed = failed.or(Some(error)),
             },
-            Err(_) => bar.set_position(shared.answered.load(Ordering::Relaxed)),
+            Err(_) => live.show(
+                shared.answered.load(Ordering::Relaxed),
+                shared.recorder.last(began.elapsed()),
+                sampling.as_ref().and_then(Sampling::last),
+            ),
         }
     }
     let elapsed = began.elapsed();
-    bar.finish_and_clear();
+    live.end();
     let watched = match sampling {
         Some(sampling) => sampling.finish().await?,
         None => Watched::default(),

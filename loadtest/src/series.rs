@@ -64,6 +64,13 @@ impl Recorder {
         going.latency.saturating_record(latency_us);
     }
 
+    /// Returns the last second that is over when the run has lasted for `at`; nothing in the first one.
+    pub(crate) fn last(&self, at: Duration) -> Option<Second> {
+        let mut going = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        going.end_seconds(usize::try_from(at.as_secs()).unwrap_or(usize::MAX));
+        going.over.last().copied()
+    }
+
     /// Returns all seconds of a run that lasted for `elapsed`. The last one may have been cut short.
     pub(crate) fn finish(&self, elapsed: Duration) -> Vec<Second> {
         let mut going = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,6 +107,15 @@ impl Going {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_second_is_one_that_is_over() {
+        let recorder = Recorder::new().unwrap();
+        recorder.record(Duration::from_millis(900), 5, 3);
+        assert_eq!(recorder.last(Duration::from_millis(999)), None);
+        assert_eq!(recorder.last(Duration::from_millis(1_000)).map(|own| own.purchases), Some(3));
+        assert_eq!(recorder.last(Duration::from_millis(2_500)), Some(Second::default()));
+    }
 
     #[test]
     fn each_second_has_its_own_and_silent_ones_are_there() {
