@@ -699,7 +699,7 @@ pub fn render<'a>(
 /// A record whose events are written down once somebody asks for them, each once, whoever asks: what an event says is the same for
 /// all who may see it.
 #[derive(Debug)]
-pub(crate) struct WrittenRecord {
+pub struct WrittenRecord {
     record: Arc<Record>,
     catalogue: Arc<Catalogue>,
     former: Vec<Arc<Catalogue>>,
@@ -709,12 +709,15 @@ pub(crate) struct WrittenRecord {
 
 impl WrittenRecord {
     /// Takes a record, of which nothing is written yet, the rules of its version, and those that [`Rules`] asks for beside them.
-    pub(crate) fn new(record: Arc<Record>, catalogue: Arc<Catalogue>, former: Vec<Arc<Catalogue>>) -> WrittenRecord {
+    #[must_use]
+    pub fn new(record: Arc<Record>, catalogue: Arc<Catalogue>, former: Vec<Arc<Catalogue>>) -> WrittenRecord {
         let texts = record.body.events.iter().map(|_| OnceLock::new()).collect();
         WrittenRecord { record, catalogue, former, texts }
     }
 
-    pub(crate) fn record(&self) -> &Record {
+    /// Returns the record.
+    #[must_use]
+    pub fn record(&self) -> &Record {
         &self.record
     }
 
@@ -728,7 +731,7 @@ impl WrittenRecord {
     /// # Errors
     ///
     /// The writer failed.
-    pub(crate) fn append_to(&self, events: &mut Events, asked: (Audience, Topics)) -> Result<bool, serde_json::Error> {
+    pub fn append_to(&self, events: &mut Events, asked: (Audience, Topics)) -> Result<bool, serde_json::Error> {
         let (before, Record { seq, body, .. }) = (events.count(), &*self.record);
         for (index, topic, event) in asked_for(body, asked) {
             // There is one for each event.
@@ -751,7 +754,7 @@ impl WrittenRecord {
 /// Events that are written, in order. Their texts are shared until they are put together, once: a hundred subscribers make copying the
 /// most of what the server does.
 #[derive(Debug, Default)]
-pub(crate) struct Events {
+pub struct Events {
     texts: Vec<Arc<str>>,
     /// What they come to, each with a comma.
     bytes: usize,
@@ -771,7 +774,8 @@ impl Events {
     }
 
     /// Returns them as a frame that ends with the record at `seq`.
-    pub(crate) fn frame(&self, seq: Seq) -> String {
+    #[must_use]
+    pub fn frame(&self, seq: Seq) -> String {
         framed(seq, self.texts())
     }
 
