@@ -25,7 +25,8 @@ book() {
 # Reads customers, booked purchases and resident bytes of a server that has just started and does nothing.
 at_rest() {
     curl -sf --max-time 600 -X POST "$KEMBALI_URL/v1/snapshots" -H "Authorization: Bearer $KEMBALI_OPERATOR_TOKEN" >"$work/snapshot"
-    restart_after_kill
+    kill_server
+    serve
     # What the start let go of is given back by and by, and while something is asked for.
     for _ in $(seq 30); do
         get /v1/system >"$work/system"
@@ -57,8 +58,9 @@ cat "$work/empty" "$work/first" "$work/second" | awk -v archive="$bytes" '
 kill "$server"
 wait "$server" || true
 export KEMBALI_GENERATION_BYTES=8000000000
-start
+serve
 book 3 "$tail"
+kill_server
 begun=$(date +%s%N)
-restart_after_kill
+serve
 echo "start with $(cut -d ' ' -f 1 "$work/second") customers and $tail purchases behind the snapshot: $((($(date +%s%N) - begun) / 1000000)) ms"

@@ -50,12 +50,15 @@ measure() {
     jq -r --arg way "$way" --arg rest "$cpu $written $syncs $peak" '.latency_us as $l |
         [$way, .purchases_per_second, $l.p50, $l.p99, $l.p999, $l.max, $rest] | join(" ")' "$work/run.json" |
         tee -a "$work/figures"
+    jq -e --argjson count "$purchases" '.booked == $count' "$work/run.json" >"$work/whole" ||
+        { cat "$work/run"; echo 'not all purchases were booked; COUNT is too large for the time' >&2; exit 1; }
     # Everything that was answered is there after a kill: sent again, each purchase was booked before, and none is booked now.
-    restart_after_kill
+    kill_server
+    serve
     target/release/loadtest generate --seed 2 --count "$purchases" --skew "$skew" --connections 16 --json "$work/again.json" >"$work/again" ||
-        { cat "$work/again"; exit 1; }
+        { cat "$work/again"; fail_and_keep 'the run after the kill failed'; }
     jq -e --argjson count "$purchases" '.replayed == $count and .booked == 0' "$work/again.json" >"$work/same" ||
-        { echo "after the kill, purchases that were answered are not there:" && cat "$work/again"; exit 1; }
+        { cat "$work/again"; fail_and_keep 'after the kill, purchases that were answered are not there'; }
     stop
 }
 

@@ -1,12 +1,13 @@
 # Servers for the scripts of this folder, each with a ledger of its own; for `.`, in the top folder. PORT may be set.
 #
-# Gives `start`, `stop` and `restart_after_kill`, and $work, a temporary directory that is gone at the end. $server is the process that runs.
+# Gives `start`, `serve`, `stop`, `kill_server` and `fail_and_keep`, and $work, a temporary directory that is gone at the end. $server is the process that runs.
 port=${PORT:-8080}
 export KEMBALI_URL="http://127.0.0.1:$port" KEMBALI_OPERATOR_TOKEN=loadtest-operator-token
 work=$(mktemp -d)
 server=
 stop() {
-    [ -z "$server" ] || { kill "$server"; wait "$server" || true; }
+    # It may have ended by itself.
+    [ -z "$server" ] || { kill "$server" || true; wait "$server" || true; }
     server=
     rm -rf "$work/data"
 }
@@ -28,9 +29,16 @@ start() {
     target/release/kembali apply --yes "${1:-api/demo/journey.toml}" >"$work/applied"
 }
 
-# Kills the server at once, and starts another one on its ledger.
-restart_after_kill() {
+# Kills the server at once.
+kill_server() {
     kill -KILL "$server"
     wait "$server" 2>"$work/killed" || true
-    serve
+}
+
+# Ends with what is wrong, and keeps the ledger and what its server said.
+fail_and_keep() {
+    kill "$server" || true
+    trap - EXIT
+    echo "$1; what there is is kept in $work" >&2
+    exit 1
 }

@@ -1,4 +1,5 @@
-//! What a purchase costs by how many customers are resident: all of them in memory, in one shard, known before the time counts.
+//! What a purchase costs by how many customers are resident: all of them in memory, in one shard, known before the
+//! time counts, with three purchases each that are remembered too.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kembali_benches::{Pipeline, command};

@@ -36,7 +36,7 @@ fn stream(criterion: &mut Criterion) {
                                 let found = record.append_to(&mut events, (Audience::Operators, topics));
                                 assert!(found.expect("it is written"), "each record tells of a purchase");
                             }
-                            let last = records.last().map(|last| last.record().seq).unwrap_or_default();
+                            let last = records.last().expect("no message is empty").record().seq;
                             black_box(events.frame(last));
                         }
                     }

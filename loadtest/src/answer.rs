@@ -114,14 +114,14 @@ pub(crate) struct Holder<'a> {
     pub(crate) balance: i64,
 }
 
-/// Finds whose purchase it was that was booked; nothing where the purchase moved no money.
+/// Finds whose purchase it was that was booked.
 pub(crate) fn holder_of(bytes: &[u8]) -> Option<Holder<'_>> {
     let rest = after(bytes, &CUSTOMER)?;
     let customer = std::str::from_utf8(rest.get(..memchr::memchr(b'"', rest)?)?).ok()?;
     Some(Holder { customer, balance: balance_of(rest)? })
 }
 
-/// Finds the balance of the first wallet, after a purchase or a refund.
+/// Finds the balance of the first wallet after a purchase or a refund; nothing after a refund that moved no money.
 pub(crate) fn balance_of(bytes: &[u8]) -> Option<i64> {
     number(after(after(bytes, &BALANCES)?, &BALANCE)?)
 }
@@ -193,13 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn the_holder_is_found_where_money_was_moved() {
+    fn the_holder_is_found() {
         let moved = RESULT.replace(
             r#""declined":[]"#,
             r#""declined":[],"balances":[{"wallet":0,"currency":"IDR","balance":-38000}]"#,
         );
         assert_eq!(holder_of(moved.as_bytes()), Some(Holder { customer: "0198", balance: -38_000 }));
         assert_eq!(holder_of(RESULT.as_bytes()), None);
+        assert_eq!(balance_of(br#"{"seq":5,"balances":[],"points":[]}"#), None);
         assert_eq!(
             balance_of(br#"{"seq":5,"balances":[{"wallet":0,"currency":"IDR","balance":7}],"points":[]}"#),
             Some(7)

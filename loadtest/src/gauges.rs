@@ -170,12 +170,12 @@ impl Sampler {
                 _ = &mut stopped => break,
                 asked = self.sample() => asked,
             };
-            watched.samples.push(asked.map(|system| {
+            let sample = asked.map(|system| {
                 watched.server.get_or_insert_with(|| system.server());
-                let gauges = system.gauges();
-                told.send_replace(Some(gauges));
-                gauges
-            }));
+                system.gauges()
+            });
+            told.send_replace(sample.ok());
+            watched.samples.push(sample);
         }
         watched
     }
@@ -199,7 +199,7 @@ impl Sampler {
 }
 
 impl Sampling {
-    /// Returns what the server said last; nothing before it first did.
+    /// Returns what the server said when it was asked last; nothing if it did not say.
     pub(crate) fn last(&self) -> Option<Gauges> {
         *self.last.borrow()
     }

@@ -23,8 +23,8 @@ impl Live {
         Ok(Live(ProgressBar::new(purchases).with_style(ProgressStyle::with_template(TEMPLATE)?)))
     }
 
-    /// Shows how far the run is.
-    pub(crate) fn show(&self, answered: u64, second: Option<Second>, server: Option<Gauges>) {
+    /// Shows how far the run is. `server` is nothing where nobody asks it, and says nothing where it did not answer last.
+    pub(crate) fn show(&self, answered: u64, second: Option<Second>, server: Option<Option<Gauges>>) {
         self.0.set_position(answered);
         self.0.set_message(said(second, server));
     }
@@ -35,8 +35,8 @@ impl Live {
     }
 }
 
-/// Says what the last whole second came to, and what the server said last.
-fn said(second: Option<Second>, server: Option<Gauges>) -> String {
+/// Says what the last whole second came to, and what the server said last, if anybody asks it.
+fn said(second: Option<Second>, server: Option<Option<Gauges>>) -> String {
     let second = match second {
         None => "not over yet".to_owned(),
         Some(Second { latency: None, .. }) => "nothing was answered".to_owned(),
@@ -49,8 +49,9 @@ fn said(second: Option<Second>, server: Option<Gauges>) -> String {
             time(own.max)
         ),
     };
+    let Some(server) = server else { return format!("last second: {second}") };
     let server = server.map_or_else(
-        || "did not say anything yet".to_owned(),
+        || "does not say".to_owned(),
         |own| {
             let memory = own.memory_bytes.map(|own| format!(", memory {}", bytes(own)));
             let sync = own.sync_p99_us.map(|own| format!(", p99 of a sync {}", time(own)));
@@ -88,13 +89,14 @@ mod tests {
             memory_bytes: Some(294_000_000),
         };
         assert_eq!(
-            said(Some(Second { purchases: 34_512, requests: 345, latency }), Some(server)),
+            said(Some(Second { purchases: 34_512, requests: 345, latency }), Some(Some(server))),
             "last second: 34,512 purchases in 345 requests, p50 1.62 ms, p99 3.21 ms, max 51 ms\n\
              server:      1,204 units under way, p99 of a sync 412 us, 12,000 records not archived, memory 294 MB"
         );
         assert_eq!(
-            said(Some(Second::default()), None),
-            "last second: nothing was answered\nserver:      did not say anything yet"
+            said(Some(Second::default()), Some(None)),
+            "last second: nothing was answered\nserver:      does not say"
         );
+        assert_eq!(said(None, None), "last second: not over yet");
     }
 }

@@ -61,7 +61,7 @@ Exit codes:
 const RECOVER_EXIT_HELP: &str = "\
 Exit codes:
    0  nothing is lost, nothing booked twice, no answer changed
-   1  something is, and the ledger is kept; or the run failed; the message says what
+   1  something is, or the run failed; the message says what, and where the ledger is kept
    2  the command line is wrong";
 
 const COMPARE_EXIT_HELP: &str = "\
@@ -139,8 +139,10 @@ enum Failure {
     Print(io::Error),
     #[error("purchases of seed {seed} had been booked before; say a --seed from which on none was sent")]
     Repeated { seed: u64 },
-    #[error("what was answered before a kill is not what there is after it; the ledger is kept in {}", kept.display())]
+    #[error("something went wrong, as told above; the ledger, and what its servers said, are kept in {}", kept.display())]
     Lost { kept: PathBuf },
+    #[error("{error}; the ledger, and what its servers said, are kept in {}", kept.display())]
+    RecoverKept { error: RecoverError, kept: PathBuf },
     #[error("what the server counted, or told its subscribers, differs from its answers")]
     Wrong,
 }

@@ -11,7 +11,7 @@ use hdrhistogram::CreationError;
 use hyper::body::Bytes;
 use serde::Deserialize;
 
-use crate::answer::{self, Answer, BadAnswer};
+use crate::answer::{self, Answer, BadAnswer, Holder};
 use crate::client::{Client, ClientError, Key};
 use crate::random::Draws;
 use crate::tally::Tally;
@@ -29,13 +29,11 @@ pub(crate) struct Mix {
     pub(crate) refunds: u64,
 }
 
-/// A customer who is about to be read, or who gets a refund.
-#[derive(Debug, Default)]
+/// A customer as the last answer of this request has it that booked a purchase or a refund.
+#[derive(Debug)]
 struct Known {
-    /// As the last answer has it; empty until then.
     id: String,
-    /// As the last answer has it; nothing where that is an answer of before, or a refusal.
-    balance: Option<i64>,
+    balance: i64,
 }
 
 /// What is to be done beside one request.
@@ -44,7 +42,16 @@ pub(crate) struct Beside<'a> {
     mix: Mix,
     refunds: Vec<Order>,
     reads: Vec<u32>,
-    customers: BTreeMap<u32, Known>,
+    /// Those of the reads and refunds; nothing of one for whom nothing is booked.
+    customers: BTreeMap<u32, Option<Known>>,
+    /// Answers that booked a purchase and told no balance.
+    untold: u64,
+}
+
+/// What there is beside one purchase.
+struct Drawn {
+    is_read: bool,
+    is_refunded: bool,
 }
 
 /// The part of a customer that is checked.
@@ -56,7 +63,7 @@ struct Customer {
 impl<'a> Beside<'a> {
     /// Makes one for the purchases of `workload`.
     pub(crate) fn new(workload: &'a Workload, mix: Mix) -> Beside<'a> {
-        Beside { workload, mix, refunds: Vec::new(), reads: Vec::new(), customers: BTreeMap::new() }
+        Beside { workload, mix, refunds: Vec::new(), reads: Vec::new(), customers: BTreeMap::new(), untold: 0 }
     }
 
     /// Chooses among the purchases of a request that is about to be sent.
@@ -68,32 +75,33 @@ impl<'a> Beside<'a> {
         self.reads.clear();
         self.customers.clear();
         for order in orders {
-            let mut draws = Draws::new(self.workload.seed() ^ BESIDE, u64::from(order.number));
-            let (is_read, is_refunded) = (draws.below(1_000) < self.mix.reads, draws.below(1_000) < self.mix.refunds);
-            if is_read {
+            let drawn = self.drawn(*order);
+            if drawn.is_read {
                 self.reads.push(order.customer);
             }
-            if is_refunded {
-                self.refunds.push(*order);
-            }
-            if is_read || is_refunded {
-                self.customers.entry(order.customer).or_default();
+            if drawn.is_read || drawn.is_refunded {
+                self.customers.insert(order.customer, None);
             }
         }
     }
 
+    fn drawn(&self, order: Order) -> Drawn {
+        let mut draws = Draws::new(self.workload.seed() ^ BESIDE, u64::from(order.number));
+        let mut is = |of_a_thousand| draws.below(1_000) < of_a_thousand;
+        Drawn { is_read: is(self.mix.reads), is_refunded: is(self.mix.refunds) }
+    }
+
     /// Takes the answer of a purchase, with the bytes that it was read from.
     pub(crate) fn see(&mut self, order: Order, answer: &Answer<'_>, bytes: &[u8]) {
+        let is_refunded = !self.customers.is_empty() && self.drawn(order).is_refunded;
         let Some(known) = self.customers.get_mut(&order.customer) else { return };
-        known.balance = None;
-        if let Answer::Booked { replayed: false, .. } = answer
-            && let Some(holder) = answer::holder_of(bytes)
-        {
-            known.balance = Some(holder.balance);
-            holder.customer.clone_into(&mut known.id);
-        } else {
-            // What is not booked now was refunded before, or never can be.
-            self.refunds.retain(|refunded| *refunded != order);
+        // Other answers move no money, and what was booked before was refunded then.
+        let Answer::Booked { replayed: false, .. } = answer else { return };
+        let holder = answer::holder_of(bytes);
+        self.untold += u64::from(holder.is_none());
+        *known = holder.map(|Holder { customer, balance }| Known { id: customer.to_owned(), balance });
+        if is_refunded {
+            self.refunds.push(order);
         }
     }
 
@@ -101,23 +109,29 @@ impl<'a> Beside<'a> {
     ///
     /// # Errors
     ///
-    /// [`ClientError`], and [`BadAnswer`] for an answer that is none.
+    /// [`BesideError`].
     pub(crate) async fn finish(
         &mut self,
         client: &mut Client,
         key: &Key,
         tally: &mut Tally,
     ) -> Result<(), BesideError> {
+        for _ in 0..std::mem::take(&mut self.untold) {
+            tally.mismatch(|| "a purchase was answered without its customer and balance".to_owned());
+        }
         for order in self.refunds.drain(..) {
             let began = Instant::now();
             let body = client.refund(key, refund(self.workload, order), &mut tally.retries).await?;
             tally.refunds.record(began.elapsed())?;
-            if let Some(known) = self.customers.get_mut(&order.customer) {
-                known.balance = answer::balance_of(&body);
+            // One that takes nothing back moves no money, and tells no balance.
+            if let Some(Some(known)) = self.customers.get_mut(&order.customer)
+                && let Some(balance) = answer::balance_of(&body)
+            {
+                known.balance = balance;
             }
         }
         for number in self.reads.drain(..) {
-            let Some(Known { id, balance: Some(expected) }) = self.customers.get(&number) else { continue };
+            let Some(Some(Known { id, balance: expected })) = self.customers.get(&number) else { continue };
             let began = Instant::now();
             let body = client.customer(key, id, &mut tally.retries).await?;
             tally.reads.record(began.elapsed())?;

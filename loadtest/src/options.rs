@@ -1,5 +1,6 @@
 //! What the commands that send have in common on the command line, and what they make of it.
 
+use std::io;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -177,12 +178,17 @@ impl Way {
     ///
     /// [`Failure::Threads`].
     pub(crate) fn runtime(&self) -> Result<Runtime, Failure> {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(usize::from(self.threads))
-            .enable_all()
-            .build()
-            .map_err(Failure::Threads)
+        runtime(self.threads).map_err(Failure::Threads)
     }
+}
+
+/// Starts so many threads that send.
+///
+/// # Errors
+///
+/// The system has none to give.
+pub(crate) fn runtime(threads: u16) -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(usize::from(threads)).enable_all().build()
 }
 
 /// Takes text that stands in JSON as it is.

@@ -22,12 +22,12 @@ use tokio::task::JoinSet;
 
 use crate::Failure;
 use crate::answer::{self, Answer};
-use crate::client::{Address, Client, ClientError, Key, Media};
+use crate::client::{Address, Client, ClientError, Key};
 use crate::generate::write_json;
-use crate::options::{Making, OwnServer};
+use crate::options::{Making, OwnServer, runtime};
 use crate::random::Draws;
-use crate::run::{Counter, PURCHASE_BYTES, RunError, TIME_SECONDS_MAX, request};
-use crate::server::{Program, Server, ServerError};
+use crate::run::{Counter, RunError, TIME_SECONDS_MAX, request, written};
+use crate::server::{Program, Server, ServerError, told_to_end};
 use crate::tally::{Tally, microseconds};
 use crate::totals::TotalsError;
 use crate::workload::{COUNT_MAX, Order, Workload, Writer};
@@ -83,6 +83,8 @@ pub(crate) enum RecoverError {
     Totals(#[from] TotalsError),
     #[error("the latencies cannot be counted: {0}")]
     Histogram(#[from] CreationError),
+    #[error("the next server was not started")]
+    NoServer,
     #[error("not done after {seconds} s; --timeout-seconds gives it longer")]
     Late { seconds: u32 },
     #[error("listening for an interrupt: {0}")]
@@ -113,7 +115,7 @@ struct Recovered {
 /// One kill and what came after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 struct Kill {
-    /// Purchases that had been answered.
+    /// Purchases that had been answered, counted when their request was answered or cut off.
     answered: u64,
     /// From the start of the next server to its word that it is ready.
     ready_after_us: u64,
@@ -124,34 +126,38 @@ impl Recover {
     ///
     /// # Errors
     ///
-    /// [`Failure`]. The result is written before [`Failure::Lost`].
+    /// [`Failure`]. The result is written before [`Failure::Lost`]. The ledger is kept but after an interrupt.
     pub(crate) fn run(self) -> Result<(), Failure> {
         let recipe = self.making.recipe(self.making.seed, self.count, 0)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(usize::from(self.threads))
-            .enable_all()
-            .build()
-            .map_err(Failure::Threads)?;
+        let runtime = runtime(self.threads).map_err(Failure::Threads)?;
         let dir = TempDir::new().map_err(RecoverError::Directory)?;
         let ledger = dir.path().join("ledger");
-        let recovered = runtime.block_on(async {
+        let done = runtime.block_on(async {
             tokio::select! {
                 done = self.kill_and_recover(Workload::new(recipe), &ledger) => done,
                 () = tokio::time::sleep(Duration::from_secs(self.timeout_seconds.into())) => {
                     Err(RecoverError::Late { seconds: self.timeout_seconds })
                 }
                 // The server that was started is stopped.
-                told = tokio::signal::ctrl_c() => Err(told.err().map_or(RecoverError::Interrupted, RecoverError::Signal)),
+                told = told_to_end() => Err(told.err().map_or(RecoverError::Interrupted, RecoverError::Signal)),
             }
-        })?;
+        });
+        // What went wrong is to be looked at, whatever comes of writing the result.
+        let is_right = match &done {
+            Ok(recovered) => recovered.differences.is_empty(),
+            Err(error) => matches!(error, RecoverError::Interrupted),
+        };
+        let kept = (!is_right && ledger.exists()).then(|| dir.keep());
+        let recovered = match (done, kept.clone()) {
+            (Ok(recovered), _) => recovered,
+            (Err(error), Some(kept)) => return Err(Failure::RecoverKept { error, kept }),
+            (Err(error), None) => return Err(error.into()),
+        };
         recovered.write(&mut io::stdout().lock()).map_err(Failure::Print)?;
         if let Some(path) = &self.json {
             write_json(&recovered, path)?;
         }
-        if recovered.differences.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::Lost { kept: dir.keep() })
+        kept.map_or(Ok(()), |kept| Err(Failure::Lost { kept }))
     }
 
     async fn kill_and_recover(&self, workload: Workload, dir: &Path) -> Result<Recovered, RecoverError> {
@@ -263,7 +269,7 @@ fn moment(seed: u64, count: u64, (kill, kills): (u64, u64)) -> u64 {
     from + Draws::new(seed ^ MOMENTS, kill).below(to - from)
 }
 
-/// Whether there is a server, and the how manieth.
+/// Whether there is a server, and how many have been started.
 #[derive(Clone, Copy, Debug)]
 struct Serving {
     starts: u64,
@@ -290,28 +296,23 @@ async fn send(shared: &Shared, batch: usize, told: &mut Told) -> Result<(), Reco
     let mut counter = Counter::new(&shared.workload);
     let share = std::mem::take(&mut told.share);
     for (orders, first) in share.chunks(batch).zip((0..).step_by(batch)) {
-        let mut body = Vec::with_capacity(PURCHASE_BYTES * orders.len());
-        for order in orders {
-            writer.write(*order, &mut body);
-            body.push(b'\n');
-        }
-        let body = hyper::body::Bytes::from(body);
-        let media = if batch == 1 { Media::Json } else { Media::NdJson };
+        let body = written(&mut writer, orders, batch);
         loop {
-            let began = wait_for_server(&mut serving).await;
+            let began = wait_for_server(&mut serving).await?;
             let known = told.tally.answered();
             let mut at = first;
             let see = |order, answer: &Answer<'_>, bytes: &[u8]| {
                 told.see((at, order), answer, bytes, &mut counter);
                 at += 1;
             };
-            let sent = request(&mut client, &shared.key, (media, body.clone()), orders, see).await;
+            let sent = request(&mut client, &shared.key, body.clone(), orders, see).await;
+            // Before the killer hears of these answers: a server that ended by itself must not be taken for one that was killed.
+            let now = *serving.borrow();
             shared.answered.fetch_add(told.tally.answered() - known, Ordering::Relaxed);
             shared.progress.notify_one();
             match sent {
                 Ok(_) => break,
                 Err(error) => {
-                    let now = *serving.borrow();
                     let was_killed = !now.is_up || began < now.starts;
                     if !(was_killed && is_cut(&error)) {
                         return Err(error.into());
@@ -325,11 +326,11 @@ async fn send(shared: &Shared, batch: usize, told: &mut Told) -> Result<(), Reco
     Ok(())
 }
 
-/// Waits until there is a server; returns the how manieth it is.
-async fn wait_for_server(serving: &mut watch::Receiver<Serving>) -> u64 {
-    let starts = serving.wait_for(|serving| serving.is_up).await.map(|serving| serving.starts);
-    // Once nobody kills any more, the one that there is stays.
-    starts.unwrap_or_else(|_| serving.borrow().starts)
+/// Waits until there is a server; returns how many have been started by then.
+async fn wait_for_server(serving: &mut watch::Receiver<Serving>) -> Result<u64, RecoverError> {
+    let up = serving.wait_for(|serving| serving.is_up).await;
+    // Whoever starts them has failed, and says why.
+    Ok(up.map_err(|_| RecoverError::NoServer)?.starts)
 }
 
 /// Returns true for what comes of a server that is gone.
@@ -337,11 +338,31 @@ fn is_cut(error: &RunError) -> bool {
     matches!(error, RunError::Client(ClientError::Broken(_) | ClientError::Unreachable { .. }))
 }
 
+/// What a purchase was answered first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct First {
+    is_booked: bool,
+    /// Of its result, or of the code of its refusal.
+    hash: u64,
+}
+
+impl First {
+    fn of(answer: &Answer<'_>, bytes: &[u8]) -> First {
+        let (is_booked, told) = match answer {
+            Answer::Booked { .. } => (true, answer::result_of(bytes)),
+            Answer::Refused { code } => (false, code.as_bytes()),
+        };
+        let mut hasher = DefaultHasher::new();
+        hasher.write(told);
+        First { is_booked, hash: hasher.finish() }
+    }
+}
+
 /// What the purchases of a connection were answered, and what is wrong with that.
 struct Told {
     share: Vec<Order>,
-    /// For each of the share, what tells its first answer from others.
-    firsts: Vec<Option<u64>>,
+    /// The first answer of each of the share.
+    firsts: Vec<Option<First>>,
     /// The first answers, as if each had booked its purchase.
     tally: Tally,
     late: u64,
@@ -357,32 +378,31 @@ impl Told {
     }
 
     fn see(&mut self, (at, order): (usize, Order), answer: &Answer<'_>, bytes: &[u8], counter: &mut Counter<'_>) {
-        let (is_replayed, first) = match answer {
-            Answer::Booked { replayed, result } => {
-                let first = Answer::Booked { replayed: false, result: result.clone() };
-                (*replayed, first)
-            }
-            Answer::Refused { code } => (false, Answer::Refused { code: code.clone() }),
-        };
-        let mut hasher = DefaultHasher::new();
-        hasher.write(answer::result_of(bytes));
-        let own = hasher.finish();
+        let own = First::of(answer, bytes);
+        let is_replayed = matches!(answer, Answer::Booked { replayed: true, .. });
         // Within the share: a request that is answered more than it holds is refused by who reads it.
         let Some(known) = self.firsts.get_mut(at) else { return };
-        match *known {
-            None => {
-                *known = Some(own);
-                counter.count(order, &first, &mut self.tally);
-                self.late += u64::from(is_replayed);
-            }
-            Some(before) => {
-                self.again += 1;
-                if !is_replayed {
-                    self.is_wrong(order, "was answered, and then booked as if it had never come");
-                } else if before != own {
-                    self.is_wrong(order, "was answered one way, and then another");
+        let Some(before) = *known else {
+            *known = Some(own);
+            self.late += u64::from(is_replayed);
+            match answer {
+                Answer::Booked { result, .. } => {
+                    let booked = Answer::Booked { replayed: false, result: result.clone() };
+                    counter.count(order, &booked, &mut self.tally);
                 }
+                Answer::Refused { .. } => counter.count(order, answer, &mut self.tally),
             }
+            return;
+        };
+        self.again += 1;
+        match (before.is_booked, own.is_booked) {
+            (true, true) if !is_replayed => {
+                self.is_wrong(order, "was booked, and then booked as if it had never come");
+            }
+            (true, false) => self.is_wrong(order, "was booked, and then refused"),
+            (false, true) => self.is_wrong(order, "was refused, and then booked"),
+            _ if before != own => self.is_wrong(order, "was answered one way, and then another"),
+            _ => (),
         }
     }
 

@@ -29,8 +29,8 @@ pub(crate) const TIME_SECONDS_MAX: u32 = 86_400;
 /// How long the requests under way may take once the time is up.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
-/// Bytes that a purchase is expected to take at most.
-pub(crate) const PURCHASE_BYTES: usize = 256;
+/// Bytes that most purchases take at most: room for them is taken at once.
+const PURCHASE_BYTES: usize = 256;
 const REPLAYED_HEADER: &str = "idempotency-replayed";
 
 /// How purchases are sent.
@@ -176,7 +176,7 @@ pub(crate) async fn run(workload: Workload, plan: &Plan, sampler: Option<Sampler
             Err(_) => live.show(
                 shared.answered.load(Ordering::Relaxed),
                 shared.recorder.last(began.elapsed()),
-                sampling.as_ref().and_then(Sampling::last),
+                sampling.as_ref().map(Sampling::last),
             ),
         }
     }
@@ -207,12 +207,7 @@ async fn send_share(shared: &Shared, mut schedule: Option<Schedule>, share: &[Or
         if shared.is_over() {
             break;
         }
-        let mut body = Vec::with_capacity(PURCHASE_BYTES * orders.len());
-        for order in orders {
-            writer.write(*order, &mut body);
-            body.push(b'\n');
-        }
-        let media = if batch == 1 { Media::Json } else { Media::NdJson };
+        let body = written(&mut writer, orders, batch);
         let due = shared.due(schedule.as_mut(), orders.len());
         if let Some(due) = due {
             tokio::time::sleep_until(due.min(shared.ends).into()).await;
@@ -226,7 +221,7 @@ async fn send_share(shared: &Shared, mut schedule: Option<Schedule>, share: &[Or
             beside.see(order, answer, bytes);
             counter.count(order, answer, &mut tally);
         };
-        let request = request(&mut client, &shared.plan.key, (media, body.into()), orders, see);
+        let request = request(&mut client, &shared.plan.key, body, orders, see);
         let late = (shared.ends + GRACE).into();
         tally.retries += tokio::time::timeout_at(late, request).await.map_err(|_| RunError::Late)??;
         shared.count_request(&mut tally, began, orders.len() as u64);
@@ -289,6 +284,16 @@ impl Counter<'_> {
         self.workload.write_origin_id(order, &mut self.origin_id);
         tally.count(Sent { origin_id: &self.origin_id, amount: self.workload.amount(order) }, answer);
     }
+}
+
+/// Writes the purchases of a request, of which there are so many in each.
+pub(crate) fn written(writer: &mut Writer<'_>, orders: &[Order], batch: usize) -> (Media, Bytes) {
+    let mut body = Vec::with_capacity(PURCHASE_BYTES * orders.len());
+    for order in orders {
+        writer.write(*order, &mut body);
+        body.push(b'\n');
+    }
+    (if batch == 1 { Media::Json } else { Media::NdJson }, body.into())
 }
 
 /// Sends a request, again while the server is overloaded, and shows each answer with the bytes that it was read from: the line of a stream,

@@ -30,7 +30,7 @@ pub(crate) struct Tally {
     pub(crate) requests: u64,
     /// How often an overloaded server was asked again.
     pub(crate) retries: u64,
-    /// Answers that name another purchase or another amount than was sent.
+    /// Answers that do not fit what was sent, or what another one told before.
     pub(crate) mismatches: u64,
     pub(crate) mismatches_shown: Vec<String>,
     /// Of reads and refunds beside the purchases.

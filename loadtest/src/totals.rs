@@ -63,7 +63,7 @@ impl Totals {
         }
         if tally.mismatches != 0 {
             let shown = tally.mismatches_shown.join("; ");
-            found.push(format!("{} answers do not fit their purchases: {shown}", tally.mismatches));
+            found.push(format!("{} answers do not fit what was sent or told before: {shown}", tally.mismatches));
         }
         found
     }

@@ -18,10 +18,10 @@ use self::kembali::Kembali;
 use self::postgres::Postgres;
 use self::redis::Redis;
 use crate::client::ClientError;
-use crate::options::OwnServer;
+use crate::options::{OwnServer, runtime};
 use crate::report::per_second;
 use crate::run::RunError;
-use crate::server::{START_TIME_MAX, ServerError};
+use crate::server::{START_TIME_MAX, ServerError, told_to_end};
 use crate::tally::Tally;
 use crate::totals::TotalsError;
 use crate::workload::Recipe;
@@ -169,17 +169,12 @@ impl Peers {
     ///
     /// [`PeerError`]. A peer that is not installed is none: it is left out, and that is said.
     pub(crate) fn run(self) -> Result<(), PeerError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(usize::from(self.threads))
-            .enable_all()
-            .build()
-            .map_err(PeerError::Threads)?;
-        runtime.block_on(async {
+        runtime(self.threads).map_err(PeerError::Threads)?.block_on(async {
             let mut out = io::stdout().lock();
             tokio::select! {
                 done = self.compare(&mut out) => done,
                 // What was started is stopped.
-                told = tokio::signal::ctrl_c() => Err(told.err().map_or(PeerError::Interrupted, PeerError::Signal)),
+                told = told_to_end() => Err(told.err().map_or(PeerError::Interrupted, PeerError::Signal)),
             }
         })
     }
