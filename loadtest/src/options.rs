@@ -56,7 +56,7 @@ pub(crate) struct OwnServer {
     /// The server of Kembali
     #[arg(long, value_name = "FILE", default_value = "target/release/kembali")]
     kembali: PathBuf,
-    /// The rules for it, which have to know the tenant and the key of these
+    /// The rules for it; they have to make the tenant and the key that the usual ones make
     #[arg(long, value_name = "FILE", default_value = "api/demo/journey.toml")]
     pub(crate) rules: PathBuf,
     /// The port of this machine that it is to listen on

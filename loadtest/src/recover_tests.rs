@@ -6,33 +6,14 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::answer::Booked;
-use crate::workload::Recipe;
+use crate::run;
 
 fn workload() -> Workload {
-    Workload::new(Recipe {
-        seed: 7,
-        count: 3,
-        customers: NonZeroU32::MIN,
-        skew: "0".parse().unwrap(),
-        duplicates: 0,
-        lines: 0,
-        promo: "P".to_owned(),
-        start: "2017-07-01T00:00:00Z".parse().unwrap(),
-        step_ms: 1,
-    })
-}
-
-/// Makes the result of a purchase, with points.
-fn result(number: u32, points: i64) -> String {
-    let (workload, order) = (workload(), Order { number, customer: 0 });
-    let mut origin_id = Vec::new();
-    workload.write_origin_id(order, &mut origin_id);
-    let (origin_id, amount) = (String::from_utf8(origin_id).unwrap(), workload.amount(order));
-    format!(r#"{{"origin_id":"{origin_id}","amount":{amount},"point_total":{points}}}"#)
+    run::tests::workload(3)
 }
 
 fn line((number, points): (u32, i64), replayed: bool) -> String {
-    format!("{{\"status\":201,\"replayed\":{replayed},\"result\":{}}}\n", result(number, points))
+    run::tests::line(number, points).replace("false", if replayed { "true" } else { "false" })
 }
 
 /// Reads a request of three purchases.

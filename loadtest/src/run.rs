@@ -384,4 +384,4 @@ async fn read_lines(
 
 #[cfg(test)]
 #[path = "run_tests.rs"]
-mod tests;
+pub(crate) mod tests;

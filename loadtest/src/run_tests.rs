@@ -9,7 +9,8 @@ use crate::workload::Recipe;
 
 const OVERLOADED: &str = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 2\r\n\r\n{}";
 
-fn workload(count: u64) -> Workload {
+/// Makes the purchases of one customer.
+pub(crate) fn workload(count: u64) -> Workload {
     Workload::new(Recipe {
         seed: 7,
         count,
@@ -33,7 +34,8 @@ fn result(number: u32, points: i64) -> String {
     format!(r#"{{"origin_id":"{origin_id}","amount":{amount},"point_total":{points}}}"#)
 }
 
-fn line(number: u32, points: i64) -> String {
+/// Makes the line that answers purchase `number`, booked now, with points.
+pub(crate) fn line(number: u32, points: i64) -> String {
     format!("{{\"status\":201,\"replayed\":false,\"result\":{}}}\n", result(number, points))
 }
 
