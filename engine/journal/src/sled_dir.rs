@@ -107,13 +107,6 @@ impl SledDir {
         self.sync()
     }
 
-    /// Stores one entry and returns once it is durable. As [`SledDir::commit`], for less: sled writes a batch in two pieces, each of which it
-    /// waits for.
-    pub(crate) fn commit_one(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        self.db.insert(key, value).map_err(io_error)?;
-        self.sync()
-    }
-
     /// Returns once all that was stored is durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.db.flush().map_err(io_error)?;

@@ -1,7 +1,7 @@
 //! One generation: frames as dense chunks in one sled directory. Knows nothing of the head or of other generations.
 //!
 //! The key is the chunk number, big-endian, from 0; the value is at most 4096 bytes of a frame. A frame starts on a
-//! chunk of its own and fills all but its last one. A frame is stored as one batch, or as one entry where it has one chunk.
+//! chunk of its own and fills all but its last one. A frame of few chunks is stored entry by entry, a longer one as one batch.
 //!
 //! After the last frame there may be spares: keys of chunks to come, each with the value [`SPARE`]. They are made ahead because sled splits
 //! a leaf of more than 16 keys and writes both halves anew: that costs little while the values are spares, and a chunk that is stored in
@@ -27,6 +27,11 @@ const SPARES_MIN: u64 = 32;
 
 /// How many spares are made between two syncs at most: few enough that sled begins no second segment meanwhile.
 const SPARES_AT_ONCE: u64 = 256;
+
+/// A frame of at most so many chunks is stored entry by entry: a quarter of a segment of sled's, so that at most one is begun meanwhile. sled
+/// writes entries in one piece, and a batch in two, each of which it waits for. A power cut may leave some of the entries: a torn frame, which
+/// is after the head, and cut.
+const CHUNKS_AS_ENTRIES_MAX: u64 = 32;
 
 /// Returns the directory name of generation `number`.
 pub(crate) fn directory_name(number: u64) -> String {
@@ -139,16 +144,19 @@ impl Generation {
         }
     }
 
-    /// Stores `frame`, whole or not at all, and returns once it is durable.
+    /// Stores `frame` and returns once it is durable.
     pub(crate) fn append(&mut self, frame: &Frame) -> io::Result<()> {
-        self.make_spares(chunk_count(frame))?;
-        if frame.bytes().len() <= VALUE_BYTES_MAX {
-            self.dir.commit_one(&self.extent.chunks.to_be_bytes(), frame.bytes())?;
+        let count = chunk_count(frame);
+        self.make_spares(count)?;
+        let chunks = (self.extent.chunks..).map(u64::to_be_bytes).zip(frame.bytes().chunks(VALUE_BYTES_MAX));
+        if count <= CHUNKS_AS_ENTRIES_MAX {
+            for (key, chunk) in chunks {
+                self.dir.tree().insert(key, chunk).map_err(io_error)?;
+            }
+            self.dir.sync()?;
         } else {
             let mut batch = sled::Batch::default();
-            for (number, chunk) in (self.extent.chunks..).zip(frame.bytes().chunks(VALUE_BYTES_MAX)) {
-                batch.insert(&number.to_be_bytes(), chunk);
-            }
+            chunks.for_each(|(key, chunk)| batch.insert(&key, chunk));
             self.dir.commit(batch)?;
         }
         self.extent.add(frame);

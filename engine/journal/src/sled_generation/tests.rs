@@ -39,6 +39,12 @@ fn with_generation<T>(dir: &Path, number: u64, work: impl FnOnce(&Generation) ->
     work(&generation)
 }
 
+fn commit_one(generation: &Generation, key: &[u8], value: &[u8]) {
+    let mut batch = sled::Batch::default();
+    batch.insert(key, value);
+    generation.dir().commit(batch).unwrap();
+}
+
 /// Replaces all chunks from `chunk` on by `values`, in one batch.
 fn rewrite(dir: &Path, number: u64, chunk: u64, values: &[&[u8]]) {
     with_generation(dir, number, |generation| {
@@ -150,9 +156,7 @@ fn r23_frame_of_many_chunks_that_lost_some() {
 fn an_entry_that_no_journal_writes_is_never_cut() {
     let (dir, _, _) = journal(&[vec![9; 20]], true);
     with_generation(dir.path(), 1, |generation| {
-        let mut batch = sled::Batch::default();
-        batch.insert(&[0xff, 1], &b"x"[..]);
-        generation.dir().commit(batch).unwrap();
+        commit_one(generation, &[0xff, 1], b"x");
     });
     let (_, what) = damage(open(dir.path()).unwrap_err());
     assert_eq!(what, Flaw::ChunkShape { entry: 4, key: 2, value: 1 });
@@ -200,7 +204,7 @@ fn r23_frame_with_spares_in_the_place_of_chunks_is_cut_after_the_head() {
         copy_tree(dir.path(), &image.path().join("j")).unwrap();
         let dir = image.path().join("j");
         with_generation(&dir, 1, |generation| {
-            generation.dir().commit_one(&u64::to_be_bytes(3 + lost), super::SPARE).unwrap()
+            commit_one(generation, &u64::to_be_bytes(3 + lost), super::SPARE)
         });
         let (mut journal, report) = open(&dir).unwrap();
         assert_eq!(report.mended, [Mended::TornTail { generation: 1, chunks: 4 }]);
@@ -229,7 +233,7 @@ fn a_key_at_the_end_of_all_numbers_harms_nobody() {
     let cut = [Mended::TornTail { generation: 1, chunks: 1 }];
     for (value, mended) in [(super::SPARE, &cut[..0]), (b"x", &cut)] {
         let (dir, _, _) = journal(&[vec![9; 20]], true);
-        with_generation(dir.path(), 1, |generation| generation.dir().commit_one(&[0xff; 8], value).unwrap());
+        with_generation(dir.path(), 1, |generation| commit_one(generation, &[0xff; 8], value));
         let (mut journal, report) = open(dir.path()).unwrap();
         assert_eq!(report.mended, mended);
         append(&mut journal, &[vec![1; 9_000]]);
@@ -245,7 +249,7 @@ fn a_spare_in_the_place_of_an_acknowledged_chunk_is_damage() {
     {
         let (dir, _, _) = journal(&[vec![9; 20]], true);
         with_generation(dir.path(), 1, |generation| {
-            generation.dir().commit_one(&u64::to_be_bytes(at), super::SPARE).unwrap();
+            commit_one(generation, &u64::to_be_bytes(at), super::SPARE);
         });
         assert_eq!(damage(open(dir.path()).unwrap_err()).1, expected);
     }
@@ -280,9 +284,7 @@ fn r41_edited_record_with_a_mended_checksum_is_named() {
         let edited = [vec![77; 30], frame.record(1).to_vec()];
         let edited = Frame::build(frame.epoch(), frame.first_seq(), frame.previous(), &edited).unwrap();
         with_generation(&dir, 1, |generation| {
-            let mut batch = sled::Batch::default();
-            batch.insert(&(at as u64).to_be_bytes(), edited.bytes());
-            generation.dir().commit(batch).unwrap();
+            commit_one(generation, &(at as u64).to_be_bytes(), edited.bytes());
         });
         let scratch = scratch();
         let (seq, what) = damage(verify_copy(&dir, LedgerId::default(), scratch.path()).unwrap_err());

@@ -20,8 +20,8 @@ use trace::Entry;
 
 const DIR_VARIABLE: &str = "KEMBALI_TRACE_DIR";
 const MARKS_VARIABLE: &str = "KEMBALI_TRACE_MARKS";
-/// Says which frames the writer writes; none for the small ones.
-const LARGE_VARIABLE: &str = "KEMBALI_TRACE_LARGE";
+/// Says which frames the writer writes.
+const FRAMES_VARIABLE: &str = "KEMBALI_TRACE_FRAMES";
 /// Makes the writer end as a killed process does: a frame is written and neither synced nor acknowledged.
 const KILL_VARIABLE: &str = "KEMBALI_TRACE_KILL";
 const ROUNDS: u64 = 3;
@@ -56,15 +56,23 @@ impl Mark {
 enum Frames {
     /// Of one chunk, or of a few.
     Small,
+    /// Of up to 60 chunks, stored entry by entry or as a batch; some begin a segment of sled's.
+    Medium,
     /// Some that sled puts into several of its segments of 512 KiB.
     Large,
 }
 
+/// The most chunks of a frame that may be there in part after a power cut: longer ones are there whole or not at all.
+const TORN_CHUNKS_MAX: u64 = 32;
+
 impl Frames {
+    const ALL: [Frames; 3] = [Frames::Small, Frames::Medium, Frames::Large];
+
     /// How many bytes a generation has.
     fn bound(self) -> u64 {
         match self {
             Frames::Small => 60_000,
+            Frames::Medium => 2_000_000,
             Frames::Large => 4_000_000,
         }
     }
@@ -74,6 +82,7 @@ impl Frames {
         let mut chance = Chance::new(seq + 1000);
         let bytes = match (self, chance.below(10)) {
             (Frames::Small, 0) => 9000 + chance.below(3000),
+            (Frames::Medium, 0..9) => 3_000 + chance.below(37_000),
             (Frames::Large, 0..4) => 200_000 + chance.below(400_000),
             (_, 9) => 0,
             _ => 10 + chance.below(1500),
@@ -101,7 +110,8 @@ impl Frames {
 #[ignore = "the writer that r21 starts"]
 fn writer() {
     let (Ok(dir), Ok(marks)) = (std::env::var(DIR_VARIABLE), std::env::var(MARKS_VARIABLE)) else { return };
-    let frames = if std::env::var(LARGE_VARIABLE).is_ok() { Frames::Large } else { Frames::Small };
+    let named = std::env::var(FRAMES_VARIABLE).unwrap();
+    let frames = Frames::ALL.into_iter().find(|frames| format!("{frames:?}") == named).unwrap();
     let mut marks = OpenOptions::new().append(true).open(marks).unwrap();
     let mut mark = |journal: &SledJournal, first: Seq, is_frame: u64| {
         let generation =
@@ -158,9 +168,7 @@ fn record_writer(shim: &Path, dir: &Path, work: &Path, frames: Frames) -> Vec<u8
         writer.args(["--ignored", "--exact", "power_cut::writer", "--nocapture"]);
         writer.env("LD_PRELOAD", shim).env(DIR_VARIABLE, dir).env(MARKS_VARIABLE, &marks);
         writer.env("KEMBALI_TRACE_FILE", &trace);
-        if frames == Frames::Large {
-            writer.env(LARGE_VARIABLE, "1");
-        }
+        writer.env(FRAMES_VARIABLE, format!("{frames:?}"));
         if is_killed {
             writer.env(KILL_VARIABLE, "1");
         }
@@ -186,6 +194,7 @@ struct Tally {
     before_first_mark: u64,
     frame_under_way: u64,
     kept_past_head: u64,
+    torn_past_head: u64,
     /// Frames that were read back, by how they are stored.
     of_one_chunk: u64,
     of_more: u64,
@@ -329,10 +338,11 @@ fn check_image(image: &Path, mark: Mark, frames: Frames, tally: &mut Tally) {
         let text = format!("{mended:?}");
         *tally.outcomes.entry(text.split(' ').next().unwrap().to_owned()).or_default() += 1;
         tally.kept_past_head += u64::from(matches!(mended, Mended::FramesPastHead { .. }));
-        assert!(
-            !matches!(mended, Mended::TornTail { .. } | Mended::HeadSlot { .. } | Mended::HeadCopy { .. }),
-            "{text}"
-        );
+        if let Mended::TornTail { chunks, .. } = mended {
+            assert!(*chunks < TORN_CHUNKS_MAX, "a batch is torn: {text}");
+            tally.torn_past_head += 1;
+        }
+        assert!(!matches!(mended, Mended::HeadSlot { .. } | Mended::HeadCopy { .. }), "{text}");
     }
     frames.append_next(&mut journal);
     let written = Mark { acknowledged: journal.position().seq.0, first: journal.first_seq().0, ..mark };
@@ -395,6 +405,14 @@ fn r21_power_cut_keeps_what_was_acknowledged() {
     assert!(500 <= tally.images);
     assert!(0 < tally.of_one_chunk && 0 < tally.of_more);
     assert!(0 < tally.before_first_mark && 0 < tally.frame_under_way && 0 < tally.kept_past_head);
+}
+
+#[test]
+fn r21_power_cut_in_frames_of_several_entries() {
+    let name = "r21_power_cut_in_frames_of_several_entries";
+    let Some(tally) = cut_runs(name, Frames::Medium, 120, 20) else { return };
+    assert!(0 < tally.frame_under_way && 0 < tally.kept_past_head);
+    assert!((TORN_CHUNKS_MAX as usize) << 12 < tally.largest, "no frame is a batch");
 }
 
 #[test]
