@@ -54,6 +54,7 @@ pub(crate) fn demo(listen: SocketAddr, data_dir: PathBuf, exit: bool) -> Result<
         listen,
         data_dir,
         shards: NonZeroUsize::MIN,
+        resident_max: None,
         generation_bytes: settings::GENERATION_BYTES_DEFAULT,
         free_bytes_min: settings::free_bytes_min_default(settings::GENERATION_BYTES_DEFAULT),
         operator_token: Some(OPERATOR_TOKEN.to_owned()),

@@ -92,6 +92,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<Ready, ServeError> {
         shards: settings.shards,
         installation_key: settings.installation_key,
         secrets_key: settings.secrets_key,
+        resident_max: settings.resident_max,
         generation_bytes_max: settings.generation_bytes,
         free_bytes: kembali_engine::free_bytes_of(&settings.data_dir),
         free_bytes_min: settings.free_bytes_min,

@@ -25,11 +25,12 @@ const KAFKA_GROUP_DEFAULT: &str = "kembali";
 
 /// The names that the environment may use. The last six are not settings of a server: four are of the client commands,
 /// two of the tests.
-const ENVIRONMENT: [&str; 37] = [
+const ENVIRONMENT: [&str; 38] = [
     "KEMBALI_CONFIG",
     "KEMBALI_LISTEN",
     "KEMBALI_DATA_DIR",
     "KEMBALI_SHARDS",
+    "KEMBALI_RESIDENT_MAX",
     "KEMBALI_GENERATION_BYTES",
     "KEMBALI_FREE_BYTES_MIN",
     "KEMBALI_OPERATOR_TOKEN",
@@ -68,7 +69,7 @@ const ENVIRONMENT: [&str; 37] = [
 /// Flags and environment.
 #[derive(Args, Default)]
 pub(crate) struct Flags {
-    /// A TOML file with any of: listen, data_dir, shards, generation_bytes, free_bytes_min, operator_token,
+    /// A TOML file with any of: listen, data_dir, shards, resident_max, generation_bytes, free_bytes_min, operator_token,
     /// installation_key, secrets_key, registration, partner_requests_per_second, partner_requests_at_once,
     /// login_limit_by_address, registrations_per_minute, tls_certificate, tls_key,
     /// kezbek_tenant, kezbek_encrypt_key, dompet_tenant, dompet_marketplace, loyaltea, loyaltea_kafka_brokers,
@@ -85,6 +86,9 @@ pub(crate) struct Flags {
     /// How many shards decide; the ledger is the same for any number [default: 1]
     #[arg(long, env = "KEMBALI_SHARDS", value_name = "N")]
     shards: Option<usize>,
+    /// How many customers stay in memory, 1 or more; the others lie in a file and come back when they are used [default: all]
+    #[arg(long, env = "KEMBALI_RESIDENT_MAX", value_name = "CUSTOMERS")]
+    resident_max: Option<NonZeroUsize>,
     /// How many bytes of frames the journal collects before it archives them, 4096 or more [default: 134217728]
     #[arg(long, env = "KEMBALI_GENERATION_BYTES", value_name = "BYTES")]
     generation_bytes: Option<u64>,
@@ -190,6 +194,7 @@ struct File {
     listen: Option<String>,
     data_dir: Option<PathBuf>,
     shards: Option<usize>,
+    resident_max: Option<NonZeroUsize>,
     generation_bytes: Option<u64>,
     free_bytes_min: Option<u64>,
     operator_token: Option<String>,
@@ -234,6 +239,8 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
     pub(crate) shards: NonZeroUsize,
+    /// Customers in memory; `None` for all.
+    pub(crate) resident_max: Option<NonZeroUsize>,
     pub(crate) generation_bytes: u64,
     pub(crate) free_bytes_min: u64,
     pub(crate) operator_token: Option<String>,
@@ -406,6 +413,7 @@ impl Flags {
             shards: NonZeroUsize::new(shards)
                 .filter(|count| count.get() <= 256)
                 .ok_or(SettingsError::Shards(shards))?,
+            resident_max: self.resident_max.or(file.resident_max),
             generation_bytes,
             free_bytes_min: self
                 .free_bytes_min
@@ -508,6 +516,7 @@ impl fmt::Display for Settings {
         writeln!(out, "listen = {}", self.listen)?;
         writeln!(out, "data_dir = {}", self.data_dir.display())?;
         writeln!(out, "shards = {}", self.shards)?;
+        writeln!(out, "resident_max = {}", self.resident_max.map_or("all".to_owned(), |max| max.to_string()))?;
         writeln!(out, "generation_bytes = {}", self.generation_bytes)?;
         writeln!(out, "free_bytes_min = {}", self.free_bytes_min)?;
         writeln!(out, "operator_token = {}", hidden(self.operator_token.is_some()))?;

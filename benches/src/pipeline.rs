@@ -44,7 +44,7 @@ impl Pipeline {
         loop {
             let sealed = self.router.seal().next();
             let Some((_, batch)) = sealed else { break };
-            self.router.answered(self.shard.work(batch));
+            self.router.answered(self.shard.work(batch).expect("all rows are in memory"));
         }
         while let Some(group) = self.router.next_group() {
             let mut frame = FrameBuilder::with_capacity(320 * group.records.len());

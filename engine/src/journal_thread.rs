@@ -15,7 +15,7 @@ use kembali_journal::{
     AppendError, FRAME_BYTES_MAX, FRAME_RECORDS_MAX, Frame, FrameBuilder, FrameTooLarge, Journal, ProfileError,
     ProfileStore, SealError, TrimError,
 };
-use kembali_machine::{GROUP_RECORDS_MAX, Group};
+use kembali_machine::{AwayError, GROUP_RECORDS_MAX, Group};
 use tokio::sync::oneshot;
 
 use crate::archiver::{ArchiveSender, Order};
@@ -56,6 +56,9 @@ pub enum Fault {
         /// What, where and what to do.
         message: String,
     },
+    /// Customers who are not in memory cannot be reached.
+    #[error(transparent)]
+    Away(#[from] AwayError),
     /// A generation could not be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),

@@ -6,6 +6,7 @@
 mod accounts;
 mod archiver;
 mod as_of;
+mod away_file;
 mod clock;
 mod clock_guard;
 mod customers;

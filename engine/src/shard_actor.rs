@@ -3,7 +3,8 @@
 use actix::{Actor, Addr, Context, Handler, Message};
 use kembali_machine::{Assigned, Shard};
 
-use crate::router_actor::{RouterActor, ShardAnswered};
+use crate::journal_thread::{Fault, Report};
+use crate::router_actor::{JournalReport, RouterActor, ShardAnswered};
 use crate::tell::tell;
 
 /// A batch of work, in the order of the tickets.
@@ -25,6 +26,9 @@ impl Handler<Batch> for ShardActor {
     type Result = ();
 
     fn handle(&mut self, Batch(batch): Batch, _: &mut Self::Context) {
-        tell(&self.router, ShardAnswered(self.shard.work(batch)));
+        match self.shard.work(batch) {
+            Ok(answers) => tell(&self.router, ShardAnswered(answers)),
+            Err(error) => tell(&self.router, JournalReport(Report::Failed(Fault::Away(error)))),
+        }
     }
 }

@@ -8,16 +8,17 @@ use std::sync::mpsc;
 use std::thread;
 
 use actix::{Actor as _, Addr, Arbiter, Context, System};
-use kembali_core::ledger::Ledger;
+use kembali_core::customer::Row;
 use kembali_core::{CustomerId, PartnerId, Seq, TenantId};
 use kembali_journal::{
     Journal, OpenError, Options, ProfileError, ProfileStore, SledJournal, SyncFault, TrimError, profile_value,
 };
-use kembali_machine::{Router, Shard, ShardOf};
+use kembali_machine::{AwayError, Limit, Router, Shard, ShardOf};
 use kembali_snapshots::{Archive, IoFault, Snapshots};
 
 use crate::accounts::index_accounts;
 use crate::archiver::{self, Archiver};
+use crate::away_file::AwayFile;
 use crate::clock_guard::{Clock, ClockGuard, Monotonic};
 use crate::erase::forget_again;
 use crate::free_space::{FreeBytes, FreeSpace};
@@ -31,7 +32,7 @@ use crate::profile_keys::{API_KEY_PREFIX, PARTNER_PREFIX, SIGNING_KEY_PREFIX, WE
 use crate::recovery::{
     ARCHIVE_DIR, FoldError, JOURNAL_DIR, PROFILES_HEAD, Recovered, SNAPSHOTS_DIR, parts_of, recover,
 };
-use crate::router_actor::{JournalReport, RouterActor, Shards};
+use crate::router_actor::{JournalReport, ReplyTo, RouterActor, Shards};
 use crate::scrub;
 use crate::seal::Sealer;
 use crate::shard_actor::ShardActor;
@@ -52,6 +53,9 @@ pub struct EngineConfig {
     pub data_dir: PathBuf,
     /// How many shards decide; the ledger is the same for any number.
     pub shards: NonZeroUsize,
+    /// Customers who are in memory between two batches, of all shards together; `None` for all. The others lie in a file of the data
+    /// directory, which is gone with the process.
+    pub resident_max: Option<NonZeroUsize>,
     /// Bytes of frames that a generation of the journal holds before it is archived.
     pub generation_bytes_max: u64,
     /// A key to make a new ledger with, or to insist on; `None` draws one.
@@ -125,6 +129,17 @@ pub enum StartError {
     /// A generation that is archived could not be dropped.
     #[error(transparent)]
     Trim(#[from] TrimError),
+    /// The file for customers who are not in memory could not be made.
+    #[error("making the file for customers who are not in memory in {}", path.display())]
+    AwayFile {
+        /// The data directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Customers could not be put away.
+    #[error(transparent)]
+    Away(#[from] AwayError),
     /// A thread could not be started.
     #[error("starting the {thread} thread")]
     Thread {
@@ -148,6 +163,8 @@ impl StartError {
             StartError::DataDir { .. }
             | StartError::Sealed { .. }
             | StartError::Thread { .. }
+            | StartError::AwayFile { .. }
+            | StartError::Away(_)
             | StartError::Snapshots(_)
             | StartError::Trim(_) => false,
         }
@@ -295,15 +312,21 @@ impl Engine {
         space.look();
         let clock = Arc::new(ClockGuard::new(config.clock, config.monotonic, ledger.desk.last_received_at()));
         clock.now();
+        let (router, rows) = Router::recovered(ledger, config.shards.get(), shard_of(config.shards));
+        // Each has its share of the rows that may be in memory.
+        let share = config.resident_max.and_then(|max| NonZeroUsize::new(max.get().div_ceil(config.shards.get())));
+        let shards = rows.into_iter().map(|rows| shard_of_rows(rows, &config.data_dir, share));
+        let shards = shards.collect::<Result<_, _>>()?;
         let actors = Actors {
-            shards: config.shards,
+            machine: router,
+            shards,
             clock: Arc::clone(&clock),
             on_fault: config.on_fault,
             journal: work,
             space: Arc::clone(&space),
             shared: Arc::clone(&shared),
         };
-        let router = start_actors(ledger, actors)?;
+        let router = start_actors(actors)?;
         // One report of what was written together, and one from each thread that fails.
         let report_to = |router: Addr<RouterActor>| move |report| tell(&router, JournalReport(report));
         let (sealed, to_archive) = archiver::channel();
@@ -366,9 +389,17 @@ fn drop_archived(journal: &mut dyn Journal, archive: &Archive) -> Result<(), Sta
     Ok(())
 }
 
+/// Makes a shard of its rows, of which so many stay in memory; `None` for all.
+fn shard_of_rows(rows: Vec<Row>, dir: &Path, resident_max: Option<NonZeroUsize>) -> Result<Shard, StartError> {
+    let Some(resident_max) = resident_max else { return Ok(Shard::new(rows)) };
+    let store = AwayFile::create(dir).map_err(|source| StartError::AwayFile { path: dir.to_path_buf(), source })?;
+    Ok(Shard::limited(Limit { resident_max, store: Box::new(store) }, rows)?)
+}
+
 /// What the actors work with.
 struct Actors {
-    shards: NonZeroUsize,
+    machine: Router<ReplyTo>,
+    shards: Vec<Shard>,
     clock: Arc<ClockGuard>,
     on_fault: Box<dyn FnOnce(Fault) + Send>,
     journal: journal_thread::WorkSender,
@@ -377,13 +408,12 @@ struct Actors {
 }
 
 /// Starts the system on a thread of its own, the router on its arbiter, and each of several shards on one of its own.
-fn start_actors(ledger: Ledger, actors: Actors) -> Result<Addr<RouterActor>, StartError> {
-    let Actors { shards, clock, on_fault, journal, space, shared } = actors;
+fn start_actors(actors: Actors) -> Result<Addr<RouterActor>, StartError> {
+    let Actors { machine, shards, clock, on_fault, journal, space, shared } = actors;
     let (address, started) = mpsc::sync_channel(1);
     let run = move || {
         let system = System::new();
         let router = system.block_on(async move {
-            let (machine, rows) = Router::recovered(ledger, shards.get(), shard_of(shards));
             let router = RouterActor {
                 machine,
                 clock,
@@ -397,11 +427,12 @@ fn start_actors(ledger: Ledger, actors: Actors) -> Result<Addr<RouterActor>, Sta
                 mailbox_messages_max: IN_FLIGHT_UNITS as usize,
             }
             .start();
-            let shards = rows.into_iter().map(|rows| {
+            let count = shards.len();
+            let shards = shards.into_iter().map(|shard| {
                 let router = router.clone();
-                let shard = move |_: &mut Context<ShardActor>| ShardActor { shard: Shard::new(rows), router };
+                let shard = move |_: &mut Context<ShardActor>| ShardActor { shard, router };
                 // With one shard nothing is decided side by side, and two changes of threads a batch cost more than it.
-                if shards.get() == 1 {
+                if count == 1 {
                     ShardActor::create(shard)
                 } else {
                     ShardActor::start_in_arbiter(&Arbiter::new().handle(), shard)

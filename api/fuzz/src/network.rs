@@ -214,6 +214,7 @@ impl Door {
             shards: NonZeroUsize::MIN,
             installation_key: Some([7; 32]),
             secrets_key: Some([0x5a; 32]),
+            resident_max: None,
             generation_bytes_max: 64 * 1024 * 1024,
             free_bytes: Arc::new(|| Ok(u64::MAX)),
             free_bytes_min: 0,

@@ -362,6 +362,7 @@ fn keep(dir: &Path, change: OutboxChange) {
         shards: std::num::NonZeroUsize::MIN,
         installation_key: Some([7; 32]),
         secrets_key: Some([0x5a; 32]),
+        resident_max: None,
         generation_bytes_max: 64 * 1024 * 1024,
         free_bytes: kembali_engine::free_bytes_of(dir),
         free_bytes_min: 0,

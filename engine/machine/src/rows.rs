@@ -1,36 +1,224 @@
-//! The rows of a shard, found by customer, and walked through piece by piece in the order in which they came.
+//! The rows of a shard, found by customer, and walked through piece by piece in the order in which they came. With a limit, those that were
+//! not used for the longest time are put away, and come back when they are asked for.
 
+use std::borrow::Cow;
+use std::hash::BuildHasher as _;
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 
+use bincode::Options as _;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use kembali_core::CustomerId;
 use kembali_core::customer::Row;
-use kembali_core::{BigMap, CustomerId};
 
-/// Rows that lie together. Full ones are never moved: nobody waits while a million rows are copied to make room for one.
-const CHUNK_ROWS: usize = 1_024;
+use crate::chunks::Chunks;
+use crate::shelf::{AwayError, Place, Shelf, Store};
+
+/// Parts of the directory: a table that is full moves everything into one of twice the size while whoever asks waits.
+const PARTS: usize = 256;
+/// Segments of the store that are emptied after a batch at most.
+const EMPTIED_MAX: usize = 2;
+
+/// How many rows stay in memory, and where the others lie.
+#[derive(Debug)]
+pub struct Limit {
+    /// Rows in memory between two batches.
+    pub resident_max: NonZeroUsize,
+    /// Where the others lie.
+    pub store: Box<dyn Store>,
+}
+
+/// Where a row is: in memory under a number of its own, or away under the customer's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct At(u32);
+
+impl At {
+    const AWAY: u32 = 1 << 31;
+
+    fn resident(number: usize) -> At {
+        At(number as u32)
+    }
+
+    fn away(place: u32) -> At {
+        At(place | At::AWAY)
+    }
+
+    fn is_away(self) -> bool {
+        self.0 & At::AWAY != 0
+    }
+
+    fn number(self) -> usize {
+        (self.0 & !At::AWAY) as usize
+    }
+}
+
+const _: () = assert!(size_of::<Option<Row>>() == size_of::<Row>(), "room for a row costs no more than the row");
+
+/// Finds where a row is by a part of the customer's hash; the row itself says whose it is.
+#[derive(Debug)]
+struct Directory {
+    parts: Vec<HashTable<(u32, At)>>,
+}
+
+impl Directory {
+    fn hash(customer: &CustomerId) -> u64 {
+        FixedState::with_seed(1).hash_one(customer)
+    }
+
+    /// Spreads what is kept of a hash over all bits that a table looks at.
+    fn spread(kept: u32) -> u64 {
+        u64::from(kept).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn candidates(&self, hash: u64) -> impl Iterator<Item = At> {
+        let kept = hash as u32;
+        let part = &self.parts[(hash >> 56) as usize];
+        part.iter_hash(Directory::spread(kept)).filter(move |entry| entry.0 == kept).map(|entry| entry.1)
+    }
+
+    fn insert(&mut self, hash: u64, at: At) {
+        let kept = hash as u32;
+        let part = &mut self.parts[(hash >> 56) as usize];
+        part.insert_unique(Directory::spread(kept), (kept, at), |entry| Directory::spread(entry.0));
+    }
+
+    /// Notes that a row is somewhere else now.
+    fn change(&mut self, hash: u64, before: At, after: At) {
+        let kept = hash as u32;
+        let part = &mut self.parts[(hash >> 56) as usize];
+        let entry = part.find_mut(Directory::spread(kept), |entry| entry.1 == before);
+        entry.expect("a row that moves is in the directory").1 = after;
+    }
+}
+
+/// What is known of a row in memory beside it.
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    place: u32,
+    /// Used since the hand came by.
+    is_used: bool,
+    /// Where the same row lies, as long as it has not changed.
+    away: Option<Place>,
+}
+
+/// Where a customer's row was found.
+enum Located {
+    Resident(usize),
+    /// With its place, and where it lies.
+    Away(usize, Row, Place),
+}
+
+/// A row that was found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found(usize);
 
 /// Rows by customer. A row keeps its place for ever, so that a walk can stop anywhere and go on later.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Rows {
-    /// All but the last are full.
-    chunks: Vec<Vec<Row>>,
-    places: BigMap<CustomerId, u32>,
+    directory: Directory,
+    /// Rows in memory, by their numbers; `None` where there is room for another.
+    residents: Chunks<Option<Row>>,
+    notes: Chunks<Note>,
+    /// Numbers of residents that are free.
+    free: Vec<u32>,
+    /// By place: where the row is.
+    places: Chunks<Whereabouts>,
+    away: Option<Away>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Whereabouts {
+    Resident(u32),
+    Away(Place),
+}
+
+/// What a limit needs.
+#[derive(Debug)]
+struct Away {
+    resident_max: usize,
+    shelf: Shelf,
+    /// The resident that is looked at next when one has to go.
+    hand: usize,
+}
+
+impl Default for Rows {
+    fn default() -> Rows {
+        Rows::new(None)
+    }
 }
 
 impl Rows {
-    pub(crate) fn get(&self, customer: &CustomerId) -> Option<&Row> {
-        let place = *self.places.get(customer)? as usize;
-        self.chunks.get(place / CHUNK_ROWS)?.get(place % CHUNK_ROWS)
+    pub(crate) fn new(limit: Option<Limit>) -> Rows {
+        let away =
+            limit.map(|limit| Away { resident_max: limit.resident_max.get(), shelf: Shelf::new(limit.store), hand: 0 });
+        Rows {
+            directory: Directory { parts: (0..PARTS).map(|_| HashTable::new()).collect() },
+            residents: Chunks::default(),
+            notes: Chunks::default(),
+            free: Vec::new(),
+            places: Chunks::default(),
+            away,
+        }
     }
 
-    pub(crate) fn get_mut(&mut self, customer: &CustomerId) -> Option<&mut Row> {
-        let place = *self.places.get(customer)? as usize;
-        self.chunks.get_mut(place / CHUNK_ROWS)?.get_mut(place % CHUNK_ROWS)
+    /// Finds the row of a customer, and brings it into memory.
+    pub(crate) fn find(&mut self, customer: &CustomerId) -> Result<Option<Found>, AwayError> {
+        let hash = Directory::hash(customer);
+        let number = match self.locate(customer, hash)? {
+            None => return Ok(None),
+            Some(Located::Resident(number)) => {
+                self.touch(number);
+                number
+            }
+            Some(Located::Away(place, row, lies)) => self.bring(row, place, lies, hash),
+        };
+        Ok(Some(Found(number)))
     }
 
-    /// Looks at the rows of some customers, and changes nothing: each look waits for memory that is far away, and those of a batch
-    /// wait together.
+    fn locate(&self, customer: &CustomerId, hash: u64) -> Result<Option<Located>, AwayError> {
+        for at in self.directory.candidates(hash) {
+            if at.is_away() {
+                // Another customer's row in one case of many millions.
+                let (row, lies) = self.fetch(at.number())?;
+                if row.id == *customer {
+                    return Ok(Some(Located::Away(at.number(), row, lies)));
+                }
+            } else if self.resident(at.number()).is_some_and(|row| row.id == *customer) {
+                return Ok(Some(Located::Resident(at.number())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Brings a row that was away into memory.
+    fn bring(&mut self, row: Row, place: usize, lies: Place, hash: u64) -> usize {
+        let number = self.seat(row, place as u32, Some(lies));
+        self.directory.change(hash, At::away(place as u32), At::resident(number));
+        number
+    }
+
+    /// Returns a row that was found since the last [`Rows::settle`].
+    pub(crate) fn row(&self, found: Found) -> &Row {
+        self.resident(found.0).expect("a row that was found stays until rows settle")
+    }
+
+    /// As [`Rows::row`], to change it.
+    pub(crate) fn row_mut(&mut self, found: Found) -> &mut Row {
+        self.forget_copy(found.0);
+        let resident = self.residents.get_mut(found.0).and_then(Option::as_mut);
+        resident.expect("a row that was found stays until rows settle")
+    }
+
+    /// Looks at the rows of some customers that are in memory, and changes nothing: each look waits for memory that is far away, and those of
+    /// a batch wait together.
     pub(crate) fn look_ahead(&self, customers: impl Iterator<Item = CustomerId>) {
-        let rows: Vec<&Row> = customers.filter_map(|customer| self.get(&customer)).collect();
+        let resident = |customer: CustomerId| {
+            let hash = Directory::hash(&customer);
+            let mut rows = self.directory.candidates(hash).filter(|at| !at.is_away());
+            rows.find_map(|at| self.resident(at.number()).filter(|row| row.id == customer))
+        };
+        let rows: Vec<&Row> = customers.filter_map(resident).collect();
         for row in rows {
             black_box(row.purchases);
             black_box(row.wallets.first().map(|wallet| wallet.balance));
@@ -39,90 +227,186 @@ impl Rows {
         }
     }
 
-    /// Adds the row of a new customer.
+    /// Adds the row of a customer who has none.
     ///
     /// # Panics
     ///
-    /// If the customer has a row already, or with more customers than memory could ever hold.
+    /// With more customers than memory could ever hold.
     pub(crate) fn insert(&mut self, row: Row) {
-        let place = u32::try_from(self.len()).expect("a shard has fewer than 2^32 customers");
-        let before = self.places.insert(row.id, place);
-        assert!(before.is_none(), "a customer is created twice");
-        match self.chunks.last_mut().filter(|chunk| chunk.len() < CHUNK_ROWS) {
-            Some(chunk) => chunk.push(row),
-            None => {
-                let mut chunk = Vec::with_capacity(CHUNK_ROWS);
-                chunk.push(row);
-                self.chunks.push(chunk);
+        let place = u32::try_from(self.len()).ok().filter(|place| place & At::AWAY == 0);
+        let place = place.expect("a shard has fewer than 2^31 customers");
+        let hash = Directory::hash(&row.id);
+        self.places.push(Whereabouts::Resident(0));
+        let number = self.seat(row, place, None);
+        self.directory.insert(hash, At::resident(number));
+    }
+
+    /// How many rows there are, in memory and away.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Returns the row of a place; one that is away stays away.
+    pub(crate) fn peek(&self, place: usize) -> Result<Option<Cow<'_, Row>>, AwayError> {
+        match self.places.get(place) {
+            None => Ok(None),
+            Some(Whereabouts::Resident(number)) => Ok(self.resident(*number as usize).map(Cow::Borrowed)),
+            Some(Whereabouts::Away(_)) => self.fetch(place).map(|(row, _)| Some(Cow::Owned(row))),
+        }
+    }
+
+    /// Lets `change` look at the row of a place, and change it: it says whether it did by what it returns.
+    pub(crate) fn visit<T>(
+        &mut self,
+        place: usize,
+        change: impl FnOnce(&mut Row) -> Option<T>,
+    ) -> Result<Option<T>, AwayError> {
+        match self.places.get(place) {
+            None => Ok(None),
+            Some(Whereabouts::Resident(number)) => {
+                let number = *number as usize;
+                let row = self.residents.get_mut(number).and_then(Option::as_mut);
+                let changed = change(row.expect("a resident's row is in memory"));
+                if changed.is_some() {
+                    self.forget_copy(number);
+                }
+                Ok(changed)
+            }
+            Some(Whereabouts::Away(_)) => {
+                let (mut row, lies) = self.fetch(place)?;
+                let changed = change(&mut row);
+                if changed.is_some() {
+                    let hash = Directory::hash(&row.id);
+                    let number = self.bring(row, place, lies, hash);
+                    self.forget_copy(number);
+                }
+                Ok(changed)
             }
         }
     }
 
-    /// Lists the rows from a place on, each with its place.
-    pub(crate) fn walk(&mut self, from: usize) -> impl Iterator<Item = (usize, &mut Row)> {
-        let (chunk, rest) = (from / CHUNK_ROWS, from % CHUNK_ROWS);
-        let rows = self.chunks.iter_mut().skip(chunk).flatten().skip(rest);
-        (from..).zip(rows)
+    /// Puts rows away until no more are in memory than may be.
+    pub(crate) fn settle(&mut self) -> Result<(), AwayError> {
+        let Some(away) = &self.away else { return Ok(()) };
+        let resident_max = away.resident_max;
+        // Twice round: the first time each may have been used. Rows that are too large to be put away stay.
+        let mut looks = 2 * self.residents.len();
+        while resident_max < self.resident_count() && 0 < looks {
+            looks -= 1;
+            self.look_at_next()?;
+        }
+        for _ in 0..EMPTIED_MAX {
+            self.empty_a_segment()?;
+        }
+        Ok(())
     }
 
-    pub(crate) fn len(&self) -> usize {
-        let full = self.chunks.len().saturating_sub(1);
-        self.chunks.last().map_or(0, |last| full * CHUNK_ROWS + last.len())
+    fn resident_count(&self) -> usize {
+        self.residents.len() - self.free.len()
     }
 
-    /// Lists the rows from a place on.
-    pub(crate) fn values(&self, from: usize) -> impl Iterator<Item = &Row> {
-        self.chunks.iter().skip(from / CHUNK_ROWS).flatten().skip(from % CHUNK_ROWS)
+    fn resident(&self, number: usize) -> Option<&Row> {
+        self.residents.get(number)?.as_ref()
+    }
+
+    fn touch(&mut self, number: usize) {
+        if self.away.is_some()
+            && let Some(note) = self.notes.get_mut(number)
+        {
+            note.is_used = true;
+        }
+    }
+
+    /// Puts a row into memory, under a number.
+    fn seat(&mut self, row: Row, place: u32, away: Option<Place>) -> usize {
+        let note = Note { place, is_used: true, away };
+        let number = match self.free.pop().map(|number| number as usize) {
+            Some(number) => {
+                *self.residents.get_mut(number).expect("a free number was given once") = Some(row);
+                *self.notes.get_mut(number).expect("a free number was given once") = note;
+                number
+            }
+            None => {
+                self.residents.push(Some(row));
+                self.notes.push(note);
+                self.residents.len() - 1
+            }
+        };
+        *self.places.get_mut(place as usize).expect("a row has a place") = Whereabouts::Resident(number as u32);
+        number
+    }
+
+    /// Forgets where the same row lies: it changes.
+    fn forget_copy(&mut self, number: usize) {
+        let Some(away) = &mut self.away else { return };
+        let note = self.notes.get_mut(number).expect("a resident has a note");
+        if let Some(place) = note.away.take() {
+            away.shelf.forget(place);
+        }
+    }
+
+    fn fetch(&self, place: usize) -> Result<(Row, Place), AwayError> {
+        let (Some(Whereabouts::Away(lies)), Some(away)) = (self.places.get(place), &self.away) else {
+            unreachable!("only with a limit rows are away, and then it is known where");
+        };
+        let bytes = away.shelf.get(*lies)?;
+        let row = options().deserialize(&bytes).map_err(|_| AwayError::Damaged)?;
+        Ok((row, *lies))
+    }
+
+    /// Puts the next resident away, unless it was used since it was looked at last.
+    fn look_at_next(&mut self) -> Result<(), AwayError> {
+        let Some(away) = &mut self.away else { return Ok(()) };
+        let number = away.hand;
+        away.hand = if number + 1 < self.residents.len() { number + 1 } else { 0 };
+        let (Some(resident), Some(note)) = (self.residents.get_mut(number), self.notes.get_mut(number)) else {
+            return Ok(());
+        };
+        if std::mem::replace(&mut note.is_used, false) {
+            return Ok(());
+        }
+        let Some(row) = resident else { return Ok(()) };
+        let lies = match note.away {
+            Some(lies) => lies,
+            None => {
+                let bytes = options().serialize(row).expect("a row can be written into memory");
+                let Some(lies) = away.shelf.put(note.place, &bytes)? else { return Ok(()) };
+                lies
+            }
+        };
+        let hash = Directory::hash(&row.id);
+        *resident = None;
+        self.free.push(number as u32);
+        let place = note.place;
+        *self.places.get_mut(place as usize).expect("a row has a place") = Whereabouts::Away(lies);
+        self.directory.change(hash, At::resident(number), At::away(place));
+        Ok(())
+    }
+
+    fn empty_a_segment(&mut self) -> Result<(), AwayError> {
+        let Some(away) = &mut self.away else { return Ok(()) };
+        for (owner, lies) in away.shelf.to_empty()? {
+            let Some(whereabouts) = self.places.get_mut(owner as usize) else { return Err(AwayError::Damaged) };
+            // It may lie somewhere else by now, or be in memory and the same.
+            let copy = match whereabouts {
+                Whereabouts::Away(place) => (*place == lies).then_some(place),
+                Whereabouts::Resident(number) => {
+                    let note = self.notes.get_mut(*number as usize).expect("a resident has a note");
+                    note.away.as_mut().filter(|place| **place == lies)
+                }
+            };
+            let Some(copy) = copy else { continue };
+            let bytes = away.shelf.get(lies)?;
+            *copy = away.shelf.put(owner, &bytes)?.expect("it fitted before");
+            away.shelf.forget(lies);
+        }
+        Ok(())
     }
 }
 
-impl FromIterator<Row> for Rows {
-    fn from_iter<I: IntoIterator<Item = Row>>(rows: I) -> Rows {
-        let mut all = Rows::default();
-        rows.into_iter().for_each(|row| all.insert(row));
-        all
-    }
+fn options() -> impl bincode::Options {
+    bincode::DefaultOptions::new()
 }
 
 #[cfg(test)]
-mod tests {
-    use kembali_core::event::{Body, CustomerCreated, Event};
-    use kembali_core::{Alias, AliasKind, Instant, Seq, TenantId};
-
-    use super::*;
-
-    fn row(id: u128) -> Row {
-        let created = CustomerCreated { alias: Alias { kind: AliasKind::Ref, hash: id } };
-        let body = Body {
-            received_at: Instant(0),
-            tenant: TenantId(1),
-            catalogue_version: 1,
-            customer: Some(CustomerId(id)),
-            previous: Seq::ZERO,
-            events: vec![Event::CustomerCreated(created)],
-        };
-        Row::created_by(&body).expect("the body creates one")
-    }
-
-    #[test]
-    fn a_row_keeps_its_place_and_walks_begin_anywhere() {
-        let count = 2 * CHUNK_ROWS + 7;
-        let mut rows = Rows::default();
-        assert_eq!((rows.len(), rows.values(0).count()), (0, 0));
-        for id in 0..count as u128 {
-            rows.insert(row(id));
-            assert_eq!(rows.len(), id as usize + 1);
-        }
-        for from in [0, 1, CHUNK_ROWS - 1, CHUNK_ROWS, 2 * CHUNK_ROWS, count - 1, count, count + CHUNK_ROWS] {
-            let wanted: Vec<(usize, u128)> = (from..count).map(|place| (place, place as u128)).collect();
-            assert_eq!(rows.walk(from).map(|(place, row)| (place, row.id.0)).collect::<Vec<_>>(), wanted, "{from}");
-            let seen = (from..).zip(rows.values(from)).map(|(place, row)| (place, row.id.0));
-            assert_eq!(seen.collect::<Vec<_>>(), wanted, "{from}");
-        }
-        for id in 0..count as u128 {
-            assert_eq!(rows.get(&CustomerId(id)).map(|row| row.id.0), Some(id));
-            assert_eq!(rows.get_mut(&CustomerId(id)).map(|row| row.id.0), Some(id));
-        }
-        assert!(rows.get(&CustomerId(count as u128)).is_none());
-    }
-}
+mod tests;

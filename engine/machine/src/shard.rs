@@ -2,6 +2,7 @@
 //!
 //! Knows no order and no disk. Batches come in the order of their tickets, so each row sees its commands in that order.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use kembali_core::command::PurchaseCommand;
@@ -15,7 +16,8 @@ use kembali_core::transfer::{self, TransferTerms};
 use kembali_core::{CustomerId, Instant, Rejection, TenantId, Ticket};
 
 use crate::LOOK_AHEAD_MAX;
-use crate::rows::Rows;
+use crate::rows::{Limit, Rows};
+use crate::shelf::AwayError;
 use crate::sweep::{SweepTerms, Swept};
 
 /// Rows that a preview or a list looks at under one ticket; then the shard does other work.
@@ -130,14 +132,34 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Makes a shard of rows that recovery found.
+    /// Makes a shard of rows that recovery found, all of them in memory.
     #[must_use]
     pub fn new(rows: impl IntoIterator<Item = Row>) -> Shard {
-        Shard { rows: rows.into_iter().collect() }
+        let mut shard = Shard::default();
+        rows.into_iter().for_each(|row| shard.rows.insert(row));
+        shard
+    }
+
+    /// Makes a shard of rows that recovery found, of which a bounded number is in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`AwayError`].
+    pub fn limited(limit: Limit, rows: impl IntoIterator<Item = Row>) -> Result<Shard, AwayError> {
+        let mut shard = Shard { rows: Rows::new(Some(limit)) };
+        for row in rows {
+            shard.rows.insert(row);
+            shard.rows.settle()?;
+        }
+        Ok(shard)
     }
 
     /// Does a batch of work, in order, and answers all of it.
-    pub fn work(&mut self, batch: Vec<Assigned>) -> Vec<Answered> {
+    ///
+    /// # Errors
+    ///
+    /// [`AwayError`], of a shard that is limited: then some of the batch may be done, and nothing more may be answered.
+    pub fn work(&mut self, batch: Vec<Assigned>) -> Result<Vec<Answered>, AwayError> {
         let mut answers = Vec::with_capacity(batch.len());
         let mut batch = batch.into_iter();
         while !batch.as_slice().is_empty() {
@@ -146,101 +168,115 @@ impl Shard {
                 Work::Decide(work) => Some(work.0.customer),
                 _ => None,
             }));
-            answers.extend(batch.by_ref().take(LOOK_AHEAD_MAX).map(|assigned| self.answer(assigned)));
+            for assigned in batch.by_ref().take(LOOK_AHEAD_MAX) {
+                answers.push(self.answer(assigned)?);
+            }
+            self.rows.settle()?;
         }
-        answers
+        Ok(answers)
     }
 
-    fn answer(&mut self, Assigned { ticket, work }: Assigned) -> Answered {
+    fn answer(&mut self, Assigned { ticket, work }: Assigned) -> Result<Answered, AwayError> {
         let answer = match work {
-            Work::Decide(work) => self.decide(&work.0, work.1),
-            Work::Propose(work) => match decide(self.rows.get(&work.0.customer), &work.0, work.1) {
+            Work::Decide(work) => self.decide(&work.0, work.1)?,
+            Work::Propose(work) => match decide(self.row(&work.0.customer)?, &work.0, work.1) {
                 Decision::Decided(body) => Answer::Proposed(body),
                 Decision::Refused(rejection, command) => Answer::Refused(rejection, command),
             },
-            Work::Operate(work) => self.operate(&work.0, work.1),
-            Work::Transfer(terms, dry_run) => self.transfer(&terms, dry_run),
+            Work::Operate(work) => self.operate(&work.0, work.1)?,
+            Work::Transfer(terms, dry_run) => self.transfer(&terms, dry_run)?,
             Work::Read(tenant, customer) => {
-                let row = self.rows.get(&customer).filter(|row| row.tenant == tenant);
+                let row = self.row(&customer)?.filter(|row| row.tenant == tenant);
                 Answer::Row(row.cloned().map(Box::new))
             }
-            Work::Sweep(terms, from) => Answer::Swept(terms.sweep(&mut self.rows, from)),
-            Work::Preview(terms, from) => Answer::Preview(Box::new(self.preview(&terms, from))),
-            Work::List(terms, from) => Answer::Listed(self.list(terms, from)),
+            Work::Sweep(terms, from) => Answer::Swept(terms.sweep(&mut self.rows, from)?),
+            Work::Preview(terms, from) => Answer::Preview(Box::new(self.preview(&terms, from)?)),
+            Work::List(terms, from) => Answer::Listed(self.list(terms, from)?),
         };
-        Answered { ticket, answer }
+        Ok(Answered { ticket, answer })
     }
 
-    fn preview(&self, terms: &PreviewTerms, from: usize) -> PreviewPiece {
+    fn row(&mut self, customer: &CustomerId) -> Result<Option<&Row>, AwayError> {
+        let found = self.rows.find(customer)?;
+        Ok(found.map(|found| self.rows.row(found)))
+    }
+
+    fn preview(&self, terms: &PreviewTerms, from: usize) -> Result<PreviewPiece, AwayError> {
         let PreviewTerms { change, removals, now } = terms;
         let mut preview = Preview::new(change, *now);
-        for row in self.rows.values(from).take(PREVIEW_ROWS_MAX) {
+        let next = self.look_at_piece(from, |row| {
             if row.tenant == change.before.tenant {
                 preview.look(change, removals, row, *now);
             }
-        }
-        PreviewPiece { preview, next: self.next_piece(from) }
+        })?;
+        Ok(PreviewPiece { preview, next })
     }
 
-    fn list(&self, terms: ListTerms, from: usize) -> ListPiece {
+    fn list(&self, terms: ListTerms, from: usize) -> Result<ListPiece, AwayError> {
         let ListTerms { tenant, after, limit } = terms;
-        let piece = self.rows.values(from).take(PREVIEW_ROWS_MAX);
-        let own = piece.filter(|row| row.tenant == tenant && after.is_none_or(|after| after < row.id));
-        let mut customers: Vec<CustomerId> = own.map(|row| row.id).collect();
+        let mut customers = Vec::new();
+        let next = self.look_at_piece(from, |row| {
+            if row.tenant == tenant && after.is_none_or(|after| after < row.id) {
+                customers.push(row.id);
+            }
+        })?;
         customers.sort_unstable();
         customers.truncate(limit);
-        ListPiece { customers, next: self.next_piece(from) }
+        Ok(ListPiece { customers, next })
     }
 
-    fn next_piece(&self, from: usize) -> Option<usize> {
-        let next = from.saturating_add(PREVIEW_ROWS_MAX);
-        (next < self.rows.len()).then_some(next)
+    /// Looks at some rows, and returns where to go on.
+    fn look_at_piece(&self, from: usize, mut look: impl FnMut(&Row)) -> Result<Option<usize>, AwayError> {
+        let end = from.saturating_add(PREVIEW_ROWS_MAX);
+        for place in from..end.min(self.rows.len()) {
+            if let Some(row) = self.rows.peek(place)? {
+                look(&row);
+            }
+        }
+        Ok((end < self.rows.len()).then_some(end))
     }
 
-    fn decide(&mut self, terms: &Terms, command: Box<PurchaseCommand>) -> Answer {
+    fn decide(&mut self, terms: &Terms, command: Box<PurchaseCommand>) -> Result<Answer, AwayError> {
         // Look, do not create: a refused command must leave no trace.
-        let row = self.rows.get_mut(&terms.customer);
-        match decide(row.as_deref(), terms, command) {
+        let found = self.rows.find(&terms.customer)?;
+        match decide(found.map(|found| self.rows.row(found)), terms, command) {
             Decision::Decided(body) => {
-                match row {
-                    Some(row) => evolve(row, &body),
+                match found {
+                    Some(found) => evolve(self.rows.row_mut(found), &body),
                     None => self.create(&body),
                 }
-                Answer::Decided(body)
+                Ok(Answer::Decided(body))
             }
-            Decision::Refused(rejection, command) => Answer::Refused(rejection, command),
+            Decision::Refused(rejection, command) => Ok(Answer::Refused(rejection, command)),
         }
     }
 
-    fn operate(&mut self, terms: &OperationTerms, command: Box<OperationCommand>) -> Answer {
+    fn operate(&mut self, terms: &OperationTerms, command: Box<OperationCommand>) -> Result<Answer, AwayError> {
         let dry_run = command.dry_run;
-        match operate(self.rows.get(&terms.customer), terms, command) {
-            OperationDecision::Decided(body) if dry_run => Answer::Proposed(body),
+        let found = self.rows.find(&terms.customer)?;
+        match operate(found.map(|found| self.rows.row(found)), terms, command) {
+            OperationDecision::Decided(body) if dry_run => Ok(Answer::Proposed(body)),
             OperationDecision::Decided(body) => {
-                self.evolve(terms.customer, &body);
-                Answer::Decided(body)
+                match found {
+                    Some(found) => evolve(self.rows.row_mut(found), &body),
+                    None => self.create(&body),
+                }
+                Ok(Answer::Decided(body))
             }
-            OperationDecision::Unchanged => Answer::Unchanged,
-            OperationDecision::Refused(rejection, command) => Answer::OperationRefused(rejection, command),
+            OperationDecision::Unchanged => Ok(Answer::Unchanged),
+            OperationDecision::Refused(rejection, command) => Ok(Answer::OperationRefused(rejection, command)),
         }
     }
 
-    fn transfer(&mut self, terms: &TransferTerms, dry_run: bool) -> Answer {
-        let customer = terms.open.next_customer();
-        let row = self.rows.get(&customer).expect("a transfer goes between customers who are there");
-        let body = transfer::step(row, terms);
+    fn transfer(&mut self, terms: &TransferTerms, dry_run: bool) -> Result<Answer, AwayError> {
+        let found = self.rows.find(&terms.open.next_customer())?;
+        let found = found.expect("a transfer goes between customers who are there");
+        let body = transfer::step(self.rows.row(found), terms);
         if dry_run {
-            return Answer::Proposed(body);
+            return Ok(Answer::Proposed(body));
         }
-        self.evolve(customer, &body);
-        Answer::Decided(body)
-    }
-
-    fn evolve(&mut self, customer: CustomerId, body: &Body) {
-        match self.rows.get_mut(&customer) {
-            Some(row) => evolve(row, body),
-            None => self.create(body),
-        }
+        evolve(self.rows.row_mut(found), &body);
+        Ok(Answer::Decided(body))
     }
 
     fn create(&mut self, body: &Body) {
@@ -249,9 +285,13 @@ impl Shard {
         self.rows.insert(row);
     }
 
-    /// Lists the rows.
-    pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.rows.values(0)
+    /// Lists the rows, those that are not in memory too.
+    ///
+    /// # Errors
+    ///
+    /// [`AwayError`], in the place of a row.
+    pub fn rows(&self) -> impl Iterator<Item = Result<Row, AwayError>> {
+        (0..self.rows.len()).filter_map(|place| self.rows.peek(place).map(|row| row.map(Cow::into_owned)).transpose())
     }
 }
 

@@ -19,6 +19,7 @@ use kembali_core::totals::Totals;
 use kembali_core::{Instant, Seq, TenantId, upkeep};
 
 use crate::rows::Rows;
+use crate::shelf::AwayError;
 
 /// Rows that one piece looks at.
 pub const SWEEP_ROWS_MAX: usize = 2_048;
@@ -59,19 +60,19 @@ impl SweepTerms {
     }
 
     /// Does one piece.
-    pub(crate) fn sweep(&self, rows: &mut Rows, from: usize) -> Swept {
-        let (mut bodies, mut next, all) = (Vec::new(), from, rows.len());
-        for (place, row) in rows.walk(from).take(SWEEP_ROWS_MAX) {
-            next = place + 1;
-            let Some(TenantTerms { rules, removals, now }) = self.tenants.get(&row.tenant) else { continue };
-            let Some(body) = upkeep::by_sweep(row, rules, removals, *now, self.received_at) else { continue };
-            row.evolve(&body);
-            bodies.push(body);
-            if bodies.len() == SWEEP_CHANGED_MAX {
-                break;
-            }
+    pub(crate) fn sweep(&self, rows: &mut Rows, from: usize) -> Result<Swept, AwayError> {
+        let (mut bodies, mut next) = (Vec::new(), from);
+        let end = from.saturating_add(SWEEP_ROWS_MAX).min(rows.len());
+        while next < end && bodies.len() < SWEEP_CHANGED_MAX {
+            bodies.extend(rows.visit(next, |row| {
+                let TenantTerms { rules, removals, now } = self.tenants.get(&row.tenant)?;
+                let body = upkeep::by_sweep(row, rules, removals, *now, self.received_at)?;
+                row.evolve(&body);
+                Some(body)
+            })?);
+            next += 1;
         }
-        Swept { bodies, next: (next < all).then_some(next) }
+        Ok(Swept { bodies, next: (next < rows.len()).then_some(next) })
     }
 }
 

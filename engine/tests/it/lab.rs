@@ -48,6 +48,7 @@ impl Lab {
             data_dir: self.dir.path().to_path_buf(),
             shards: NonZeroUsize::new(shards).expect("at least one shard"),
             installation_key: Some(INSTALLATION_KEY),
+            resident_max: None,
             generation_bytes_max: 128 * 1024 * 1024,
             free_bytes: Arc::new(|| Ok(u64::MAX)),
             free_bytes_min: 1,
@@ -58,8 +59,14 @@ impl Lab {
     }
 
     pub(crate) fn start(&self, shards: usize) -> Engine {
+        self.start_limited(shards, None)
+    }
+
+    /// Starts with so many customers in memory.
+    pub(crate) fn start_limited(&self, shards: usize, resident_max: Option<usize>) -> Engine {
         let on_fault = |fault| panic!("no fault is planned: {fault}");
-        Engine::start(self.config(shards, on_fault)).expect("the engine starts").0
+        let resident_max = resident_max.and_then(NonZeroUsize::new);
+        Engine::start(EngineConfig { resident_max, ..self.config(shards, on_fault) }).expect("the engine starts").0
     }
 
     /// Starts with generations of so few bytes that they are sealed and archived all the time.

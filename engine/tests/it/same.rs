@@ -5,7 +5,7 @@ use kembali_core::draft::PolicyDraft;
 use kembali_core::operation::Actor;
 use kembali_engine::{ApplyRequest, LedgerDigest, PurchaseRequest};
 
-use crate::lab::{Lab, MIDDLE, depth, open_shop, purchase, rules, runtime};
+use crate::lab::{Lab, MIDDLE, depth, open_shop, purchase, rules, runtime, word};
 
 /// A few thousand purchases of some customers over half a year, with repeats, refusals and long gaps.
 pub(crate) fn input(shop: kembali_engine::Caller) -> Vec<PurchaseRequest> {
@@ -50,14 +50,26 @@ fn r29_one_digest_for_any_number_of_shards_and_any_batch() {
 
 /// The same input, in whose middle a level goes; the engine may stop right behind that, in the middle of the sweep.
 fn run_with_removal(shards: usize, batch: usize, stops: bool) -> LedgerDigest {
+    run_limited(shards, batch, stops, None).0
+}
+
+/// As [`run_with_removal`], with so many customers in memory; returns what was answered, too.
+fn run_limited(
+    shards: usize,
+    batch: usize,
+    stops: bool,
+    resident_max: Option<usize>,
+) -> (LedgerDigest, Vec<&'static str>) {
     let lab = Lab::new();
+    let mut words = Vec::new();
     runtime().block_on(async {
-        let mut engine = lab.start(shards);
+        let mut engine = lab.start_limited(shards, resident_max);
         let shop = open_shop(&engine, 500).await;
         let requests = input(shop);
         let (first, second) = requests.split_at(requests.len() / 2);
         for chunk in first.chunks(batch) {
-            engine.book(chunk.to_vec()).await.expect("the engine answers");
+            let answers = engine.book(chunk.to_vec()).await.expect("the engine answers");
+            words.extend(answers.iter().map(word));
         }
         let mut draft = rules(500);
         let PolicyDraft::Journey(journey) = &mut draft.programs[0].policy else { panic!("the sample is a Journey") };
@@ -72,10 +84,11 @@ fn run_with_removal(shards: usize, batch: usize, stops: bool) -> LedgerDigest {
         engine.apply(request).await.expect("the level is removed");
         if stops {
             engine.stop().await.expect("it stops well");
-            engine = lab.start(shards);
+            engine = lab.start_limited(shards, resident_max);
         }
         for chunk in second.chunks(batch) {
-            engine.book(chunk.to_vec()).await.expect("the engine answers");
+            let answers = engine.book(chunk.to_vec()).await.expect("the engine answers");
+            words.extend(answers.iter().map(word));
         }
         loop {
             // Sums are of what is durable, so each look may see more of the sweep.
@@ -86,7 +99,18 @@ fn run_with_removal(shards: usize, batch: usize, stops: bool) -> LedgerDigest {
         }
         engine.stop().await.expect("it stops well");
     });
-    lab.verify().digest
+    (lab.verify().digest, words)
+}
+
+#[test]
+fn r38_one_digest_and_the_same_answers_for_any_number_of_customers_in_memory() {
+    let expected = run_limited(1, 100, false, None);
+    for (shards, batch, stops, resident_max) in
+        [(1, 100, true, 1), (2, 100, false, 1), (1, 5_000, false, 10), (4, 37, true, 10)]
+    {
+        let found = run_limited(shards, batch, stops, Some(resident_max));
+        assert_eq!(found, expected, "{resident_max} in memory, {shards} shards, batches of {batch}");
+    }
 }
 
 #[test]

@@ -41,6 +41,7 @@ impl Lab {
             data_dir: dir.path().to_path_buf(),
             shards: NonZeroUsize::MIN,
             installation_key: Some([7; 32]),
+            resident_max: None,
             generation_bytes_max: 1024 * 1024,
             free_bytes: Arc::new(|| Ok(u64::MAX)),
             free_bytes_min: 0,

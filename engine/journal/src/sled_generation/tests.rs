@@ -203,9 +203,7 @@ fn r23_frame_with_spares_in_the_place_of_chunks_is_cut_after_the_head() {
         let image = scratch();
         copy_tree(dir.path(), &image.path().join("j")).unwrap();
         let dir = image.path().join("j");
-        with_generation(&dir, 1, |generation| {
-            commit_one(generation, &u64::to_be_bytes(3 + lost), super::SPARE)
-        });
+        with_generation(&dir, 1, |generation| commit_one(generation, &u64::to_be_bytes(3 + lost), super::SPARE));
         let (mut journal, report) = open(&dir).unwrap();
         assert_eq!(report.mended, [Mended::TornTail { generation: 1, chunks: 4 }]);
         assert_eq!(read_all(&journal), frames);

@@ -33,7 +33,7 @@ proptest! {
         let terms = ListTerms { tenant: TenantId(0), after, limit };
         let (mut from, mut listed): (_, Vec<CustomerId>) = (Some(0), Vec::new());
         while let Some(place) = from {
-            let answers = shard.work(vec![Assigned { ticket: Ticket(1), work: Work::List(terms, place) }]);
+            let answers = shard.work(vec![Assigned { ticket: Ticket(1), work: Work::List(terms, place) }]).unwrap();
             let [answered] = &answers[..] else { panic!("{answers:?}") };
             let Answer::Listed(piece) = &answered.answer else { panic!("{answered:?}") };
             prop_assert!(piece.customers.len() <= limit);

@@ -1,6 +1,7 @@
 //! A router, its shards and a disk, moved by hand.
 
 use std::collections::{HashSet, VecDeque};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::operator::{invoice, operation};
@@ -8,6 +9,7 @@ use kembali_core::catalogue::{
     AtMaximum, Currency, FulfillmentKind, OfferGives, RuleClock, UnknownCustomer, UnknownPromo,
 };
 use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
+use kembali_core::customer::Row;
 use kembali_core::draft::{
     BandDraft, CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, JourneyDraft, LevelDraft,
     OfferDraft, PartnerDraft, PolicyDraft, ProgramDraft, PromoDraft, RewardDraft, RewardPaysDraft, RiskRuleDraft,
@@ -22,7 +24,7 @@ use kembali_core::{
     Alias, AliasKind, Amount, CurrencyCode, CustomerId, CustomerName, Fingerprint, Instant, PartnerId, Percent,
     PurchaseKey, Rate, RuleId, TenantId, WalletId,
 };
-use kembali_machine::{Answered, Assigned, Group, Outcome, Reply, Router, Shard, ShardOf};
+use kembali_machine::{Answered, Assigned, Group, Limit, MemoryStore, Outcome, Reply, Router, Shard, ShardOf};
 
 /// Multiplies the depth of the long tests.
 pub(crate) fn depth() -> u32 {
@@ -250,6 +252,8 @@ pub(crate) fn command(text: &str) -> Command {
 /// A router, its shards and a disk. What a shard or the disk was given waits until the test lets it be done.
 pub(crate) struct Rig {
     pub(crate) router: Router<u32>,
+    /// Rows of each shard that are in memory; `None` for all.
+    pub(crate) resident_max: Option<NonZeroUsize>,
     pub(crate) shards: Vec<Shard>,
     pub(crate) inboxes: Vec<VecDeque<Vec<Assigned>>>,
     pub(crate) outboxes: Vec<VecDeque<Vec<Answered>>>,
@@ -265,12 +269,24 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// Starts from what is durable, which may be nothing.
+    /// Starts from what is durable, which may be nothing, with all rows in memory.
     pub(crate) fn recover(disk: Vec<Arc<Record>>, shards: usize) -> Rig {
+        Rig::limited(disk, shards, None)
+    }
+
+    /// Starts from what is durable, with so many rows of each shard in memory.
+    pub(crate) fn limited(disk: Vec<Arc<Record>>, shards: usize, resident_max: Option<NonZeroUsize>) -> Rig {
         let (router, rows) = Router::recovered(fold(&disk), shards, shard_of(shards));
+        let shard = |rows: Vec<Row>| match resident_max {
+            None => Shard::new(rows),
+            Some(resident_max) => {
+                Shard::limited(Limit { resident_max, store: Box::new(MemoryStore::default()) }, rows).unwrap()
+            }
+        };
         Rig {
             router,
-            shards: rows.into_iter().map(Shard::new).collect(),
+            resident_max,
+            shards: rows.into_iter().map(shard).collect(),
             inboxes: (0..shards).map(|_| VecDeque::new()).collect(),
             outboxes: (0..shards).map(|_| VecDeque::new()).collect(),
             groups: VecDeque::new(),
@@ -283,7 +299,12 @@ impl Rig {
 
     /// A ledger whose tenant has a promo of `quota` units, at position 1.
     pub(crate) fn new(shards: usize, quota: u64) -> Rig {
-        let mut rig = Rig::recover(Vec::new(), shards);
+        Rig::limited_new(shards, quota, None)
+    }
+
+    /// As [`Rig::new`], with so many rows of each shard in memory.
+    pub(crate) fn limited_new(shards: usize, quota: u64, resident_max: Option<NonZeroUsize>) -> Rig {
+        let mut rig = Rig::limited(Vec::new(), shards, resident_max);
         rig.submit(0, vec![apply(draft(quota))]);
         rig.drain();
         rig
@@ -294,7 +315,12 @@ impl Rig {
         let under_way = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.records);
         self.disk.extend(under_way.take(kept));
         let shards = self.shards.len();
-        Rig { now: self.now, profiles: self.profiles, is_swept: self.is_swept, ..Rig::recover(self.disk, shards) }
+        Rig {
+            now: self.now,
+            profiles: self.profiles,
+            is_swept: self.is_swept,
+            ..Rig::limited(self.disk, shards, self.resident_max)
+        }
     }
 
     pub(crate) fn submit(&mut self, to: u32, commands: Vec<Command>) {
@@ -314,7 +340,7 @@ impl Rig {
     /// Lets a shard do its oldest batch.
     pub(crate) fn work(&mut self, shard: usize) -> bool {
         let Some(batch) = self.inboxes[shard].pop_front() else { return false };
-        let answers = self.shards[shard].work(batch);
+        let answers = self.shards[shard].work(batch).unwrap();
         self.outboxes[shard].push_back(answers);
         true
     }

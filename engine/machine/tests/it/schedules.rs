@@ -1,7 +1,10 @@
 //! R29 and R34 of this layer: whatever the schedule and the number of shards, one input gives one ledger and one set of
 //! outcomes, in order, and none of them leaves before the disk has what it rests on.
 
+use std::num::NonZeroUsize;
+
 use kembali_core::command::Command;
+use kembali_core::customer::Row;
 use kembali_core::event::Event;
 use kembali_core::{Instant, Seq};
 use kembali_machine::{Outcome, Reply};
@@ -104,7 +107,17 @@ fn wanted(input: &[Arrival]) -> Wanted {
 
 /// Plays `input` over `shards` shards; each choice is one step of somebody, and the rest goes as it goes.
 fn play(input: &[Arrival], wanted: &Wanted, shards: usize, choices: &[u8]) {
-    let mut rig = Rig { is_swept: false, ..Rig::new(shards, 5) };
+    play_limited(input, wanted, (shards, None), choices);
+}
+
+/// As [`play`], with so many rows of each shard in memory.
+fn play_limited(
+    input: &[Arrival],
+    wanted: &Wanted,
+    (shards, resident_max): (usize, Option<NonZeroUsize>),
+    choices: &[u8],
+) {
+    let mut rig = Rig { is_swept: false, ..Rig::limited_new(shards, 5, resident_max) };
     let mut arrivals = input.iter().zip(0u32..);
     let mut replied = 0;
     for choice in choices {
@@ -143,9 +156,14 @@ fn play(input: &[Arrival], wanted: &Wanted, shards: usize, choices: &[u8]) {
     assert_eq!(rig.disk, wanted.driver.records, "the journals differ");
     assert_eq!(canonical(&fold(&rig.disk)), canonical(&wanted.driver.ledger));
     check_journal(&rig.disk);
-    let rows: usize = rig.shards.iter().map(|shard| shard.rows().count()).sum();
-    assert_eq!(rows, wanted.driver.ledger.rows.len());
-    for row in rig.shards.iter().flat_map(kembali_machine::Shard::rows) {
+    let rows: Vec<Row> = rig
+        .shards
+        .iter()
+        .flat_map(kembali_machine::Shard::rows)
+        .collect::<Result<_, _>>()
+        .expect("memory does not fail");
+    assert_eq!(rows.len(), wanted.driver.ledger.rows.len());
+    for row in &rows {
         assert_eq!(row, &wanted.driver.ledger.rows[&row.id], "a shard's row is not the fold of its records");
     }
 }
@@ -183,6 +201,22 @@ fn check_replies(wanted: &Wanted, rig: &Rig, replied: &mut usize, replies: &[Rep
             }
         }
         *replied += 1;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200 * depth()))]
+
+    #[test]
+    fn r38_with_one_row_in_memory_or_ten_replies_and_ledger_are_the_same(
+        input in any_input(), choices in prop::collection::vec(any::<u8>(), 0..600),
+    ) {
+        let wanted = wanted(&input);
+        for resident_max in [1, 10] {
+            for shards in [1, 3] {
+                play_limited(&input, &wanted, (shards, NonZeroUsize::new(resident_max)), &choices);
+            }
+        }
     }
 }
 

@@ -107,6 +107,7 @@ impl Harness {
             data_dir: dir.path().to_path_buf(),
             shards: NonZeroUsize::MIN,
             installation_key: Some([7; 32]),
+            resident_max: None,
             generation_bytes_max,
             free_bytes: Arc::new(move || Ok(seen.load(Ordering::SeqCst))),
             free_bytes_min: FREE_BYTES_MIN,
