@@ -77,18 +77,23 @@ pub fn verify_copy(dir: &Path, ledger: LedgerId, scratch: &Path) -> Result<Verif
     })
 }
 
-/// Reads the frames in `dir` in order, on copies made one at a time in `scratch`.
-///
-/// They are checked one by one and not against the head or each other; [`verify_copy`] does that.
+/// Reads the frames in `dir` that [`verify_copy`] has checked, in order, on copies made one at a time in `scratch`. What lies behind them is a
+/// torn frame, if anything.
 ///
 /// # Errors
 ///
-/// When another process owns the directory, or it cannot be listed.
-pub fn read_only_frames(dir: &Path, scratch: &Path) -> Result<FramesOnCopy, OpenError> {
+/// When another process owns the directory.
+pub fn read_only_frames(dir: &Path, checked: &VerifyReport, scratch: &Path) -> Result<FramesOnCopy, OpenError> {
     let lock = lock_for_reading(dir)?;
-    let mut left = list_numbers(dir)?;
-    left.reverse();
-    Ok(FramesOnCopy { dir: dir.to_path_buf(), scratch: scratch.to_path_buf(), left, open: None, _lock: lock })
+    let left = checked.generations.iter().rev().copied().collect();
+    Ok(FramesOnCopy {
+        dir: dir.to_path_buf(),
+        scratch: scratch.to_path_buf(),
+        left,
+        frames_left: checked.frames,
+        open: None,
+        _lock: lock,
+    })
 }
 
 /// The frames of a directory, read on copies; ends after the first error.
@@ -97,6 +102,7 @@ pub struct FramesOnCopy {
     scratch: PathBuf,
     /// Numbers of the generations that are still to be read, the next one last.
     left: Vec<u64>,
+    frames_left: u64,
     open: Option<OpenCopy>,
     _lock: Option<File>,
 }
@@ -119,10 +125,10 @@ impl Iterator for FramesOnCopy {
     type Item = Result<Frame, OpenError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        self.frames_left = self.frames_left.checked_sub(1)?;
         let read = self.advance();
         if let Err(error) = read {
-            self.left.clear();
-            self.open = None;
+            self.frames_left = 0;
             return Some(Err(error));
         }
         read.transpose()

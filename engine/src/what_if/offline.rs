@@ -113,12 +113,8 @@ impl Offline {
         let report = verify_copy(&journal, key.ledger(), scratch)?;
         let archive = Archive::open_for_reading(&dir.join(ARCHIVE_DIR)).map_err(FoldError::from)?;
         let (mut tail, mut found) = (Vec::new(), archive.last_seq());
-        for frame in read_only_frames(&journal, scratch)? {
+        for frame in read_only_frames(&journal, &report, scratch)? {
             let frame = frame?;
-            // Frames after the head were never acknowledged; the check has said which one is the last.
-            if report.seq < frame.first_seq() {
-                break;
-            }
             if is_after(&archive, found, &frame)? {
                 found = frame.last_seq();
                 tail.push(frame);

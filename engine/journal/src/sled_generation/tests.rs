@@ -13,7 +13,7 @@ use crate::head::LedgerId;
 use crate::journal::Journal;
 use crate::recovery::OpenReport;
 use crate::sled_dir::{Purpose, VALUE_BYTES_MAX};
-use crate::verify::verify_copy;
+use crate::verify::{read_only_frames, verify_copy};
 
 fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
@@ -204,6 +204,11 @@ fn r23_frame_with_spares_in_the_place_of_chunks_is_cut_after_the_head() {
         copy_tree(dir.path(), &image.path().join("j")).unwrap();
         let dir = image.path().join("j");
         with_generation(&dir, 1, |generation| commit_one(generation, &u64::to_be_bytes(3 + lost), super::SPARE));
+        // Whoever only reads sees what a start would keep.
+        let copies = scratch();
+        let checked = verify_copy(&dir, LedgerId::default(), copies.path()).unwrap();
+        let read = read_only_frames(&dir, &checked, copies.path()).unwrap();
+        assert_eq!(read.collect::<Result<Vec<Frame>, _>>().unwrap(), frames);
         let (mut journal, report) = open(&dir).unwrap();
         assert_eq!(report.mended, [Mended::TornTail { generation: 1, chunks: 4 }]);
         assert_eq!(read_all(&journal), frames);

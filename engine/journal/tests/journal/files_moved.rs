@@ -230,7 +230,8 @@ fn verify_reads_everything_and_changes_nothing() {
     let report = verify_copy(dir.path(), LedgerId::default(), scratch.path()).unwrap();
     assert_eq!((report.seq, report.frames, report.epoch), (Seq(44), 22, 1));
     assert_eq!(report.would_mend, []);
-    let read: Vec<Frame> = read_only_frames(dir.path(), scratch.path()).unwrap().collect::<Result<_, _>>().unwrap();
+    let read = read_only_frames(dir.path(), &report, scratch.path()).unwrap();
+    let read: Vec<Frame> = read.collect::<Result<_, _>>().unwrap();
     assert_eq!(read, frames);
     assert_eq!(contents(dir.path()), before);
     assert_eq!(files(scratch.path()), Vec::<std::path::PathBuf>::new());
