@@ -1,7 +1,8 @@
 //! The pipeline without threads: router and one shard by hand, frames into a journal in memory, replies out.
 
 use kembali_core::command::{ApplyCatalogue, Command};
-use kembali_core::ledger::Ledger;
+use kembali_core::desk::Desk;
+use kembali_core::totals::Totals;
 use kembali_journal::{FrameBuilder, Journal, MemoryDisk, MemoryJournal, Options, codec};
 use kembali_machine::{Outcome, Router, Shard};
 
@@ -22,8 +23,8 @@ impl Pipeline {
     /// If a journal in memory fails.
     #[must_use]
     pub fn new(quota: u64) -> Pipeline {
-        let (router, mut rows) = Router::recovered(Ledger::default(), 1, Box::new(|_, _| 0));
-        let shard = Shard::new(rows.remove(0));
+        let router = Router::new(Desk::default(), Totals::default(), 1, Box::new(|_, _| 0));
+        let shard = Shard::default();
         let (journal, _) = MemoryJournal::open(&MemoryDisk::default(), &Options::default()).expect("a new disk");
         let mut pipeline = Pipeline { router, shard, journal };
         let draft = rules(quota);

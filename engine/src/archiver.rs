@@ -13,13 +13,13 @@ use std::thread::{self, JoinHandle};
 
 use kembali_core::Seq;
 use kembali_core::event::Record;
-use kembali_journal::{Frame, GenerationInfo, codec};
+use kembali_journal::{Frame, GenerationInfo};
 use kembali_snapshots::{Archive, Cut, Fold, SNAPSHOTS_KEPT, Snapshot, Snapshots, between_pieces};
 use tokio::sync::oneshot;
 
 use crate::give_way::{Pace, give_way};
 use crate::journal_thread::{Ended, Fault, Report, Work, WorkSender};
-use crate::recovery::FoldError;
+use crate::recovery::{self, FoldError};
 use crate::shared::Shared;
 
 /// Sealed generations that may wait beside the one that is being archived; then the journal waits.
@@ -199,13 +199,9 @@ impl Archiver {
 }
 
 fn records_of(frame: Result<Frame, kembali_snapshots::ReadError>) -> Vec<Result<Record, FoldError>> {
-    match frame {
-        Err(error) => vec![Err(error.into())],
-        Ok(frame) => (frame.first_seq().0..)
-            .map(Seq)
-            .zip(frame.records())
-            .map(|(seq, bytes)| codec::decode(seq, bytes).map_err(|source| FoldError::Decode { seq, source }))
-            .collect(),
+    match frame.map_err(FoldError::from).and_then(|frame| recovery::records_of(&frame)) {
+        Ok(records) => records.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error)],
     }
 }
 

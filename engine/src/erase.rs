@@ -4,9 +4,9 @@
 //! alias that named the customer, the names of wallets, the customer's accounts. What is in between is made up for by the next
 //! start, which looks at every erased customer: also at one that a profile store from a backup brought back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kembali_core::ledger::Ledger;
 use kembali_core::{AccountId, CustomerId};
 use kembali_journal::{ProfileKey, ProfileStore};
 
@@ -52,12 +52,16 @@ impl Engine {
 }
 
 /// Removes what the profiles say of customers who are erased, and returns of how many they said anything.
-pub(crate) fn forget_again(ledger: &Ledger, profiles: &mut ProfileStore, naming: &Naming) -> Result<u64, StartError> {
+pub(crate) fn forget_again(
+    erased: &BTreeSet<CustomerId>,
+    profiles: &mut ProfileStore,
+    naming: &Naming,
+) -> Result<u64, StartError> {
     let mut forgotten = 0;
-    for row in ledger.rows.values().filter(|row| row.is_erased) {
+    for customer in erased {
         let read = |prefix: &[u8]| profiles.list(prefix).map_err(|error| ReadError::Profile(error.to_string()));
-        let (mut remove, _) = texts_of(row.id, naming, read).map_err(|error| {
-            tracing::error!(%error, customer = format!("{:032x}", row.id.0), "what is kept of an erased customer");
+        let (mut remove, _) = texts_of(*customer, naming, read).map_err(|error| {
+            tracing::error!(%error, customer = format!("{:032x}", customer.0), "what is kept of an erased customer");
             StartError::Entry("an erased customer")
         })?;
         let mut is_there = Vec::new();

@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
+use kembali_core::event::Record;
 use kembali_core::ledger::{Inconsistency, Ledger};
 use kembali_core::{Seq, Unit};
 use kembali_journal::codec::{self, DecodeError};
 use kembali_journal::{Frame, Journal, OpenError, Position, ReadError, read_only_frames, verify_copy, verify_profiles};
+use kembali_machine::{AwayError, Restore, RestoreError};
 use kembali_snapshots::{Archive, Snapshot, Snapshots, ledger_digest, snapshot_name};
 
 use crate::digest::LedgerDigest;
@@ -89,6 +91,18 @@ pub enum FoldError {
         /// How.
         what: Inconsistency,
     },
+    /// Customers who are not in memory cannot be put away, or be fetched again.
+    #[error(transparent)]
+    Away(#[from] AwayError),
+}
+
+impl From<RestoreError> for FoldError {
+    fn from(error: RestoreError) -> FoldError {
+        match error {
+            RestoreError::Inconsistent { seq, what } => FoldError::Inconsistent { seq, what },
+            RestoreError::Away(error) => FoldError::Away(error),
+        }
+    }
 }
 
 impl FoldError {
@@ -99,6 +113,7 @@ impl FoldError {
             FoldError::Frame(error) => !matches!(error, ReadError::Io { .. }),
             FoldError::Copy(error) => matches!(error, OpenError::Damage { .. }),
             FoldError::Archive(error) => matches!(error, kembali_snapshots::ReadError::Damage(_)),
+            FoldError::Away(_) => false,
             FoldError::Shorter { .. }
             | FoldError::OtherTime { .. }
             | FoldError::OtherLedger { .. }
@@ -108,18 +123,24 @@ impl FoldError {
     }
 }
 
+/// Decodes the records of a frame.
+pub(crate) fn records_of(frame: &Frame) -> Result<Vec<Record>, FoldError> {
+    let numbered = (frame.first_seq().0..).map(Seq).zip(frame.records());
+    let record = |(seq, bytes)| codec::decode(seq, bytes).map_err(|source| FoldError::Decode { seq, source });
+    numbered.map(record).collect()
+}
+
 /// Folds a frame into a ledger.
 fn fold_frame(ledger: &mut Ledger, frame: &Frame) -> Result<(), FoldError> {
-    for (seq, bytes) in (frame.first_seq().0..).map(Seq).zip(frame.records()) {
-        let record = codec::decode(seq, bytes).map_err(|source| FoldError::Decode { seq, source })?;
-        ledger.evolve(&record).map_err(|what| FoldError::Inconsistent { seq, what })?;
+    for record in records_of(frame)? {
+        ledger.evolve(&record).map_err(|what| FoldError::Inconsistent { seq: record.seq, what })?;
     }
     Ok(())
 }
 
 /// What a start has to go on from.
 pub(crate) struct Recovered {
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Restore,
     /// The frames that are not archived.
     pub(crate) tail: VecDeque<Frame>,
     /// Snapshots that could not be used, a line each.
@@ -127,28 +148,32 @@ pub(crate) struct Recovered {
 }
 
 /// Makes the ledger of the newest whole snapshot, what the archive holds after it, and what the journal holds after
-/// that.
-pub(crate) fn recover(journal: &dyn Journal, archive: &Archive, snapshots: &Snapshots) -> Result<Recovered, FoldError> {
+/// that. `ledger` is an empty one.
+pub(crate) fn recover(
+    mut ledger: Restore,
+    journal: &dyn Journal,
+    archive: &Archive,
+    snapshots: &Snapshots,
+) -> Result<Recovered, FoldError> {
     let newest = snapshots.newest_valid_through(archive.last_seq());
-    let mut ledger = match newest.snapshot {
-        Some(snapshot) => of_snapshot(&snapshot, archive)?,
-        None => Ledger::default(),
-    };
-    for frame in archive.frames(ledger.desk.last().next()) {
-        fold_frame(&mut ledger, &frame?)?;
+    if let Some(snapshot) = newest.snapshot {
+        of_snapshot(&mut ledger, &snapshot, archive)?;
+    }
+    for frame in archive.frames(ledger.last().next()) {
+        ledger.fold(&records_of(&frame?)?)?;
     }
     let mut tail = VecDeque::new();
     for frame in journal.frames(journal.first_seq())? {
         let frame = frame?;
-        if is_after(archive, ledger.desk.last(), &frame)? {
-            fold_frame(&mut ledger, &frame)?;
+        if is_after(archive, ledger.last(), &frame)? {
+            ledger.fold(&records_of(&frame)?)?;
             tail.push_back(frame);
         }
     }
-    if let Some(newer) = snapshots.positions().find(|seq| ledger.desk.last() < *seq) {
-        return Err(FoldError::Shorter { found: ledger.desk.last(), expected: newer });
+    if let Some(newer) = snapshots.positions().find(|seq| ledger.last() < *seq) {
+        return Err(FoldError::Shorter { found: ledger.last(), expected: newer });
     }
-    meet_end(ledger.desk.last(), archive, tail.is_empty(), journal.position())?;
+    meet_end(ledger.last(), archive, tail.is_empty(), journal.position())?;
     let said = |error: &kembali_snapshots::ReadError| match error.is_older_version() {
         true => "a snapshot of an older version of the program is not used".to_owned(),
         false => format!("an older snapshot is used: {error}"),
@@ -178,14 +203,15 @@ pub(crate) fn meet_end(found: Seq, archive: &Archive, is_tail_empty: bool, end: 
 }
 
 /// Loads a snapshot, and the keys that it leaves to the archive.
-fn of_snapshot(snapshot: &Snapshot, archive: &Archive) -> Result<Ledger, FoldError> {
+fn of_snapshot(ledger: &mut Restore, snapshot: &Snapshot, archive: &Archive) -> Result<(), FoldError> {
     let cut = snapshot.cut();
     if let Some(frame) = archive.frame_of(cut.seq)? {
         snapshot.meets(&frame)?;
     }
-    let mut ledger = snapshot.load()?;
-    archive.keys(cut.archived, |key| ledger.desk.restore_key(key.prefix, key.seq))?;
-    Ok(ledger)
+    let Ledger { mut desk, totals, .. } = snapshot.load_but_rows(|row| ledger.row(row).map_err(FoldError::from))?;
+    archive.keys(cut.archived, |key| desk.restore_key(key.prefix, key.seq))?;
+    ledger.go_on_from(desk, totals);
+    Ok(())
 }
 
 /// Says whether a frame of the journal comes after the archive; `last` is what was read before it. One that does not must be the same as the archived one;

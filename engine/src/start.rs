@@ -8,12 +8,11 @@ use std::sync::mpsc;
 use std::thread;
 
 use actix::{Actor as _, Addr, Arbiter, Context, System};
-use kembali_core::customer::Row;
 use kembali_core::{CustomerId, PartnerId, Seq, TenantId};
 use kembali_journal::{
     Journal, OpenError, Options, ProfileError, ProfileStore, SledJournal, SyncFault, TrimError, profile_value,
 };
-use kembali_machine::{AwayError, Limit, Router, Shard, ShardOf};
+use kembali_machine::{Limit, Restore, Router, Shard, ShardOf};
 use kembali_snapshots::{Archive, IoFault, Snapshots};
 
 use crate::accounts::index_accounts;
@@ -137,9 +136,6 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// Customers could not be put away.
-    #[error(transparent)]
-    Away(#[from] AwayError),
     /// A thread could not be started.
     #[error("starting the {thread} thread")]
     Thread {
@@ -164,7 +160,6 @@ impl StartError {
             | StartError::Sealed { .. }
             | StartError::Thread { .. }
             | StartError::AwayFile { .. }
-            | StartError::Away(_)
             | StartError::Snapshots(_)
             | StartError::Trim(_) => false,
         }
@@ -231,16 +226,18 @@ impl Engine {
         let snapshots_dir = config.data_dir.join(SNAPSHOTS_DIR);
         let snapshots = Snapshots::open(&snapshots_dir)?;
         mended.extend(snapshots.removed().iter().map(|path| format!("{} was half-written", path.display())));
-        let Recovered { ledger, tail, bad_snapshots } = recover(journal.as_ref(), &archive, &snapshots)?;
+        let shards = make_shards(&config)?;
+        let empty = Restore::new(shards, shard_of(config.shards));
+        let Recovered { ledger, tail, bad_snapshots } = recover(empty, journal.as_ref(), &archive, &snapshots)?;
         mended.extend(bad_snapshots);
         let naming = Naming::new(&key.bytes);
         index_accounts(&mut profiles)?;
-        let forgotten = forget_again(&ledger, &mut profiles, &naming)?;
+        let forgotten = forget_again(ledger.erased(), &mut profiles, &naming)?;
         if 0 < forgotten {
             mended.push(format!("the profiles said who {forgotten} erased customers were; they were erased again"));
         }
         let shared = Arc::new(Shared::new(archive, tail));
-        ledger.desk.catalogue_versions().for_each(|catalogue| shared.publish_rules(catalogue));
+        ledger.desk().catalogue_versions().for_each(|catalogue| shared.publish_rules(catalogue));
         for (key, stored) in profiles.list(PARTNER_PREFIX)? {
             let id = key.as_bytes().get(PARTNER_PREFIX.len()..).and_then(|id| id.try_into().ok());
             let partner = id.map(|id| PartnerId(u32::from_be_bytes(id)));
@@ -299,9 +296,9 @@ impl Engine {
             );
         }
         let report = StartReport {
-            last: ledger.desk.last(),
-            customers: ledger.rows.len() as u64,
-            purchases: ledger.totals.tenants().map(|(_, totals)| totals.accepted).sum(),
+            last: ledger.last(),
+            customers: ledger.customers(),
+            purchases: ledger.totals().tenants().map(|(_, totals)| totals.accepted).sum(),
             mended,
         };
 
@@ -310,13 +307,9 @@ impl Engine {
         let to_journal = work.clone();
         let space = Arc::new(FreeSpace::new(config.free_bytes, config.free_bytes_min));
         space.look();
-        let clock = Arc::new(ClockGuard::new(config.clock, config.monotonic, ledger.desk.last_received_at()));
+        let clock = Arc::new(ClockGuard::new(config.clock, config.monotonic, ledger.desk().last_received_at()));
         clock.now();
-        let (router, rows) = Router::recovered(ledger, config.shards.get(), shard_of(config.shards));
-        // Each has its share of the rows that may be in memory.
-        let share = config.resident_max.and_then(|max| NonZeroUsize::new(max.get().div_ceil(config.shards.get())));
-        let shards = rows.into_iter().map(|rows| shard_of_rows(rows, &config.data_dir, share));
-        let shards = shards.collect::<Result<_, _>>()?;
+        let (router, shards) = ledger.finish();
         let actors = Actors {
             machine: router,
             shards,
@@ -389,11 +382,16 @@ fn drop_archived(journal: &mut dyn Journal, archive: &Archive) -> Result<(), Sta
     Ok(())
 }
 
-/// Makes a shard of its rows, of which so many stay in memory; `None` for all.
-fn shard_of_rows(rows: Vec<Row>, dir: &Path, resident_max: Option<NonZeroUsize>) -> Result<Shard, StartError> {
-    let Some(resident_max) = resident_max else { return Ok(Shard::new(rows)) };
-    let store = AwayFile::create(dir).map_err(|source| StartError::AwayFile { path: dir.to_path_buf(), source })?;
-    Ok(Shard::limited(Limit { resident_max, store: Box::new(store) }, rows)?)
+/// Makes the shards. Each has its share of the rows that may be in memory.
+fn make_shards(config: &EngineConfig) -> Result<Vec<Shard>, StartError> {
+    let (count, dir) = (config.shards.get(), &config.data_dir);
+    let share = config.resident_max.and_then(|max| NonZeroUsize::new(max.get().div_ceil(count)));
+    let shard = |_| {
+        let Some(resident_max) = share else { return Ok(Shard::default()) };
+        let store = AwayFile::create(dir).map_err(|source| StartError::AwayFile { path: dir.clone(), source })?;
+        Ok(Shard::limited(Limit { resident_max, store: Box::new(store) }))
+    };
+    (0..count).map(shard).collect()
 }
 
 /// What the actors work with.

@@ -5,6 +5,7 @@
 
 mod chunks;
 mod outcome;
+mod restore;
 mod router;
 mod rows;
 mod shard;
@@ -12,6 +13,7 @@ mod shelf;
 mod sweep;
 
 pub use outcome::{CustomerView, InvoiceView, Outcome, PreviewView, PromoUse, TotalsView};
+pub use restore::{Restore, RestoreError};
 pub use router::{GROUP_RECORDS_MAX, Group, NewProfile, OPEN_TICKETS_MAX, ProfileText, Reply, Router, ShardOf};
 pub use rows::Limit;
 pub use shard::{

@@ -16,7 +16,6 @@ use kembali_core::command::{ApplyCatalogue, AuditCommand, Command, DeskCommand, 
 use kembali_core::customer::Row;
 use kembali_core::desk::{self, Admission, CountedBy, Desk, OperationAdmission, Reservations, Terms};
 use kembali_core::event::{Body, Event, Record};
-use kembali_core::ledger::Ledger;
 use kembali_core::operation::{OperationCommand, OperationRejection};
 use kembali_core::placement::Removal;
 use kembali_core::totals::Totals;
@@ -222,16 +221,6 @@ impl<T> Router<T> {
         };
         router.resume_transfer();
         router
-    }
-
-    /// Splits a recovered ledger into a router and the rows of each shard.
-    #[must_use]
-    pub fn recovered(ledger: Ledger, shards: usize, shard_of: ShardOf) -> (Router<T>, Vec<Vec<Row>>) {
-        let mut rows: Vec<Vec<Row>> = (0..shards).map(|_| Vec::new()).collect();
-        for (id, row) in ledger.rows {
-            rows[shard_of(row.tenant, id)].push(row);
-        }
-        (Router::new(ledger.desk, ledger.totals, shards, shard_of), rows)
     }
 
     /// Takes commands that arrived together; `reply` gets their outcomes, in order, when the last of them may leave.

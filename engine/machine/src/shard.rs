@@ -16,7 +16,7 @@ use kembali_core::transfer::{self, TransferTerms};
 use kembali_core::{CustomerId, Instant, Rejection, TenantId, Ticket};
 
 use crate::LOOK_AHEAD_MAX;
-use crate::rows::{Limit, Rows};
+use crate::rows::{Found, Limit, Rows};
 use crate::shelf::AwayError;
 use crate::sweep::{SweepTerms, Swept};
 
@@ -132,26 +132,38 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Makes a shard of rows that recovery found, all of them in memory.
+    /// Makes a shard of which a bounded number of rows is in memory.
     #[must_use]
-    pub fn new(rows: impl IntoIterator<Item = Row>) -> Shard {
-        let mut shard = Shard::default();
-        rows.into_iter().for_each(|row| shard.rows.insert(row));
-        shard
+    pub fn limited(limit: Limit) -> Shard {
+        Shard { rows: Rows::new(Some(limit)) }
     }
 
-    /// Makes a shard of rows that recovery found, of which a bounded number is in memory.
+    /// Adds the row of a customer who has none.
+    pub fn add(&mut self, row: Row) {
+        self.rows.insert(row);
+    }
+
+    /// Puts rows away until no more are in memory than may be.
     ///
     /// # Errors
     ///
-    /// [`AwayError`].
-    pub fn limited(limit: Limit, rows: impl IntoIterator<Item = Row>) -> Result<Shard, AwayError> {
-        let mut shard = Shard { rows: Rows::new(Some(limit)) };
-        for row in rows {
-            shard.rows.insert(row);
-            shard.rows.settle()?;
-        }
-        Ok(shard)
+    /// [`AwayError`], of a shard that is limited.
+    pub fn settle(&mut self) -> Result<(), AwayError> {
+        self.rows.settle()
+    }
+
+    /// Hands a row out until [`Shard::take_back`]; nothing else may be asked meanwhile.
+    pub(crate) fn lend(&mut self, customer: &CustomerId) -> Result<Option<(Found, Row)>, AwayError> {
+        let found = self.rows.find(customer)?;
+        Ok(found.map(|found| (found, self.rows.lend(found))))
+    }
+
+    pub(crate) fn take_back(&mut self, found: Found, row: Row) {
+        self.rows.take_back(found, row);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
     }
 
     /// Does a batch of work, in order, and answers all of it.

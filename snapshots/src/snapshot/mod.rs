@@ -12,7 +12,7 @@ use kembali_core::customer::Row;
 use kembali_core::desk::{Desk, DeskPiece, Known};
 use kembali_core::ledger::Ledger;
 use kembali_core::totals::{TenantTotals, Totals};
-use kembali_core::{CustomerId, Seq, TenantId};
+use kembali_core::{CustomerId, Map, Seq, TenantId};
 use kembali_journal::codec::decode_value;
 use kembali_journal::{Frame, FrameHash};
 use serde::de::DeserializeOwned;
@@ -157,20 +157,37 @@ impl Snapshot {
     ///
     /// [`ReadError`] when a part is damaged.
     pub fn load(&self) -> Result<Ledger, ReadError> {
-        let mut ledger = Ledger { desk: self.desk()?, totals: self.totals()?, ..Ledger::default() };
-        // The counts were held against the bytes of the blocks.
-        let count = self.index.iter().map(|block| block.rows as usize).sum();
-        ledger.rows.reserve(count);
-        ledger.desk.reserve_customers(count);
+        let mut rows = Map::default();
+        rows.reserve(self.customers());
+        let ledger = self.load_but_rows(|row| {
+            rows.insert(row.id, row);
+            Ok::<_, ReadError>(())
+        })?;
+        Ok(Ledger { rows, ..ledger })
+    }
+
+    /// As [`Snapshot::load`], of a ledger whose rows are kept elsewhere: each goes to `put`, in order of the customers.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when a part is damaged, or what `put` says. Rows may have gone to `put` before.
+    pub fn load_but_rows<E: From<ReadError>>(&self, mut put: impl FnMut(Row) -> Result<(), E>) -> Result<Ledger, E> {
+        let mut desk = self.desk()?;
+        desk.reserve_customers(self.customers());
         for entry in self.rows()? {
             let StoredRow { row, last, .. } = entry?;
-            ledger.desk.restore_customer(row.id, Known { tenant: row.tenant, last });
-            ledger.rows.insert(row.id, row);
+            desk.restore_customer(row.id, Known { tenant: row.tenant, last });
+            put(row)?;
         }
         for key in self.keys()? {
-            ledger.desk.restore_key(key.prefix, key.seq);
+            desk.restore_key(key.prefix, key.seq);
         }
-        Ok(ledger)
+        Ok(Ledger { desk, totals: self.totals()?, ..Ledger::default() })
+    }
+
+    /// Counts the customers; held against the bytes of the blocks when the snapshot was opened.
+    fn customers(&self) -> usize {
+        self.index.iter().map(|block| block.rows as usize).sum()
     }
 
     /// Reads the desk, without customers and keys.

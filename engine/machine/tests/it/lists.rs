@@ -28,7 +28,8 @@ proptest! {
     ) {
         // Distinct, since the step is odd, and in no order.
         let ids: Vec<u128> = (0..count).map(|at| at.wrapping_mul(step)).collect();
-        let mut shard = Shard::new(ids.iter().map(|id| row(u32::from(id % 3 == 0), *id)));
+        let mut shard = Shard::default();
+        ids.iter().for_each(|id| shard.add(row(u32::from(id % 3 == 0), *id)));
         let after = behind.map(|at| CustomerId(at.wrapping_mul(step)));
         let terms = ListTerms { tenant: TenantId(0), after, limit };
         let (mut from, mut listed): (_, Vec<CustomerId>) = (Some(0), Vec::new());

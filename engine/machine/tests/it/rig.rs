@@ -9,7 +9,6 @@ use kembali_core::catalogue::{
     AtMaximum, Currency, FulfillmentKind, OfferGives, RuleClock, UnknownCustomer, UnknownPromo,
 };
 use kembali_core::command::{ApplyCatalogue, Command, PurchaseCommand, Query};
-use kembali_core::customer::Row;
 use kembali_core::draft::{
     BandDraft, CampaignDraft, CashbackDraft, CatalogueDraft, EarningDraft, FulfillmentDraft, JourneyDraft, LevelDraft,
     OfferDraft, PartnerDraft, PolicyDraft, ProgramDraft, PromoDraft, RewardDraft, RewardPaysDraft, RiskRuleDraft,
@@ -24,7 +23,7 @@ use kembali_core::{
     Alias, AliasKind, Amount, CurrencyCode, CustomerId, CustomerName, Fingerprint, Instant, PartnerId, Percent,
     PurchaseKey, Rate, RuleId, TenantId, WalletId,
 };
-use kembali_machine::{Answered, Assigned, Group, Limit, MemoryStore, Outcome, Reply, Router, Shard, ShardOf};
+use kembali_machine::{Answered, Assigned, Group, Limit, MemoryStore, Outcome, Reply, Restore, Router, Shard, ShardOf};
 
 /// Multiplies the depth of the long tests.
 pub(crate) fn depth() -> u32 {
@@ -276,17 +275,20 @@ impl Rig {
 
     /// Starts from what is durable, with so many rows of each shard in memory.
     pub(crate) fn limited(disk: Vec<Arc<Record>>, shards: usize, resident_max: Option<NonZeroUsize>) -> Rig {
-        let (router, rows) = Router::recovered(fold(&disk), shards, shard_of(shards));
-        let shard = |rows: Vec<Row>| match resident_max {
-            None => Shard::new(rows),
-            Some(resident_max) => {
-                Shard::limited(Limit { resident_max, store: Box::new(MemoryStore::default()) }, rows).unwrap()
-            }
+        let shard = || match resident_max {
+            None => Shard::default(),
+            Some(resident_max) => Shard::limited(Limit { resident_max, store: Box::new(MemoryStore::default()) }),
         };
+        let mut restore = Restore::new((0..shards).map(|_| shard()).collect(), shard_of(shards));
+        // Pieces of another length than the groups that the records came in.
+        for records in disk.chunks(7) {
+            restore.fold(records.iter().map(|record| &**record)).unwrap();
+        }
+        let (router, shards_of_rows) = restore.finish();
         Rig {
             router,
             resident_max,
-            shards: rows.into_iter().map(shard).collect(),
+            shards: shards_of_rows,
             inboxes: (0..shards).map(|_| VecDeque::new()).collect(),
             outboxes: (0..shards).map(|_| VecDeque::new()).collect(),
             groups: VecDeque::new(),
