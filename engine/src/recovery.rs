@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 
 use kembali_core::event::Record;
 use kembali_core::ledger::{Inconsistency, Ledger};
@@ -147,39 +149,69 @@ pub(crate) struct Recovered {
     pub(crate) bad_snapshots: Vec<String>,
 }
 
+/// Frames that may be decoded before they are folded.
+const DECODED_MAX: usize = 16;
+
 /// Makes the ledger of the newest whole snapshot, what the archive holds after it, and what the journal holds after
-/// that. `ledger` is an empty one.
+/// that. `ledger` is an empty one. The journal is read and decoded beside the rest.
 pub(crate) fn recover(
     mut ledger: Restore,
-    journal: &dyn Journal,
+    journal: &mut dyn Journal,
     archive: &Archive,
     snapshots: &Snapshots,
 ) -> Result<Recovered, FoldError> {
+    let end = journal.position();
     let newest = snapshots.newest_valid_through(archive.last_seq());
-    if let Some(snapshot) = newest.snapshot {
-        of_snapshot(&mut ledger, &snapshot, archive)?;
-    }
-    for frame in archive.frames(ledger.last().next()) {
-        ledger.fold(&records_of(&frame?)?)?;
-    }
     let mut tail = VecDeque::new();
-    for frame in journal.frames(journal.first_seq())? {
-        let frame = frame?;
-        if is_after(archive, ledger.last(), &frame)? {
-            ledger.fold(&records_of(&frame)?)?;
-            tail.push_back(frame);
+    thread::scope(|scope| {
+        let (to, decoded) = sync_channel(DECODED_MAX);
+        scope.spawn(move || read_tail(journal, archive.last_seq(), &to));
+        if let Some(snapshot) = newest.snapshot {
+            of_snapshot(&mut ledger, &snapshot, archive)?;
         }
-    }
+        for frame in archive.frames(ledger.last().next()) {
+            ledger.fold(&records_of(&frame?)?)?;
+        }
+        for read in decoded {
+            let (frame, records) = read?;
+            if is_after(archive, ledger.last(), &frame)? {
+                ledger.fold(&records)?;
+                tail.push_back(frame);
+            }
+        }
+        Ok::<_, FoldError>(())
+    })?;
     if let Some(newer) = snapshots.positions().find(|seq| ledger.last() < *seq) {
         return Err(FoldError::Shorter { found: ledger.last(), expected: newer });
     }
-    meet_end(ledger.last(), archive, tail.is_empty(), journal.position())?;
+    meet_end(ledger.last(), archive, tail.is_empty(), end)?;
     let said = |error: &kembali_snapshots::ReadError| match error.is_older_version() {
         true => "a snapshot of an older version of the program is not used".to_owned(),
         false => format!("an older snapshot is used: {error}"),
     };
     let bad_snapshots = newest.bad.iter().map(said).collect();
     Ok(Recovered { ledger, tail, bad_snapshots })
+}
+
+/// A frame of the journal and its records; without these where it is archived too.
+type Decoded = Result<(Frame, Vec<Record>), FoldError>;
+
+/// Reads the frames of the journal, all of which stay in memory, and decodes them as they are taken. Ends after the first error, or once
+/// nobody takes any more.
+fn read_tail(journal: &dyn Journal, archived: Seq, to: &SyncSender<Decoded>) {
+    let frames: Vec<_> = match journal.frames(journal.first_seq()) {
+        Ok(frames) => frames.collect(),
+        Err(error) => vec![Err(error)],
+    };
+    for frame in frames {
+        let decoded = frame.map_err(FoldError::from).and_then(|frame| {
+            let records = if archived < frame.first_seq() { records_of(&frame)? } else { Vec::new() };
+            Ok((frame, records))
+        });
+        if to.send(decoded).is_err() {
+            return;
+        }
+    }
 }
 
 /// A snapshot is derived from the records: one that an older program made is left, and the next is of this version.
@@ -208,7 +240,7 @@ fn of_snapshot(ledger: &mut Restore, snapshot: &Snapshot, archive: &Archive) -> 
     if let Some(frame) = archive.frame_of(cut.seq)? {
         snapshot.meets(&frame)?;
     }
-    let Ledger { mut desk, totals, .. } = snapshot.load_but_rows(|row| ledger.row(row).map_err(FoldError::from))?;
+    let Ledger { mut desk, totals, .. } = snapshot.load_but_rows(|rows| ledger.rows(rows).map_err(FoldError::from))?;
     archive.keys(cut.archived, |key| desk.restore_key(key.prefix, key.seq))?;
     ledger.go_on_from(desk, totals);
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -215,20 +216,16 @@ impl Engine {
         mut journal: Box<dyn Journal>,
         mut mended: Vec<String>,
     ) -> Result<(Engine, StartReport), StartError> {
-        let archive = Archive::open(&config.data_dir.join(ARCHIVE_DIR)).map_err(FoldError::from)?;
-        let (mut profiles, profiles_mended) =
-            ProfileStore::open(&config.data_dir, key.ledger(), &SyncFault::default())?;
+        let (dir, ledger_id) = (&config.data_dir, key.ledger());
+        let (opened, recovered) = thread::scope(|scope| {
+            let profiles = scope.spawn(|| ProfileStore::open(dir, ledger_id, &SyncFault::default()));
+            let recovered = recover_in(&config, journal.as_mut(), &mut mended);
+            (profiles.join(), recovered)
+        });
+        let (archive, snapshots, Recovered { ledger, tail, bad_snapshots }) = recovered?;
+        let (mut profiles, profiles_mended) = opened.unwrap_or_else(|panic| resume_unwind(panic))?;
         key.keep()?;
         mended.extend(profiles_mended.iter().map(ToString::to_string));
-
-        mended.extend(archive.removed().iter().map(|path| format!("{} was half-written", path.display())));
-        drop_archived(journal.as_mut(), &archive)?;
-        let snapshots_dir = config.data_dir.join(SNAPSHOTS_DIR);
-        let snapshots = Snapshots::open(&snapshots_dir)?;
-        mended.extend(snapshots.removed().iter().map(|path| format!("{} was half-written", path.display())));
-        let shards = make_shards(&config)?;
-        let empty = Restore::new(shards, shard_of(config.shards));
-        let Recovered { ledger, tail, bad_snapshots } = recover(empty, journal.as_ref(), &archive, &snapshots)?;
         mended.extend(bad_snapshots);
         let naming = Naming::new(&key.bytes);
         index_accounts(&mut profiles)?;
@@ -340,7 +337,7 @@ impl Engine {
             router,
             naming,
             sealer,
-            history: History::new(Arc::clone(&shared), &snapshots_dir),
+            history: History::new(Arc::clone(&shared), &config.data_dir.join(SNAPSHOTS_DIR)),
             shared,
             profiles: profile_reader,
             journal: to_journal,
@@ -353,6 +350,23 @@ impl Engine {
         });
         Ok((engine, report))
     }
+}
+
+/// Recovers the ledger of a data directory whose journal is open.
+fn recover_in(
+    config: &EngineConfig,
+    journal: &mut dyn Journal,
+    mended: &mut Vec<String>,
+) -> Result<(Archive, Snapshots, Recovered), StartError> {
+    let half_written = |path: &PathBuf| format!("{} was half-written", path.display());
+    let archive = Archive::open(&config.data_dir.join(ARCHIVE_DIR)).map_err(FoldError::from)?;
+    mended.extend(archive.removed().iter().map(half_written));
+    drop_archived(journal, &archive)?;
+    let snapshots = Snapshots::open(&config.data_dir.join(SNAPSHOTS_DIR))?;
+    mended.extend(snapshots.removed().iter().map(half_written));
+    let empty = Restore::new(make_shards(config)?, shard_of(config.shards));
+    let recovered = recover(empty, journal, &archive, &snapshots)?;
+    Ok((archive, snapshots, recovered))
 }
 
 /// Makes the data directory where it is missing. It holds names of people and secrets: nobody else may look into it.

@@ -3,6 +3,7 @@
 //! Rows lie with their shards from the beginning, so a limit holds here already; whoever folds records borrows the rows that they name.
 
 use std::collections::BTreeSet;
+use std::hint::black_box;
 
 use kembali_core::customer::Row;
 use kembali_core::desk::Desk;
@@ -11,6 +12,7 @@ use kembali_core::ledger::{Inconsistency, Ledger};
 use kembali_core::totals::Totals;
 use kembali_core::{CustomerId, CustomerName, Map, Seq};
 
+use crate::LOOK_AHEAD_MAX;
 use crate::router::{Router, ShardOf};
 use crate::rows::Found;
 use crate::shard::Shard;
@@ -50,18 +52,25 @@ impl Restore {
         Restore { ledger, lent, shards, shard_of, erased: BTreeSet::new() }
     }
 
-    /// Puts a row of a snapshot where it belongs.
+    /// Puts some rows of a snapshot where they belong.
     ///
     /// # Errors
     ///
     /// [`AwayError`], of a shard that is limited.
-    pub fn row(&mut self, row: Row) -> Result<(), AwayError> {
-        if row.is_erased {
-            self.erased.insert(row.id);
+    pub fn rows(&mut self, rows: Vec<Row>) -> Result<(), AwayError> {
+        let shards: Vec<_> = rows.iter().map(|row| (self.shard_of)(row.tenant, row.id)).collect();
+        // Nobody is found; what is looked at on the way is near then.
+        for (row, shard) in rows.iter().zip(&shards) {
+            black_box(self.shards[*shard].guess(&row.id).is_some());
         }
-        let shard = &mut self.shards[(self.shard_of)(row.tenant, row.id)];
-        shard.add(row);
-        shard.settle()
+        for (row, shard) in rows.into_iter().zip(shards) {
+            if row.is_erased {
+                self.erased.insert(row.id);
+            }
+            self.shards[shard].add(row);
+            self.shards[shard].settle()?;
+        }
+        Ok(())
     }
 
     /// Goes on from a snapshot, whose rows came before.
@@ -74,17 +83,31 @@ impl Restore {
     /// # Errors
     ///
     /// [`RestoreError`].
-    pub fn fold<'a>(&mut self, records: impl IntoIterator<Item = &'a Record>) -> Result<(), RestoreError> {
-        for record in records {
-            let inconsistent = |what| RestoreError::Inconsistent { seq: record.seq, what };
-            if let Some(customer) = record.body.customer
-                && !self.ledger.rows.contains_key(&customer)
-            {
-                self.borrow(record, customer)?.map_err(inconsistent)?;
+    pub fn fold(&mut self, records: &[Record]) -> Result<(), RestoreError> {
+        for records in records.chunks(LOOK_AHEAD_MAX) {
+            self.look_ahead(records);
+            for record in records {
+                let inconsistent = |what| RestoreError::Inconsistent { seq: record.seq, what };
+                if let Some(customer) = record.body.customer
+                    && !self.ledger.rows.contains_key(&customer)
+                {
+                    self.borrow(record, customer)?.map_err(inconsistent)?;
+                }
+                self.ledger.evolve(record).map_err(inconsistent)?;
             }
-            self.ledger.evolve(record).map_err(inconsistent)?;
+            self.give_back()?;
         }
-        self.give_back()
+        Ok(())
+    }
+
+    fn look_ahead(&self, records: &[Record]) {
+        self.ledger.desk.look_ahead_at(records);
+        let named = records.iter().filter_map(|record| Some((record.body.tenant, record.body.customer?)));
+        // Three short loops: a processor waits for few turns of a long one at a time.
+        let shards: Vec<_> = named.map(|(tenant, customer)| (customer, (self.shard_of)(tenant, customer))).collect();
+        let guess = |(customer, shard): (CustomerId, usize)| Some((shard, self.shards[shard].guess(&customer)?));
+        let guessed: Vec<_> = shards.into_iter().filter_map(guess).collect();
+        guessed.into_iter().for_each(|(shard, guess)| self.shards[shard].look_at(guess));
     }
 
     /// Fetches the row of a customer whom a record names, unless it makes one.
@@ -101,7 +124,7 @@ impl Restore {
         Ok(Ok(()))
     }
 
-    fn give_back(&mut self) -> Result<(), RestoreError> {
+    fn give_back(&mut self) -> Result<(), AwayError> {
         for (customer, row) in self.ledger.rows.drain() {
             if row.is_erased {
                 self.erased.insert(customer);

@@ -16,7 +16,7 @@ use kembali_core::transfer::{self, TransferTerms};
 use kembali_core::{CustomerId, Instant, Rejection, TenantId, Ticket};
 
 use crate::LOOK_AHEAD_MAX;
-use crate::rows::{Found, Limit, Rows};
+use crate::rows::{Found, Guess, Limit, Rows};
 use crate::shelf::AwayError;
 use crate::sweep::{SweepTerms, Swept};
 
@@ -162,6 +162,16 @@ impl Shard {
         self.rows.take_back(found, row);
     }
 
+    /// See [`Rows::guess`].
+    pub(crate) fn guess(&self, customer: &CustomerId) -> Option<Guess> {
+        self.rows.guess(customer)
+    }
+
+    /// See [`Rows::look_at`].
+    pub(crate) fn look_at(&self, guess: Guess) {
+        self.rows.look_at(guess);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
@@ -176,10 +186,12 @@ impl Shard {
         let mut batch = batch.into_iter();
         while !batch.as_slice().is_empty() {
             let next = batch.as_slice().iter().take(LOOK_AHEAD_MAX);
-            self.rows.look_ahead(next.filter_map(|assigned| match &assigned.work {
-                Work::Decide(work) => Some(work.0.customer),
+            let guessed = next.filter_map(|assigned| match &assigned.work {
+                Work::Decide(work) => self.rows.guess(&work.0.customer),
                 _ => None,
-            }));
+            });
+            let guessed: Vec<Guess> = guessed.collect();
+            guessed.into_iter().for_each(|guess| self.rows.look_at(guess));
             for assigned in batch.by_ref().take(LOOK_AHEAD_MAX) {
                 answers.push(self.answer(assigned)?);
             }

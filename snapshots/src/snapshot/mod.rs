@@ -25,6 +25,9 @@ use crate::ledger_digest::RowsDigest;
 use crate::segment::BookedKey;
 use layout::{Footer, HEADER_BYTES, KEY_BYTES, RowBlock, decode_header, next_row};
 
+/// Rows that are handed on at a time.
+const ROWS_AT_ONCE: usize = 64;
+
 /// Where a snapshot is taken: at the end of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
@@ -159,25 +162,33 @@ impl Snapshot {
     pub fn load(&self) -> Result<Ledger, ReadError> {
         let mut rows = Map::default();
         rows.reserve(self.customers());
-        let ledger = self.load_but_rows(|row| {
-            rows.insert(row.id, row);
+        let ledger = self.load_but_rows(|some| {
+            rows.extend(some.into_iter().map(|row| (row.id, row)));
             Ok::<_, ReadError>(())
         })?;
         Ok(Ledger { rows, ..ledger })
     }
 
-    /// As [`Snapshot::load`], of a ledger whose rows are kept elsewhere: each goes to `put`, in order of the customers.
+    /// As [`Snapshot::load`], of a ledger whose rows are kept elsewhere: they go to `put`, some at a time, in order of the customers.
     ///
     /// # Errors
     ///
     /// [`ReadError`] when a part is damaged, or what `put` says. Rows may have gone to `put` before.
-    pub fn load_but_rows<E: From<ReadError>>(&self, mut put: impl FnMut(Row) -> Result<(), E>) -> Result<Ledger, E> {
+    pub fn load_but_rows<E: From<ReadError>>(
+        &self,
+        mut put: impl FnMut(Vec<Row>) -> Result<(), E>,
+    ) -> Result<Ledger, E> {
         let mut desk = self.desk()?;
         desk.reserve_customers(self.customers());
-        for entry in self.rows()? {
-            let StoredRow { row, last, .. } = entry?;
-            desk.restore_customer(row.id, Known { tenant: row.tenant, last });
-            put(row)?;
+        let mut stored = self.rows()?;
+        loop {
+            let some = stored.by_ref().take(ROWS_AT_ONCE).collect::<Result<Vec<_>, _>>()?;
+            if some.is_empty() {
+                break;
+            }
+            let known = |stored: &StoredRow| (stored.row.id, Known { tenant: stored.row.tenant, last: stored.last });
+            desk.restore_customers(&some.iter().map(known).collect::<Vec<_>>());
+            put(some.into_iter().map(|stored| stored.row).collect())?;
         }
         for key in self.keys()? {
             desk.restore_key(key.prefix, key.seq);

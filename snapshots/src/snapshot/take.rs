@@ -167,7 +167,7 @@ impl<'a> Fold<'a> {
         match found.transpose()?.flatten() {
             None => self.row_count += 1,
             Some((row, last)) => {
-                self.ledger.desk.restore_customer(customer, Known { tenant: row.tenant, last });
+                self.ledger.desk.restore_customers(&[(customer, Known { tenant: row.tenant, last })]);
                 self.ledger.rows.insert(customer, row);
             }
         }

@@ -310,6 +310,16 @@ impl Desk {
         }
     }
 
+    /// As [`Desk::look_ahead`], for records that are folded next.
+    pub fn look_ahead_at(&self, records: &[Record]) {
+        for event in records.iter().flat_map(|record| &record.body.events) {
+            black_box(event.booked_key().and_then(|key| self.keys.candidates(key).next()));
+        }
+        for customer in records.iter().filter_map(|record| record.body.customer) {
+            black_box(self.customers.get(&customer));
+        }
+    }
+
     /// Returns the position of the last record that was folded in.
     #[must_use]
     pub const fn last(&self) -> Seq {

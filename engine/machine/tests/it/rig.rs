@@ -282,7 +282,7 @@ impl Rig {
         let mut restore = Restore::new((0..shards).map(|_| shard()).collect(), shard_of(shards));
         // Pieces of another length than the groups that the records came in.
         for records in disk.chunks(7) {
-            restore.fold(records.iter().map(|record| &**record)).unwrap();
+            restore.fold(&records.iter().map(|record| Record::clone(record)).collect::<Vec<_>>()).unwrap();
         }
         let (router, shards_of_rows) = restore.finish();
         Rig {
