@@ -10,6 +10,7 @@ mod crashes;
 mod lists;
 mod operator;
 mod refunds;
+mod restore;
 mod reviews;
 mod rig;
 mod scenarios;
