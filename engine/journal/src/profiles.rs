@@ -179,7 +179,7 @@ impl ProfileStore {
             let checksum = checksum(key.as_bytes(), value);
             batch.insert(key.stored(), [&checksum.to_le_bytes(), value.as_slice()].concat());
         }
-        self.commit(batch)
+        self.commit(batch, entries.len() + removed.len())
     }
 
     /// Reads the profile under `key`; see [`ProfileReader::get`].
@@ -200,7 +200,7 @@ impl ProfileStore {
         self.reader.list(prefix)
     }
 
-    fn commit(&mut self, mut batch: sled::Batch) -> Result<(), ProfileError> {
+    fn commit(&mut self, mut batch: sled::Batch, changes: usize) -> Result<(), ProfileError> {
         let shared = &self.reader.0;
         let mut fault = shared.fault.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(fault) = &*fault {
@@ -208,7 +208,7 @@ impl ProfileStore {
         }
         let commits = self.commits + 1;
         batch.insert(&COMMITS_KEY, commit_value(commits));
-        let stored = shared.dir.commit(batch).map_err(|error| JournalFault::new("storing profiles", error));
+        let stored = shared.dir.commit(batch, changes).map_err(|error| JournalFault::new("storing profiles", error));
         let stored = stored.and_then(|()| {
             let head = Head { seq: Seq(commits), ..*self.head.newest() };
             self.head.write(head).map_err(|error| JournalFault::new("writing the head of the profile store", error))

@@ -42,8 +42,8 @@ pub(crate) struct Scan {
     pub(crate) frames: u64,
     /// The last whole frame: where it starts, and its hash.
     last_frame: Option<(u64, FrameHash)>,
-    /// Where a torn frame starts.
-    torn: Option<u64>,
+    /// Where a torn frame starts, and how many chunks of it there are.
+    pub(crate) torn: Option<(u64, u64)>,
 }
 
 impl SledJournal {
@@ -279,7 +279,8 @@ fn walk_copy(original: &Path, copy: &Path, number: u64, walker: &mut Walker) -> 
             }
             Err(Broken::At { chunk, flaw }) => {
                 walker.torn(flaw).map_err(|found| broken(found, number, original))?;
-                scan.torn = Some(chunk);
+                let chunks = generation.chunks_from(chunk).map_err(io_at("reading", copy))?;
+                scan.torn = Some((chunk, chunks.len() as u64));
             }
             Err(Broken::Io(error)) => return Err(io_at("reading", copy)(error)),
         }
@@ -330,14 +331,14 @@ fn reads_like(generation: &Generation, scan: &Scan) -> io::Result<bool> {
     match frames.next() {
         None => Ok(scan.torn.is_none()),
         Some(Ok(_)) => Ok(false),
-        Some(Err(Broken::At { chunk, .. })) => Ok(scan.torn == Some(chunk)),
+        Some(Err(Broken::At { chunk, .. })) => Ok(scan.torn.is_some_and(|(torn, _)| torn == chunk)),
         Some(Err(Broken::Io(error))) => Err(error),
     }
 }
 
 fn cut_torn_tail(generations: &mut [Generation], scans: &[Scan], mended: &mut Vec<Mended>) -> Result<(), OpenError> {
     for (generation, scan) in generations.iter_mut().zip(scans) {
-        if let Some(chunk) = scan.torn {
+        if let Some((chunk, _)) = scan.torn {
             let path = generation.path().to_path_buf();
             let chunks = generation.cut(chunk).map_err(io_at("cutting a torn frame from", &path))?;
             mended.push(Mended::TornTail { generation: scan.number, chunks });

@@ -22,6 +22,8 @@ pub(crate) const VALUE_BYTES_MAX: usize = 4096;
 const CONF_TEXT: &[u8] = b"segment_size: 524288\nuse_compression: false\nversion: 0.34\n";
 /// Small: the tail is read from memory elsewhere, and sled is read only at start.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// Changes after which what sled replaced is freed: each replaces up to a dozen pieces, and 512 are freed at a time.
+const CHANGES_FREED: usize = 32;
 const LOCK_TRIES_MAX: u32 = 2000;
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
@@ -101,9 +103,14 @@ impl SledDir {
         Ok(SledDir { db, file, syncs: syncs.clone() })
     }
 
-    /// Stores `batch` whole and returns once it is durable. It must be the only change since the last sync.
-    pub(crate) fn commit(&self, batch: sled::Batch) -> io::Result<()> {
+    /// Stores `batch` of so many changes whole and returns once it is durable. It must be the only change since the last sync.
+    pub(crate) fn commit(&self, batch: sled::Batch, changes: usize) -> io::Result<()> {
         self.db.apply_batch(batch).map_err(io_error)?;
+        // sled frees what it replaced as further calls of it come, a few hundred pieces each 128 calls. A batch is one call: what many
+        // of them replaced would stay for ever, kilobytes a customer.
+        for _ in 0..=changes / CHANGES_FREED {
+            crossbeam_epoch::pin().flush();
+        }
         self.sync()
     }
 

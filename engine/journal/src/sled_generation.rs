@@ -149,7 +149,8 @@ impl Generation {
         let count = chunk_count(frame);
         self.make_spares(count)?;
         let chunks = (self.extent.chunks..).map(u64::to_be_bytes).zip(frame.bytes().chunks(VALUE_BYTES_MAX));
-        if count <= CHUNKS_AS_ENTRIES_MAX {
+        // Without spares entries split leaves, and take many times their bytes.
+        if count == 1 || (self.has_spares && count <= CHUNKS_AS_ENTRIES_MAX) {
             for (key, chunk) in chunks {
                 self.dir.tree().insert(key, chunk).map_err(io_error)?;
             }
@@ -157,7 +158,7 @@ impl Generation {
         } else {
             let mut batch = sled::Batch::default();
             chunks.for_each(|(key, chunk)| batch.insert(&key, chunk));
-            self.dir.commit(batch)?;
+            self.dir.commit(batch, count as usize)?;
         }
         self.extent.add(frame);
         Ok(())
@@ -184,17 +185,18 @@ impl Generation {
 
     /// Takes out every chunk from number `chunk` on as one batch, durably; returns how many there were.
     pub(crate) fn cut(&mut self, chunk: u64) -> io::Result<u64> {
+        let keys = self.chunks_from(chunk)?;
         let mut batch = sled::Batch::default();
-        let mut count = 0;
-        for entry in self.dir.tree().range(key_range(chunk)) {
-            let (key, value) = entry.map_err(io_error)?;
-            if value != SPARE {
-                batch.insert(key, SPARE);
-                count += 1;
-            }
-        }
-        self.dir.commit(batch)?;
-        Ok(count)
+        keys.iter().for_each(|key| batch.insert(key, SPARE));
+        self.dir.commit(batch, keys.len())?;
+        Ok(keys.len() as u64)
+    }
+
+    /// Lists the keys of the chunks from number `chunk` on.
+    pub(crate) fn chunks_from(&self, chunk: u64) -> io::Result<Vec<sled::IVec>> {
+        let entries = self.dir.tree().range(key_range(chunk));
+        let is_chunk = |entry: &sled::Result<_>| !matches!(entry, Ok((_, value)) if value == SPARE);
+        entries.filter(is_chunk).map(|entry| entry.map(|(key, _)| key).map_err(io_error)).collect()
     }
 
     /// Reads the frames in order; ends after the first error.

@@ -47,9 +47,11 @@ pub fn verify_copy(dir: &Path, ledger: LedgerId, scratch: &Path) -> Result<Verif
     let loaded = read_head(dir, ledger, &path)?;
     let numbers = complete_numbers(dir, &loaded.head)?;
     let mut walker = Walker::new(loaded.head, loaded.slot_lost.is_some());
-    let mut frames = 0;
+    let (mut frames, mut would_mend) = (0, Vec::new());
     for number in &numbers {
-        frames += check_copy(dir, scratch, *number, &mut walker)?.frames;
+        let scan = check_copy(dir, scratch, *number, &mut walker)?;
+        frames += scan.frames;
+        would_mend.extend(scan.torn.map(|(_, chunks)| Mended::TornTail { generation: *number, chunks }));
     }
     let oldest = numbers.first().copied().unwrap_or(loaded.head.oldest);
     let end = walker.finish(oldest).map_err(|found| {
@@ -63,7 +65,6 @@ pub fn verify_copy(dir: &Path, ledger: LedgerId, scratch: &Path) -> Result<Verif
             remedy,
         }
     })?;
-    let mut would_mend = Vec::new();
     let trimmed = list_numbers(dir)?.into_iter().filter(|number| *number < loaded.head.oldest);
     would_mend.extend(trimmed.map(|generation| Mended::Trim { generation }));
     report_head(&loaded, &end, &mut would_mend);

@@ -29,6 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("rust_decimal", &["kembali-core"]),
     ("sled", &["kembali-journal"]),
+    ("crossbeam-epoch", &["kembali-journal"]),
     // What is stored is the journal's to write; the machine writes rows that do not outlive the process.
     ("bincode", &["kembali-journal", "kembali-machine"]),
     ("actix", &["kembali-engine"]),

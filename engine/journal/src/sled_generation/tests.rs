@@ -42,7 +42,7 @@ fn with_generation<T>(dir: &Path, number: u64, work: impl FnOnce(&Generation) ->
 fn commit_one(generation: &Generation, key: &[u8], value: &[u8]) {
     let mut batch = sled::Batch::default();
     batch.insert(key, value);
-    generation.dir().commit(batch).unwrap();
+    generation.dir().commit(batch, 1).unwrap();
 }
 
 /// Replaces all chunks from `chunk` on by `values`, in one batch.
@@ -55,7 +55,7 @@ fn rewrite(dir: &Path, number: u64, chunk: u64, values: &[&[u8]]) {
         for (number, value) in (chunk..).zip(values) {
             batch.insert(&number.to_be_bytes(), *value);
         }
-        generation.dir().commit(batch).unwrap();
+        generation.dir().commit(batch, 1).unwrap();
     });
 }
 
@@ -143,7 +143,7 @@ fn r23_frame_of_many_chunks_that_lost_some() {
         with_generation(&dir, 1, |generation| {
             let mut batch = sled::Batch::default();
             batch.remove(&(3 + lost as u64).to_be_bytes());
-            generation.dir().commit(batch).unwrap();
+            generation.dir().commit(batch, 1).unwrap();
         });
         let (journal, report) = open(&dir).unwrap();
         assert_eq!(report.mended, [Mended::TornTail { generation: 1, chunks: 4 }]);
@@ -171,7 +171,7 @@ fn spares_that_a_crash_has_lost_are_not_missed() {
             assert!(200 < generation.keys, "{} keys", generation.keys);
             let mut batch = sled::Batch::default();
             (4..generation.keys).filter(|key| is_lost(*key)).for_each(|key: u64| batch.remove(&key.to_be_bytes()));
-            generation.dir().commit(batch).unwrap();
+            generation.dir().commit(batch, 1).unwrap();
         });
         let (mut journal, report) = open(dir.path()).unwrap();
         assert_eq!(report.mended, []);

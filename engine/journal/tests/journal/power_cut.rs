@@ -62,8 +62,8 @@ enum Frames {
     Large,
 }
 
-/// The most chunks of a frame that may be there in part after a power cut: longer ones are there whole or not at all.
-const TORN_CHUNKS_MAX: u64 = 32;
+/// The longest frame that may be there in part after a power cut: longer ones are there whole or not at all.
+const TORN_BYTES_MAX: usize = 32 * 4_096;
 
 impl Frames {
     const ALL: [Frames; 3] = [Frames::Small, Frames::Medium, Frames::Large];
@@ -338,8 +338,10 @@ fn check_image(image: &Path, mark: Mark, frames: Frames, tally: &mut Tally) {
         let text = format!("{mended:?}");
         *tally.outcomes.entry(text.split(' ').next().unwrap().to_owned()).or_default() += 1;
         tally.kept_past_head += u64::from(matches!(mended, Mended::FramesPastHead { .. }));
-        if let Mended::TornTail { chunks, .. } = mended {
-            assert!(*chunks < TORN_CHUNKS_MAX, "a batch is torn: {text}");
+        if let Mended::TornTail { .. } = mended {
+            // What was under way is as long as what comes next now.
+            let length = frames.next(&journal).bytes().len();
+            assert!(length <= TORN_BYTES_MAX, "a batch of {length} bytes is torn: {text}");
             tally.torn_past_head += 1;
         }
         assert!(!matches!(mended, Mended::HeadSlot { .. } | Mended::HeadCopy { .. }), "{text}");
@@ -412,7 +414,8 @@ fn r21_power_cut_in_frames_of_several_entries() {
     let name = "r21_power_cut_in_frames_of_several_entries";
     let Some(tally) = cut_runs(name, Frames::Medium, 120, 20) else { return };
     assert!(0 < tally.frame_under_way && 0 < tally.kept_past_head);
-    assert!((TORN_CHUNKS_MAX as usize) << 12 < tally.largest, "no frame is a batch");
+    assert!(TORN_BYTES_MAX < tally.largest, "no frame is a batch");
+    assert!(depth() == 1 || 0 < tally.torn_past_head, "no frame is torn");
 }
 
 #[test]
