@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kembali_machine::Store;
 
@@ -12,7 +12,11 @@ const NAME: &str = "customers-away";
 
 /// A file that nobody else sees.
 #[derive(Debug)]
-pub(crate) struct AwayFile(File);
+pub(crate) struct AwayFile {
+    file: File,
+    /// Where it would be, for whoever reads an error.
+    path: PathBuf,
+}
 
 impl AwayFile {
     /// Makes the file in `dir`, empty.
@@ -21,16 +25,40 @@ impl AwayFile {
         // One that was left stood there when a process was killed between these two steps.
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
         fs::remove_file(&path)?;
-        Ok(AwayFile(file))
+        Ok(AwayFile { file, path })
+    }
+
+    /// Adds which file it was: nobody can look for one without a name.
+    fn named(&self, error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{} (a file without a name): {error}", self.path.display()))
     }
 }
 
 impl Store for AwayFile {
     fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(bytes, at)
+        self.file.write_all_at(bytes, at).map_err(|error| self.named(error))
     }
 
     fn read(&self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(bytes, at)
+        self.file.read_exact_at(bytes, at).map_err(|error| self.named(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_has_no_name_and_an_error_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = AwayFile::create(dir.path()).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        file.write(4_096, b"a row").unwrap();
+        let mut bytes = [0; 5];
+        file.read(4_096, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"a row");
+        let error = file.read(4_097, &mut bytes).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(error.to_string().contains(&dir.path().join(NAME).display().to_string()), "{error}");
     }
 }

@@ -709,6 +709,9 @@ impl<T> Router<T> {
     fn write(&mut self, mut body: Body) -> Arc<Record> {
         if let Some(customer) = body.customer {
             body.previous = self.desk.last_record_of(customer);
+            // No start would accept a customer who is created twice: better to end before it is written.
+            let creates = body.events.iter().any(|event| matches!(event, Event::CustomerCreated(_)));
+            assert!(!creates || body.previous == Seq::ZERO, "a customer is created twice");
         }
         let record = Arc::new(Record { seq: self.desk.last().next(), body });
         self.desk.evolve(&record);

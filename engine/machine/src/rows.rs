@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::hash::BuildHasher as _;
 use std::hint::black_box;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 use bincode::Options as _;
 use foldhash::fast::FixedState;
@@ -19,6 +19,8 @@ use crate::shelf::{AwayError, Place, Shelf, Store};
 const PARTS: usize = 256;
 /// Segments of the store that are emptied after a batch at most.
 const EMPTIED_MAX: usize = 2;
+/// Rows that are away and that a walk looks at in one piece: each may wait for the disk.
+pub(crate) const AWAY_LOOKS_MAX: usize = 256;
 
 /// How many rows stay in memory, and where the others lie.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub struct Limit {
     pub store: Box<dyn Store>,
 }
 
-/// Where a row is: in memory under a number of its own, or away under the customer's place.
+/// Where a row is, as the directory knows it: in memory under a number of its own, or away under the customer's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct At(u32);
 
@@ -99,7 +101,7 @@ struct Note {
     /// Used since the hand came by.
     is_used: bool,
     /// Where the same row lies, as long as it has not changed.
-    away: Option<Place>,
+    copy: Option<Place>,
 }
 
 /// Where a customer's row was found.
@@ -121,20 +123,9 @@ pub(crate) struct Found(usize);
 #[derive(Debug)]
 pub(crate) struct Rows {
     directory: Directory,
-    /// Rows in memory, by their numbers; `None` where there is room for another.
+    /// Rows in memory, by their numbers, which without a limit are their places; `None` where there is room for another.
     residents: Chunks<Option<Row>>,
-    notes: Chunks<Note>,
-    /// Numbers of residents that are free.
-    free: Vec<u32>,
-    /// By place: where the row is.
-    places: Chunks<Whereabouts>,
     away: Option<Away>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Whereabouts {
-    Resident(u32),
-    Away(Place),
 }
 
 /// What a limit needs.
@@ -142,8 +133,36 @@ enum Whereabouts {
 struct Away {
     resident_max: usize,
     shelf: Shelf,
+    /// What is known of each resident.
+    notes: Chunks<Note>,
+    /// Numbers of residents that are free.
+    free: Vec<u32>,
+    /// Where the row of each place is.
+    places: Chunks<Whereabouts>,
     /// The resident that is looked at next when one has to go.
     hand: usize,
+}
+
+/// Where a row is, as its place knows it: the number of a resident above 24 bits that are zero, or where it lies, whose length is never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Whereabouts(u64);
+
+impl Whereabouts {
+    fn resident(number: usize) -> Whereabouts {
+        Whereabouts((number as u64) << 24)
+    }
+
+    fn away(place: Place) -> Whereabouts {
+        Whereabouts(place.0.get())
+    }
+
+    /// Returns the number of a resident, or where the row lies.
+    fn get(self) -> Result<usize, Place> {
+        match NonZeroU64::new(self.0).filter(|own| own.get() & 0xff_ffff != 0) {
+            Some(own) => Err(Place(own)),
+            None => Ok((self.0 >> 24) as usize),
+        }
+    }
 }
 
 impl Default for Rows {
@@ -154,16 +173,16 @@ impl Default for Rows {
 
 impl Rows {
     pub(crate) fn new(limit: Option<Limit>) -> Rows {
-        let away =
-            limit.map(|limit| Away { resident_max: limit.resident_max.get(), shelf: Shelf::new(limit.store), hand: 0 });
-        Rows {
-            directory: Directory { parts: (0..PARTS).map(|_| HashTable::new()).collect() },
-            residents: Chunks::default(),
+        let away = limit.map(|limit| Away {
+            resident_max: limit.resident_max.get(),
+            shelf: Shelf::new(limit.store),
             notes: Chunks::default(),
             free: Vec::new(),
             places: Chunks::default(),
-            away,
-        }
+            hand: 0,
+        });
+        let directory = Directory { parts: (0..PARTS).map(|_| HashTable::new()).collect() };
+        Rows { directory, residents: Chunks::default(), away }
     }
 
     /// Finds the row of a customer, and brings it into memory.
@@ -183,7 +202,7 @@ impl Rows {
     fn locate(&self, customer: &CustomerId, hash: u64) -> Result<Option<Located>, AwayError> {
         for at in self.directory.candidates(hash) {
             if at.is_away() {
-                // Another customer's row in one case of many millions.
+                // Another customer's row in one case of a hundred thousand, with ten million of them.
                 let (row, lies) = self.fetch(at.number())?;
                 if row.id == *customer {
                     return Ok(Some(Located::Away(at.number(), row, lies)));
@@ -226,7 +245,7 @@ impl Rows {
     }
 
     /// Finds where in memory the row of a customer probably is, and does not look at it: each look waits for memory that is far away, and
-    /// several should be waited for together. Another customer's is found in one case of many millions.
+    /// several should be waited for together. Rarely it is another customer's.
     pub(crate) fn guess(&self, customer: &CustomerId) -> Option<Guess> {
         let mut rows = self.directory.candidates(Directory::hash(customer)).filter(|at| !at.is_away());
         rows.next().map(|at| Guess(at.number()))
@@ -251,22 +270,37 @@ impl Rows {
         let place = u32::try_from(self.len()).ok().filter(|place| place & At::AWAY == 0);
         let place = place.expect("a shard has fewer than 2^31 customers");
         let hash = Directory::hash(&row.id);
-        self.places.push(Whereabouts::Resident(0));
+        if let Some(away) = &mut self.away {
+            away.places.push(Whereabouts::resident(0));
+        }
         let number = self.seat(row, place, None);
         self.directory.insert(hash, At::resident(number));
     }
 
     /// How many rows there are, in memory and away.
     pub(crate) fn len(&self) -> usize {
-        self.places.len()
+        self.away.as_ref().map_or(self.residents.len(), |away| away.places.len())
+    }
+
+    /// Returns true when the row of a place is not in memory.
+    pub(crate) fn is_away(&self, place: usize) -> bool {
+        matches!(self.whereabouts(place), Some(Err(_)))
+    }
+
+    /// Returns the number of the resident at a place, or where the row lies.
+    fn whereabouts(&self, place: usize) -> Option<Result<usize, Place>> {
+        match &self.away {
+            None => (place < self.residents.len()).then_some(Ok(place)),
+            Some(away) => away.places.get(place).map(|own| own.get()),
+        }
     }
 
     /// Returns the row of a place; one that is away stays away.
     pub(crate) fn peek(&self, place: usize) -> Result<Option<Cow<'_, Row>>, AwayError> {
-        match self.places.get(place) {
+        match self.whereabouts(place) {
             None => Ok(None),
-            Some(Whereabouts::Resident(number)) => Ok(self.resident(*number as usize).map(Cow::Borrowed)),
-            Some(Whereabouts::Away(_)) => self.fetch(place).map(|(row, _)| Some(Cow::Owned(row))),
+            Some(Ok(number)) => Ok(self.resident(number).map(Cow::Borrowed)),
+            Some(Err(_)) => self.fetch(place).map(|(row, _)| Some(Cow::Owned(row))),
         }
     }
 
@@ -276,10 +310,9 @@ impl Rows {
         place: usize,
         change: impl FnOnce(&mut Row) -> Option<T>,
     ) -> Result<Option<T>, AwayError> {
-        match self.places.get(place) {
+        match self.whereabouts(place) {
             None => Ok(None),
-            Some(Whereabouts::Resident(number)) => {
-                let number = *number as usize;
+            Some(Ok(number)) => {
                 let row = self.residents.get_mut(number).and_then(Option::as_mut);
                 let changed = change(row.expect("a resident's row is in memory"));
                 if changed.is_some() {
@@ -287,7 +320,7 @@ impl Rows {
                 }
                 Ok(changed)
             }
-            Some(Whereabouts::Away(_)) => {
+            Some(Err(_)) => {
                 let (mut row, lies) = self.fetch(place)?;
                 let changed = change(&mut row);
                 if changed.is_some() {
@@ -302,22 +335,17 @@ impl Rows {
 
     /// Puts rows away until no more are in memory than may be.
     pub(crate) fn settle(&mut self) -> Result<(), AwayError> {
-        let Some(away) = &self.away else { return Ok(()) };
-        let resident_max = away.resident_max;
+        let Rows { directory, residents, away: Some(away) } = self else { return Ok(()) };
         // Twice round: the first time each may have been used. Rows that are too large to be put away stay.
-        let mut looks = 2 * self.residents.len();
-        while resident_max < self.resident_count() && 0 < looks {
+        let mut looks = 2 * residents.len();
+        while away.resident_max < residents.len() - away.free.len() && 0 < looks {
             looks -= 1;
-            self.look_at_next()?;
+            away.look_at_next(directory, residents)?;
         }
         for _ in 0..EMPTIED_MAX {
-            self.empty_a_segment()?;
+            away.empty_a_segment()?;
         }
         Ok(())
-    }
-
-    fn resident_count(&self) -> usize {
-        self.residents.len() - self.free.len()
     }
 
     fn resident(&self, number: usize) -> Option<&Row> {
@@ -325,95 +353,98 @@ impl Rows {
     }
 
     fn touch(&mut self, number: usize) {
-        if self.away.is_some()
-            && let Some(note) = self.notes.get_mut(number)
-        {
+        if let Some(note) = self.away.as_mut().and_then(|away| away.notes.get_mut(number)) {
             note.is_used = true;
         }
     }
 
     /// Puts a row into memory, under a number.
-    fn seat(&mut self, row: Row, place: u32, away: Option<Place>) -> usize {
-        let note = Note { place, is_used: true, away };
-        let number = match self.free.pop().map(|number| number as usize) {
+    fn seat(&mut self, row: Row, place: u32, copy: Option<Place>) -> usize {
+        let Some(away) = &mut self.away else {
+            self.residents.push(Some(row));
+            return self.residents.len() - 1;
+        };
+        let note = Note { place, is_used: true, copy };
+        let number = match away.free.pop().map(|number| number as usize) {
             Some(number) => {
                 *self.residents.get_mut(number).expect("a free number was given once") = Some(row);
-                *self.notes.get_mut(number).expect("a free number was given once") = note;
+                *away.notes.get_mut(number).expect("a free number was given once") = note;
                 number
             }
             None => {
                 self.residents.push(Some(row));
-                self.notes.push(note);
+                away.notes.push(note);
                 self.residents.len() - 1
             }
         };
-        *self.places.get_mut(place as usize).expect("a row has a place") = Whereabouts::Resident(number as u32);
+        *away.places.get_mut(place as usize).expect("a row has a place") = Whereabouts::resident(number);
         number
     }
 
     /// Forgets where the same row lies: it changes.
     fn forget_copy(&mut self, number: usize) {
         let Some(away) = &mut self.away else { return };
-        let note = self.notes.get_mut(number).expect("a resident has a note");
-        if let Some(place) = note.away.take() {
-            away.shelf.forget(place);
+        let note = away.notes.get_mut(number).expect("a resident has a note");
+        if let Some(copy) = note.copy.take() {
+            away.shelf.forget(copy);
         }
     }
 
     fn fetch(&self, place: usize) -> Result<(Row, Place), AwayError> {
-        let (Some(Whereabouts::Away(lies)), Some(away)) = (self.places.get(place), &self.away) else {
+        let (Some(Err(lies)), Some(away)) = (self.whereabouts(place), &self.away) else {
             unreachable!("only with a limit rows are away, and then it is known where");
         };
-        let bytes = away.shelf.get(*lies)?;
+        let bytes = away.shelf.get(place as u32, lies)?;
         let row = options().deserialize(&bytes).map_err(|_| AwayError::Damaged)?;
-        Ok((row, *lies))
+        Ok((row, lies))
     }
+}
 
+impl Away {
     /// Puts the next resident away, unless it was used since it was looked at last.
-    fn look_at_next(&mut self) -> Result<(), AwayError> {
-        let Some(away) = &mut self.away else { return Ok(()) };
-        let number = away.hand;
-        away.hand = if number + 1 < self.residents.len() { number + 1 } else { 0 };
-        let (Some(resident), Some(note)) = (self.residents.get_mut(number), self.notes.get_mut(number)) else {
+    fn look_at_next(
+        &mut self,
+        directory: &mut Directory,
+        residents: &mut Chunks<Option<Row>>,
+    ) -> Result<(), AwayError> {
+        let number = self.hand;
+        self.hand = if number + 1 < residents.len() { number + 1 } else { 0 };
+        let (Some(resident), Some(note)) = (residents.get_mut(number), self.notes.get_mut(number)) else {
             return Ok(());
         };
         if std::mem::replace(&mut note.is_used, false) {
             return Ok(());
         }
         let Some(row) = resident else { return Ok(()) };
-        let lies = match note.away {
+        let lies = match note.copy {
             Some(lies) => lies,
             None => {
                 let bytes = options().serialize(row).expect("a row can be written into memory");
-                let Some(lies) = away.shelf.put(note.place, &bytes)? else { return Ok(()) };
+                let Some(lies) = self.shelf.put(note.place, &bytes)? else { return Ok(()) };
                 lies
             }
         };
-        let hash = Directory::hash(&row.id);
+        directory.change(Directory::hash(&row.id), At::resident(number), At::away(note.place));
         *resident = None;
         self.free.push(number as u32);
-        let place = note.place;
-        *self.places.get_mut(place as usize).expect("a row has a place") = Whereabouts::Away(lies);
-        self.directory.change(hash, At::resident(number), At::away(place));
+        *self.places.get_mut(note.place as usize).expect("a row has a place") = Whereabouts::away(lies);
         Ok(())
     }
 
+    /// Moves what is still wanted of a segment, if it is time.
     fn empty_a_segment(&mut self) -> Result<(), AwayError> {
-        let Some(away) = &mut self.away else { return Ok(()) };
-        for (owner, lies) in away.shelf.to_empty()? {
-            let Some(whereabouts) = self.places.get_mut(owner as usize) else { return Err(AwayError::Damaged) };
-            // It may lie somewhere else by now, or be in memory and the same.
-            let copy = match whereabouts {
-                Whereabouts::Away(place) => (*place == lies).then_some(place),
-                Whereabouts::Resident(number) => {
-                    let note = self.notes.get_mut(*number as usize).expect("a resident has a note");
-                    note.away.as_mut().filter(|place| **place == lies)
-                }
-            };
-            let Some(copy) = copy else { continue };
-            let bytes = away.shelf.get(lies)?;
-            *copy = away.shelf.put(owner, &bytes)?.expect("it fitted before");
-            away.shelf.forget(lies);
+        let Away { shelf, notes, places, .. } = self;
+        // A row that once lay there may lie somewhere else by now, or be in memory and changed.
+        let copy = |owner: u32| match places.get(owner as usize)?.get() {
+            Ok(number) => notes.get(number)?.copy,
+            Err(lies) => Some(lies),
+        };
+        for (owner, lies) in shelf.empty_a_segment(|owner, lies| copy(owner) == Some(lies))? {
+            let whereabouts = places.get_mut(owner as usize).expect("what is wanted has a place");
+            match whereabouts.get() {
+                Ok(number) => notes.get_mut(number).expect("a resident has a note").copy = Some(lies),
+                Err(_) => *whereabouts = Whereabouts::away(lies),
+            }
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use kembali_core::transfer::{self, TransferTerms};
 use kembali_core::{CustomerId, Instant, Rejection, TenantId, Ticket};
 
 use crate::LOOK_AHEAD_MAX;
-use crate::rows::{Found, Guess, Limit, Rows};
+use crate::rows::{AWAY_LOOKS_MAX, Found, Guess, Limit, Rows};
 use crate::shelf::AwayError;
 use crate::sweep::{SweepTerms, Swept};
 
@@ -251,13 +251,16 @@ impl Shard {
 
     /// Looks at some rows, and returns where to go on.
     fn look_at_piece(&self, from: usize, mut look: impl FnMut(&Row)) -> Result<Option<usize>, AwayError> {
-        let end = from.saturating_add(PREVIEW_ROWS_MAX);
-        for place in from..end.min(self.rows.len()) {
-            if let Some(row) = self.rows.peek(place)? {
+        let end = from.saturating_add(PREVIEW_ROWS_MAX).min(self.rows.len());
+        let (mut next, mut away) = (from, 0);
+        while next < end && away < AWAY_LOOKS_MAX {
+            away += usize::from(self.rows.is_away(next));
+            if let Some(row) = self.rows.peek(next)? {
                 look(&row);
             }
+            next += 1;
         }
-        Ok((end < self.rows.len()).then_some(end))
+        Ok((next < self.rows.len()).then_some(next))
     }
 
     fn decide(&mut self, terms: &Terms, command: Box<PurchaseCommand>) -> Result<Answer, AwayError> {

@@ -18,7 +18,7 @@ use kembali_core::placement::Removal;
 use kembali_core::totals::Totals;
 use kembali_core::{Instant, Seq, TenantId, upkeep};
 
-use crate::rows::Rows;
+use crate::rows::{AWAY_LOOKS_MAX, Rows};
 use crate::shelf::AwayError;
 
 /// Rows that one piece looks at.
@@ -61,9 +61,10 @@ impl SweepTerms {
 
     /// Does one piece.
     pub(crate) fn sweep(&self, rows: &mut Rows, from: usize) -> Result<Swept, AwayError> {
-        let (mut bodies, mut next) = (Vec::new(), from);
+        let (mut bodies, mut next, mut away) = (Vec::new(), from, 0);
         let end = from.saturating_add(SWEEP_ROWS_MAX).min(rows.len());
-        while next < end && bodies.len() < SWEEP_CHANGED_MAX {
+        while next < end && bodies.len() < SWEEP_CHANGED_MAX && away < AWAY_LOOKS_MAX {
+            away += usize::from(rows.is_away(next));
             bodies.extend(rows.visit(next, |row| {
                 let TenantTerms { rules, removals, now } = self.tenants.get(&row.tenant)?;
                 let body = upkeep::by_sweep(row, rules, removals, *now, self.received_at)?;

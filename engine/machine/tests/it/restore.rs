@@ -1,5 +1,6 @@
 //! A ledger that is recovered into shards, against the fold of the same records.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use kembali_core::CustomerId;
@@ -7,7 +8,7 @@ use kembali_core::draft::CatalogueDraft;
 use kembali_core::event::{Body, Event, Record};
 use kembali_core::ledger::{Inconsistency, Ledger};
 use kembali_core::{Seq, TenantId};
-use kembali_machine::{Restore, RestoreError, Router, Shard};
+use kembali_machine::{Limit, MemoryStore, Restore, RestoreError, Router, Shard};
 
 use crate::rig::{Rig, apply, command, draft, fold};
 
@@ -23,9 +24,13 @@ fn disk() -> Vec<Record> {
     rig.disk.iter().map(|record| Record::clone(record)).collect()
 }
 
-fn restore(shards: usize) -> Restore {
+fn restore(shards: usize, resident_max: Option<NonZeroUsize>) -> Restore {
+    let shard = |_| match resident_max {
+        None => Shard::default(),
+        Some(resident_max) => Shard::limited(Limit { resident_max, store: Box::new(MemoryStore::default()) }),
+    };
     let shard_of = move |tenant: TenantId, customer: CustomerId| (tenant.0 as usize + customer.0 as usize) % shards;
-    Restore::new((0..shards).map(|_| Shard::default()).collect(), Box::new(shard_of))
+    Restore::new((0..shards).map(shard).collect(), Box::new(shard_of))
 }
 
 /// Says how the next record is refused, by a ledger and by one that is recovered.
@@ -34,7 +39,7 @@ fn refused(disk: &[Record], next: &Record) -> Inconsistency {
     let mut ledger: Ledger = fold(&arcs);
     let expected = ledger.evolve(next).unwrap_err();
     for shards in [1, 3] {
-        let mut recovered = restore(shards);
+        let mut recovered = restore(shards, None);
         recovered.fold(disk).unwrap();
         match recovered.fold(std::slice::from_ref(next)).unwrap_err() {
             RestoreError::Inconsistent { seq, what } => assert_eq!((seq, &what), (next.seq, &expected)),
@@ -53,7 +58,7 @@ fn records_that_contradict_the_ledger_are_refused_as_by_a_fold() {
     let own = Body { previous: last.seq, ..last.body.clone() };
     let other = Body { tenant: TenantId(2), ..own.clone() };
     assert_eq!(refused(&disk, &next(other)), Inconsistency::CustomerTwice(customer));
-    let unknown = Body { customer: Some(CustomerId(7)), previous: Seq::ZERO, events: Vec::new(), ..own.clone() };
+    let unknown = Body { customer: Some(CustomerId(7)), previous: Seq::ZERO, events: Vec::new(), ..own };
     assert_eq!(refused(&disk, &next(unknown)), Inconsistency::UnknownCustomer(CustomerId(7)));
     assert_eq!(refused(&disk, &next(Body { previous: Seq(1), ..own.clone() })), Inconsistency::BrokenChain);
     assert_eq!(refused(&disk, &Record { seq: Seq(99), body: own }), Inconsistency::OutOfOrder);
@@ -68,10 +73,11 @@ fn rows_and_records_make_the_ledger_and_name_who_is_erased() {
     let arcs: Vec<_> = disk.iter().cloned().map(Arc::new).collect();
     let expected = fold(&arcs);
     let customer = disk.last().unwrap().body.customer.unwrap();
-    for (shards, cut) in [1, 2, 3].into_iter().flat_map(|shards| (0..=disk.len()).map(move |cut| (shards, cut))) {
+    for at in 0..6 * (disk.len() + 1) {
+        let (shards, resident_max, cut) = (1 + at % 3, NonZeroUsize::new(at / 3 % 2), at / 6);
         // Rows of a snapshot at the cut, then records.
         let Ledger { desk, rows, totals } = fold(&arcs[..cut]);
-        let mut recovered = restore(shards);
+        let mut recovered = restore(shards, resident_max);
         recovered.rows(rows.into_values().collect()).unwrap();
         recovered.go_on_from(desk, totals);
         recovered.fold(&disk[cut..]).unwrap();
