@@ -3,14 +3,14 @@
 #
 #     cargo build --release -p kembali-api -p kembali-loadtest && loadtest/many-customers.sh
 #
-# A new ledger in a temporary directory (needs 8 GB), with RESIDENT (200,000) customers in memory. COUNT (14,000,000) purchases are booked in batches of
-# 1,000, by customers drawn evenly from DRAWN (20,000,000): half of these come to be. Then a snapshot is taken and the server started anew;
+# A new ledger in a temporary directory (needs 8 GB), with RESIDENT (200,000) customers in memory. COUNT (16,000,000) purchases are booked in batches of
+# 1,000, by customers drawn evenly from DRAWN (16,000,000): ten million of these come to be. Then a snapshot is taken and the server started anew;
 # single purchases of customers drawn as evenly come in at RATE (5,000) a second for SECONDS_SERVED (60). Memory is the process's resident
 # set: the most while booking, while starting and while serving, and what it is after each. PORT may be set.
 set -eu
 cd "$(dirname "$0")/.."
 . loadtest/server.sh
-drawn=${DRAWN:-20000000} count=${COUNT:-14000000} rate=${RATE:-5000} seconds=${SECONDS_SERVED:-60}
+drawn=${DRAWN:-16000000} count=${COUNT:-16000000} rate=${RATE:-5000} seconds=${SECONDS_SERVED:-60}
 export KEMBALI_API_KEY=grocer-demo-key KEMBALI_RESIDENT_MAX="${RESIDENT:-200000}"
 
 send() {

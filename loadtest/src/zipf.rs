@@ -9,7 +9,7 @@ use std::str::FromStr;
 use crate::random::Draws;
 
 /// Customers that a table may have: the largest weight of all of them still sums up within 64 bits.
-pub(crate) const CUSTOMERS_MAX: u32 = 10_000_000;
+pub(crate) const CUSTOMERS_MAX: u32 = 16_000_000;
 const WEIGHT_BITS: u32 = 40;
 const _: () = assert!((CUSTOMERS_MAX as u128) << WEIGHT_BITS < 1 << 64);
 /// Binary digits of logarithms behind the point.
