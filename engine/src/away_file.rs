@@ -29,18 +29,18 @@ impl AwayFile {
     }
 
     /// Adds which file it was: nobody can look for one without a name.
-    fn named(&self, error: io::Error) -> io::Error {
+    fn named(&self, error: &io::Error) -> io::Error {
         io::Error::new(error.kind(), format!("{} (a file without a name): {error}", self.path.display()))
     }
 }
 
 impl Store for AwayFile {
     fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, at).map_err(|error| self.named(error))
+        self.file.write_all_at(bytes, at).map_err(|error| self.named(&error))
     }
 
     fn read(&self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(bytes, at).map_err(|error| self.named(error))
+        self.file.read_exact_at(bytes, at).map_err(|error| self.named(&error))
     }
 }
 
