@@ -3,12 +3,12 @@
 #
 #     cargo build --release -p kembali-api -p kembali-loadtest && loadtest/goals.sh
 #
-# Each run is a new ledger in a temporary directory, warmed up with 300,000 purchases of the 100,000 customers, so that nearly all of them
-# are known; which way comes first changes from round to round. Batches come over 4 connections, and in the ways that end in "-wide" over
+# Each run is a new ledger in a temporary directory, warmed up with WARM (300,000) purchases of the 100,000 customers, so that all but one in
+# twenty are known; which way comes first changes from round to round. Batches come over 4 connections, and in the ways that end in "-wide" over
 # more: 64 with batches of 100, 16 with batches of 1,000.
 # Their promo is used up by then, but in the way "quota", which is batches of 1,000 on a promo that grants every purchase. After each run the
 # server is killed and started again, and all purchases of the run are sent once more: each has to have been booked before.
-# PORT, ROUNDS, COUNT (purchases a run in batches; a third of it singly), SKEW and THREADS may be set. Of each run: purchases a second;
+# PORT, ROUNDS, COUNT (purchases a run in batches; a third of it singly), SKEW, THREADS and WAYS (all seven) may be set. Of each run: purchases a second;
 # latencies of requests (of purchases, by WebSocket) in microseconds; of the server: processor time a purchase in nanoseconds, bytes
 # written to disk a purchase, syncs of the journal in the run (- where it took longer than the server looks back), and memory at most in KiB. The last lines are the medians, the least and the most
 # purchases a second.
@@ -16,7 +16,8 @@ set -eu
 cd "$(dirname "$0")/.."
 . loadtest/server.sh
 sed 's/^quota = .*/quota = 1000000000/' api/demo/journey.toml >"$work/quota.toml"
-rounds=${ROUNDS:-3} count=${COUNT:-1000000} skew=${SKEW:-0} threads=${THREADS:-1}
+rounds=${ROUNDS:-3} count=${COUNT:-1000000} skew=${SKEW:-0} threads=${THREADS:-1} warm=${WARM:-300000}
+ways=${WAYS:-single batch-100 batch-100-wide batch-1000 batch-1000-wide quota socket}
 export KEMBALI_API_KEY=grocer-demo-key
 
 system() {
@@ -37,7 +38,7 @@ measure() {
     start "$rules"
     begun=$(date +%s)
     # The first purchases of a server find everything cold.
-    target/release/loadtest generate --seed 1 --count 300000 --skew 0 >"$work/warm"
+    target/release/loadtest generate --seed 1 --count "$warm" --skew 0 >"$work/warm"
     cpu=$(awk '{ print $14 + $15 }' "/proc/$server/stat")
     written=$(awk '$1 == "write_bytes:" { print $2 }' "/proc/$server/io")
     syncs=$(system .syncs.count)
@@ -64,16 +65,14 @@ measure() {
 
 echo 'way purchases/s p50 p99 p99.9 max cpu_ns written syncs peak_kib'
 for round in $(seq "$rounds"); do
-    case $((round % 2)) in
-    0) set -- socket quota batch-1000-wide batch-1000 batch-100-wide batch-100 single ;;
-    1) set -- single batch-100 batch-100-wide batch-1000 batch-1000-wide quota socket ;;
-    esac
-    for way in "$@"; do
+    turn=cat
+    [ $((round % 2)) = 1 ] || turn=tac
+    for way in $(echo "$ways" | tr ' ' '\n' | $turn); do
         measure "$way"
     done
 done
 echo "medians of $rounds, and the least and the most purchases a second:"
-for way in single batch-100 batch-100-wide batch-1000 batch-1000-wide quota socket; do
+for way in $ways; do
     printf '%s' "$way"
     for column in 2 3 4 5 6 7 8 9 10; do
         awk -v way="$way" -v column="$column" '$1 == way { print $column }' "$work/figures" | sort -n |
