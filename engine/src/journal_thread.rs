@@ -148,7 +148,7 @@ pub(crate) fn start(
             let done = match work {
                 Work::Close => {
                     writer.archiver = None;
-                    Ok(())
+                    writer.profiles.settle().map_err(Fault::from)
                 }
                 Work::ArchiverEnded => {
                     archiver_ended = true;

@@ -33,9 +33,13 @@ pub(crate) fn remedy_of(flaw: &Flaw) -> Remedy {
         | Flaw::HeadLost
         | Flaw::HeadMissing
         | Flaw::HeadSize { .. } => Remedy::RestoreHead,
-        Flaw::HeadVersion { .. } | Flaw::ConfForeign { .. } => Remedy::UseOtherVersion,
+        Flaw::HeadVersion { .. } | Flaw::LogVersion { .. } | Flaw::ConfForeign { .. } => Remedy::UseOtherVersion,
         Flaw::OtherLedger { .. } => Remedy::RestoreWhole,
-        Flaw::CommitsLost { .. } | Flaw::Value { .. } => Remedy::RestoreProfiles,
+        Flaw::CommitsLost { .. }
+        | Flaw::LogMissing
+        | Flaw::LogSize { .. }
+        | Flaw::LogEntry { .. }
+        | Flaw::Value { .. } => Remedy::RestoreProfiles,
         _ => Remedy::RestoreGeneration,
     }
 }

@@ -188,6 +188,31 @@ pub enum Flaw {
         /// Commits found.
         found: u64,
     },
+    /// The log of the profile store is missing.
+    #[error("the log of the store is missing")]
+    LogMissing,
+    /// The log of the profile store has another size than it was made with.
+    #[error("the log of the store has {found} bytes, expected {expected}")]
+    LogSize {
+        /// Bytes expected.
+        expected: u64,
+        /// Bytes found.
+        found: u64,
+    },
+    /// A version of the log of the profile store that this build does not read.
+    #[error("the log of the store has format version {found}, this build reads {expected}")]
+    LogVersion {
+        /// The version this build reads.
+        expected: u16,
+        /// The version found.
+        found: u16,
+    },
+    /// Both copies of an entry in the log of the profile store are damaged.
+    #[error("entry {place} of the store's log is damaged")]
+    LogEntry {
+        /// Its place, counted from 0.
+        place: u32,
+    },
     /// A stored value does not fit its checksum.
     #[error("a value has checksum {found:08x}, expected {expected:08x}")]
     Value {
@@ -286,6 +311,12 @@ pub enum Mended {
     HeadSlot {
         /// The slot, 0 or 1.
         slot: usize,
+    },
+    /// One of the two copies of an entry in the log of the profile store was damaged, or never finished.
+    #[error("a copy of entry {place} in the log of the profile store was damaged")]
+    LogCopy {
+        /// The entry's place, counted from 0.
+        place: u32,
     },
     /// Whole frames after the head were kept: they were stored and not acknowledged.
     #[error("{frames} whole frames after the head were kept")]

@@ -6,6 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Bytes of a page of the system's.
+const PAGE_BYTES: usize = 4096;
+
 /// Counts syncs and, in tests, makes them fail.
 ///
 /// Clones share one count. The default never fails. A failed sync leaves the pages unsynced, and every later one fails
@@ -91,7 +94,10 @@ pub(crate) fn create_dir_durably(dir: &Path, syncs: &SyncFault) -> io::Result<()
 pub(crate) fn create_file_durably(parent: &Path, name: &str, bytes: &[u8], syncs: &SyncFault) -> io::Result<()> {
     let fresh = parent.join(format!("new-{name}"));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&fresh)?;
-    file.write_all(bytes)?;
+    // Page by page: what is written at once may become one large page, all of which counts as written with each later write into it.
+    for page in bytes.chunks(PAGE_BYTES) {
+        file.write_all(page)?;
+    }
     syncs.all(&file)?;
     fs::rename(&fresh, parent.join(name))?;
     syncs.path(parent)

@@ -14,6 +14,7 @@ mod head;
 mod journal;
 mod memory;
 pub mod opening;
+mod profile_log;
 pub mod profile_value;
 mod profiles;
 mod recovery;

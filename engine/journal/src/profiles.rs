@@ -1,11 +1,13 @@
 //! The profile store: personal data and secrets, beside the journal and never in it. Blind to what the bytes say.
 //!
-//! One `put` is one batch, synced before it returns, under the discipline of `sled_dir`. A head counts the commits, so
-//! that a store which came up shorter is found. Each value lies behind its CRC32C.
+//! A commit is one batch, synced before it returns, under the discipline of `sled_dir`. A head counts the commits, so that a store which came
+//! up shorter is found. Each value lies behind its CRC32C. That takes two syncs, so the few entries of a put go to the log of `profile_log`,
+//! at one sync, and into the store with the next commit: with a change, or once many are waiting.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kembali_core::Seq;
 use thiserror::Error;
@@ -14,8 +16,9 @@ use crate::damage::{Flaw, Mended, OpenError, Remedy};
 use crate::files::{SyncFault, copy_tree, create_dir_durably, remove_tree};
 use crate::head::{Head, HeadFile, LedgerId, Loaded};
 use crate::journal::JournalFault;
+use crate::profile_log::{self, LOG_NAME, LogError, Logged, ProfileLog};
 use crate::recovery::{head_error, io_at, store_error};
-use crate::sled_dir::{Purpose, SledDir, VALUE_BYTES_MAX, io_error, unwinding};
+use crate::sled_dir::{Purpose, SledDir, StoreError, VALUE_BYTES_MAX, io_error, unwinding};
 
 /// Largest value in bytes: 3.5 KiB.
 pub const PROFILE_VALUE_BYTES_MAX: usize = 3584;
@@ -28,6 +31,10 @@ const _: () = assert!(PROFILE_KEY_BYTES_MAX < VALUE_BYTES_MAX - PROFILE_VALUE_BY
 
 const STORE_NAME: &str = "profiles";
 const HEAD_NAME: &str = "profiles-head";
+/// The epoch in the head of a store that has a log. Those of earlier builds had none.
+const EPOCH_WITH_LOG: u64 = 1;
+/// Entries that wait in the log for the next commit. Few enough that nobody notices when they are committed on the way.
+const WAITING_MAX: usize = 256;
 /// Keys of entries start with it, so that no key of a caller meets the count of commits.
 const ENTRY_PREFIX: u8 = 1;
 const COMMITS_KEY: [u8; 1] = [0];
@@ -65,6 +72,9 @@ fn stored_key(key: &[u8]) -> Vec<u8> {
     [&[ENTRY_PREFIX], key].concat()
 }
 
+/// A key and what lies under it.
+pub(crate) type Profile = (ProfileKey, Vec<u8>);
+
 /// Why a profile was not read or written.
 #[derive(Debug, Error)]
 pub enum ProfileError {
@@ -97,7 +107,14 @@ pub enum ProfileError {
 struct Shared {
     dir: SledDir,
     /// Readers wait while a commit is under way, for a power cut could undo what they would see.
-    fault: RwLock<Option<JournalFault>>,
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What the log holds and the store does not yet.
+    waiting: BTreeMap<ProfileKey, Vec<u8>>,
+    fault: Option<JournalFault>,
 }
 
 /// Reads profiles, from any thread. Clones read the same store.
@@ -108,6 +125,7 @@ pub struct ProfileReader(Arc<Shared>);
 pub struct ProfileStore {
     reader: ProfileReader,
     head: HeadFile,
+    log: ProfileLog,
     commits: u64,
 }
 
@@ -131,19 +149,28 @@ impl ProfileStore {
             SledDir::create(dir, STORE_NAME, syncs).map_err(io_at("creating", &path))?;
         }
         let mut mended = Vec::new();
-        check_copy(dir, &path, &loaded)?;
+        let Logged { profiles, copies_lost } = check_copy(dir, &path, &loaded)?;
         let opened = unwinding(&path, || SledDir::open(&path, Purpose::Real, &mut mended, syncs));
         let opened = opened.and_then(|opened| opened).map_err(|error| store_error(error, None, &path, None))?;
         let commits = read_commits(&opened).map_err(io_at("reading", &path))?;
         judge(commits, &loaded, &path)?;
         mended.extend(loaded.copies_lost.iter().map(|(slot, copy)| Mended::HeadCopy { slot: *slot, copy: *copy }));
         mended.extend(loaded.slot_lost.map(|slot| Mended::HeadSlot { slot }));
+        mended.extend(copies_lost.into_iter().map(|place| Mended::LogCopy { place }));
+        if loaded.head.epoch < EPOCH_WITH_LOG && !path.join(LOG_NAME).exists() {
+            ProfileLog::create(&path, syncs).map_err(io_at("creating the log of", &path))?;
+        }
         // Twice, so that both slots are whole.
         for _ in 0..2 {
-            head.write(Head { seq: Seq(commits), ..loaded.head }).map_err(io_at("writing", &dir.join(HEAD_NAME)))?;
+            let head_now = Head { seq: Seq(commits), epoch: EPOCH_WITH_LOG, ..loaded.head };
+            head.write(head_now).map_err(io_at("writing", &dir.join(HEAD_NAME)))?;
         }
-        let reader = ProfileReader(Arc::new(Shared { dir: opened, fault: RwLock::new(None) }));
-        Ok((ProfileStore { reader, head, commits }, mended))
+        let log = ProfileLog::open(&path, ledger, commits, syncs).map_err(io_at("opening the log of", &path))?;
+        let state = RwLock::new(State { waiting: profiles.into_iter().collect(), fault: None });
+        let reader = ProfileReader(Arc::new(Shared { dir: opened, state }));
+        let mut store = ProfileStore { reader, head, log, commits };
+        store.settle().map_err(|error| io_at("storing what the log holds in", &path)(io::Error::other(error)))?;
+        Ok((store, mended))
     }
 
     /// Returns a handle that reads while this one writes.
@@ -154,32 +181,45 @@ impl ProfileStore {
 
     /// Stores all `entries`, or none of them, and returns once they are durable. A later entry replaces an earlier one.
     ///
+    /// Takes one sync as long as few are put at a time, and three with a commit on the way.
+    ///
     /// # Errors
     ///
     /// A value that is too large stores nothing. After a failed write or sync the store does nothing more.
     pub fn put(&mut self, entries: &[(ProfileKey, Vec<u8>)]) -> Result<(), ProfileError> {
-        self.change(entries, &[])
+        check_sizes(entries)?;
+        let reader = self.reader.clone();
+        let is_few = reader.0.to_read()?.waiting.len() + entries.len() <= WAITING_MAX;
+        let logged = if is_few { self.log.append(entries) } else { Ok(false) };
+        match logged {
+            Ok(true) => reader.0.to_change()?.waiting.extend(entries.iter().cloned()),
+            Ok(false) => self.commit(entries, &[])?,
+            Err(error) => {
+                let failed = JournalFault::new("writing the log of the profile store", error);
+                return Err(reader.0.to_change()?.fail(failed));
+            }
+        }
+        Ok(())
     }
 
     /// Stores all `entries` and removes what lies under the keys `removed`, present or not; or does nothing of it. Returns once that
-    /// is durable.
+    /// is durable, in the store itself.
     ///
     /// # Errors
     ///
     /// As [`ProfileStore::put`].
     pub fn change(&mut self, entries: &[(ProfileKey, Vec<u8>)], removed: &[ProfileKey]) -> Result<(), ProfileError> {
-        let mut batch = sled::Batch::default();
-        for key in removed {
-            batch.remove(key.stored());
-        }
-        for (key, value) in entries {
-            if PROFILE_VALUE_BYTES_MAX < value.len() {
-                return Err(ProfileError::ValueTooLarge { bytes: value.len() });
-            }
-            let checksum = checksum(key.as_bytes(), value);
-            batch.insert(key.stored(), [&checksum.to_le_bytes(), value.as_slice()].concat());
-        }
-        self.commit(batch, entries.len() + removed.len())
+        check_sizes(entries)?;
+        self.commit(entries, removed)
+    }
+
+    /// Leaves nothing waiting in the log, as a build without one expects it.
+    ///
+    /// # Errors
+    ///
+    /// After a failed write or sync the store does nothing more.
+    pub fn settle(&mut self) -> Result<(), ProfileError> {
+        if self.reader.0.to_read()?.waiting.is_empty() { Ok(()) } else { self.commit(&[], &[]) }
     }
 
     /// Reads the profile under `key`; see [`ProfileReader::get`].
@@ -200,29 +240,64 @@ impl ProfileStore {
         self.reader.list(prefix)
     }
 
-    fn commit(&mut self, mut batch: sled::Batch, changes: usize) -> Result<(), ProfileError> {
-        let shared = &self.reader.0;
-        let mut fault = shared.fault.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(fault) = &*fault {
-            return Err(ProfileError::Poisoned(fault.clone()));
-        }
+    /// Commits what waits, then what is removed, then `entries`: of one key the last counts.
+    fn commit(&mut self, entries: &[Profile], removed: &[ProfileKey]) -> Result<(), ProfileError> {
+        let reader = self.reader.clone();
+        let mut state = reader.0.to_change()?;
+        let mut batch = sled::Batch::default();
+        state.waiting.iter().for_each(|(key, value)| insert(&mut batch, key, value));
+        removed.iter().for_each(|key| batch.remove(key.stored()));
+        entries.iter().for_each(|(key, value)| insert(&mut batch, key, value));
         let commits = self.commits + 1;
         batch.insert(&COMMITS_KEY, commit_value(commits));
-        let stored = shared.dir.commit(batch, changes).map_err(|error| JournalFault::new("storing profiles", error));
+        let changes = state.waiting.len() + removed.len() + entries.len();
+        let stored = reader.0.dir.commit(batch, changes).map_err(|error| JournalFault::new("storing profiles", error));
         let stored = stored.and_then(|()| {
             let head = Head { seq: Seq(commits), ..*self.head.newest() };
             self.head.write(head).map_err(|error| JournalFault::new("writing the head of the profile store", error))
         });
-        match stored {
-            Ok(()) => {
-                self.commits = commits;
-                Ok(())
-            }
-            Err(failed) => {
-                *fault = Some(failed.clone());
-                Err(ProfileError::Failed(failed))
-            }
-        }
+        stored.map_err(|failed| state.fail(failed))?;
+        state.waiting.clear();
+        self.commits = commits;
+        self.log.restart(commits);
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn to_change(&self) -> Result<RwLockWriteGuard<'_, State>, ProfileError> {
+        let state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.check()?;
+        Ok(state)
+    }
+
+    fn to_read(&self) -> Result<RwLockReadGuard<'_, State>, ProfileError> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.check()?;
+        Ok(state)
+    }
+}
+
+impl State {
+    fn check(&self) -> Result<(), ProfileError> {
+        self.fault.as_ref().map_or(Ok(()), |fault| Err(ProfileError::Poisoned(fault.clone())))
+    }
+
+    fn fail(&mut self, failed: JournalFault) -> ProfileError {
+        self.fault = Some(failed.clone());
+        ProfileError::Failed(failed)
+    }
+}
+
+fn insert(batch: &mut sled::Batch, key: &ProfileKey, value: &[u8]) {
+    let checksum = checksum(key.as_bytes(), value);
+    batch.insert(key.stored(), [&checksum.to_le_bytes(), value].concat());
+}
+
+fn check_sizes(entries: &[Profile]) -> Result<(), ProfileError> {
+    match entries.iter().map(|(_, value)| value.len()).find(|bytes| PROFILE_VALUE_BYTES_MAX < *bytes) {
+        Some(bytes) => Err(ProfileError::ValueTooLarge { bytes }),
+        None => Ok(()),
     }
 }
 
@@ -235,10 +310,12 @@ impl ProfileReader {
     ///
     /// When the value does not fit its checksum, the store cannot be read, or an earlier write failed.
     pub fn get(&self, key: &ProfileKey) -> Result<Option<Vec<u8>>, ProfileError> {
-        self.durable(|dir| {
-            let value = dir.tree().get(key.stored()).map_err(|error| ProfileError::Read(io_error(error)))?;
-            value.map(|stored| checked(key.as_bytes(), &stored)).transpose()
-        })
+        let state = self.0.to_read()?;
+        if let Some(value) = state.waiting.get(key) {
+            return Ok(Some(value.clone()));
+        }
+        let value = self.0.dir.tree().get(key.stored()).map_err(|error| ProfileError::Read(io_error(error)))?;
+        value.map(|stored| checked(key.as_bytes(), &stored)).transpose()
     }
 
     /// Lists the profiles whose key starts with `prefix`, in order of their keys. What it returns is durable.
@@ -247,25 +324,27 @@ impl ProfileReader {
     ///
     /// As [`ProfileReader::get`].
     pub fn list(&self, prefix: &[u8]) -> Result<Vec<(ProfileKey, Vec<u8>)>, ProfileError> {
-        self.durable(|dir| {
-            let entries = dir.tree().scan_prefix(stored_key(prefix));
-            let read = entries.map(|entry| {
-                let (key, stored) = entry.map_err(|error| ProfileError::Read(io_error(error)))?;
-                let key = ProfileKey::new(&key[1..])?;
-                let value = checked(key.as_bytes(), &stored)?;
-                Ok((key, value))
-            });
-            read.collect()
-        })
-    }
-
-    fn durable<T>(&self, read: impl FnOnce(&SledDir) -> Result<T, ProfileError>) -> Result<T, ProfileError> {
-        let fault = self.0.fault.read().unwrap_or_else(PoisonError::into_inner);
-        match &*fault {
-            Some(fault) => Err(ProfileError::Poisoned(fault.clone())),
-            None => read(&self.0.dir),
+        let state = self.0.to_read()?;
+        let mut found = entries(&self.0.dir, prefix).collect::<Result<Vec<_>, _>>()?;
+        let waiting = state.waiting.range(ProfileKey(prefix.to_vec())..);
+        for (key, value) in waiting.take_while(|(key, _)| key.as_bytes().starts_with(prefix)) {
+            match found.binary_search_by(|(other, _)| other.cmp(key)) {
+                Ok(at) => found[at].1.clone_from(value),
+                Err(at) => found.insert(at, (key.clone(), value.clone())),
+            }
         }
+        Ok(found)
     }
+}
+
+/// Reads what the store itself holds, in order of the keys.
+fn entries(dir: &SledDir, prefix: &[u8]) -> impl Iterator<Item = Result<Profile, ProfileError>> {
+    dir.tree().scan_prefix(stored_key(prefix)).map(|entry| {
+        let (key, stored) = entry.map_err(|error| ProfileError::Read(io_error(error)))?;
+        let key = ProfileKey::new(&key[1..])?;
+        let value = checked(key.as_bytes(), &stored)?;
+        Ok((key, value))
+    })
 }
 
 /// Covers the key as well, so that a value under another key is found.
@@ -336,8 +415,8 @@ pub fn verify_profiles(dir: &Path, ledger: LedgerId, scratch: &Path) -> Result<u
     Ok(loaded.head.seq.0)
 }
 
-/// Opens a copy, made in `scratch`, and reads all of it before sled touches the original.
-fn check_copy(scratch: &Path, path: &Path, loaded: &Loaded) -> Result<(), OpenError> {
+/// Opens a copy, made in `scratch`, and reads all of it before sled touches the original. Returns what its log holds beside it.
+fn check_copy(scratch: &Path, path: &Path, loaded: &Loaded) -> Result<Logged, OpenError> {
     if !path.exists() {
         return Err(damage(Flaw::StoreRefused { said: "the store is missing".to_owned() }, path));
     }
@@ -346,16 +425,26 @@ fn check_copy(scratch: &Path, path: &Path, loaded: &Loaded) -> Result<(), OpenEr
     let read = unwinding(path, || {
         let dir = SledDir::open(&copy, Purpose::Copy, &mut Vec::new(), &SyncFault::default())
             .map_err(|error| store_error(error, None, path, None))?;
-        judge(read_commits(&dir).map_err(io_at("reading", path))?, loaded, path)?;
-        let reader = ProfileReader(Arc::new(Shared { dir, fault: RwLock::new(None) }));
-        match reader.list(&[]) {
-            Err(ProfileError::Damage(what)) => Err(damage(what, path)),
-            Err(error) => Err(damage(Flaw::StoreRefused { said: error.to_string() }, path)),
-            Ok(_) => Ok(()),
-        }
+        let commits = read_commits(&dir).map_err(io_at("reading", path))?;
+        judge(commits, loaded, path)?;
+        entries(&dir, &[]).try_for_each(|entry| entry.map(drop)).map_err(|error| match error {
+            ProfileError::Damage(what) => damage(what, path),
+            error => damage(Flaw::StoreRefused { said: error.to_string() }, path),
+        })?;
+        read_log(&copy, path, loaded, commits)
     });
     remove_tree(&copy).map_err(io_at("removing", &copy))?;
     read.map_err(|error| store_error(error, None, path, None))?
+}
+
+/// Reads the log in `copy`, which is one of `path`; a store of an earlier build has none.
+fn read_log(copy: &Path, path: &Path, loaded: &Loaded, commits: u64) -> Result<Logged, OpenError> {
+    match profile_log::read(copy, loaded.head.ledger, commits) {
+        Err(LogError::Flaw(Flaw::LogMissing)) if loaded.head.epoch < EPOCH_WITH_LOG => Ok(Logged::default()),
+        Err(LogError::Flaw(what)) => Err(store_error(StoreError::Flaw(what), None, &path.join(LOG_NAME), None)),
+        Err(LogError::Io(error)) => Err(io_at("reading", &path.join(LOG_NAME))(error)),
+        Ok(logged) => Ok(logged),
+    }
 }
 
 /// Compares the commits in the store with those that were acknowledged; see `chain` for the rule of the lost slot.
