@@ -6,7 +6,7 @@
 # A new ledger in a temporary directory with HISTORY (10,000,000) purchases of 100,000 customers, in batches; then RATE (12,500) purchases a
 # second for SECONDS_LONG (300), each a request, over 64 connections, coming by themselves (Poisson), counted from when each was to be sent.
 # Of all: p50, p99, p99.9 and the longest, in microseconds; then of each minute: the median of its seconds' p50 and of their p99, the highest
-# p99 of a second, and the longest; then how many segments and snapshots there are, and memory at most, in KiB. PORT may be set, and PAGE, a file for a page with plots of the run.
+# p99 of a second, and the longest; then how many segments and snapshots there are, and memory at most, in KiB. PORT may be set, and PAGE, a file for a page with plots of the run, and PLOTS, a directory for these plots as images.
 set -eu
 cd "$(dirname "$0")/.."
 . loadtest/server.sh
@@ -19,7 +19,7 @@ send() {
 
 start
 send --seed 1 --count "$history" --batch 1000
-send --seed 2 --count $((rate * seconds)) --batch 1 --connections 64 --rate "$rate" --arrivals poisson ${PAGE:+--page "$PAGE"}
+send --seed 2 --count $((rate * seconds)) --batch 1 --connections 64 --rate "$rate" --arrivals poisson ${PAGE:+--page "$PAGE"} ${PLOTS:+--plots "$PLOTS"}
 echo "purchases/s p50 p99 p99.9 max"
 jq -r '.latency_us as $l | [.purchases_per_second, $l.p50, $l.p99, $l.p999, $l.max] | join(" ")' "$work/run.json"
 echo "minute purchases p50 p99 highest_p99 max"

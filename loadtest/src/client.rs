@@ -179,13 +179,25 @@ impl Client {
 
     /// Gets a report, as an operator.
     pub(crate) async fn report(&mut self, path: &str, token: &str) -> Result<Value, ClientError> {
+        let answer = self.operate(Method::GET, path, token, Bytes::new()).await?;
+        serde_json::from_slice(&answer).map_err(ClientError::Report)
+    }
+
+    /// Asks something that is answered in lines of JSON, as an operator.
+    pub(crate) async fn ask_as_operator(
+        &mut self,
+        path: &str,
+        token: &str,
+        question: String,
+    ) -> Result<Bytes, ClientError> {
+        self.operate(Method::POST, path, token, question.into()).await
+    }
+
+    async fn operate(&mut self, method: Method, path: &str, token: &str, body: Bytes) -> Result<Bytes, ClientError> {
         let token = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| ClientError::Secret)?;
-        let request = self.request(Method::GET, path).header(AUTHORIZATION, token).body(Body::default())?;
-        let response = self.exchange(request).await?;
-        if !response.status().is_success() {
-            return Err(refused(response).await);
-        }
-        serde_json::from_slice(&whole(response).await?).map_err(ClientError::Report)
+        let request = self.request(method, path).header(AUTHORIZATION, token).header(CONTENT_TYPE, "application/json");
+        let response = self.exchange(request.body(Body::new(body))?).await?;
+        if response.status().is_success() { whole(response).await } else { Err(refused(response).await) }
     }
 
     /// Asks whether the server takes requests: it refuses for as long as it does not.

@@ -11,10 +11,11 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::client::Client;
+use crate::decided::decide_again;
 use crate::gauges::Sampler;
 use crate::mix::Mix;
 use crate::options::{Making, Target, Way};
-use crate::page::Page;
+use crate::page::{Page, images};
 use crate::report::Report;
 use crate::run::{self, Plan, TIME_SECONDS_MAX};
 use crate::schedule::{Arrivals, Pace};
@@ -66,6 +67,10 @@ pub(crate) struct Generate {
     /// How long these take nothing
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=86_400))]
     stall_seconds: u32,
+    /// Has all purchases of the tenant decided again at the end, by the server's core alone and one after the other: nothing may differ. Its
+    /// rules must be those that it has had from the start
+    #[arg(long)]
+    decide_again: bool,
     /// When sending ends, whatever is left
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=i64::from(TIME_SECONDS_MAX)))]
     timeout_seconds: u32,
@@ -75,8 +80,11 @@ pub(crate) struct Generate {
     /// Writes the result as a page of HTML with plots, which needs nothing beside itself
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
+    /// Writes each plot of that page as an image of SVG into a directory, which is made if it is not there
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
     /// Writes the purchases as NDJSON instead of sending them
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "page"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "page", "plots"])]
     write: Option<PathBuf>,
 }
 
@@ -109,7 +117,8 @@ impl Generate {
         let stall = Duration::from_secs(u64::from(self.stall_seconds));
         let watching = Watching { subscribers: self.subscribers, stalled: self.stalled, stall };
         let runtime = self.way.runtime()?;
-        let report = runtime.block_on(measure(recipe, &plan, watching, (&self.target.tenant, &token)))?;
+        let who = (self.target.tenant.as_str(), token.as_str());
+        let report = runtime.block_on(measure(recipe, &plan, watching, self.decide_again, who))?;
         // First of all: a file that cannot be written must not take the result of a long run with it.
         report.write(&mut io::stdout().lock()).map_err(Failure::Print)?;
         if let Some(path) = &self.json {
@@ -118,6 +127,9 @@ impl Generate {
         if let Some(path) = &self.page {
             let page = Page(&report).to_string();
             std::fs::write(path, page).map_err(|source| Failure::Write { path: path.clone(), source })?;
+        }
+        if let Some(dir) = &self.plots {
+            write_plots(&report, dir)?;
         }
         if report.is_right() { Ok(()) } else { Err(Failure::Wrong) }
     }
@@ -132,6 +144,7 @@ pub(crate) async fn measure(
     recipe: Recipe,
     plan: &Plan,
     watching: Watching,
+    is_decided_again: bool,
     (tenant, token): (&str, &str),
 ) -> Result<Report, Failure> {
     let mut operator = Client::new(&plan.address);
@@ -146,9 +159,16 @@ pub(crate) async fn measure(
         None => None,
     };
     // A new connection: the server may have closed the first one meanwhile.
-    let after = Totals::read(&mut Client::new(&plan.address), tenant, token).await?;
+    let mut operator = Client::new(&plan.address);
+    let after = Totals::read(&mut operator, tenant, token).await?;
     let differences = after.differences(&before, &outcome.tally);
-    Ok(Report::new(tenant, &recipe, plan, &outcome, differences, delivered))
+    let mut report = Report::new(tenant, &recipe, plan, &outcome, differences, delivered);
+    if is_decided_again {
+        let again = decide_again(&mut operator, (tenant, token), &after).await?;
+        report.decided_again = Some(again.purchases);
+        report.differences.extend(again.differences);
+    }
+    Ok(report)
 }
 
 fn write_purchases(recipe: Recipe, path: &Path) -> Result<(), Failure> {
@@ -164,6 +184,15 @@ fn write_purchases(recipe: Recipe, path: &Path) -> Result<(), Failure> {
         out.write_all(&line).map_err(failed)?;
     }
     out.flush().map_err(failed)
+}
+
+fn write_plots(report: &Report, dir: &Path) -> Result<(), Failure> {
+    let failed = |path: &Path, source| Failure::Write { path: path.to_path_buf(), source };
+    std::fs::create_dir_all(dir).map_err(|source| failed(dir, source))?;
+    images(report).into_iter().try_for_each(|(name, image)| {
+        let path = dir.join(name);
+        std::fs::write(&path, image).map_err(|source| failed(&path, source))
+    })
 }
 
 /// Writes a result for programs.

@@ -246,7 +246,7 @@ impl Knee {
         let time_max = 2 * Duration::from_secs(self.seconds.into());
         let plan = self.way.plan(&self.target, &self.api_key, pace, (time_max, Mix::default()))?;
         let nobody = Watching { subscribers: 0, stalled: 0, stall: Duration::ZERO };
-        let report = measure(recipe, &plan, nobody, (&self.target.tenant, &self.operator_token)).await?;
+        let report = measure(recipe, &plan, nobody, false, (&self.target.tenant, &self.operator_token)).await?;
         if !report.is_right() {
             report.write(&mut io::stderr().lock()).map_err(Failure::Print)?;
             return Err(Failure::Wrong);

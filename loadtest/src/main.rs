@@ -1,11 +1,12 @@
 //! The `loadtest` program: makes purchases up, sends them to a running server, measures, and checks the totals.
 //!
-//! It shares no code with the server. [`generate`] is the command to read first; [`workload`] says what is sent, [`run`] how, [`totals`] and
+//! It shares no code with the server. [`generate`] is the command to read first; [`workload`] says what is sent, [`run`] how, [`totals`], [`decided`] and
 //! [`subscribers`] what must come of it.
 
 mod answer;
 mod client;
 mod compare;
+mod decided;
 mod gauges;
 mod generate;
 mod knee;
@@ -143,7 +144,7 @@ enum Failure {
     Lost { kept: PathBuf },
     #[error("{error}; the ledger, and what its servers said, are kept in {}", kept.display())]
     RecoverKept { error: RecoverError, kept: PathBuf },
-    #[error("what the server counted, or told its subscribers, differs from its answers")]
+    #[error("what the server counted, decided again, or told its subscribers, differs from its answers")]
     Wrong,
 }
 

@@ -5,7 +5,7 @@
 use std::fmt::{self, Display as _};
 
 use crate::gauges::Gauges;
-use crate::plot::{Axis, Line, POINTS_MAX, Plot, Point, Scale, Text};
+use crate::plot::{Axis, Image, Line, POINTS_MAX, Plot, Point, Scale, Text};
 use crate::report::{Report, Sampled, SecondShown};
 use crate::series::LatencyBrief;
 use crate::tally::{Latency, Timed, WHOLE_PARTS};
@@ -58,8 +58,7 @@ impl fmt::Display for Page<'_> {
         write_figures(report, out)?;
         write_conditions(report, out)?;
         out.write_str("<h2>Over time</h2>\n")?;
-        throughput(report, &stretches).fmt(out)?;
-        latency(report, &stretches).fmt(out)?;
+        over_time(report, &stretches).iter().try_for_each(|plot| plot.fmt(out))?;
         out.write_str("<h2>Percentiles of latency</h2>\n")?;
         curve(report).fmt(out)?;
         write_server(report, &stretches, out)?;
@@ -92,6 +91,22 @@ fn lead(report: &Report) -> String {
         }
     };
     format!("{answered} purchases over {connections} connections, {way}. {pace}")
+}
+
+/// Makes each plot of the page an image of SVG, with a name for its file.
+pub(crate) fn images(report: &Report) -> Vec<(String, String)> {
+    let stretches = stretches(&report.seconds);
+    let mut plots = over_time(report, &stretches).into_iter().chain([curve(report)]).collect::<Vec<_>>();
+    plots.extend(of_server(report, &stretches));
+    let image = |plot: &Plot<'_>| {
+        let name = plot.title.to_lowercase().replace(' ', "-");
+        (format!("{name}.svg"), Image { plot, style: STYLE }.to_string())
+    };
+    plots.iter().map(image).collect()
+}
+
+fn over_time<'a>(report: &Report, stretches: &[Stretch]) -> [Plot<'a>; 2] {
+    [throughput(report, stretches), latency(report, stretches)]
 }
 
 fn write_verdict(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -265,12 +280,17 @@ fn write_server(report: &Report, stretches: &[Stretch], out: &mut fmt::Formatter
     for (why, times) in missed_because {
         writeln!(out, "<p class=\"warning\">{} without a sample: {}.</p>", seconds(*times), Text(why))?;
     }
-    if *sampled == 0 {
-        return Ok(());
+    of_server(report, stretches).iter().try_for_each(|plot| plot.fmt(out))
+}
+
+/// Plots what the server said; nothing where it said nothing.
+fn of_server<'a>(report: &Report, stretches: &[Stretch]) -> Vec<Plot<'a>> {
+    if report.gauges.sampled == 0 {
+        return Vec::new();
     }
     let room = report.server.as_ref().map(|server| format!("There is room for {}.", count(server.in_flight_room)));
     let highest = |rest: &str| note(stretches, "the highest", rest);
-    let plots = [
+    let mut plots = vec![
         Plot {
             title: "Under way",
             note: highest(&room.unwrap_or_default()),
@@ -296,28 +316,26 @@ fn write_server(report: &Report, stretches: &[Stretch], out: &mut fmt::Formatter
             lines: vec![gauge("not archived", stretches, |own| Some(own.tail_records), count)],
         },
     ];
-    plots.iter().try_for_each(|plot| plot.fmt(out))?;
     if report.sampled().any(|own| own.memory_bytes.is_some()) {
-        Plot {
+        plots.push(Plot {
             title: "Memory",
             note: highest("What the server takes of the machine's memory."),
             x: time_axis(report),
             y: Axis { label: "resident", scale: Scale::Linear, written: bytes },
             lines: vec![gauge("resident", stretches, |own| own.memory_bytes, bytes)],
-        }
-        .fmt(out)?;
+        });
     }
-    let free = || report.sampled().filter_map(|own| own.disk_free_bytes);
-    let Some(at_first) = free().next() else { return Ok(()) };
-    let taken = |own: &Gauges| Some(at_first.saturating_sub(own.disk_free_bytes?));
-    Plot {
-        title: "Disk",
-        note: highest("How much less is free than at the start, whoever took it."),
-        x: time_axis(report),
-        y: Axis { label: "taken since the start", scale: Scale::Linear, written: bytes },
-        lines: vec![gauge("taken", stretches, taken, bytes)],
+    if let Some(at_first) = report.sampled().find_map(|own| own.disk_free_bytes) {
+        let taken = |own: &Gauges| Some(at_first.saturating_sub(own.disk_free_bytes?));
+        plots.push(Plot {
+            title: "Disk",
+            note: highest("How much less is free than at the start, whoever took it."),
+            x: time_axis(report),
+            y: Axis { label: "taken since the start", scale: Scale::Linear, written: bytes },
+            lines: vec![gauge("taken", stretches, taken, bytes)],
+        });
     }
-    .fmt(out)
+    plots
 }
 
 /// Says how many requests of a kind there were, and how long they took.
@@ -353,6 +371,10 @@ fn write_conditions(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Resul
         ("rate at the end", or(report.ramp_to.map(|rate| format!("{} purchases/s", count(rate.into()))), "the same")),
         ("arrivals", or(report.arrivals.clone(), "as answers come")),
         ("purchases occurred", format!("from {}, one each {} ms", report.start, count(report.step_ms.into()))),
+        (
+            "decided again by the core alone",
+            or(report.decided_again.map(|purchases| format!("{} purchases", count(purchases))), "not asked for"),
+        ),
         ("cores of the machine that sent", report.cores.to_string()),
         ("version of the server", or(server.map(|server| server.version.clone()), "not known")),
         ("shards of the server", or(server.map(|server| server.shards.to_string()), "not known")),

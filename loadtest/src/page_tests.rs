@@ -66,6 +66,7 @@ fn report(seconds: u32) -> Report {
         reads: None,
         refunds: None,
         delivered: None,
+        decided_again: Some(12_345),
         differences: Vec::new(),
         began_at: "2026-01-01T00:00:00Z".to_owned(),
         cores: 2,
@@ -108,6 +109,7 @@ fn a_page_shows_plots_with_their_units_and_what_was_measured() {
         "Samples: 4, gaps: 1.",
         "1 second without a sample: refused with status 503.",
         "<dt>version of the server</dt><dd>0.1.0</dd>",
+        "<dt>decided again by the core alone</dt><dd>12,345 purchases</dd>",
         "1,000 purchases a second (poisson arrivals)",
     ] {
         assert!(text.contains(expected), "no {expected}");
@@ -169,4 +171,23 @@ fn percentiles_are_written_for_people() {
         [500_000, 999_000, 999_990, 999_999, 1_000_000].map(percentile),
         ["50 %", "99.9 %", "99.999 %", "99.9999 %", "100 %"]
     );
+}
+
+#[test]
+fn each_plot_is_an_image_too() {
+    let names: Vec<String> = images(&report(5)).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        [
+            "throughput.svg",
+            "latency.svg",
+            "how-many-requests-took-no-longer.svg",
+            "under-way.svg",
+            "times-within-the-server.svg",
+            "journal.svg",
+            "memory.svg",
+            "disk.svg",
+        ]
+    );
+    assert!(images(&report(5)).iter().all(|(_, image)| image.contains("--s1:") && image.contains("<polyline")));
 }

@@ -1,7 +1,7 @@
-//! A plot of lines, as a figure of HTML with SVG in it. Knows scales and texts, nothing of what is plotted.
+//! A plot of lines, as a figure of HTML with SVG in it or as an image of SVG. Knows scales and texts, nothing of what is plotted.
 //!
 //! It needs no script: what a point is, is said when one points at it. All is computed in whole numbers, places in tenths of a pixel.
-//! Colours come from the page: the classes `s1`, `s2` and so on of its style. Read [`Plot`] first.
+//! Colours come from a style that the page or the image has: the classes `s1`, `s2` and so on. Read [`Plot`] first.
 
 use std::fmt;
 
@@ -174,9 +174,6 @@ impl fmt::Display for Pixels {
 
 impl fmt::Display for Plot<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let points = || self.lines.iter().flat_map(|line| line.points.iter().flatten());
-        let x = Placed::new(&self.x, points().map(|point| point.x), (PLOT_WIDTH, X_STEPS_MAX));
-        let y = Placed::new(&self.y, points().map(|point| point.y), (PLOT_HEIGHT, Y_STEPS_MAX));
         write!(out, "<figure>\n<figcaption><h3>{}</h3>", Text(self.title))?;
         if !self.note.is_empty() {
             write!(out, "<p class=\"note\">{}</p>", Text(&self.note))?;
@@ -196,6 +193,65 @@ impl fmt::Display for Plot<'_> {
             "</figcaption>\n<svg class=\"plot\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">",
             Text(self.title)
         )?;
+        self.write_drawing(Dots::Told, out)?;
+        out.write_str("</svg>\n</figure>\n")
+    }
+}
+
+/// A plot as an image of SVG, with its style, its title and the names of its lines in it.
+pub(crate) struct Image<'a> {
+    pub(crate) plot: &'a Plot<'a>,
+    pub(crate) style: &'a str,
+}
+
+/// Room above a plot for its title, and for the names of its lines, in pixels.
+const HEADING: u64 = 48;
+/// What a letter of a name takes about, in pixels.
+const LETTER: usize = 7;
+
+impl fmt::Display for Image<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Image { plot, style } = self;
+        let (width, height) = (WIDTH / 10, HEIGHT / 10 + HEADING);
+        writeln!(
+            out,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\" viewBox=\"0 -{HEADING} {width} {height}\" \
+             font-family=\"system-ui, sans-serif\" role=\"img\" aria-label=\"{}\">",
+            Text(plot.title)
+        )?;
+        writeln!(out, "<style>\n{style}</style>")?;
+        writeln!(out, "<rect class=\"ground\" y=\"-{HEADING}\" width=\"{width}\" height=\"{height}\"/>")?;
+        let left = Pixels(LEFT);
+        writeln!(out, "<text class=\"title\" x=\"{left}\" y=\"-26\">{}</text>", Text(plot.title))?;
+        if 1 < plot.lines.len() {
+            let mut at = LEFT as usize / 10;
+            for (number, line) in (1..).zip(&plot.lines) {
+                let dashed = if line.is_dashed { " dashed" } else { "" };
+                write!(out, "<g class=\"s{number}{dashed}\"><polyline points=\"{at},-8 {},-8\"/></g>", at + 24)?;
+                writeln!(out, "<text x=\"{}\" y=\"-4\">{}</text>", at + 30, Text(line.name))?;
+                at += 54 + LETTER * line.name.chars().count();
+            }
+        }
+        plot.write_drawing(Dots::Alone, out)?;
+        out.write_str("</svg>\n")
+    }
+}
+
+/// Which points are marked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dots {
+    /// All of them: each tells what it is when it is pointed at.
+    Told,
+    /// Those that no line leads to. Nobody can point at an image.
+    Alone,
+}
+
+impl Plot<'_> {
+    /// Draws the axes and the lines.
+    fn write_drawing(&self, dots: Dots, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let points = || self.lines.iter().flat_map(|line| line.points.iter().flatten());
+        let x = Placed::new(&self.x, points().map(|point| point.x), (PLOT_WIDTH, X_STEPS_MAX));
+        let y = Placed::new(&self.y, points().map(|point| point.y), (PLOT_HEIGHT, Y_STEPS_MAX));
         write_axes(&x, &y, out)?;
         if points().next().is_none() {
             let (middle, centre) = (Pixels(LEFT + PLOT_WIDTH / 2), Pixels(TOP + PLOT_HEIGHT / 2));
@@ -206,11 +262,11 @@ impl fmt::Display for Plot<'_> {
             let dashed = if line.is_dashed { " dashed" } else { "" };
             writeln!(out, "<g class=\"s{number}{dashed}\">")?;
             for part in line.points.split(Option::is_none) {
-                write_part(part.iter().flatten(), (&x, &y), out)?;
+                write_part(part.iter().flatten(), (&x, &y), dots, out)?;
             }
             out.write_str("</g>\n")?;
         }
-        out.write_str("</svg>\n</figure>\n")
+        Ok(())
     }
 }
 
@@ -245,6 +301,7 @@ fn write_axes(x: &Placed<'_>, y: &Placed<'_>, out: &mut fmt::Formatter<'_>) -> f
 fn write_part<'a>(
     points: impl Iterator<Item = &'a Point> + Clone,
     (x, y): (&Placed<'_>, &Placed<'_>),
+    dots: Dots,
     out: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     let place = |point: &Point| (Pixels(LEFT + x.place(point.x)), Pixels(TOP + PLOT_HEIGHT - y.place(point.y)));
@@ -257,6 +314,9 @@ fn write_part<'a>(
             write!(out, "{across},{down} ")?;
         }
         out.write_str("\"/>\n")?;
+        if dots == Dots::Alone {
+            return Ok(());
+        }
     }
     for point in points {
         let (across, down) = place(point);
@@ -271,6 +331,10 @@ mod tests {
     use super::*;
 
     fn plot(scale: Scale, lines: &[&[Option<(u64, u64)>]]) -> String {
+        plotted(scale, lines).to_string()
+    }
+
+    fn plotted<'a>(scale: Scale, lines: &[&[Option<(u64, u64)>]]) -> Plot<'a> {
         let point = |(x, y): (u64, u64)| Point { x, y, title: format!("{y} at {x}") };
         let lines = lines.iter().map(|points| {
             let points = points.iter().map(|own| own.map(point)).collect();
@@ -283,7 +347,20 @@ mod tests {
             y: Axis { label: "height, m", scale, written: |value| value.to_string() },
             lines: lines.collect(),
         }
-        .to_string()
+    }
+
+    #[test]
+    fn an_image_has_its_style_and_its_names_in_it_and_dots_where_no_line_is() {
+        let line = [Some((0, 1)), Some((1, 2)), None, Some((3, 4))];
+        let two = plotted(Scale::Linear, &[&line, &line]);
+        let text = Image { plot: &two, style: ".s1 { --s: red; }\n" }.to_string();
+        assert!(text.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && text.ends_with("</svg>\n"), "{text}");
+        for expected in ["<style>\n.s1 { --s: red; }", ">T &amp; co</text>", ">a&lt;b</text>", ">time, s</text>"] {
+            assert!(text.contains(expected), "no {expected} in {text}");
+        }
+        assert_eq!((count(&text, "<polyline"), count(&text, "<circle")), (2 + 2, 2));
+        let one = plotted(Scale::Linear, &[&line]);
+        assert_eq!(count(&Image { plot: &one, style: "" }.to_string(), ">a&lt;b</text>"), 0);
     }
 
     fn count(text: &str, part: &str) -> usize {

@@ -108,6 +108,8 @@ struct Recovered {
     answered_late: u64,
     /// Answers that came when an answered purchase was sent again.
     answered_again: u64,
+    /// Purchases that the core decided again at the end.
+    decided_again: u64,
     /// What is wrong.
     differences: Vec<String>,
 }
@@ -204,6 +206,7 @@ impl Recover {
             send(&shared, ASKED_AGAIN_BATCH, told).await?;
         }
         let after = program.totals().await?;
+        let again = program.decide_again(&after).await?;
         // It is gone before its directory is.
         program.kill(server).await?;
 
@@ -211,6 +214,7 @@ impl Recover {
         all.into_iter().for_each(|told| sum.add(told));
         let mut differences = after.differences(&before, &sum.tally);
         differences.extend(sum.differences(self.count));
+        differences.extend(again.differences);
         Ok(Recovered {
             seed: self.making.seed,
             purchases: sum.tally.answered(),
@@ -219,6 +223,7 @@ impl Recover {
             kills,
             answered_late: sum.late,
             answered_again: sum.again,
+            decided_again: again.purchases,
             differences,
         })
     }
@@ -452,6 +457,7 @@ impl Recovered {
             self.answered_late
         )?;
         writeln!(out, "answered again      {:>12}", self.answered_again)?;
+        writeln!(out, "decided again       {:>12} by the core alone, in the order of the ledger", self.decided_again)?;
         if self.differences.is_empty() {
             return writeln!(
                 out,

@@ -62,7 +62,9 @@ pub(crate) struct Report {
     pub(crate) refunds: Option<Timed>,
     /// What subscribers of the event stream saw.
     pub(crate) delivered: Option<Delivered>,
-    /// What differs between the totals of the server, what subscribers saw, and the answers.
+    /// Purchases of the tenant that the core decided again; null if it was not asked to.
+    pub(crate) decided_again: Option<u64>,
+    /// What differs between the totals of the server, what subscribers saw, what was decided again, and the answers.
     pub(crate) differences: Vec<String>,
     /// When the run began, by the clock of the machine that sent.
     #[serde(default)]
@@ -173,6 +175,7 @@ impl Report {
             reads: tally.reads.sum(),
             refunds: tally.refunds.sum(),
             delivered,
+            decided_again: None,
             differences,
             began_at: format!("{:.0}", outcome.began_at),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
@@ -239,6 +242,9 @@ impl Report {
         if *missed != 0 {
             let reasons: Vec<String> = missed_because.iter().map(|(why, count)| format!("{why} ({count})")).collect();
             writeln!(out, "gauges missed  {missed:>12} of {} seconds: {}", missed + sampled, reasons.join(", "))?;
+        }
+        if let Some(purchases) = self.decided_again {
+            writeln!(out, "decided again  {purchases:>12} by the core alone, in the order of the ledger")?;
         }
         if self.is_right() {
             return writeln!(out, "the server's totals agree, and its trial balance is zero");

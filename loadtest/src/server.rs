@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::{Address, Client, ClientError, Key};
+use crate::decided::{DecidedAgain, decide_again};
 use crate::totals::{Totals, TotalsError};
 
 /// How long a server may take to start.
@@ -148,6 +149,15 @@ impl Program {
     /// [`TotalsError`].
     pub(crate) async fn totals(&self) -> Result<Totals, TotalsError> {
         Totals::read(&mut Client::new(&self.address), TENANT, TOKEN).await
+    }
+
+    /// Has all purchases of [`TENANT`] decided again by the server that runs.
+    ///
+    /// # Errors
+    ///
+    /// [`TotalsError`].
+    pub(crate) async fn decide_again(&self, totals: &Totals) -> Result<DecidedAgain, TotalsError> {
+        decide_again(&mut Client::new(&self.address), (TENANT, TOKEN), totals).await
     }
 
     /// Kills a server and waits until it is gone.

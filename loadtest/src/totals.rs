@@ -34,7 +34,7 @@ impl Totals {
         Totals::of(&summary, &balance)
     }
 
-    fn of(summary: &Value, balance: &Value) -> Result<Totals, TotalsError> {
+    pub(crate) fn of(summary: &Value, balance: &Value) -> Result<Totals, TotalsError> {
         let totals = balance["totals"].as_array().ok_or(TotalsError::Missing("totals"))?;
         let total = |total: &Value| Ok((total["unit"].as_str().unwrap_or_default().to_owned(), whole(total, "total")?));
         Ok(Totals {
@@ -46,14 +46,17 @@ impl Totals {
         })
     }
 
+    /// Returns what purchases and their answers add up to, by the names that the server's reports have for it.
+    pub(crate) fn sums(&self) -> [(&'static str, i128); 3] {
+        [("accepted", self.accepted), ("amount", self.amount), ("point_total", self.point_total)]
+    }
+
     /// Lists what is wrong: differences between what was answered and what the totals rose by.
     pub(crate) fn differences(&self, before: &Totals, tally: &Tally) -> Vec<String> {
         let mut found = Vec::new();
-        for (name, rise, answered) in [
-            ("accepted", self.accepted - before.accepted, i128::from(tally.booked)),
-            ("amount", self.amount - before.amount, tally.amount),
-            ("point_total", self.point_total - before.point_total, tally.points),
-        ] {
+        let answered = [i128::from(tally.booked), tally.amount, tally.points];
+        for (((name, now), (_, before)), answered) in self.sums().into_iter().zip(before.sums()).zip(answered) {
+            let rise = now - before;
             if rise != answered {
                 found.push(format!("{name}: the server's total rose by {rise}, its answers make {answered}"));
             }
@@ -70,7 +73,7 @@ impl Totals {
 }
 
 /// Reads a whole number: a number, or decimal digits in a text.
-fn whole(report: &Value, name: &'static str) -> Result<i128, TotalsError> {
+pub(crate) fn whole(report: &Value, name: &'static str) -> Result<i128, TotalsError> {
     let value = &report[name];
     let number = value.as_i64().map(i128::from).or_else(|| value.as_str()?.parse().ok());
     number.ok_or(TotalsError::Missing(name))
