@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, SyncSender};
 
 use kembali_core::event::Record;
 use kembali_core::ledger::{Inconsistency, Ledger};
@@ -150,41 +149,34 @@ pub(crate) struct Recovered {
 }
 
 /// Frames that may be decoded before they are folded.
-const DECODED_MAX: usize = 16;
+pub(crate) const DECODED_MAX: usize = 16;
 
-/// Makes the ledger of the newest whole snapshot, what the archive holds after it, and what the journal holds after
-/// that. `ledger` is an empty one. The journal is read and decoded beside the rest.
+/// A frame of the journal and its records; without these where it is archived too.
+pub(crate) type Decoded = Result<(Frame, Vec<Record>), FoldError>;
+
+/// Makes the ledger of the newest whole snapshot, what the archive holds after it, and what is read of the journal after that. `ledger` is an
+/// empty one. Whoever reads the journal may have come to no end: [`Recovered::check`] tells.
 pub(crate) fn recover(
     mut ledger: Restore,
-    journal: &mut dyn Journal,
     archive: &Archive,
     snapshots: &Snapshots,
+    decoded: Receiver<Decoded>,
 ) -> Result<Recovered, FoldError> {
-    let end = journal.position();
     let newest = snapshots.newest_valid_through(archive.last_seq());
     let mut tail = VecDeque::new();
-    thread::scope(|scope| {
-        let (to, decoded) = sync_channel(DECODED_MAX);
-        scope.spawn(move || read_tail(journal, archive.last_seq(), &to));
-        if let Some(snapshot) = newest.snapshot {
-            of_snapshot(&mut ledger, &snapshot, archive)?;
-        }
-        for frame in archive.frames(ledger.last().next()) {
-            ledger.fold(&records_of(&frame?)?)?;
-        }
-        for read in decoded {
-            let (frame, records) = read?;
-            if is_after(archive, ledger.last(), &frame)? {
-                ledger.fold(&records)?;
-                tail.push_back(frame);
-            }
-        }
-        Ok::<_, FoldError>(())
-    })?;
-    if let Some(newer) = snapshots.positions().find(|seq| ledger.last() < *seq) {
-        return Err(FoldError::Shorter { found: ledger.last(), expected: newer });
+    if let Some(snapshot) = newest.snapshot {
+        of_snapshot(&mut ledger, &snapshot, archive)?;
     }
-    meet_end(ledger.last(), archive, tail.is_empty(), end)?;
+    for frame in archive.frames(ledger.last().next()) {
+        ledger.fold(&records_of(&frame?)?)?;
+    }
+    for read in decoded {
+        let (frame, records) = read?;
+        if is_after(archive, ledger.last(), &frame)? {
+            ledger.fold(&records)?;
+            tail.push_back(frame);
+        }
+    }
     let said = |error: &kembali_snapshots::ReadError| match error.is_older_version() {
         true => "a snapshot of an older version of the program is not used".to_owned(),
         false => format!("an older snapshot is used: {error}"),
@@ -193,12 +185,20 @@ pub(crate) fn recover(
     Ok(Recovered { ledger, tail, bad_snapshots })
 }
 
-/// A frame of the journal and its records; without these where it is archived too.
-type Decoded = Result<(Frame, Vec<Record>), FoldError>;
+impl Recovered {
+    /// Checks that nothing is missing of a ledger whose journal ends at `end`.
+    pub(crate) fn check(&self, archive: &Archive, snapshots: &Snapshots, end: Position) -> Result<(), FoldError> {
+        let last = self.ledger.last();
+        if let Some(newer) = snapshots.positions().find(|seq| last < *seq) {
+            return Err(FoldError::Shorter { found: last, expected: newer });
+        }
+        meet_end(last, archive, self.tail.is_empty(), end)
+    }
+}
 
 /// Reads the frames of the journal, all of which stay in memory, and decodes them as they are taken. Ends after the first error, or once
 /// nobody takes any more.
-fn read_tail(journal: &dyn Journal, archived: Seq, to: &SyncSender<Decoded>) {
+pub(crate) fn read_tail(journal: &dyn Journal, archived: Seq, to: &SyncSender<Decoded>) {
     let frames: Vec<_> = match journal.frames(journal.first_seq()) {
         Ok(frames) => frames.collect(),
         Err(error) => vec![Err(error)],

@@ -5,13 +5,14 @@ use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use actix::{Actor as _, Addr, Arbiter, Context, System};
 use kembali_core::{CustomerId, PartnerId, Seq, TenantId};
 use kembali_journal::{
-    Journal, OpenError, Options, ProfileError, ProfileStore, SledJournal, SyncFault, TrimError, profile_value,
+    Journal, JournalOwner, LedgerId, OpenError, Options, ProfileError, ProfileStore, SledJournal, SyncFault, TrimError,
+    profile_value,
 };
 use kembali_machine::{Limit, Restore, Router, Shard, ShardOf};
 use kembali_snapshots::{Archive, IoFault, Snapshots};
@@ -30,7 +31,8 @@ use crate::naming::Naming;
 use crate::partner_keys::{KeyOwner, PARTNER_VALUE_VERSION, Unopened};
 use crate::profile_keys::{API_KEY_PREFIX, PARTNER_PREFIX, SIGNING_KEY_PREFIX, WEBHOOK_PREFIX};
 use crate::recovery::{
-    ARCHIVE_DIR, FoldError, JOURNAL_DIR, PROFILES_HEAD, Recovered, SNAPSHOTS_DIR, parts_of, recover,
+    ARCHIVE_DIR, DECODED_MAX, Decoded, FoldError, JOURNAL_DIR, PROFILES_HEAD, Recovered, SNAPSHOTS_DIR, parts_of,
+    read_tail, recover,
 };
 use crate::router_actor::{JournalReport, ReplyTo, RouterActor, Shards};
 use crate::scrub;
@@ -190,9 +192,12 @@ impl Engine {
         let key = InstallationKey::open(&data_dir, config.installation_key, &parts_of(&data_dir))?;
         let (ledger, generation_bytes_max) = (key.ledger(), config.generation_bytes_max);
         let options = Options { generation_bytes_max, ledger, ..Options::default() };
-        let (journal, report) = SledJournal::open(data_dir.join(JOURNAL_DIR), options)?;
-        let mended = report.mended.iter().map(ToString::to_string).collect();
-        Engine::start_with(config, &key, Box::new(journal), mended)
+        // First of all: nobody else may change what is read beside the journal.
+        let owner = JournalOwner::of(data_dir.join(JOURNAL_DIR), &options.syncs)?;
+        Engine::start_with(config, &key, || {
+            let (journal, report) = SledJournal::open_owned(owner, options)?;
+            Ok((Box::new(journal), report.mended.iter().map(ToString::to_string).collect()))
+        })
     }
 
     /// Starts on a journal that is open already. Profiles and the installation's key lie in the data directory.
@@ -207,25 +212,17 @@ impl Engine {
     ) -> Result<(Engine, StartReport), StartError> {
         let profiles = vec![config.data_dir.join(PROFILES_HEAD)];
         let key = InstallationKey::open(&config.data_dir, config.installation_key, &profiles)?;
-        Engine::start_with(config, &key, journal, mended)
+        Engine::start_with(config, &key, || Ok((journal, mended)))
     }
 
     fn start_with(
         config: EngineConfig,
         key: &InstallationKey,
-        mut journal: Box<dyn Journal>,
-        mut mended: Vec<String>,
+        open_journal: impl FnOnce() -> Result<OpenedJournal, StartError> + Send,
     ) -> Result<(Engine, StartReport), StartError> {
-        let (dir, ledger_id) = (&config.data_dir, key.ledger());
-        let (opened, recovered) = thread::scope(|scope| {
-            let profiles = scope.spawn(|| ProfileStore::open(dir, ledger_id, &SyncFault::default()));
-            let recovered = recover_in(&config, journal.as_mut(), &mut mended);
-            (profiles.join(), recovered)
-        });
-        let (archive, snapshots, Recovered { ledger, tail, bad_snapshots }) = recovered?;
-        let (mut profiles, profiles_mended) = opened.unwrap_or_else(|panic| resume_unwind(panic))?;
+        let (opened, Recovered { ledger, tail, bad_snapshots }) = open(&config, key.ledger(), open_journal)?;
+        let Opened { journal, mut profiles, archive, snapshots, mut mended } = opened;
         key.keep()?;
-        mended.extend(profiles_mended.iter().map(ToString::to_string));
         mended.extend(bad_snapshots);
         let naming = Naming::new(&key.bytes);
         index_accounts(&mut profiles)?;
@@ -352,21 +349,56 @@ impl Engine {
     }
 }
 
-/// Recovers the ledger of a data directory whose journal is open.
-fn recover_in(
+/// A journal, and what was put right on it.
+type OpenedJournal = (Box<dyn Journal>, Vec<String>);
+
+/// The stores of a data directory, open, and what was put right on them.
+struct Opened {
+    journal: Box<dyn Journal>,
+    profiles: ProfileStore,
+    archive: Archive,
+    snapshots: Snapshots,
+    mended: Vec<String>,
+}
+
+/// Opens the stores of a data directory and recovers its ledger, as far as possible at once: while the journal is checked, the snapshot is
+/// loaded. That changes nothing, and neither does anything else before the journal is found whole.
+fn open(
     config: &EngineConfig,
-    journal: &mut dyn Journal,
-    mended: &mut Vec<String>,
-) -> Result<(Archive, Snapshots, Recovered), StartError> {
-    let half_written = |path: &PathBuf| format!("{} was half-written", path.display());
-    let archive = Archive::open(&config.data_dir.join(ARCHIVE_DIR)).map_err(FoldError::from)?;
-    mended.extend(archive.removed().iter().map(half_written));
-    drop_archived(journal, &archive)?;
-    let snapshots = Snapshots::open(&config.data_dir.join(SNAPSHOTS_DIR))?;
-    mended.extend(snapshots.removed().iter().map(half_written));
+    ledger: LedgerId,
+    open_journal: impl FnOnce() -> Result<OpenedJournal, StartError> + Send,
+) -> Result<(Opened, Recovered), StartError> {
+    let dir = &config.data_dir;
     let empty = Restore::new(make_shards(config)?, shard_of(config.shards));
-    let recovered = recover(empty, journal, &archive, &snapshots)?;
-    Ok((archive, snapshots, recovered))
+    let (to, decoded) = mpsc::sync_channel(DECODED_MAX);
+    let (opened, recovered) = thread::scope(|scope| {
+        let opening = scope.spawn(move || -> Result<Opened, StartError> {
+            let (mut journal, mut mended) = open_journal()?;
+            let profiles = scope.spawn(move || ProfileStore::open(dir, ledger, &SyncFault::default()));
+            let half_written = |path: &PathBuf| format!("{} was half-written", path.display());
+            let archive = Archive::open(&dir.join(ARCHIVE_DIR)).map_err(FoldError::from)?;
+            mended.extend(archive.removed().iter().map(half_written));
+            drop_archived(journal.as_mut(), &archive)?;
+            let snapshots = Snapshots::open(&dir.join(SNAPSHOTS_DIR))?;
+            mended.extend(snapshots.removed().iter().map(half_written));
+            read_tail(journal.as_ref(), archive.last_seq(), &to);
+            let (profiles, profiles_mended) = profiles.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            mended.extend(profiles_mended.iter().map(ToString::to_string));
+            Ok(Opened { journal, profiles, archive, snapshots, mended })
+        });
+        let recovered = recover_in(dir, empty, decoded);
+        (opening.join().unwrap_or_else(|panic| resume_unwind(panic)), recovered)
+    });
+    // Where the journal could not be opened, that is why there was less to recover.
+    let (opened, recovered) = (opened?, recovered?);
+    recovered.check(&opened.archive, &opened.snapshots, opened.journal.position())?;
+    Ok((opened, recovered))
+}
+
+fn recover_in(dir: &Path, empty: Restore, decoded: Receiver<Decoded>) -> Result<Recovered, StartError> {
+    let archive = Archive::open_for_reading(&dir.join(ARCHIVE_DIR)).map_err(FoldError::from)?;
+    let snapshots = Snapshots::open_for_reading(&dir.join(SNAPSHOTS_DIR))?;
+    Ok(recover(empty, &archive, &snapshots, decoded)?)
 }
 
 /// Makes the data directory where it is missing. It holds names of people and secrets: nobody else may look into it.

@@ -38,5 +38,5 @@ pub use profiles::{
     PROFILE_KEY_BYTES_MAX, PROFILE_VALUE_BYTES_MAX, ProfileError, ProfileKey, ProfileReader, ProfileStore,
     verify_profiles,
 };
-pub use recovery::OpenReport;
+pub use recovery::{JournalOwner, OpenReport};
 pub use verify::{FramesOnCopy, VerifyReport, read_only_frames, verify_copy};

@@ -56,10 +56,17 @@ impl SledJournal {
     /// When another process owns the directory, when a file cannot be read or written, or when what is stored does not
     /// hold everything that was acknowledged; damage leaves the originals as they were.
     pub fn open(dir: impl Into<PathBuf>, options: Options) -> Result<(SledJournal, OpenReport), OpenError> {
-        let dir = dir.into();
+        SledJournal::open_owned(JournalOwner::of(dir, &options.syncs)?, options)
+    }
+
+    /// Opens the journal of a directory that is owned already; see [`SledJournal::open`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SledJournal::open`].
+    pub fn open_owned(owner: JournalOwner, options: Options) -> Result<(SledJournal, OpenReport), OpenError> {
+        let JournalOwner { dir, lock } = owner;
         let syncs = options.syncs.clone();
-        create_dir_durably(&dir, &syncs).map_err(io_at("creating", &dir))?;
-        let lock = take_lock(&dir.join(LOCK_NAME))?;
         let mut mended = Vec::new();
         let (mut head, loaded) = open_head(&dir, options.ledger, &syncs)?;
         let numbers = complete_numbers(&dir, &loaded.head)?;
@@ -94,6 +101,27 @@ impl SledJournal {
         let frames = scans.iter().map(|scan| scan.frames).sum();
         let report = OpenReport { position, first_seq: journal.first_seq(), frames, mended };
         Ok((journal, report))
+    }
+}
+
+/// The one who may open the journal in a directory, and whatever lies beside it: nobody else opens it meanwhile.
+#[derive(Debug)]
+pub struct JournalOwner {
+    dir: PathBuf,
+    lock: File,
+}
+
+impl JournalOwner {
+    /// Takes the directory `dir`, making it when there is none. Reads nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// When another process owns the directory, or it cannot be made.
+    pub fn of(dir: impl Into<PathBuf>, syncs: &SyncFault) -> Result<JournalOwner, OpenError> {
+        let dir = dir.into();
+        create_dir_durably(&dir, syncs).map_err(io_at("creating", &dir))?;
+        let lock = take_lock(&dir.join(LOCK_NAME))?;
+        Ok(JournalOwner { dir, lock })
     }
 }
 
